@@ -1,0 +1,1 @@
+"""The pure mathematics that several services share: scorer, statistics, Gaussian process, drift test, search."""

@@ -1,0 +1,259 @@
+"""A campaign's events folded into the state that every decision is a function of.
+
+The fold is the only reading of the log that deciders share: recipes, oracle, policy, console and audit all see a campaign
+through it. It keeps no order between streams beyond the log's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from schemas import events as e
+from schemas.campaign import Campaign, Substrate
+from schemas.envelope import Envelope
+from schemas.policy import Policy
+from schemas.recipe import Change, Recipe
+from schemas.scores import BASE, Cost, Kind, Scores, Stamp
+
+
+@dataclass
+class Trial:
+    """A candidate, or the base model (whose recipe is None)."""
+
+    candidate: str
+    round: int = 0
+    slot: int = 0
+    recipe: Recipe | None = None
+    changes: tuple[Change, ...] = ()
+    intervention: str = BASE
+    proposed: e.RecipeProposed | None = None
+    proposed_at: datetime | None = None
+    attempts: int = 0
+    checkpoint: e.CheckpointTrained | None = None
+    failed: str | None = None
+    """Class of the terminal failure of its training or of its dev score."""
+    expired: bool = False
+    scores: dict[Kind, Scores] = field(default_factory=dict)
+    stamps: dict[Kind, Stamp] = field(default_factory=dict)
+    unmeasured: dict[Kind, str] = field(default_factory=dict)
+    """Kinds whose measurement failed for good, with the class of the failure."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the candidate needs no further waiting: scored on dev, failed or expired."""
+        return "dev" in self.scores or self.failed is not None or self.expired
+
+    def settled(self, kind: Kind) -> bool:
+        """Whether a measurement of this kind has ended one way or the other."""
+        return kind in self.scores or kind in self.unmeasured
+
+
+@dataclass
+class History:
+    """Everything a campaign's deciders may know."""
+
+    id: str
+    position: int = 0
+    campaign: Campaign = None  # type: ignore[assignment]  # set by CampaignStarted, always the first event
+    substrate: Substrate = None  # type: ignore[assignment]
+    started_at: datetime = None  # type: ignore[assignment]
+    policies: dict[int, Policy] = field(default_factory=dict)
+    """Policy by the round that it opens."""
+    policy_times: dict[int, datetime] = field(default_factory=dict)
+    snapshots: dict[int, e.DataBatchReady] = field(default_factory=dict)
+    trials: dict[str, Trial] = field(default_factory=lambda: {BASE: Trial(BASE)})
+    submissions: dict[int, e.SubmissionsChosen] = field(default_factory=dict)
+    submission_times: dict[int, datetime] = field(default_factory=dict)
+    reservations: list[e.SubmissionReserved] = field(default_factory=list)
+    assessments: dict[int, e.DriftAssessed] = field(default_factory=dict)
+    standing_drifts: dict[str, e.DriftDetected] = field(default_factory=dict)
+    """`DriftDetected` not yet cleared, by scope."""
+    spent: Cost = field(default_factory=Cost)
+    """Everything charged so far, failures included."""
+    finished: e.CampaignFinished | None = None
+    paused: bool = False
+    stopped: bool = False
+    streams: dict[str, int] = field(default_factory=dict)
+    """Version of each stream: the expected version of the next append."""
+    last_ids: dict[str, Any] = field(default_factory=dict)
+    """Id of the last event of each stream, for causation."""
+
+    @property
+    def policy(self) -> Policy | None:
+        """The latest policy."""
+        return self.policies[max(self.policies)] if self.policies else None
+
+    @property
+    def round(self) -> int:
+        """The round that the latest policy opened; 0 before the first."""
+        return max(self.policies, default=0)
+
+    @property
+    def base(self) -> Trial:
+        """The base model's measurements."""
+        return self.trials[BASE]
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is to be decided any more, or for now."""
+        return self.finished is not None or self.stopped or self.paused
+
+    def of_round(self, round_: int) -> list[Trial]:
+        """The candidates of a round, by slot."""
+        return sorted((t for t in self.trials.values() if t.round == round_ and t.recipe), key=lambda t: t.slot)
+
+    def measured(self, kind: Kind) -> list[Trial]:
+        """The trials with a score of this kind, the base first, then by round and slot."""
+        return sorted((t for t in self.trials.values() if kind in t.scores), key=lambda t: (t.round, t.slot))
+
+    def reserved(self, kind: Kind) -> int:
+        """How many queries of a kind have been charged."""
+        return sum(r.kind == kind for r in self.reservations)
+
+    def apply(self, envelope: Envelope) -> None:
+        """Fold one more event; events at or before the current position are ignored."""
+        if envelope.sequence <= self.position:
+            return
+        self.position = envelope.sequence
+        self.streams[envelope.subject] = envelope.stream_version
+        self.last_ids[envelope.subject] = envelope.id
+        if fold_one := FOLDS.get(envelope.type):
+            fold_one(self, envelope.event, envelope.time)
+
+
+def fold(campaign_id: str, envelopes: Iterable[Envelope]) -> History:
+    """The state of one campaign after its events, given in log order."""
+    history = History(campaign_id)
+    for envelope in envelopes:
+        history.apply(envelope)
+    return history
+
+
+def _started(h: History, event: e.CampaignStarted, time: datetime) -> None:
+    h.campaign, h.substrate, h.started_at = event.campaign, event.substrate, time
+
+
+def _policy(h: History, event: e.PolicyUpdated, time: datetime) -> None:
+    h.policies[event.policy.round] = event.policy
+    h.policy_times[event.policy.round] = time
+
+
+def _data(h: History, event: e.DataBatchReady, time: datetime) -> None:
+    h.snapshots[event.round] = event
+
+
+def _proposed(h: History, event: e.RecipeProposed, time: datetime) -> None:
+    h.trials[event.candidate] = Trial(
+        candidate=event.candidate,
+        round=event.round,
+        slot=event.slot,
+        recipe=event.recipe,
+        changes=event.changes,
+        intervention=event.intervention,
+        proposed=event,
+        proposed_at=time,
+    )
+
+
+def _training_started(h: History, event: e.TrainingStarted, time: datetime) -> None:
+    h.trials[event.candidate].attempts = event.attempt
+
+
+def _trained(h: History, event: e.CheckpointTrained, time: datetime) -> None:
+    h.trials[event.candidate].checkpoint = event
+    h.spent = charge(h.spent, event.cost)
+
+
+def _training_failed(h: History, event: e.TrainingFailed, time: datetime) -> None:
+    h.spent = charge(h.spent, event.cost)
+    if event.terminal:
+        h.trials[event.candidate].failed = event.error
+
+
+def _scored(h: History, event: e.ScoresReported, time: datetime) -> None:
+    trial = h.trials[event.candidate]
+    trial.scores[event.kind], trial.stamps[event.kind] = event.scores, event.stamp
+    h.spent = charge(h.spent, event.cost)
+
+
+def _evaluation_failed(h: History, event: e.EvaluationFailed, time: datetime) -> None:
+    h.spent = charge(h.spent, event.cost)
+    if event.terminal:
+        trial = h.trials[event.candidate]
+        trial.unmeasured[event.kind] = event.error
+        if event.kind == "dev":
+            trial.failed = event.error
+
+
+def _submissions(h: History, event: e.SubmissionsChosen, time: datetime) -> None:
+    key = event.round if not event.final else h.campaign.constitution.rounds + 1
+    h.submissions[key], h.submission_times[key] = event, time
+    for candidate in event.expired:
+        h.trials[candidate].expired = True
+
+
+def _reserved(h: History, event: e.SubmissionReserved, time: datetime) -> None:
+    h.reservations.append(event)
+
+
+def _assessed(h: History, event: e.DriftAssessed, time: datetime) -> None:
+    h.assessments[event.round] = event
+
+
+def _detected(h: History, event: e.DriftDetected, time: datetime) -> None:
+    h.standing_drifts[event.assessment.scope] = event
+
+
+def _cleared(h: History, event: e.DriftCleared, time: datetime) -> None:
+    h.standing_drifts.pop(event.scope, None)
+
+
+def _finished(h: History, event: e.CampaignFinished, time: datetime) -> None:
+    h.finished = event
+
+
+def _paused(h: History, event: e.CampaignPaused, time: datetime) -> None:
+    h.paused = True
+
+
+def _resumed(h: History, event: e.CampaignResumed, time: datetime) -> None:
+    h.paused = False
+
+
+def _stopped(h: History, event: e.CampaignStopped, time: datetime) -> None:
+    h.stopped = True
+
+
+def charge(spent: Cost, cost: Cost) -> Cost:
+    """The sum of two costs."""
+    return Cost(
+        tokens=spent.tokens + cost.tokens,
+        compute=spent.compute + cost.compute,
+        seconds=spent.seconds + cost.seconds,
+        device_seconds=spent.device_seconds + cost.device_seconds,
+    )
+
+
+FOLDS: dict[str, Callable[[History, Any, datetime], None]] = {
+    "CampaignStarted": _started,
+    "PolicyUpdated": _policy,
+    "DataBatchReady": _data,
+    "RecipeProposed": _proposed,
+    "TrainingStarted": _training_started,
+    "CheckpointTrained": _trained,
+    "TrainingFailed": _training_failed,
+    "ScoresReported": _scored,
+    "EvaluationFailed": _evaluation_failed,
+    "SubmissionsChosen": _submissions,
+    "SubmissionReserved": _reserved,
+    "DriftAssessed": _assessed,
+    "DriftDetected": _detected,
+    "DriftCleared": _cleared,
+    "CampaignFinished": _finished,
+    "CampaignPaused": _paused,
+    "CampaignResumed": _resumed,
+    "CampaignStopped": _stopped,
+}

@@ -1,0 +1,1 @@
+"""Six families of reasoning puzzles with exact solvers, worked traces and leak-proof splits. Pure."""

@@ -1,0 +1,40 @@
+"""What every message is made of: frozen data whose canonical bytes are the same on every machine.
+
+Writers forbid unknown keys, so a typo never enters the log. Readers ignore them (`schemas.registry.parse`), so old code
+reads the additive fields of newer events.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""Lower-case hexadecimal SHA-256."""
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+"""A probability or a fraction of a whole."""
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=100)]
+"""A short identifier that is safe in a path, a stream name and a Kafka key."""
+
+
+class Frozen(BaseModel):
+    """Base of all messages: immutable, strict about unknown keys, documented field by field."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+def canonical_json(value: Any) -> str:
+    """One spelling for one value: sorted keys, no spaces, shortest float, non-ASCII kept, NaN refused."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 (hexadecimal) of the canonical JSON of `value`."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()

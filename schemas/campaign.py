@@ -1,0 +1,184 @@
+"""A campaign is what a person starts: a model, a constitution the loop may never change, and a first recipe."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from schemas.base import Frozen, Name, Sha256, digest
+from schemas.recipe import Recipe, Value, Weight
+
+DOMAINS = ("bits", "cipher", "roman", "units", "gravity", "equations")
+"""The six families of the Nemotron Reasoning Challenge, in the order in which they are always reported."""
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Model(Frozen):
+    """The base checkpoint that every candidate starts from."""
+
+    base: str = "tiny"
+    """`tiny` for the model that is made locally, or the folder of a Hugging Face causal language model."""
+    max_length: int = Field(256, ge=32, le=1_048_576)
+    """Tokens of prompt and completion together."""
+    max_new_tokens: int = Field(96, ge=1, le=131_072)
+    """Tokens that an answer may take in evaluation."""
+
+
+class ItemSet(Frozen):
+    """The distribution and size of one evaluation set."""
+
+    items: int = Field(ge=1, le=100_000)
+    """Items per domain."""
+    difficulty: tuple[Weight, ...] = (1.0, 0.0, 0.0)
+    """Weights of the difficulty levels 1, 2, 3."""
+    wordings: tuple[Weight, ...] = (1.0, 0.0, 0.0)
+    """Weights of the wordings 0, 1, 2."""
+
+
+class Evaluation(Frozen):
+    """The four sealed sets (train is the data service's). Confirm is drawn as dev, final as external, both from items of
+    their own; each request for confirmation draws fresh items."""
+
+    dev: ItemSet
+    """The cheap proxy: every candidate, every round."""
+    confirm: ItemSet
+    """Re-measures the chosen before they count."""
+    external: ItemSet
+    """The target, behind the budget."""
+    final: ItemSet
+    """Asked once at the end, for the base and for the winner."""
+
+
+class Budget(Frozen):
+    """What the campaign may spend, and how long it waits."""
+
+    external_queries: int = Field(ge=0, le=10_000)
+    """External queries in the whole campaign, the base's included."""
+    external_per_round: int = Field(2, ge=0, le=1_000)
+    """External queries in one round."""
+    confirm_per_round: int = Field(2, ge=0, le=1_000)
+    """Candidates that a round may re-measure on fresh items."""
+    attempts: int = Field(2, ge=1, le=20)
+    """Tries of one training or evaluation job before it counts as failed."""
+    data_seconds: Seconds = 300.0
+    """Deadline of a round's data; after it the last snapshot is used again."""
+    candidate_seconds: Seconds = 1800.0
+    """Deadline of one candidate from its proposal to its dev score."""
+    round_seconds: Seconds = 7200.0
+    """Deadline of a round from its proposals to the choice of submissions."""
+    board_seconds: Seconds = 3600.0
+    """How long a round waits for the external target; a later score counts in the next round."""
+
+
+class Axis(Frozen):
+    """One direction of the search: a knob and the values it may take."""
+
+    knob: str = Field(pattern=r"^[a-z_]+(\.[a-z0-9_-]+)?$")
+    """Path of the knob in the recipe."""
+    values: tuple[Value, ...] = Field(min_length=2)
+    """The values, in their natural order."""
+    scale: Literal["linear", "log", "choice"] = "choice"
+    """How distance between values is measured."""
+
+
+class DriftRule(Frozen):
+    """Acceptance thresholds of the drift test, fixed before any result exists (design rule 7)."""
+
+    threshold: float = Field(10.0, gt=1.0)
+    """Bayes factor of drift against no drift at which `DriftDetected` is said."""
+    clear: float = Field(1.0, gt=0.0)
+    """Bayes factor below which an assessment counts towards `DriftCleared`."""
+    clear_rounds: int = Field(2, ge=1)
+    """Assessments in a row below `clear` that clear a drift."""
+
+
+class Constitution(Frozen):
+    """What the loop may never change. Its hash stands in `CampaignStarted`."""
+
+    domains: tuple[Name, ...] = DOMAINS
+    """Domains of the campaign, in reporting order."""
+    target: Literal["sealed"] = "sealed"
+    """Where external scores come from: the oracle's own sealed held-out set."""
+    rounds: int = Field(4, ge=1, le=1_000)
+    """Rounds of the campaign."""
+    candidates: int = Field(4, ge=2, le=1_000)
+    """Candidates per round, the anchor included."""
+    max_changes: int = Field(1, ge=1, le=16)
+    """Named changes of one candidate against the standing recipe; 1 is strict attribution."""
+    evaluation: Evaluation
+    """The sealed sets."""
+    budget: Budget
+    """Spending and deadlines."""
+    space: tuple[Axis, ...] = Field(min_length=1)
+    """The axes of the search and their bounds."""
+    drift: DriftRule = DriftRule()
+    """Thresholds of the drift test."""
+    promotion: float = Field(0.8, gt=0.5, lt=1.0)
+    """Posterior probability of a better target at which a candidate's recipe becomes the standing one."""
+
+    @model_validator(mode="after")
+    def _knobs_are_known(self) -> Constitution:
+        for axis in self.space:
+            for value in axis.values:
+                _try(axis.knob, value, self.domains)
+        return self
+
+
+def _try(knob: str, value: Value, domains: tuple[str, ...]) -> None:
+    """Raise unless a recipe can hold the value at the knob."""
+    head, _, domain = knob.partition(".")
+    if head not in Recipe.model_fields or (bool(domain) != (head in ("mix", "upsample"))):
+        raise ValueError(f"space: knob {knob!r} is not in the recipe; knobs are {', '.join(Recipe.model_fields)}")
+    if domain and domain not in domains:
+        raise ValueError(f"space: knob {knob!r} names the domain {domain!r}; domains are {', '.join(domains)}")
+    try:
+        Recipe().replace(knob, value)
+    except ValidationError as error:
+        raise ValueError(f"space: {knob} cannot be {value!r}: {error.errors()[0]['msg']}") from error
+
+
+class Campaign(Frozen):
+    """One campaign file."""
+
+    name: Name
+    """Short name; each start makes a new campaign id from it."""
+    seed: int = Field(0, ge=0, le=2**32 - 1)
+    """Every choice of the loop is drawn from this seed."""
+    test: bool = False
+    """Whether `aevolve emit` may append events to it."""
+    null_twin: bool = False
+    """Whether external and final are distributed as dev; then the drift test must stay silent."""
+    model: Model = Model()
+    """The base model."""
+    recipe: Recipe = Recipe()
+    """The standing recipe of round 1."""
+    constitution: Constitution
+    """What the loop may never change."""
+
+    def item_set(self, kind: Literal["dev", "confirm", "external", "final"]) -> ItemSet:
+        """The distribution and size of a set, with the null twin applied."""
+        drawn: ItemSet = getattr(self.constitution.evaluation, kind)
+        if self.null_twin and kind in ("external", "final"):
+            dev = self.constitution.evaluation.dev
+            return drawn.model_copy(update={"difficulty": dev.difficulty, "wordings": dev.wordings})
+        return drawn
+
+    @property
+    def constitution_sha256(self) -> str:
+        """Hash of the constitution as recorded in `CampaignStarted`."""
+        return digest(self.constitution)
+
+
+class Substrate(Frozen):
+    """Hashes of what no candidate may touch (design rule 1)."""
+
+    base_sha256: Sha256
+    """Hash over the files of the base checkpoint."""
+    code_sha256: Sha256
+    """Hash over the source of the data, training and evaluation code."""
+    base_uri: str
+    """Where the base checkpoint lies."""
+    active_parameters: int = Field(ge=1)
+    """Parameters used per token; the unit of cost is tokens times these."""

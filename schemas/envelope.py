@@ -1,0 +1,105 @@
+"""CloudEvents 1.0 around every event, in the log and on Kafka (binary mode: `ce_*` headers, key = stream).
+
+Spec: https://github.com/cloudevents/spec, v1.0.2, Kafka protocol binding section 3.2.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import Field
+
+from schemas.base import Frozen
+from schemas.registry import parse, schema_id
+
+
+class Envelope(Frozen):
+    """One event as recorded: its attributes, and its payload as canonical JSON data."""
+
+    id: UUID
+    """UUIDv7, unique for ever."""
+    source: str
+    """The writer, as `aevolve/<service>`."""
+    type: str
+    """Event type, such as `PolicyUpdated`."""
+    subject: str
+    """Stream, as `<campaign>`, `<campaign>/round/<n>` or `<campaign>/<candidate>`."""
+    time: datetime
+    """When it was appended, UTC."""
+    version: int = Field(1, ge=1)
+    """Version of the payload's schema."""
+    sequence: int = Field(ge=1)
+    """Global position in the log, gapless from 1."""
+    stream_version: int = Field(ge=1)
+    """Place in its stream, gapless from 1."""
+    correlationid: str
+    """Campaign id."""
+    causationid: UUID | None = None
+    """The event that led to it."""
+    traceparent: str | None = None
+    """W3C trace context."""
+    data: dict[str, Any]
+    """The payload."""
+
+    @property
+    def event(self) -> Any:
+        """The payload as its model."""
+        return parse(self.type, self.version, self.data)
+
+    def headers(self) -> dict[str, str]:
+        """The CloudEvents attributes as Kafka headers."""
+        optional = {"ce_causationid": self.causationid, "ce_traceparent": self.traceparent}
+        return {
+            "ce_specversion": "1.0",
+            "ce_id": str(self.id),
+            "ce_source": self.source,
+            "ce_type": self.type,
+            "ce_subject": self.subject,
+            "ce_time": self.time.isoformat(),
+            "ce_dataschema": schema_id(self.type, self.version),
+            "ce_sequence": f"{self.sequence:020d}",
+            "ce_streamversion": str(self.stream_version),
+            "ce_correlationid": self.correlationid,
+            "content-type": "application/json",
+            **{key: str(value) for key, value in optional.items() if value is not None},
+        }
+
+    @classmethod
+    def from_headers(cls, headers: dict[str, str], data: dict[str, Any]) -> Envelope:
+        """The envelope of a Kafka message. Raises `KeyError` or `ValueError` where an attribute is missing or wrong."""
+        return cls(
+            id=UUID(headers["ce_id"]),
+            source=headers["ce_source"],
+            type=headers["ce_type"],
+            subject=headers["ce_subject"],
+            time=datetime.fromisoformat(headers["ce_time"]),
+            version=int(headers["ce_dataschema"].rpartition(".v")[2]),
+            sequence=int(headers["ce_sequence"]),
+            stream_version=int(headers["ce_streamversion"]),
+            correlationid=headers["ce_correlationid"],
+            causationid=UUID(headers["ce_causationid"]) if "ce_causationid" in headers else None,
+            traceparent=headers.get("ce_traceparent"),
+            data=data,
+        )
+
+
+def campaign_stream(campaign: str) -> str:
+    """Stream of a campaign's start, policies and end."""
+    return campaign
+
+
+def round_stream(campaign: str, round_: int) -> str:
+    """Stream of a round's data, choices and drift."""
+    return f"{campaign}/round/{round_}"
+
+
+def candidate_stream(campaign: str, candidate: str) -> str:
+    """Stream of one candidate."""
+    return f"{campaign}/{candidate}"
+
+
+def topic(type_: str) -> str:
+    """Kafka topic of an event type."""
+    return f"aevolve.{type_}"

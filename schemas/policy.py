@@ -1,0 +1,99 @@
+"""The search policy: the only thing that crosses a round (design rule 1), and the whole of what the loop has learned."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.base import Frozen, Share
+from schemas.recipe import Recipe, Value
+
+Direction = Literal["inflated", "blind"]
+"""How dev misleads: it rises without the target, or the target rises without it."""
+
+
+class Estimate(Frozen):
+    """A mean and its standard deviation, in accuracy points of 1."""
+
+    mean: float
+    """Posterior mean."""
+    sd: float = Field(ge=0.0)
+    """Posterior standard deviation."""
+
+
+class AxisBelief(Frozen):
+    """The learned distribution of one knob, from which the next candidates are drawn."""
+
+    knob: str
+    """Path of the knob."""
+    values: tuple[Value, ...]
+    """Its values, as in the constitution."""
+    probabilities: tuple[Share, ...]
+    """Probability of drawing each; dead ends have 0. They sum to 1."""
+    retired: bool = False
+    """Whether the axis has reached its plateau and is no longer varied."""
+
+
+class InterventionBelief(Frozen):
+    """What one named change did, over all candidates that carried it."""
+
+    name: str
+    """The change, as `knob=value`."""
+    dev: Estimate
+    """Effect on dev against its round's anchor."""
+    target: Estimate
+    """Effect on the target, by the model average."""
+    trials: tuple[str, ...]
+    """The candidates that carried it."""
+
+
+class Distrust(Frozen):
+    """A standing drift: dev gain here beyond the level is not evidence."""
+
+    scope: str
+    """A domain, or `all`."""
+    direction: Direction
+    """How dev misleads."""
+    level: float
+    """Dev gain over the base up to which dev still counts."""
+    since: int = Field(ge=1)
+    """Round of the `DriftDetected`."""
+
+
+class DeadEnd(Frozen):
+    """A value not worth another run. Dead ends only grow (design rule 9)."""
+
+    knob: str
+    """Path of the knob."""
+    value: Value
+    """The value closed."""
+    evidence: tuple[str, ...]
+    """The candidates that closed it."""
+    reason: str
+    """Why, with the numbers."""
+
+
+class Policy(Frozen):
+    """What the next round starts from."""
+
+    version: int = Field(ge=0)
+    """0 at the start, one more with each update."""
+    round: int = Field(ge=1)
+    """The round that this policy opens."""
+    standing: Recipe
+    """The best recipe so far, the anchor of the round."""
+    standing_from: str
+    """The candidate it came from, or `base` at the start."""
+    axes: tuple[AxisBelief, ...]
+    """Learned distributions."""
+    interventions: tuple[InterventionBelief, ...] = ()
+    """Effects of the changes tried."""
+    distrusted: tuple[Distrust, ...] = ()
+    """Standing drifts."""
+    dead_ends: tuple[DeadEnd, ...] = ()
+    """Closed values."""
+    noise: float = Field(0.0, ge=0.0)
+    """Standard deviation of dev between replicates of one recipe (the anchors), in points of 1."""
+    mode: str
+    """The search in a word, derived from the posterior: `recipe stabilisation`, `stack and calibrate` or `proxy-aware`."""

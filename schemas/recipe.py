@@ -1,0 +1,105 @@
+"""A recipe is everything a candidate may vary; a change names one knob, so that its effect can be attributed.
+
+Knobs are addressed by a dotted path (`lr`, `upsample.cipher`), the same path in the search space of a constitution, in
+a candidate's changes and in a dead end.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from schemas.base import Frozen, Name
+
+Weight = Annotated[float, Field(ge=0.0)]
+Value = float | int | str | tuple[float, ...] | tuple[str, ...]
+"""What a knob can hold. Weights over difficulties or wordings are tuples."""
+
+
+class Recipe(Frozen):
+    """How one candidate is trained from the base checkpoint, and on what."""
+
+    lr: float = Field(3e-3, ge=1e-6, le=3e-2)
+    """Peak learning rate."""
+    rank: int = Field(16, ge=1, le=256)
+    """LoRA rank."""
+    alpha: float = Field(32.0, ge=1.0, le=512.0)
+    """LoRA scale; the update is multiplied by alpha / rank."""
+    dropout: float = Field(0.0, ge=0.0, le=0.5)
+    """Dropout on the LoRA input."""
+    target_modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    """Linear layers that get an adapter, by the last part of their name; each must exist and be trained."""
+    steps: int = Field(120, ge=1, le=100_000)
+    """Optimizer steps."""
+    batch: int = Field(32, ge=1, le=4096)
+    """Sequences per optimizer step."""
+    warmup: float = Field(0.05, ge=0.0, le=0.5)
+    """Share of the steps in which the learning rate rises linearly from zero."""
+    schedule: Literal["constant", "linear", "cosine"] = "cosine"
+    """Shape of the learning rate after the warm-up."""
+    weight_decay: float = Field(0.0, ge=0.0, le=1.0)
+    """AdamW's decoupled weight decay."""
+    mix: dict[Name, Weight] = Field(default_factory=dict)
+    """Relative weight per domain; a domain left out weighs 1."""
+    upsample: dict[Name, Annotated[float, Field(ge=1.0, le=16.0)]] = Field(default_factory=dict)
+    """Repetition k per domain on top of the mix: share p becomes kp / (1 + (k - 1)p) (arXiv 2606.20657, discovery 1)."""
+    difficulty: tuple[Weight, ...] = (1.0, 0.0, 0.0)
+    """Weights of the difficulty levels 1, 2, 3 in the training data."""
+    wordings: tuple[Weight, ...] = (1.0, 0.0, 0.0)
+    """Weights of the wordings 0, 1, 2 in the training data; 0 is the terse one that dev uses."""
+    traces: float = Field(0.0, ge=0.0, le=1.0)
+    """Share of the rows whose completion is the worked trace; the rest is the bare answer."""
+    curriculum: Literal["shuffled", "easy_first", "hard_first"] = "shuffled"
+    """Order of the rows by difficulty."""
+    checkpoint: Literal["last", "best", "average"] = "last"
+    """Which weights are kept: the last, the best on held-back training rows, or the mean of the last quarter."""
+
+    @field_validator("difficulty", "wordings")
+    @classmethod
+    def _some_weight(cls, weights: tuple[float, ...]) -> tuple[float, ...]:
+        if not sum(weights) > 0:
+            raise ValueError("at least one weight must be above zero")
+        return weights
+
+    def get(self, knob: str) -> Value:
+        """The value at a knob's path; a domain without its own weight or repetition holds 1."""
+        head, _, domain = knob.partition(".")
+        held = getattr(self, head)
+        value: Value = held.get(domain, 1.0) if domain else held
+        return value
+
+    def replace(self, knob: str, value: Any) -> Recipe:
+        """A validated copy with one knob changed. Raises `pydantic.ValidationError` outside the bounds."""
+        head, _, domain = knob.partition(".")
+        held = {**getattr(self, head), domain: value} if domain else value
+        return Recipe.model_validate({**self.model_dump(), head: held})
+
+
+class Change(Frozen):
+    """One named difference between a candidate and the standing recipe."""
+
+    knob: str
+    """Path of the knob."""
+    before: Value
+    """Its value in the standing recipe."""
+    after: Value
+    """Its value in the candidate."""
+
+    @property
+    def name(self) -> str:
+        """The change in a few characters, the same for equal changes: the name of the intervention."""
+        return f"{self.knob}={show(self.after)}"
+
+
+def show(value: Value) -> str:
+    """A knob's value as people write it."""
+    if isinstance(value, tuple):
+        return "/".join(show(part) for part in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def differences(standing: Recipe, candidate: Recipe, knobs: tuple[str, ...]) -> tuple[Change, ...]:
+    """The changes that lead from the standing recipe to the candidate, along the given knobs."""
+    pairs = ((knob, standing.get(knob), candidate.get(knob)) for knob in knobs)
+    return tuple(Change(knob=k, before=b, after=a) for k, b, a in pairs if b != a)

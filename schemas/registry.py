@@ -1,0 +1,64 @@
+"""Names and versions of the event types, and their committed JSON Schemas.
+
+A change of an event is either additive or a new version with an upcaster; `tests/contract` fails on any other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from schemas.base import Frozen
+from schemas.events import WRITERS
+
+EVENTS: dict[str, type[Frozen]] = {model.__name__: model for model in WRITERS}
+"""Every event type by name."""
+
+VERSIONS: dict[str, int] = dict.fromkeys(EVENTS, 1)
+"""The version that today's writers write."""
+
+UPCASTERS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""(type, version) -> function that makes a payload of the next version from it."""
+
+FOLDER = Path(__file__).parent / "json"
+"""Where the schemas are committed."""
+
+
+def parse(type_: str, version: int, data: dict[str, Any]) -> Frozen:
+    """The event that a stored payload holds. Unknown keys of newer writers are ignored.
+
+    Raises `KeyError` for an unknown type and `pydantic.ValidationError` for a payload that does not fit.
+    """
+    for step in range(version, VERSIONS[type_]):
+        data = UPCASTERS[type_, step](data)
+    return EVENTS[type_].model_validate(data, extra="ignore")
+
+
+def json_schema(type_: str) -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of an event's payload."""
+    schema = EVENTS[type_].model_json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": schema_id(type_, VERSIONS[type_]),
+        **schema,
+    }
+
+
+def schema_id(type_: str, version: int) -> str:
+    """The `dataschema` of an event: the name of its committed file."""
+    return f"aevolve:{type_}.v{version}"
+
+
+def files() -> dict[Path, str]:
+    """Path and text of every schema file as the models are now."""
+    return {
+        FOLDER / f"{name}.v{VERSIONS[name]}.json": json.dumps(json_schema(name), indent=1, sort_keys=True) + "\n"
+        for name in EVENTS
+    }
+
+
+if __name__ == "__main__":
+    for path, text in files().items():
+        path.write_text(text)

@@ -1,0 +1,1 @@
+"""Data Generator: the round's training data as an immutable snapshot."""

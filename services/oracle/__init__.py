@@ -1,0 +1,1 @@
+"""Evaluation Oracle: scores with receipts, the external budget, the drift test."""

@@ -1,0 +1,1 @@
+"""Policy: closes rounds, chooses submissions, revises the search."""

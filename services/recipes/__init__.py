@@ -1,0 +1,1 @@
+"""Recipe Optimizer: a round's candidates from the policy's learned distributions."""

@@ -1,0 +1,1 @@
+"""Trainer: one leased job at a time, from recipe to adapter."""
