@@ -1,4 +1,4 @@
-"""What a decision wants done, as plain data: events to append and work to queue. The store carries it out in one transaction."""
+"""What a decision wants done, as plain data: events to append, work to queue. The store does it in one transaction."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A campaign's events folded into the state that every decision is a function of.
 
-The fold is the only reading of the log that deciders share: recipes, oracle, policy, console and audit all see a campaign
-through it. It keeps no order between streams beyond the log's own.
+The fold is the only reading of the log that deciders share: recipes, oracle, policy, console and audit all see a
+campaign through it. It keeps no order between streams beyond the log's own.
 """
 
 from __future__ import annotations

@@ -38,8 +38,10 @@ class ItemSet(Frozen):
 
 
 class Evaluation(Frozen):
-    """The four sealed sets (train is the data service's). Confirm is drawn as dev, final as external, both from items of
-    their own; each request for confirmation draws fresh items."""
+    """The four sealed sets; train is the data service's.
+
+    Confirm is drawn as dev, final as external, both from items of their own; each confirmation draws fresh items.
+    """
 
     dev: ItemSet
     """The cheap proxy: every candidate, every round."""

@@ -1,4 +1,4 @@
-"""The search policy: the only thing that crosses a round (design rule 1), and the whole of what the loop has learned."""
+"""The search policy: the only thing that crosses a round (design rule 1), and all that the loop has learned."""
 
 from __future__ import annotations
 
@@ -94,6 +94,6 @@ class Policy(Frozen):
     dead_ends: tuple[DeadEnd, ...] = ()
     """Closed values."""
     noise: float = Field(0.0, ge=0.0)
-    """Standard deviation of dev between replicates of one recipe (the anchors), in points of 1."""
+    """Standard deviation of dev between replicates of one recipe (the anchors)."""
     mode: str
     """The search in a word, derived from the posterior: `recipe stabilisation`, `stack and calibrate` or `proxy-aware`."""

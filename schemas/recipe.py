@@ -43,7 +43,7 @@ class Recipe(Frozen):
     mix: dict[Name, Weight] = Field(default_factory=dict)
     """Relative weight per domain; a domain left out weighs 1."""
     upsample: dict[Name, Annotated[float, Field(ge=1.0, le=16.0)]] = Field(default_factory=dict)
-    """Repetition k per domain on top of the mix: share p becomes kp / (1 + (k - 1)p) (arXiv 2606.20657, discovery 1)."""
+    """Repetition k per domain on top of the mix: share p becomes kp / (1 + (k - 1)p) (arXiv 2606.20657)."""
     difficulty: tuple[Weight, ...] = (1.0, 0.0, 0.0)
     """Weights of the difficulty levels 1, 2, 3 in the training data."""
     wordings: tuple[Weight, ...] = (1.0, 0.0, 0.0)
