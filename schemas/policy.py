@@ -96,4 +96,4 @@ class Policy(Frozen):
     noise: float = Field(0.0, ge=0.0)
     """Standard deviation of dev between replicates of one recipe (the anchors)."""
     mode: str
-    """The search in a word, derived from the posterior: `recipe stabilisation`, `stack and calibrate` or `proxy-aware`."""
+    """The search in a word, from the posterior: `recipe stabilisation`, `stack and calibrate` or `proxy-aware`."""
