@@ -1,0 +1,62 @@
+"""Where a process finds its database, broker, artifacts and secrets: the environment variables `AEVOLVE_*`."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for base models and broker jars."""
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "aevolve"
+
+
+class Settings(BaseSettings):
+    """One process's settings; each field is the variable `AEVOLVE_<FIELD>`."""
+
+    model_config = SettingsConfigDict(env_prefix="AEVOLVE_", use_attribute_docstrings=True)
+
+    postgres: str = "postgresql://localhost:5432/aevolve"
+    """DSN of the log, without user and password: the service name decides the role."""
+    password: SecretStr | None = None
+    """Password of the service's role."""
+    password_file: Path | None = None
+    """File with the password, used where `password` is not set."""
+    kafka: str = "localhost:9092"
+    """Bootstrap address of the broker."""
+    partitions: int = Field(12, ge=1)
+    """Partitions of each topic, where this process may create topics."""
+    incarnation: str = "kafka"
+    """Name of this life of the broker; a new name makes the relay start over. Only the embedded broker changes it."""
+    artifacts: str = "runs/artifacts"
+    """Folder (or fsspec URL) of snapshots, adapters and receipts."""
+    work: Path = Path("runs/work")
+    """Local folder of jobs in progress."""
+    cache: Path = Field(default_factory=cache_folder)
+    """Folder of locally made base models."""
+    oracle_key_file: Path | None = None
+    """File with the key of the sealed sets; only the oracle may read it."""
+    host: str = "127.0.0.1"
+    """Address of the health, metrics and documentation pages."""
+    port: int = Field(0, ge=0, le=65_535)
+    """Their port; 0 for any free one."""
+    embedded: bool = False
+    """Whether the broker is the embedded one, which needs patience in consumer groups."""
+    workers: int = Field(1, ge=0, le=64)
+    """Jobs that this process runs at a time."""
+    lease_seconds: float = Field(15.0, gt=0)
+    """How long a worker may be silent before another takes its job."""
+    catch_up_seconds: float = Field(5.0, gt=0)
+    """Pause between two looks at the log for what Kafka did not deliver."""
+    worker: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
+    """Name of this process in leases."""
+
+    def secret(self) -> str | None:
+        """The role's password."""
+        if self.password is not None:
+            return self.password.get_secret_value()
+        return self.password_file.read_text().strip() if self.password_file else None
