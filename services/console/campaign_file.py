@@ -1,0 +1,114 @@
+"""Reads a campaign file so that every mistake in it is told at once, one line each: `field: value; what to do`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from schemas.campaign import Campaign
+from services.console.problem import Problem, nearest
+
+OVERRIDES: Mapping[str, tuple[str, ...]] = {
+    "seed": ("seed",),
+    "null_twin": ("null_twin",),
+    "base": ("model", "base"),
+    "rounds": ("constitution", "rounds"),
+    "candidates": ("constitution", "candidates"),
+}
+"""Where the options of the commands stand in the file."""
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML reads `1e-3` as text (YAML 1.1); a learning rate is a number."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def load(path: Path, **overrides: Any) -> Campaign:
+    """The campaign that the file describes, with the options that are not None in place of its own values.
+
+    Raises `Problem` with a line per mistake: where it stands, the value, and what would be right.
+    """
+    data = _read(path)
+    for option, value in overrides.items():
+        if value is not None:
+            _put(data, OVERRIDES[option], value)
+    try:
+        campaign = Campaign.model_validate(data)
+    except ValidationError as error:
+        raise Problem("\n".join(_lines(path, error))) from error
+    _check_base(path, campaign.model.base)
+    return campaign
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.load(path.read_text(), _Loader)  # noqa: S506 - a SafeLoader
+    except OSError as error:
+        raise Problem(f"{path}: cannot be read ({error.strerror}); name a campaign file, such as demo.yaml") from error
+    except yaml.YAMLError as error:
+        raise Problem(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise Problem(f"{path}: holds {type(data).__name__}; a campaign is a mapping with the keys {_keys(Campaign)}")
+    return data
+
+
+def _put(data: dict[str, Any], where: tuple[str, ...], value: Any) -> None:
+    *parents, last = where
+    for parent in parents:
+        data = data.setdefault(parent, {})
+    if isinstance(data, dict):  # what is no mapping here is told by the validation
+        data[last] = value
+
+
+def _check_base(path: Path, base: str) -> None:
+    if base != "tiny" and not (Path(base) / "config.json").is_file():
+        raise Problem(
+            f"{path}: model.base: {base!r}; no config.json lies there: "
+            "give the folder of a Hugging Face causal language model, or `tiny` for the one that is made locally"
+        )
+
+
+def _lines(path: Path, error: ValidationError) -> Iterator[str]:
+    for detail in error.errors():
+        field = ".".join(str(part) for part in detail["loc"]) or "constitution"
+        yield f"{path}: {field}: {_remedy(detail)}"
+
+
+def _remedy(detail: ErrorDetails) -> str:
+    known = _model(detail["loc"][:-1])
+    if detail["type"] == "extra_forbidden":
+        return f"unknown key; {nearest(str(detail['loc'][-1]), known.model_fields)}"
+    if detail["type"] == "missing":
+        return f"missing; {_meaning(known, detail['loc'])}"
+    message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "it should be")
+    return message if isinstance(detail["input"], dict) else f"{detail['input']!r}; {message}"
+
+
+def _meaning(model: type[BaseModel], where: tuple[int | str, ...]) -> str:
+    field = model.model_fields[str(where[-1])]
+    return field.description or _keys(model)
+
+
+def _model(where: tuple[int | str, ...]) -> type[BaseModel]:
+    """The model that a location inside the file belongs to; items of tuples are looked through."""
+    model: type[BaseModel] = Campaign
+    for part in where:
+        if isinstance(part, str) and part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+            found = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel)]
+            model = found[0] if found else model
+    return model
+
+
+def _keys(model: type[BaseModel]) -> str:
+    return ", ".join(model.model_fields)

@@ -1,0 +1,17 @@
+"""What a person can mend: one message that names the field, its value and the remedy; the command then exits with 2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class Problem(Exception):  # noqa: N818 - it is not a fault of the program
+    """Wrong input or a missing part. Its text is shown as it stands, without a traceback."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`did you mean X?`, or the known words where none is near."""
+    names = list(known)
+    close = get_close_matches(word, names, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"

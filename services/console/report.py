@@ -1,0 +1,20 @@
+"""Writes the report of a campaign: `report.json` for programs, `report.md` for people, `report.png` for one look."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from judgement.history import fold
+from schemas.envelope import Envelope
+from services.console import report_chart, report_data, report_text
+
+
+def write(folder: Path, campaign: str, envelopes: Sequence[Envelope], clock: report_data.Clock) -> None:
+    """Write the three files from the campaign's events, in log order, and the clock of the run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    report = report_data.build(fold(campaign, envelopes), envelopes, clock)
+    (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    (folder / "report.md").write_text(report_text.markdown(report))
+    report_chart.draw(report, folder / "report.png")

@@ -1,0 +1,124 @@
+"""The report in plain words: what was tried, what it brought, where dev misled, and what the loop changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Data = Mapping[str, Any]
+
+
+def markdown(report: Data) -> str:
+    """`report.md` from the data of `report.json`."""
+    sections = (_head(report), _rounds(report), _drift(report), _phenomenon(report), _policies(report), _cost(report))
+    return "\n\n".join("\n".join(lines) for section in sections if (lines := list(section))) + "\n"
+
+
+def percent(score: Data | None) -> str:
+    """A score with its standard error, in percent."""
+    return f"{100 * score['score']:.1f} ± {100 * score['se']:.1f}" if score else "-"
+
+
+def points(value: float) -> str:
+    """A difference of accuracies in percentage points."""
+    return f"{100 * value:+.1f}"
+
+
+def _head(report: Data) -> Iterator[str]:
+    base, winner = report["base"], report["winner"]
+    yield f"# Campaign {report['campaign']}"
+    yield ""
+    if report["null_twin"]:
+        yield "This is a null twin: the target is distributed as dev, so no drift may be found.\n"
+    if not report["finished"]:
+        yield "The campaign is not finished; this is where it stands.\n"
+    if gain := report["gain"]:
+        yield (
+            f"**{winner['candidate']}** beats the base on the final set, which was asked once, by "
+            f"**{points(gain['mean'])} points** (standard deviation {100 * gain['sd']:.1f})."
+            if gain["mean"] > 0
+            else "**No candidate beats the base on the final set.**"
+        )
+        yield f"\n{report['why']}\n"
+    yield "| accuracy in % | dev | confirm | external | final |"
+    yield "|---|---|---|---|---|"
+    yield _row("base", base)
+    if winner:
+        yield _row(("winner " if report["finished"] else "standing ") + winner["candidate"], winner)
+
+
+def _row(name: str, scores: Data) -> str:
+    return f"| {name} | " + " | ".join(percent(scores[k]) for k in ("dev", "confirm", "external", "final")) + " |"
+
+
+def _rounds(report: Data) -> Iterator[str]:
+    if not report["rounds"]:
+        return
+    yield "## Candidates"
+    yield ""
+    yield "| candidate | change against the standing recipe | state | dev | external |"
+    yield "|---|---|---|---|---|"
+    for round_ in report["rounds"]:
+        for c in round_["candidates"]:
+            changes = ", ".join(change["name"] for change in c["changes"]) or "none (anchor)"
+            yield f"| {c['candidate']} | {changes} | {c['state']} | {percent(c['dev'])} | {percent(c['external'])} |"
+
+
+def _drift(report: Data) -> Iterator[str]:
+    said = [r for r in report["rounds"] if r["drift"]["assessed"]]
+    if not said:
+        return
+    yield "## Does dev still track the target?"
+    yield ""
+    for round_ in said:
+        drift = round_["drift"]
+        factor, threshold = drift["assessed"]["bayes_factor"], drift["assessed"]["threshold"]
+        yield f"- Round {round_['round']}: evidence for drift {factor:.3g} to 1 (declared at {threshold:g} to 1). "
+        yield f"  {drift['assessed']['words']}"
+        for found in drift["detected"]:
+            yield f"  **Drift detected, {found['assessment']['scope']}**: {found['words']}"
+        for gone in drift["cleared"]:
+            yield f"  **Drift cleared, {gone['scope']}**: {gone['words']}"
+
+
+def _phenomenon(report: Data) -> Iterator[str]:
+    found = report["phenomenon"]
+    if not found:
+        return
+    yield "## Best on dev, best on the target"
+    yield ""
+    if found["best_dev"] == found["best_external"]:
+        yield f"Of the {found['candidates']} candidates measured on both, {found['best_dev']} is best on dev and on external."
+        return
+    external, dev = found["external"], found["dev"]
+    yield (
+        f"Of the {found['candidates']} candidates measured on both, {found['best_dev']} has the highest dev and "
+        f"{found['best_external']} the highest external score. {found['best_external']} is {points(external['difference'])} "
+        f"points on external ({external['z']:.1f} standard errors) and {points(dev['difference'])} points on dev "
+        f"({dev['z']:.1f} standard errors) from {found['best_dev']}."
+    )
+
+
+def _policies(report: Data) -> Iterator[str]:
+    changed = [r for r in report["rounds"] if r["policy"]]
+    if not changed:
+        return
+    yield "## What the loop changed"
+    for round_ in changed:
+        policy = round_["policy"]
+        yield f"\nAfter round {round_['round']} (search: {policy['mode']}; standing recipe from {policy['standing']}). {policy['why']}\n"
+        yield from (f"- {sentence}" for sentence in policy["changed"])
+
+
+def _cost(report: Data) -> Iterator[str]:
+    s, cost = report["seconds"], report["cost"]
+    yield "## Cost"
+    yield ""
+    yield (
+        f"{s['wall']:.0f} s on the wall: base {s['base']:.0f} s; jobs, which run side by side: training {s['train']:.0f} s and "
+        f"evaluation {s['evaluate']:.0f} s; without any work {s['other']:.0f} s ({s['other'] / max(s['wall'], 1e-9):.0%})."
+    )
+    yield (
+        f"{cost['tokens']:,} tokens, {cost['device_seconds']:.0f} processor or accelerator seconds, "
+        f"{report['external_queries']} external queries. Failed and repeated work is included."
+    )

@@ -1,0 +1,27 @@
+"""How far a candidate has come, in a word."""
+
+from __future__ import annotations
+
+from judgement.history import Trial
+
+
+def state(trial: Trial) -> str:
+    """The last thing that is known of a candidate."""
+    if trial.failed:
+        return f"failed: {trial.failed}"
+    if trial.expired:
+        return "expired"
+    return _measured(trial) or _trained(trial)
+
+
+def _measured(trial: Trial) -> str | None:
+    words = {"final": "final", "external": "measured on target", "confirm": "confirmed", "dev": "scored"}
+    return next((word for kind, word in words.items() if kind in trial.scores), None)
+
+
+def _trained(trial: Trial) -> str:
+    if trial.checkpoint:
+        return "scoring"
+    if trial.attempts:
+        return "training" if trial.attempts == 1 else f"training, try {trial.attempts}"
+    return "waiting"
