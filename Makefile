@@ -1,0 +1,51 @@
+# The only commands a newcomer needs. Everything runs in .venv, which `make install` creates.
+PYTHON ?= python3.11
+BIN := .venv/bin
+RUN := runs/demo
+ARGS ?=
+
+.PHONY: help demo test check install format test-unit test-contract test-integration test-loop schemas clean
+
+help:  ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
+
+install: .venv/installed  ## Make .venv with everything that the demo and the tests need
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: install  ## A whole campaign on this machine: Postgres, Kafka protocol, fine-tuning, report in runs/demo
+	$(BIN)/aevolve demo --out $(RUN) $(ARGS)
+
+test: test-unit test-contract test-integration test-loop  ## Every test; real Postgres, real broker, a real campaign
+
+test-unit: install
+	$(BIN)/pytest tests/unit $(ARGS) --cov --cov-report=term:skip-covered
+
+test-contract: install
+	$(BIN)/pytest tests/contract $(ARGS)
+
+test-integration: install
+	$(BIN)/pytest tests/integration $(ARGS)
+
+test-loop: install  ## One campaign of two rounds, end to end
+	$(BIN)/pytest tests/loop $(ARGS)
+
+check: install  ## Lint, format, types, committed schemas, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest tests/contract $(ARGS)
+
+schemas: install  ## Write schemas/json from the models
+	$(BIN)/python -m schemas.registry
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## Remove everything that was made here
+	rm -rf .venv build *.egg-info runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

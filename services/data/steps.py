@@ -1,0 +1,44 @@
+"""When the data service owes a round its snapshot."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from eventstore.effect import NOTHING, Append, Effect, Work
+from judgement.history import History
+from schemas.base import digest
+from schemas.envelope import round_stream
+from schemas.events import Basis
+
+QUEUE = "data"
+ATTEMPTS = 1_000
+"""A round cannot begin without data, so it is tried until the data deadline offers the last snapshot instead."""
+
+
+def refresh(history: History, now: datetime) -> Effect:
+    """Queue the making of the open round's snapshot."""
+    if history.policy is None or history.round in history.snapshots:
+        return NOTHING
+    policy = history.policy
+    basis = Basis(position=history.position, digest=digest(policy), seed=history.campaign.seed)
+    payload = {
+        "round": policy.round,
+        "policy": policy.model_dump(mode="json"),
+        "campaign": history.campaign.model_dump(mode="json"),
+        "basis": basis.model_dump(mode="json"),
+    }
+    key = round_stream(history.id, policy.round)
+    return Effect(work=(Work(QUEUE, key, history.id, payload, attempts=ATTEMPTS),))
+
+
+def reuse(history: History, now: datetime) -> Effect:
+    """Past the data deadline the last snapshot serves again."""
+    if history.policy is None or history.round in history.snapshots or not history.snapshots:
+        return NOTHING
+    patience = timedelta(seconds=history.campaign.constitution.budget.data_seconds)
+    if now < history.policy_times[history.round] + patience:
+        return NOTHING
+    last = history.snapshots[max(history.snapshots)]
+    basis = Basis(position=history.position, digest=digest(last), seed=history.campaign.seed)
+    event = last.model_copy(update={"round": history.round, "reused": True, "basis": basis})
+    return Effect((Append(history.id, round_stream(history.id, history.round), event, expected=0),))

@@ -1,0 +1,28 @@
+"""Evaluation Oracle: scores with receipts, the external budget, the drift test."""
+
+from __future__ import annotations
+
+from services.oracle.score_job import SCORING
+from services.oracle.steps import assess_drift, measure_base, measure_dev, query
+from services.runtime.main import main as run
+from services.runtime.service import Service
+
+SERVICE = Service(
+    name="oracle",
+    reactions={
+        "CampaignStarted": (measure_base,),
+        "CheckpointTrained": (measure_dev,),
+        "SubmissionsChosen": (query, assess_drift),
+        "ScoresReported": (assess_drift,),
+        "EvaluationFailed": (assess_drift,),
+        "CampaignResumed": (measure_base, measure_dev, query, assess_drift),
+    },
+    timers=(assess_drift,),
+    jobs=(SCORING,),
+    preload=("services.oracle.evaluate",),
+)
+
+
+def main() -> None:
+    """Run the service."""
+    run(SERVICE)

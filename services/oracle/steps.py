@@ -1,0 +1,121 @@
+"""When the oracle owes a measurement, a charged query or an assessment of drift.
+
+A query of the target or of the final set is reserved in the log, and thereby charged, in the same transaction that
+queues it: a crash in between can neither spend twice nor ask for free (design rule 6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from judgement.drift import assess, verdicts
+
+from eventstore.effect import NOTHING, Append, Effect, Work
+from judgement.history import History, Trial
+from schemas.envelope import candidate_stream, round_stream
+from schemas.events import SubmissionReserved
+from schemas.scores import BASE, Kind
+
+QUEUE = "score"
+
+
+def measure_base(history: History, now: datetime) -> Effect:
+    """The base model is measured first: it is the reference of every gain."""
+    if history.base.scores or history.reserved("external"):
+        return NOTHING
+    budget = history.campaign.constitution.budget
+    kinds: tuple[Kind, ...] = ("dev", "confirm", "external") if budget.external_queries else ("dev", "confirm")
+    reserve = _reserve(history, [BASE], "external", round_=0) if budget.external_queries else NOTHING
+    return reserve + Effect(work=(_work(history, history.base, kinds, round_=0),))
+
+
+def measure_dev(history: History, now: datetime) -> Effect:
+    """Queue the dev score of every trained candidate."""
+    trained = [t for t in history.of_round(history.round) if t.checkpoint and not t.ended]
+    return Effect(work=tuple(_work(history, trial, ("dev",), trial.round) for trial in trained))
+
+
+def query(history: History, now: datetime) -> Effect:
+    """Reserve and queue what the policy chose: confirmation on fresh items, the target, and the final set."""
+    effect = NOTHING
+    for round_, chosen in history.submissions.items():
+        for kind in ("external", "final"):
+            asked = {r.candidate for r in history.reservations if r.kind == kind}
+            new = [s.candidate for s in getattr(chosen, kind) if s.candidate not in asked]
+            effect += _reserve(history, new, kind, chosen.round)  # type: ignore[arg-type]
+        for candidate in dict.fromkeys(s.candidate for s in (*chosen.confirm, *chosen.external, *chosen.final)):
+            trial = history.trials[candidate]
+            kinds = tuple(k for k in _asked(chosen, candidate) if not trial.settled(k))
+            if kinds:
+                effect += Effect(work=(_work(history, trial, kinds, round_),))
+    return effect
+
+
+def assess_drift(history: History, now: datetime) -> Effect:
+    """Assess drift once everything that the round asked for is settled, or the board's deadline has passed."""
+    chosen = history.submissions.get(history.round)
+    if chosen is None or history.round in history.assessments or not _answered(history, now):
+        return NOTHING
+    stream = round_stream(history.id, history.round)
+    assessed = assess(history, history.round)
+    events = (assessed, *verdicts(history, assessed))
+    version = history.streams[stream]
+    return Effect(tuple(Append(history.id, stream, event, expected=version + i) for i, event in enumerate(events)))
+
+
+def _answered(history: History, now: datetime) -> bool:
+    chosen = history.submissions[history.round]
+    patience = timedelta(seconds=history.campaign.constitution.budget.board_seconds)
+    if now >= history.submission_times[history.round] + patience:
+        return True
+    asked = [(s.candidate, kind) for kind in ("confirm", "external") for s in getattr(chosen, kind)]
+    if history.reserved("external"):
+        asked.append((BASE, "external"))
+    return all(history.trials[candidate].settled(kind) for candidate, kind in asked)  # type: ignore[arg-type]
+
+
+def _asked(chosen: object, candidate: str) -> list[Kind]:
+    kinds: Sequence[Kind] = ("confirm", "external", "final")
+    return [kind for kind in kinds if candidate in {s.candidate for s in getattr(chosen, kind)}]
+
+
+def _reserve(history: History, candidates: Sequence[str], kind: Kind, round_: int) -> Effect:
+    made = history.reserved(kind)
+    limit = history.campaign.constitution.budget.external_queries if kind == "external" else 2
+    return Effect(
+        tuple(
+            Append(
+                history.id,
+                f"{history.id}/exposure/{kind}",
+                SubmissionReserved(
+                    candidate=candidate, kind=kind, round=round_, number=made + i, left=limit - made - i
+                ),
+                expected=made + i - 1,
+            )
+            for i, candidate in enumerate(candidates, start=1)
+        )
+    )
+
+
+def _work(history: History, trial: Trial, kinds: Sequence[Kind], round_: int) -> Work:
+    budget = history.campaign.constitution.budget
+    payload = {
+        "candidate": trial.candidate,
+        "kinds": list(kinds),
+        "round": round_,
+        "checkpoint": trial.checkpoint.model_dump(mode="json") if trial.checkpoint else None,
+        "substrate": history.substrate.model_dump(mode="json"),
+        "campaign": history.campaign.model_dump(mode="json"),
+    }
+    return Work(
+        queue=QUEUE,
+        key=f"{candidate_stream(history.id, trial.candidate)}/{'+'.join(kinds)}",
+        campaign=history.id,
+        payload=payload,
+        priority=0 if kinds == ("dev",) else 1,
+        attempts=budget.attempts,
+        deadline=trial.proposed_at + timedelta(seconds=budget.candidate_seconds)
+        if trial.proposed_at and kinds == ("dev",)
+        else None,
+    )

@@ -1,0 +1,60 @@
+"""When the policy owes the loop a choice: to begin, to close a round, to revise the search, to finish."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+from eventstore.effect import NOTHING, Append, Effect
+from judgement.history import History
+from schemas.base import Frozen
+from schemas.envelope import campaign_stream, round_stream
+from schemas.scores import BASE
+from services.policy.core import check, choose_final, choose_submissions, finish, first_policy, update
+
+
+def begin(history: History, now: datetime) -> Effect:
+    """The first policy opens round 1."""
+    return NOTHING if history.policies else _say(history, campaign_stream(history.id), first_policy(history))
+
+
+def close_round(history: History, now: datetime) -> Effect:
+    """Choose submissions once every candidate and the base have ended, or the round's deadline has passed."""
+    round_, trials = history.round, history.of_round(history.round)
+    if not trials or round_ in history.submissions:
+        return NOTHING
+    if (closed_by := _closed_by(history, now)) is None:
+        return NOTHING
+    return _say(history, round_stream(history.id, round_), choose_submissions(history, round_, closed_by))
+
+
+def revise(history: History, now: datetime) -> Effect:
+    """After the assessment: the next policy, or after the last round the choice of the winner."""
+    constitution = history.campaign.constitution
+    if history.round not in history.assessments or constitution.rounds + 1 in history.submissions:
+        return NOTHING
+    decision = update(history) if history.round < constitution.rounds else choose_final(history)
+    return _say(history, campaign_stream(history.id), decision)
+
+
+def conclude(history: History, now: datetime) -> Effect:
+    """The campaign is finished when the base and the winner have their final scores, or never will."""
+    chosen = history.submissions.get(history.campaign.constitution.rounds + 1)
+    if chosen is None or not all(history.trials[s.candidate].settled("final") for s in chosen.final):
+        return NOTHING
+    return _say(history, campaign_stream(history.id), finish(history))
+
+
+def _closed_by(history: History, now: datetime) -> Literal["complete", "deadline"] | None:
+    trials = history.of_round(history.round)
+    if all(trial.ended for trial in trials) and history.trials[BASE].settled("dev"):
+        return "complete"
+    first = min(trial.proposed_at for trial in trials if trial.proposed_at)
+    patience = timedelta(seconds=history.campaign.constitution.budget.round_seconds)
+    return "deadline" if now >= first + patience else None
+
+
+def _say(history: History, stream: str, decision: Frozen) -> Effect:
+    """The decision, or its refusal where it breaks the constitution."""
+    said = check(history, decision) or decision
+    return Effect((Append(history.id, stream, said, expected=history.streams.get(stream, 0)),))

@@ -1,0 +1,164 @@
+"""Kafka as FastStream and aiokafka do it safely: the defaults lose messages, so every setting that matters is set here.
+
+A message that can never be handled (it does not parse, or is not in the log) goes to the dead-letter topic with its
+error, and the partition moves on. A database that is away is waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from faststream import AckPolicy, BaseMiddleware
+from faststream.kafka import KafkaBroker, Topic
+from faststream.kafka.annotations import KafkaMessage
+from faststream.kafka.prometheus import KafkaPrometheusMiddleware
+
+from eventstore.store import DISCONNECTED
+from schemas.base import canonical_json
+from schemas.envelope import Envelope, topic
+from schemas.events import WRITERS
+from schemas.registry import EVENTS, parse
+from services.runtime.metrics import DEAD_LETTERS, REGISTRY
+from services.runtime.service import Service
+from services.runtime.settings import Settings
+
+log = logging.getLogger(__name__)
+
+DEAD_LETTER_TOPIC = "aevolve.dead-letters"
+Handle = Callable[[Envelope], Awaitable[None]]
+
+
+def make_broker(service: Service, settings: Settings, handle: Handle) -> KafkaBroker:
+    """A broker whose one subscriber wakes `handle` with each event that the service reacts to."""
+    broker = KafkaBroker(
+        settings.kafka,
+        client_id=f"aevolve-{service.name}",
+        acks="all",
+        # An idempotent producer never expires its batches: with the embedded broker dead, its process would ignore
+        # SIGTERM. The inbox absorbs the doubles that the other kind may make.
+        enable_idempotence=not settings.embedded,
+        request_timeout_ms=5_000,
+        graceful_timeout=5.0,
+        allow_auto_create_topics=not settings.embedded,
+        middlewares=(DeadLetters, KafkaPrometheusMiddleware(registry=REGISTRY, app_name=service.name)),
+        description=service.name,
+        logger=logging.getLogger("faststream"),
+        log_level=logging.DEBUG,
+    )
+    _subscribe(broker, service, settings, handle)
+    for model, writers in WRITERS.items():
+        if service.name in writers:
+            broker.publisher(_topic(model.__name__, settings), schema=model, title=model.__name__)
+    return broker
+
+
+async def publish(broker: KafkaBroker, envelope: Envelope) -> None:
+    """Send one event, keyed by its stream, as a CloudEvent in binary mode; returns when it is acknowledged."""
+    await broker.publish(
+        canonical_json(envelope.data).encode(),
+        topic=topic(envelope.type),
+        key=envelope.subject.encode(),
+        headers=envelope.headers(),
+        correlation_id=envelope.correlationid,
+    )
+
+
+def _topic(type_: str, settings: Settings) -> Topic:
+    # The embedded broker makes topics on first use and serves no create-topic call.
+    return Topic(topic(type_), num_partitions=settings.partitions, declare=not settings.embedded)
+
+
+def _subscribe(broker: KafkaBroker, service: Service, settings: Settings, handle: Handle) -> None:
+    subscriber = broker.subscriber(
+        *(_topic(type_, settings) for type_ in service.reactions),
+        group_id=f"aevolve.{service.name}",
+        auto_offset_reset="earliest",
+        ack_policy=AckPolicy.ACK,
+        # The embedded broker answers a fetch only after this time; Apache Kafka answers as soon as there is something.
+        fetch_max_wait_ms=50 if settings.embedded else 500,
+        partition_assignment_strategy=(PatientAssignor if settings.embedded else RoundRobinPartitionAssignor,),
+        # Below 4 s the embedded broker's first rebalance (3 s) would hang the group.
+        session_timeout_ms=4_000 if settings.embedded else 10_000,
+        heartbeat_interval_ms=500 if settings.embedded else 3_000,
+        decoder=_decode,
+        title=service.name,
+    )
+    for type_ in service.reactions:
+        subscriber(_handler(type_, handle), filter=_of_type(type_))
+    subscriber(_unknown)
+
+
+def _handler(type_: str, handle: Handle) -> Callable[..., Awaitable[None]]:
+    async def on_event(event: Any, message: KafkaMessage) -> None:
+        envelope = Envelope.from_headers(message.headers, json.loads(message.body))
+        while True:
+            try:
+                return await handle(envelope)
+            except DISCONNECTED as error:
+                log.warning("waiting for the log: %s", error)
+                await asyncio.sleep(1)
+
+    on_event.__annotations__["event"] = EVENTS[type_]
+    on_event.__name__ = f"on_{type_}"
+    on_event.__doc__ = EVENTS[type_].__doc__
+    return on_event
+
+
+def _of_type(type_: str) -> Callable[[Any], bool]:
+    return lambda message: message.headers.get("ce_type") == type_
+
+
+async def _decode(message: Any) -> Any:
+    type_, version = message.headers["ce_type"], int(message.headers["ce_dataschema"].rpartition(".v")[2])
+    return parse(type_, version, json.loads(message.body))
+
+
+async def _unknown(event: Any, message: KafkaMessage) -> None:
+    """Refuse what names no event type that this service reacts to."""
+    raise ValueError(f"ce_type: {message.headers.get('ce_type')!r} is not handled here; see schemas/json for the types")
+
+
+class DeadLetters(BaseMiddleware):
+    """Sends what cannot be handled to the dead-letter topic, with the error and the original headers."""
+
+    async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
+        """Handle the message or bury it; the offset moves on either way."""
+        try:
+            return await call_next(msg)
+        except Exception as error:
+            log.exception("dead letter from %s at offset %s", msg.raw_message.topic, msg.raw_message.offset)
+            await self._bury(msg, error)
+
+    async def _bury(self, msg: Any, error: Exception) -> None:
+        broker: KafkaBroker = self.context.get("broker")
+        service = broker.specification.description
+        reason = {
+            "x-service": service or "",
+            "x-topic": msg.raw_message.topic,
+            "x-offset": f"{msg.raw_message.partition}:{msg.raw_message.offset}",
+            "x-error": type(error).__name__,
+            "x-message": str(error)[:2000],
+        }
+        headers = {key: str(value) for key, value in msg.headers.items()} | reason
+        await broker.publish(msg.body, topic=DEAD_LETTER_TOPIC, key=msg.raw_message.key, headers=headers)
+        DEAD_LETTERS.labels(service).inc()
+
+
+class PatientAssignor(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka is not typed
+    """Round robin that waits before it answers.
+
+    librdkafka's embedded broker requires a group's followers to sync before the leader, which aiokafka does not know.
+    """
+
+    @classmethod
+    def assign(cls, cluster: Any, members: Any) -> Any:
+        """Assign as round robin does, 250 ms later where the group has followers."""
+        if len(members) > 1:
+            time.sleep(0.25)
+        return super().assign(cluster, members)

@@ -1,0 +1,175 @@
+"""One process of one service: wires its steps and jobs to the log, to Kafka and to HTTP, and runs until told to stop.
+
+log (eventstore)   the truth; the reactor and the workers write to it
+relay              publishes the log to Kafka; one process of all is active, the others stand by
+broker             wakes the reactor with events
+catch-up           finds what Kafka did not deliver
+timers             what becomes due by time alone
+workers            long jobs in subprocesses
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
+from typing import Any
+
+import uvicorn
+from aiokafka.errors import KafkaConnectionError
+from eventstore.relay import Relay
+from faststream.asgi import AsgiFastStream, AsyncAPIRoute
+from faststream.kafka import KafkaBroker
+from faststream.specification import AsyncAPI
+from prometheus_client import make_asgi_app
+
+from eventstore.store import DISCONNECTED, EventStore
+from services.runtime.jobs import JobRunner
+from services.runtime.kafka import make_broker, publish
+from services.runtime.metrics import REGISTRY
+from services.runtime.models import OFFLINE
+from services.runtime.reactor import Reactor
+from services.runtime.service import Service
+from services.runtime.settings import Settings
+from services.runtime.web import Pulse, health
+from services.runtime.worker import Worker
+
+log = logging.getLogger(__name__)
+
+Run = Callable[[], Coroutine[Any, Any, None]]
+
+ENVIRONMENT = OFFLINE | {"OMP_NUM_THREADS": "1"}
+"""Jobs never reach for a model hub, and one thread each is the fastest way to share cores between jobs."""
+
+
+def main(service: Service) -> None:
+    """Run the service until SIGTERM or SIGINT. Exits with 2 where the log or Kafka cannot be reached."""
+    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {service.name} %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs 80 lines a second while a broker is away
+    settings = Settings()
+    for variable, value in ENVIRONMENT.items():
+        os.environ.setdefault(variable, value)
+    runner = JobRunner(service.preload)
+    if service.jobs and settings.workers:
+        runner.warm()  # before asyncio starts any thread
+    try:
+        asyncio.run(serve(service, settings, runner))
+    except (*DISCONNECTED, KafkaConnectionError) as error:
+        print(unreachable(settings, error), file=sys.stderr)  # noqa: T201 - the process ends here
+        raise SystemExit(2) from None
+
+
+def unreachable(settings: Settings, error: BaseException) -> str:
+    """Which address did not answer, and what to do."""
+    if isinstance(error, KafkaConnectionError):
+        return f"AEVOLVE_KAFKA: {settings.kafka} does not answer ({error}); start the broker or correct the address"
+    return f"AEVOLVE_POSTGRES: {settings.postgres} does not answer ({error}); start the database or correct the DSN"
+
+
+async def serve(service: Service, settings: Settings, runner: JobRunner) -> None:
+    """Open the log, start everything, and serve HTTP until a signal comes."""
+    await knock(settings.kafka)
+    store = await EventStore.open(settings.postgres, service=service.name, password=settings.secret())
+    reactor, pulse = Reactor(service, store), Pulse(settings.catch_up_seconds)
+    broker = make_broker(service, settings, reactor.react)
+    server = Server(uvicorn.Config(make_app(service, broker, pulse), settings.host, settings.port, log_level="warning"))
+    async with store, asyncio.TaskGroup() as tasks:
+        http = tasks.create_task(server.serve())
+        await server.up(http)
+        loops = [tasks.create_task(run()) for run in loops_of(service, settings, store, reactor, broker, pulse, runner)]
+        await http
+        for loop in loops:
+            loop.cancel()
+
+
+async def knock(kafka: str) -> None:
+    """Raise `KafkaConnectionError` unless something listens at the first bootstrap address."""
+    host, _, port = kafka.split(",", maxsplit=1)[0].rpartition(":")
+    try:
+        _, writer = await asyncio.open_connection(host, int(port))
+    except (OSError, ValueError) as error:
+        raise KafkaConnectionError(str(error)) from None
+    writer.close()
+
+
+class Server(uvicorn.Server):
+    """uvicorn that leaves on SIGTERM and SIGINT without raising them again, so that leases are given back on the way."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the serving loop when told to stop."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+    async def up(self, http: asyncio.Task[None]) -> None:
+        """Wait until the application has started. Raises `RuntimeError` where it has failed to."""
+        while not self.started:
+            if http.done():
+                raise RuntimeError("the application did not start; its error stands above")
+            await asyncio.sleep(0.02)
+
+
+def make_app(service: Service, broker: KafkaBroker, pulse: Pulse) -> AsgiFastStream:
+    """The service as an ASGI application: its subscriber, and three pages."""
+    return AsgiFastStream(
+        broker,
+        specification=AsyncAPI(title=f"aevolve {service.name}", version="1", description=service.name),
+        asyncapi_path=AsyncAPIRoute("/docs", try_it_out_path=None),
+        asgi_routes=[("/health", health(service.name, pulse)), ("/metrics", make_asgi_app(REGISTRY))],
+        logger=logging.getLogger("faststream"),
+    )
+
+
+def loops_of(
+    service: Service,
+    settings: Settings,
+    store: EventStore,
+    reactor: Reactor,
+    broker: KafkaBroker,
+    pulse: Pulse,
+    runner: JobRunner,
+) -> list[Run]:
+    """Everything that runs beside the subscriber."""
+    relay = Relay(store, lambda envelope: publish(broker, envelope), settings.incarnation)
+
+    async def catch_up() -> None:
+        await reactor.catch_up()
+        pulse.beat()
+
+    loops: list[Run] = [
+        partial(patiently, relay.run),
+        partial(repeatedly, catch_up, settings.catch_up_seconds),
+        partial(repeatedly, reactor.tick, 1.0),
+    ]
+    for kind in service.jobs:
+        for number in range(settings.workers):
+            worker = Worker(kind, store, runner, settings, f"{settings.worker}-{number}")
+            loops.append(partial(patiently, worker.work))
+    return loops
+
+
+async def patiently(run: Run) -> None:
+    """Run for ever, again after each loss of the database; any other error ends the process, as its supervisor sees."""
+    while True:
+        try:
+            await run()
+        except (*DISCONNECTED, KafkaConnectionError) as error:
+            log.warning("connection lost (%s); again in a second", error)
+        await asyncio.sleep(1)
+
+
+async def repeatedly(once: Run, seconds: float) -> None:
+    """Do something at intervals, outliving losses of the database."""
+
+    async def forever() -> None:
+        while True:
+            await once()
+            await asyncio.sleep(seconds)
+
+    await patiently(forever)

@@ -1,0 +1,83 @@
+"""From an event to its effect: fold the campaign, ask the service's steps what is due, commit that in one transaction.
+
+The log is the truth and Kafka the alarm clock: whatever a message does not deliver, `catch_up` finds in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from eventstore.effect import Effect
+from eventstore.store import EventStore, StreamConflict
+from judgement.history import History
+from schemas.envelope import Envelope
+from services.runtime.metrics import HANDLED, LOG_POSITION
+from services.runtime.service import Service, Step
+
+log = logging.getLogger(__name__)
+
+
+class Reactor:
+    """Carries out a service's steps. One event or timer at a time: a service's decisions never race each other."""
+
+    def __init__(self, service: Service, store: EventStore) -> None:
+        self.service, self.store = service, store
+        self.types = tuple(service.reactions)
+        self.histories: dict[str, History] = {}
+        self.turn = asyncio.Lock()
+
+    async def react(self, cause: Envelope) -> None:
+        """Handle one event exactly once, however often it is delivered.
+
+        Raises `eventstore.store.UnknownEvent` for an event that the log does not hold.
+        """
+        async with self.turn:
+            while not await self.store.handled(self.service.name, cause.id):
+                try:
+                    effect = await self.due(cause.correlationid, self.service.reactions[cause.type], cause.time)
+                    await self.store.handle(self.service.name, cause, effect)
+                except StreamConflict as conflict:  # another process of this service decided first: look again
+                    log.info("%s; folding again", conflict)
+                    continue
+                HANDLED.labels(self.service.name, cause.type).inc()
+
+    async def tick(self, now: datetime | None = None) -> None:
+        """Carry out what has become due by time alone in the campaigns that run."""
+        async with self.turn:
+            for campaign in await self._running():
+                effect = await self.due(campaign, self.service.timers, now or datetime.now(UTC))
+                if effect:
+                    await self._apply(effect)
+
+    async def catch_up(self) -> None:
+        """Handle what the log holds and Kafka did not deliver; move the checkpoint over what is handled."""
+        while missed := await self.store.unhandled(self.service.name, self.types, limit=100):
+            for envelope in missed:
+                await self.react(envelope)
+        LOG_POSITION.labels(self.service.name).set(await self.store.advance(self.service.name, self.types))
+
+    async def due(self, campaign: str, steps: Iterable[Step], now: datetime) -> Effect:
+        """What the steps want done in a campaign, at its newest state; nothing while it is paused or over."""
+        history = await self.history(campaign)
+        if history.campaign is None or history.closed:
+            return Effect()
+        return await asyncio.to_thread(lambda: sum((step(history, now) for step in steps), start=Effect()))
+
+    async def history(self, campaign: str) -> History:
+        """The campaign folded up to the head of the log."""
+        history = self.histories.setdefault(campaign, History(campaign))
+        async for envelope in self.store.read(after=history.position, campaign=campaign):
+            history.apply(envelope)
+        return history
+
+    async def _running(self) -> list[str]:
+        return [c.id for c in await self.store.campaigns() if not c.finished] if self.service.timers else []
+
+    async def _apply(self, effect: Effect) -> None:
+        try:
+            await self.store.apply(effect)
+        except StreamConflict as conflict:
+            log.info("%s; the next look decides", conflict)

@@ -1,0 +1,34 @@
+"""The substrate is immutable in a campaign (design rule 1): a job whose base model has changed does not run."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from schemas.campaign import Substrate
+from services.runtime.hashing import hash_folder
+from services.runtime.jobs import JobFailed
+from services.runtime.models import ModelMissing, model_folder
+
+
+def base_folder(substrate: Substrate) -> Path:
+    """The base model's folder.
+
+    Raises `JobFailed`: `ModelMissing` where it is not there, `BaseChanged` where it is not the one of the start.
+    """
+    try:
+        folder = model_folder(substrate.base_uri)
+    except ModelMissing as missing:
+        raise JobFailed("ModelMissing", str(missing)) from None
+    found = _hash(folder, max(file.stat().st_mtime_ns for file in folder.rglob("*")))
+    if found != substrate.base_sha256:
+        began = substrate.base_sha256
+        message = f"base_sha256: {folder} is now {found}, the campaign began with {began}; restore it"
+        raise JobFailed("BaseChanged", message)
+    return folder
+
+
+@lru_cache(maxsize=8)
+def _hash(folder: Path, changed: int) -> str:
+    """The folder's hash, computed again only where a file has changed since."""
+    return hash_folder(folder)

@@ -1,0 +1,122 @@
+"""A worker leases one job at a time, runs it in a subprocess, and keeps the lease from outside that subprocess.
+
+A worker that loses its lease kills its job and says nothing: the log belongs to whoever holds the lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from datetime import UTC, datetime, timedelta
+
+from eventstore.effect import Effect
+from eventstore.store import EventStore, Job, LeaseLost
+from schemas.scores import Cost
+from services.runtime.jobs import JobFailed, JobRunner, Report
+from services.runtime.metrics import JOB_SECONDS, JOBS, RUNNING
+from services.runtime.service import Failure, JobKind
+from services.runtime.settings import Settings
+
+log = logging.getLogger(__name__)
+
+RETRY = timedelta(seconds=1)
+POLL_SECONDS = 0.2
+
+
+class Worker:
+    """Works one queue until it is cancelled."""
+
+    def __init__(self, kind: JobKind, store: EventStore, runner: JobRunner, settings: Settings, name: str) -> None:
+        self.kind, self.store, self.runner, self.settings, self.name = kind, store, runner, settings, name
+        self.ttl = timedelta(seconds=settings.lease_seconds)
+
+    async def work(self) -> None:
+        """Lease and run jobs, for ever."""
+        while True:
+            await self.bury()
+            job = await self.store.lease(
+                self.kind.queue, self.name, self.ttl, lambda job: self.kind.started(job, self.name)
+            )
+            if job is None:
+                await asyncio.sleep(POLL_SECONDS)
+            else:
+                await self.hold(job)
+
+    async def bury(self) -> None:
+        """Report the jobs that nobody will finish: out of tries with a dead worker, or past their deadline."""
+        for job in await self.store.overdue(self.kind.queue):
+            dead = job.deadline is not None and job.deadline <= datetime.now(UTC)
+            error, message = (
+                ("DeadlinePassed", f"the deadline {job.deadline} passed; raise budget.candidate_seconds or add workers")
+                if dead
+                else ("WorkerLost", f"all {job.attempts} tries lost their worker; see the services' logs")
+            )
+            await self.store.reap(job, self.kind.failed(job, Failure(error, message, terminal=True, cost=Cost())))
+
+    async def hold(self, job: Job) -> None:
+        """Run one leased job to its end, whatever that is."""
+        RUNNING.labels(job.queue).inc()
+        begun = time.monotonic()
+        run = asyncio.create_task(self.run(job))
+        heart = asyncio.create_task(self.keep(job))
+        try:
+            await asyncio.wait({run, heart}, return_when=asyncio.FIRST_COMPLETED)
+            await (run if run.done() else heart)
+        except LeaseLost as lost:
+            JOBS.labels(job.queue, "lease lost").inc()
+            log.warning("%s", lost)
+        except asyncio.CancelledError:
+            await self.store.release(job)
+            raise
+        finally:
+            await _cancel(run, heart)
+            RUNNING.labels(job.queue).dec()
+            JOB_SECONDS.labels(job.queue).inc(time.monotonic() - begun)
+
+    async def run(self, job: Job) -> None:
+        """Run the job's function and write its end; filtered on the lease by the store."""
+        begun = time.monotonic()
+        left = (job.deadline - datetime.now(UTC)).total_seconds() if job.deadline else None
+        try:
+            argument = self.kind.prepare(job, self.settings)
+            result = await self.runner.run(self.kind.function, argument, self.progress(job), left)
+        except JobFailed as failed:
+            await self.fail(job, failed, time.monotonic() - begun)
+        else:
+            await self.store.finish(job, self.kind.finished(job, result))
+            JOBS.labels(job.queue, "done").inc()
+
+    async def fail(self, job: Job, failed: JobFailed, seconds: float) -> None:
+        """Charge a failed try, and queue the next where there is one."""
+        terminal = failed.error in self.kind.permanent or job.attempt >= job.attempts
+        cost = Cost(seconds=round(seconds, 3), device_seconds=round(failed.device_seconds, 3))
+        effect: Effect = self.kind.failed(job, Failure(failed.error, failed.message, terminal, cost))
+        await self.store.fail(job, effect, None if terminal else RETRY)
+        JOBS.labels(job.queue, "failed").inc()
+
+    def progress(self, job: Job) -> Report:
+        """A reporter that overwrites the job's row in the progress table, without waiting for it."""
+        loop = asyncio.get_running_loop()
+        return lambda data: _forget(loop.create_task(self.store.set_progress(job.campaign, job.key, data)))
+
+    async def keep(self, job: Job) -> None:
+        """Renew the lease three times per its life. Raises `LeaseLost`."""
+        while True:
+            await asyncio.sleep(self.settings.lease_seconds / 3)
+            await self.store.heartbeat(job, self.ttl)
+
+
+async def _cancel(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+_background: set[asyncio.Task[None]] = set()
+
+
+def _forget(task: asyncio.Task[None]) -> None:
+    """Keep a task alive until it is done (asyncio holds tasks weakly)."""
+    _background.add(task)
+    task.add_done_callback(_background.discard)

@@ -1,0 +1,67 @@
+"""Imports point one way: schemas <- judgement, puzzles <- eventstore <- services/* <- services/console."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("schemas", "judgement", "puzzles", "eventstore", "services")
+MAY_IMPORT = {
+    "schemas": {"schemas"},
+    "judgement": {"schemas", "judgement"},
+    "puzzles": {"schemas", "puzzles"},
+    "eventstore": {"schemas", "judgement", "puzzles", "eventstore"},
+}
+SERVICES = ("data", "recipes", "trainer", "oracle", "policy", "runtime")
+HEAVY = ("torch", "transformers", "peft", "lm_eval", "datasets", "matplotlib", "confluent_kafka")
+
+
+def imported(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text())
+    modules = {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module}
+    return modules | {alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names}
+
+
+def ours(modules: set[str]) -> set[str]:
+    return {m for m in modules if m.split(".")[0] in PACKAGES}
+
+
+@pytest.mark.parametrize("package", list(MAY_IMPORT))
+def test_lower_packages_never_import_higher_ones(package):
+    for path in (ROOT / package).rglob("*.py"):
+        strangers = {m for m in ours(imported(path)) if m.split(".")[0] not in MAY_IMPORT[package]}
+        assert not strangers, f"{path.relative_to(ROOT)} imports {strangers}"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_never_imports_another(service):
+    for path in (ROOT / "services" / service).rglob("*.py"):
+        theirs = {m.split(".")[1] for m in imported(path) if m.startswith("services.")}
+        assert theirs <= {service, "runtime"}, f"{path.relative_to(ROOT)} imports {theirs}"
+
+
+def loaded_by(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    return {name.split(".")[0] for name in done.stdout.split()}
+
+
+def test_the_contracts_load_no_heavy_library_and_no_io_library():
+    loaded = loaded_by("import schemas.envelope, schemas.campaign")
+    assert not loaded & {*HEAVY, "numpy", "scipy", "asyncpg", "aiokafka", "faststream", "yaml"}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import judgement.history, judgement.drift, judgement.trust, judgement.scorer",
+        "import eventstore.store, eventstore.relay",
+        "import services.console.cli",
+        *(f"import services.{name}.app" for name in SERVICES if name != "runtime"),
+    ],
+)
+def test_nothing_but_a_job_loads_torch(statement):
+    assert not loaded_by(statement) & set(HEAVY)
