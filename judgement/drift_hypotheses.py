@@ -1,0 +1,144 @@
+"""What could be true of a domain: dev tracks the target, or one of the ways in which it does not.
+
+In every hypothesis the target gain of a trial over the base is, with slope rho common to the campaign,
+
+    (rho + deviation) * min(gain, level) + slope * max(0, gain - level) + effect(recipe) + mismatch,
+
+where gain is the dev gain over the base. Tracking has no level and almost no effect. *Inflated*: beyond a level, dev
+gain does not count or hurts; level 0 is a domain whose dev says nothing. *Blind*: the target moves with the recipe
+(the interventions) in a way that dev does not show. All coefficients are Gaussian, so each hypothesis has an exact
+marginal likelihood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from judgement.features import Floats
+
+LEVELS = (0.0, 0.1, 0.2, 0.4)
+"""Dev gains over the base beyond which dev may stop counting."""
+
+SLOPES = np.linspace(0.1, 1.3, 13)
+"""Campaign slopes rho summed over. A slope of the target on dev below a tenth is not tracking but drift everywhere."""
+
+SLOPE_PRIOR = np.exp(-0.5 * ((SLOPES - 0.5) / 0.4) ** 2)
+"""Prior of rho, N(.5, .4^2): wide, since real models have .1 to .4 and a target distributed as dev has 1."""
+
+DEVIATION_SD = 0.12
+"""A domain's own slope differs from the campaign's by this much. Tight: a domain without signal is not a flat slope."""
+
+OFFSET_MEAN, OFFSET_SD = 0.4, 0.4
+"""Prior of the base's target accuracy: learned from the base's own target score."""
+
+MISMATCH_SD = 0.02
+"""A trial's target differs from what its dev and recipe say by this much, in each domain."""
+
+DRIFT_PRIOR = 0.08
+"""Prior probability that a given domain drifts by itself."""
+
+ALL_PRIOR = 0.08
+"""Prior probability that all domains drift in the same way."""
+
+Kind = Literal["tracking", "inflated", "blind"]
+
+
+@dataclass(frozen=True)
+class Hypotheses:
+    """H hypotheses for each of D domains; the arrays are (H, D). The first is always that dev tracks the target."""
+
+    kinds: tuple[Kind, ...]
+    """What each says."""
+    level: Floats
+    """Dev gain beyond which the second slope holds."""
+    slope_mean: Floats
+    """Prior mean of the slope beyond the level."""
+    slope_sd: Floats
+    """Its prior standard deviation."""
+    effect_mean: Floats
+    """Prior mean of the recipe's own effect on the target."""
+    effect_sd: Floats
+    """Its prior standard deviation."""
+
+    def gated(self, levels: Mapping[int, float]) -> Hypotheses:
+        """The same, but in the given domains dev gain beyond the level counts for nothing, whatever is true.
+
+        What the target did there is then explained by recipes alone. This is how a standing drift binds the search.
+        """
+        columns = {"slope_mean": 0.0, "slope_sd": 0.0, "effect_mean": 0.0, "effect_sd": 0.15}
+        arrays = {name: getattr(self, name).copy() for name in ("level", *columns)}
+        for domain, level in levels.items():
+            for name, value in {"level": level, **columns}.items():
+                arrays[name][:, domain] = value
+        return replace(self, **arrays)
+
+
+def hypotheses(domains: int) -> Hypotheses:
+    """The hypotheses of a campaign with that many domains."""
+    rows: list[tuple[Kind, float, float, float, float, float]] = [
+        ("tracking", np.inf, 0.0, 0.0, 0.0, 0.015),
+        *(("inflated", level, -0.1, 0.25, 0.0, 0.05) for level in LEVELS),
+        ("blind", np.inf, 0.0, 0.0, 0.08, 0.15),
+    ]
+    kinds, *columns = zip(*rows, strict=True)
+    return Hypotheses(kinds, *(np.repeat(np.array(column)[:, None], domains, axis=1) for column in columns))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How hypotheses of domains combine into hypotheses of the C scores that a target gives.
+
+    A target with a score per domain has C = D independent scores, each with its domain's hypotheses. A target that
+    gives one number has C = 1, and its hypotheses say which domain drifts, or all.
+    """
+
+    weights: Floats
+    """Weight of each score in the total, (C,)."""
+    share: Floats
+    """Weight of each domain in each score, (C, D)."""
+    assigned: np.ndarray
+    """Hypothesis of each domain under each hypothesis of a score, (C, G, D)."""
+    prior: Floats
+    """Prior of a score's hypotheses under each of K regimes, (K, C, G). Regime 0: domains drift by themselves."""
+    regimes: Floats
+    """Prior of the regimes, (K,)."""
+
+    @property
+    def no_drift(self) -> float:
+        """Prior probability that no domain drifts."""
+        return float(self.regimes[0] * self.prior[0, :, 0].prod())
+
+
+def itemised(domains: int, count: int) -> Layout:
+    """Layout for a target with a score per domain; regime k > 0: every domain follows drift hypothesis k."""
+    alone = np.full(count, DRIFT_PRIOR / (count - 1))
+    alone[0] = 1 - DRIFT_PRIOR
+    prior = np.array([alone, *np.eye(count)[1:]])
+    return Layout(
+        weights=np.full(domains, 1 / domains),
+        share=np.eye(domains),
+        assigned=np.broadcast_to(np.arange(count)[None, :, None], (domains, count, domains)),
+        prior=np.repeat(prior[:, None, :], domains, axis=1),
+        regimes=np.array([1 - ALL_PRIOR, *np.full(count - 1, ALL_PRIOR / (count - 1))]),
+    )
+
+
+def total(domains: int, count: int) -> Layout:
+    """Layout for a target that gives one number: tracking, one domain with one drift, or all domains with the same."""
+    single = [np.eye(domains, dtype=int)[d] * h for d in range(domains) for h in range(1, count)]
+    every = [np.full(domains, h) for h in range(1, count)]
+    assigned = np.array([np.zeros(domains, dtype=int), *single, *every])
+    one = DRIFT_PRIOR * (1 - ALL_PRIOR) / (count - 1)
+    prior = np.array([0.0, *np.full(len(single), one), *np.full(len(every), ALL_PRIOR / (count - 1))])
+    prior[0] = 1 - prior.sum()
+    return Layout(
+        weights=np.ones(1),
+        share=np.full((1, domains), 1 / domains),
+        assigned=assigned[None],
+        prior=prior[None, None],
+        regimes=np.ones(1),
+    )

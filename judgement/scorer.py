@@ -1,0 +1,81 @@
+"""The Nemotron Reasoning Challenge's scorer: one answer out of a text, one verdict on it.
+
+Semantics of the challenge's metric in its newest form (answers may hold a closing brace; binary strings are compared
+strictly), with two guards of our own: only finite numbers in ASCII digits are numbers, and saying nothing or repeating
+the prompt is never an answer.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+NOT_FOUND = "NOT_FOUND"
+"""What `extract` returns for a text without any answer."""
+
+BOX = "\\boxed{"
+
+FALLBACKS = (
+    re.compile(r"The final answer is:\s*([^\n]+)", re.IGNORECASE),
+    re.compile(r"Final answer is:\s*([^\n]+)", re.IGNORECASE),
+    re.compile(r"Final answer\s*[:：]\s*([^\n]+)", re.IGNORECASE),  # noqa: RUF001  # the challenge takes the wide colon
+)
+"""Phrases that announce an answer outside a box, in the order in which they are tried; the last occurrence counts."""
+
+LAST_NUMBER = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
+NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+BINARY = re.compile(r"[01]+")
+
+
+def extract(text: str) -> str:
+    """The answer that a text gives: its last non-empty box, else the first fallback that matches, else `NOT_FOUND`.
+
+    A text with nothing but empty boxes answers with the empty string.
+    """
+    boxes = _boxes(text)
+    if boxes:
+        return next((box for box in reversed(boxes) if box), "")
+    for phrase in FALLBACKS:
+        if found := phrase.findall(text):
+            return str(found[-1]).strip()
+    if numbers := LAST_NUMBER.findall(text):
+        return str(numbers[-1])
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else NOT_FOUND
+
+
+def verify(stored: str, predicted: str) -> bool:
+    """Whether a predicted answer is right: equal text for binary strings, within 1 % for numbers, else equal text.
+
+    Text is compared without case and outer blanks. An empty or missing prediction is wrong whatever is stored.
+    """
+    stored, predicted = stored.strip(), predicted.strip()
+    if predicted in ("", NOT_FOUND):
+        return False
+    if BINARY.fullmatch(stored):
+        return stored == predicted
+    left, right = _number(stored), _number(predicted)
+    if left is not None and right is not None:
+        return math.isclose(left, right, rel_tol=1e-2, abs_tol=1e-5)
+    return stored.lower() == predicted.lower()
+
+
+def correct(prompt: str, output: str, stored: str) -> bool:
+    """The verdict on a model's whole output, in which a repetition of the prompt, whole or cut off, says nothing."""
+    said = output.replace(prompt, "") if prompt.strip() else output
+    if not said.strip() or prompt.strip().startswith(said.strip()):
+        return False
+    return verify(stored, extract(said))
+
+
+def _boxes(text: str) -> list[str]:
+    """Content of every box: up to the last closing brace before the next box, or to its end where none closes it."""
+    return [(part.rpartition("}")[0] if "}" in part else part).strip() for part in text.split(BOX)[1:]]
+
+
+def _number(text: str) -> float | None:
+    """The finite number that a text spells in ASCII digits; `nan`, `inf` and `1_000` are text."""
+    if not NUMBER.fullmatch(text):
+        return None
+    value = float(text)
+    return value if math.isfinite(value) else None

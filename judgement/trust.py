@@ -1,0 +1,130 @@
+"""What a recipe is worth on the target: the drift hypotheses averaged, and gated by the drifts that stand.
+
+While dev tracks the target this is a regression on dev; where it does not, dev gain counts only as far as the evidence
+lets it (soft), and never beyond the level of a standing `DriftDetected` (hard). A target score always counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr
+
+from judgement.drift_hypotheses import SLOPES, hypotheses
+from judgement.drift_posterior import Law, Posterior, condition, law, posterior
+from judgement.features import Floats
+from judgement.history import History
+from judgement.profile import Point, profile
+from schemas.events import DriftDetected
+from schemas.policy import Estimate
+from schemas.recipe import Recipe
+
+CHUNK = 16
+"""Points predicted together: bounds the memory of their joint covariance."""
+
+
+@dataclass(frozen=True)
+class TrustModel:
+    """Beliefs about the overall target accuracy (mean of the domains, 0 to 1) of trials and of recipes not yet run."""
+
+    posterior: Posterior
+    """The weighed hypotheses, gated."""
+
+    @classmethod
+    def fit(cls, history: History) -> TrustModel:
+        """Learn from everything measured so far; the drifts that stand in the history bind."""
+        evidence = profile(history)
+        hyps = hypotheses(len(evidence.domains)).gated(_gates(evidence.domains, history.standing_drifts))
+        return cls(posterior(evidence, hyps))
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of dev between replicates of one recipe, in accuracy of one domain."""
+        return self.posterior.profile.smoothing.seed_sd
+
+    def predict(self, recipe: Recipe) -> Estimate:
+        """Target accuracy of a run of the recipe, trained or not; for a given run see `predict_trial`."""
+        return self.predict_all([recipe])[0]
+
+    def predict_trial(self, candidate: str) -> Estimate:
+        """Target accuracy of a trial (or `base`), from its own dev and, where measured, its own target score.
+
+        Raises `KeyError` for a trial without a dev score.
+        """
+        return self.predict_all([candidate])[0]
+
+    def predict_all(self, points: Sequence[Point]) -> list[Estimate]:
+        """Target accuracies of trials and recipes; the same as one by one, in less time."""
+        chunks = [points[start : start + CHUNK] for start in range(0, len(points), CHUNK)]
+        return [estimate for chunk in chunks for estimate in self._estimates(chunk)]
+
+    def gain(self, candidate: Point, over: Point) -> tuple[Estimate, float]:
+        """Target accuracy of one trial or recipe less that of another, and the probability that it is positive."""
+        means, covariances = self._totals([candidate, over])
+        contrast = np.array([1.0, -1.0])
+        mean, variance = means @ contrast, np.maximum(0.0, contrast @ covariances @ contrast)
+        above = ndtr(mean / np.sqrt(np.maximum(variance, 1e-18)))
+        weights = self.posterior.outer
+        return _mixed(weights, mean, variance), round(float((weights * above).sum()), 9)
+
+    def disagreement(self, candidate: Point) -> float:
+        """Standard deviation, over the hypotheses, of the target accuracy that they expect of a trial or recipe."""
+        expected = self.posterior.predict([candidate]).mean[..., 0]
+        inner, share = self.posterior.inner, self.posterior.layout.weights
+        center = np.einsum("rkcg,rcg->rkc", inner, expected)
+        within = np.einsum("rkcg,rcg->rkc", inner, expected**2) - center**2
+        return _mixed(self.posterior.outer, center @ share, within @ share**2).sd
+
+    def sample(self, recipes: Sequence[Point], rng: np.random.Generator) -> Floats:
+        """One draw of the target accuracies of all the recipes together, (P,): the step of Thompson sampling.
+
+        Draws slope, regime and a hypothesis per score by their posterior, then coefficients and dev profile.
+        """
+        p = self.posterior
+        slope, regime = np.unravel_index(rng.choice(p.outer.size, p=_normal(p.outer.ravel())), p.outer.shape)
+        drawn = np.array([rng.choice(len(h), p=_normal(h)) for h in p.inner[slope, regime]])
+        prior = law(p.hyps, p.layout, p.profile.gains([*p.measured, *recipes]), SLOPES[slope : slope + 1])
+        score = np.arange(len(drawn))
+        chosen = Law(prior.mean[0, score, drawn], prior.covariance[0, score, drawn])
+        after = condition(chosen, p.precision[slope, score, drawn], p.surprise[slope, score, drawn])
+        total = np.einsum("c,cpq->pq", p.layout.weights**2, after.covariance)
+        values, vectors = np.linalg.eigh(total)
+        noise = vectors @ (np.sqrt(np.maximum(values, 0.0)) * rng.standard_normal(len(values)))
+        draw: Floats = p.layout.weights @ after.mean + noise
+        return draw
+
+    def _estimates(self, points: Sequence[Point]) -> list[Estimate]:
+        means, covariances = self._totals(points)
+        weights = self.posterior.outer
+        return [_mixed(weights, means[..., i], covariances[..., i, i]) for i in range(len(points))]
+
+    def _totals(self, points: Sequence[Point]) -> tuple[Floats, Floats]:
+        """Mean (R, K, P) and covariance (R, K, P, P) of the total under each slope and regime, hypotheses averaged."""
+        at, inner, share = self.posterior.predict(points), self.posterior.inner, self.posterior.layout.weights
+        mean = np.einsum("rkcg,rcgp->rkcp", inner, at.mean)
+        second = at.covariance + at.mean[..., :, None] * at.mean[..., None, :]
+        spread = np.einsum("rkcg,rcgpq->rkcpq", inner, second) - mean[..., :, None] * mean[..., None, :]
+        return np.einsum("c,rkcp->rkp", share, mean), np.einsum("c,rkcpq->rkpq", share**2, spread)
+
+
+def _gates(domains: tuple[str, ...], standing: Mapping[str, DriftDetected]) -> dict[int, float]:
+    """Level at which dev stops counting, by index of the domain; a drift over all gates every domain."""
+    levels: dict[int, float] = {}
+    for scope, drift in standing.items():
+        for index in range(len(domains)) if scope == "all" else (domains.index(scope),):
+            levels[index] = min(drift.assessment.level, levels.get(index, np.inf))
+    return levels
+
+
+def _mixed(weights: Floats, means: Floats, variances: Floats) -> Estimate:
+    """Mean and standard deviation of a mixture."""
+    mean = float((weights * means).sum())
+    variance = float((weights * (variances + (means - mean) ** 2)).sum())
+    return Estimate(mean=round(mean, 9), sd=round(max(0.0, variance) ** 0.5, 9))
+
+
+def _normal(weights: Floats) -> Floats:
+    """The weights, summing to 1 to the last bit, as drawing wants them."""
+    return weights / float(weights.sum())

@@ -1,0 +1,128 @@
+"""Campaigns on recorded or simulated scores, folded without a log: what the judgement tests look at."""
+
+import numpy as np
+
+from judgement.history import History, Trial
+from judgement.statistics import scores
+from schemas import events as e
+from schemas.campaign import DOMAINS, Axis, Campaign
+from schemas.recipe import Recipe
+from schemas.scores import BASE
+
+SPACE = (
+    Axis(knob="traces", values=(0.0, 0.5, 1.0), scale="linear"),
+    Axis(knob="difficulty", values=((1.0, 0.0, 0.0), (2.0, 1.0, 0.0), (1.0, 2.0, 0.5))),
+    Axis(knob="wordings", values=((1.0, 0.0, 0.0), (2.0, 1.0, 1.0), (1.0, 1.0, 1.0))),
+    Axis(knob="steps", values=(120, 250, 500), scale="log"),
+    Axis(knob="lr", values=(1e-3, 3e-3, 6e-3), scale="log"),
+    Axis(knob="curriculum", values=("shuffled", "easy_first", "hard_first")),
+)
+NARROW, DIVERSE = (1.0, 0.0, 0.0), (1.0, 2.0, 0.5)
+EVEN = (1.0, 1.0, 1.0)
+
+
+def campaign(**drift):
+    """A campaign of the demo's size."""
+    items = {"dev": 100, "confirm": 100, "external": 150, "final": 150}
+    return Campaign.model_validate(
+        {
+            "name": "world",
+            "constitution": {
+                "evaluation": {kind: {"items": n} for kind, n in items.items()},
+                "budget": {"external_queries": 100},
+                "space": [axis.model_dump() for axis in SPACE],
+                "drift": drift,
+            },
+        }
+    )
+
+
+def history(**drift):
+    """A campaign with nothing measured yet."""
+    made = History("c", position=1)
+    made.campaign = campaign(**drift)
+    return made
+
+
+def counted(accuracies, n):
+    """Scores of the given accuracies (D,), rounded to whole items."""
+    return scores({d: (round(float(a) * n), n) for d, a in zip(DOMAINS, accuracies, strict=True)})
+
+
+def drawn(accuracies, n, rng):
+    """Scores of a random draw of n items per domain."""
+    return scores({d: (int(rng.binomial(n, a)), n) for d, a in zip(DOMAINS, np.clip(accuracies, 0, 1), strict=True)})
+
+
+def add(made, candidate, recipe=None, round_=0, slot=0, **measured):
+    """Put a trial with its scores into the history."""
+    trial = Trial(BASE) if candidate == BASE else Trial(candidate, round=round_, slot=slot, recipe=recipe)
+    trial.scores.update(measured)
+    made.trials[candidate] = trial
+    made.position += 1
+    return made
+
+
+def anyhow(recipe=None, **knobs):
+    """A recipe with some knobs set."""
+    return (recipe or Recipe()).model_copy(update=knobs)
+
+
+RECORDED = (
+    ("narrow answer 120", anyhow(steps=120), (32, 7, 100, 13, 0, 68), (7, 3, 53, 12, 10, 7)),
+    ("narrow answer 400", anyhow(steps=400), (48, 7, 78, 17, 0, 98), (8, 0, 48, 15, 5, 12)),
+    ("narrow trace 250", anyhow(steps=250, traces=1.0), (35, 2, 80, 98, 100, 58), (3, 2, 57, 33, 22, 7)),
+    (
+        "diverse answer 250",
+        anyhow(steps=250, difficulty=DIVERSE, wordings=EVEN),
+        (27, 3, 100, 13, 0, 32),
+        (18, 5, 83, 2, 7, 17),
+    ),
+    (
+        "diverse trace 250",
+        anyhow(steps=250, traces=1.0, difficulty=DIVERSE, wordings=EVEN),
+        (27, 2, 58, 83, 100, 13),
+        (15, 3, 72, 32, 17, 7),
+    ),
+    ("narrow trace 500", anyhow(steps=500, traces=1.0), (37, 8, 100, 100, 100, 87), (5, 7, 58, 25, 15, 8)),
+    (
+        "diverse trace 500",
+        anyhow(steps=500, traces=1.0, difficulty=DIVERSE, wordings=EVEN),
+        (18, 5, 58, 90, 100, 22),
+        (10, 2, 63, 57, 68, 5),
+    ),
+)
+"""Dev and external (% right per domain) of real runs of the tiny model on clean hold-outs."""
+
+RECORDED_BASE = ((10, 3, 58, 10, 38, 32), (8, 2, 68, 3, 8, 10))
+
+
+def recorded(order=tuple(range(7)), n=(100, 150)):
+    """The recorded runs as a campaign, two of them measured on the target per round, with an unmeasured anchor."""
+    made = add(history(), BASE, **_both(RECORDED_BASE, n))
+    for place, index in enumerate(order):
+        _, recipe, dev, external = RECORDED[index]
+        round_, slot = place // 2 + 1, place % 2 + 1
+        add(made, f"r{round_}s{slot}", recipe, round_, slot, **_both((dev, external), n))
+    return made
+
+
+def _both(percent, n):
+    dev, external = (np.array(p) / 100 for p in percent)
+    return {"dev": counted(dev, n[0]), "external": counted(external, n[1])}
+
+
+def detected(scope, level, round_=1, direction="inflated"):
+    """A standing drift."""
+    finding = e.ScopeAssessment(
+        scope=scope,
+        direction=direction,
+        bayes_factor=100.0,
+        posterior=0.99,
+        level=level,
+        slope={"mean": -0.1, "sd": 0.1},
+        dev_gain=0.5,
+        target_gain=0.0,
+    )
+    basis = e.Basis(position=0, digest="0" * 64, seed=0)
+    return e.DriftDetected(round=round_, assessment=finding, threshold=10.0, evidence=(), words="", basis=basis)
