@@ -1,0 +1,55 @@
+"""How every session of the store begins: as the service's own role, and with limits, so that none can block the log.
+
+A session that hangs inside a transaction could hold the counter row's lock and stop all appends; the server ends it.
+"""
+
+from __future__ import annotations
+
+import asyncpg
+
+SETTINGS = {
+    "search_path": "aevolve",
+    "timezone": "UTC",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "10s",
+    # A relay on a dead host must lose its lock within a minute, not after the two hours of the system's default.
+    "tcp_keepalives_idle": "20",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+"""Set in each session."""
+
+STATEMENT_SECONDS = 60.0
+"""After this an unanswered statement raises `TimeoutError`."""
+
+
+def role(service: str) -> str:
+    """The database role of a service."""
+    return f"aevolve_{service}"
+
+
+def credentials(service: str, password: str | None) -> dict[str, str]:
+    """Who to log in as; without a password, the DSN's own or that of the usual password file is used."""
+    return {"user": role(service)} if password is None else {"user": role(service), "password": password}
+
+
+def settings(service: str) -> dict[str, str]:
+    """The session settings of a service."""
+    return {**SETTINGS, "application_name": f"aevolve/{service}"}
+
+
+async def connect(dsn: str, service: str, password: str | None) -> asyncpg.Connection:
+    """One session outside the pool, for what lasts: listening and leading."""
+    return await asyncpg.connect(dsn, server_settings=settings(service), **credentials(service, password))
+
+
+async def open_pool(dsn: str, service: str, password: str | None, min_size: int, max_size: int) -> asyncpg.Pool:
+    """A pool of sessions. It replaces those that the server has closed."""
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=min_size,
+        max_size=max_size,
+        command_timeout=STATEMENT_SECONDS,
+        server_settings=settings(service),
+        **credentials(service, password),
+    )

@@ -1,0 +1,1 @@
+"""PostgreSQL and a Kafka broker from wheels, for one machine where neither is installed."""

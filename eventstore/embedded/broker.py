@@ -1,0 +1,53 @@
+"""A Kafka broker from the `confluent-kafka` wheel: librdkafka's in-memory one, for as long as this process lives.
+
+It speaks the wire protocol on a local port. A restarted one is a new one, with another port, no topics and no groups;
+hence each says an incarnation, by which the relay keeps its cursor.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+from eventstore.embedded.hosted import Hosted, serve
+
+METADATA_SECONDS = 10.0
+ERRORS_ONLY = 3
+"""librdkafka's log level (syslog's numbers)."""
+
+
+class EmbeddedBroker(Hosted):
+    """A broker as a child process."""
+
+    def __init__(self) -> None:
+        super().__init__("eventstore.embedded.broker")
+
+    @property
+    def address(self) -> str:
+        """Bootstrap address, `host:port`."""
+        return str(self.said["address"])
+
+    @property
+    def incarnation(self) -> str:
+        """Which broker it is, for `eventstore.relay`."""
+        return str(self.said["incarnation"])
+
+
+@contextmanager
+def running() -> Iterator[dict[str, Any]]:
+    """A broker in this process. Raises `RuntimeError` where the wheel is not installed."""
+    try:
+        from confluent_kafka.admin import AdminClient  # noqa: PLC0415  # the parent's side needs no wheel
+    except ImportError as error:
+        raise RuntimeError("the embedded broker is not installed: pip install 'aevolve[embedded]'") from error
+    # The client owns the broker: it must stay referenced as long as the broker is to live.
+    client = AdminClient({"test.mock.num.brokers": 1, "log_level": ERRORS_ONLY})
+    (broker,) = client.list_topics(timeout=METADATA_SECONDS).brokers.values()
+    yield {"address": f"{broker.host}:{broker.port}", "incarnation": uuid4().hex}
+
+
+if __name__ == "__main__":
+    sys.exit(serve(running))

@@ -1,0 +1,98 @@
+"""A server that lives in a child process and cannot outlive us: the child ends when its standard input does.
+
+The kernel closes our end of that pipe however we end, SIGKILL included. The child has a session of its own, so a Ctrl-C
+at the terminal does not take the server away while the services are still finishing.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+GRACE_SECONDS = 30.0
+"""How long a child may take to stop before it is killed."""
+
+
+class Hosted:
+    """The parent's side: `python -m module arguments`, which says in one line of JSON where it can be reached."""
+
+    def __init__(self, module: str, *arguments: str) -> None:
+        self._command = [sys.executable, "-m", module, *arguments]
+        self._child: subprocess.Popen[str] | None = None
+        self.said: dict[str, Any] = {}
+        """What the child said."""
+
+    def start(self) -> Self:
+        """Start the child and wait until it serves. Raises `RuntimeError`, with its own words, where it cannot."""
+        pipe = subprocess.PIPE
+        self._child = subprocess.Popen(self._command, stdin=pipe, stdout=pipe, text=True, start_new_session=True)
+        assert self._child.stdout is not None
+        line = self._child.stdout.readline()
+        self.said = json.loads(line) if line else {"error": "it ended without a word"}
+        if "error" in self.said:
+            self.stop()
+            raise RuntimeError(f"{' '.join(self._command[1:])} did not start: {self.said['error']}")
+        return self
+
+    @property
+    def running(self) -> bool:
+        """Whether the child lives."""
+        return self._child is not None and self._child.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the child."""
+        assert self._child is not None, "not started"
+        return self._child.pid
+
+    def stop(self) -> None:
+        """Stop the child and wait for its end; a second call does nothing."""
+        if self._child is None:
+            return
+        child, self._child = self._child, None
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.close()
+        try:
+            child.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        child.stdout.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def serve(server: Callable[[], AbstractContextManager[dict[str, Any]]]) -> int:
+    """The child's side: open the server, say where it is, and close it at the end of standard input or on SIGTERM."""
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with server() as said:
+            _say(said)
+            sys.stdin.read()
+    except (OSError, RuntimeError) as error:
+        _say({"error": str(error)})
+        return 1
+    return 0
+
+
+def _say(words: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(words) + "\n")
+    sys.stdout.flush()
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)

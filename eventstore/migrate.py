@@ -1,0 +1,80 @@
+"""Bringing a database to the schema of this version: numbered files, each applied once, by one migrator at a time.
+
+The code is the source of who may write what: `schemas.events.WRITERS` is copied into the database with each migration.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+
+import asyncpg
+
+from eventstore.connect import SETTINGS, role
+from eventstore.sql import QUERIES
+from schemas.events import WRITERS
+
+
+class MigrationEdited(Exception):
+    """An applied migration's file is no longer what was applied."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"migration {name} was changed after it was applied here: restore it and add a new one instead"
+        )
+
+
+def migrations() -> Iterator[tuple[str, str]]:
+    """Name and text of every migration, in order."""
+    for file in sorted(files("eventstore.sql.migrations").iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".sql"):
+            yield file.name, file.read_text(encoding="utf-8")
+
+
+async def migrate(dsn: str) -> list[str]:
+    """Apply what is missing, as the owner; the names of what was applied.
+
+    The owner must be allowed to create roles. Raises `MigrationEdited` where history was rewritten.
+    """
+    connection = await asyncpg.connect(dsn, server_settings={"search_path": SETTINGS["search_path"]})
+    try:
+        await connection.execute(QUERIES["lock_migrations"])
+        await connection.execute(QUERIES["create_migrations"])
+        known = {row["name"]: row["sha256"] for row in await connection.fetch(QUERIES["applied_migrations"])}
+        applied = [name for name, text in migrations() if await _apply(connection, name, text, known)]
+        await _allow_writers(connection)
+        return applied
+    finally:
+        await connection.close()
+
+
+async def _apply(connection: asyncpg.Connection, name: str, text: str, known: Mapping[str, str]) -> bool:
+    """Apply one migration unless it is known; say whether it was applied."""
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    if known.get(name, sha256) != sha256:
+        raise MigrationEdited(name)
+    if name in known:
+        return False
+    async with connection.transaction():
+        await connection.execute(text)
+        await connection.execute(QUERIES["record_migration"], name, sha256)
+    return True
+
+
+async def _allow_writers(connection: asyncpg.Connection) -> None:
+    """Make the table of writers what the code says."""
+    rows = [(model.__name__, role(service)) for model, services in WRITERS.items() for service in services]
+    async with connection.transaction():
+        await connection.execute(QUERIES["forget_writers"])
+        await connection.executemany(QUERIES["add_writer"], rows)
+
+
+async def provision(dsn: str, passwords: Mapping[str, str]) -> None:
+    """Let each service (key) log in as its role with a password (value), as the owner and after `migrate`."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        for service, password in passwords.items():
+            await connection.execute(await connection.fetchval(QUERIES["quote_login"], role(service), password))
+    finally:
+        await connection.close()

@@ -1,0 +1,85 @@
+"""Reading. A page is one statement by key, so a reader of a long log holds one page and no transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from eventstore.sql import QUERIES
+from schemas.envelope import Envelope
+
+PAGE = 500
+"""Events per statement: ten times as many read a tenth faster and hold ten times the memory."""
+
+
+@dataclass(frozen=True)
+class CampaignSummary:
+    """A campaign as the log knows it."""
+
+    id: str
+    """Campaign id."""
+    name: str
+    """Name in its file."""
+    started: datetime
+    """Time of its start."""
+    ending: str | None
+    """Type of the event that ended it, or None."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has ended."""
+        return self.ending is not None
+
+
+def to_envelope(row: Any) -> Envelope:
+    """A row of `events` as its envelope."""
+    return Envelope(
+        id=row["id"],
+        source=row["source"],
+        type=row["type"],
+        subject=row["stream"],
+        time=row["time"],
+        version=row["version"],
+        sequence=row["position"],
+        stream_version=row["stream_version"],
+        correlationid=row["campaign"],
+        causationid=row["causation"],
+        traceparent=row["traceparent"],
+        data=json.loads(row["data"]),
+    )
+
+
+async def read_events(
+    pool: asyncpg.Pool,
+    after: int,
+    campaign: str | None,
+    types: Sequence[str] | None,
+    limit: int | None,
+) -> AsyncIterator[Envelope]:
+    """The events after a position, in log order, filtered."""
+    while limit is None or limit > 0:
+        wanted = PAGE if limit is None else min(PAGE, limit)
+        page = await _page(pool, after, campaign, types, wanted)
+        for row in page:
+            yield to_envelope(row)
+        if len(page) < wanted:
+            return
+        after = page[-1]["position"]
+        limit = None if limit is None else limit - wanted
+
+
+async def _page(
+    pool: asyncpg.Pool, after: int, campaign: str | None, types: Sequence[str] | None, size: int
+) -> list[Any]:
+    """One page of rows."""
+    wanted = None if types is None else list(types)
+    if campaign is None:
+        rows = await pool.fetch(QUERIES["read_log"], after, wanted, size)
+    else:
+        rows = await pool.fetch(QUERIES["read_campaign"], after, wanted, size, campaign)
+    return list(rows)

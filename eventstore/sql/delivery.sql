@@ -1,0 +1,46 @@
+-- name: claim_event
+-- Take an event for a consumer; no row where it has been handled already.
+INSERT INTO inbox (consumer, event) VALUES ($1, $2)
+ON CONFLICT (consumer, event) DO NOTHING RETURNING event
+
+-- name: is_handled
+-- Whether a consumer has handled an event.
+SELECT EXISTS (SELECT FROM inbox WHERE consumer = $1 AND event = $2)
+
+-- name: unhandled
+-- The next events that a consumer has not handled, from its checkpoint on.
+SELECT * FROM events e
+WHERE e.position > coalesce((SELECT c.position FROM checkpoints c WHERE c.consumer = $1), 0)
+  AND e.type = ANY ($2)
+  AND NOT EXISTS (SELECT FROM inbox i WHERE i.consumer = $1 AND i.event = e.id)
+ORDER BY e.position LIMIT $3
+
+-- name: advance
+-- Move a checkpoint to just before the first unhandled event, else to the head: one statement, so one snapshot.
+INSERT INTO checkpoints (consumer, position)
+SELECT $1, coalesce(
+    (SELECT e.position - 1 FROM events e
+     WHERE e.position > coalesce((SELECT c.position FROM checkpoints c WHERE c.consumer = $1), 0)
+       AND e.type = ANY ($2)
+       AND NOT EXISTS (SELECT FROM inbox i WHERE i.consumer = $1 AND i.event = e.id)
+     ORDER BY e.position LIMIT 1),
+    (SELECT h.position FROM log_head h))
+ON CONFLICT (consumer) DO UPDATE SET position = greatest(checkpoints.position, excluded.position)
+RETURNING position
+
+-- name: open_cursor
+-- The cursor of a broker incarnation; a new one starts where every known consumer has been.
+WITH opened AS (
+    INSERT INTO relay_cursors (incarnation, position)
+    SELECT $1, coalesce(min(position), 0) FROM checkpoints
+    ON CONFLICT (incarnation) DO NOTHING RETURNING position)
+SELECT position FROM opened
+UNION ALL SELECT position FROM relay_cursors WHERE incarnation = $1
+
+-- name: move_cursor
+-- Everything up to the position has been published; never backwards.
+UPDATE relay_cursors SET position = greatest(position, $2) WHERE incarnation = $1
+
+-- name: lead_relay
+-- Become the one relay of a broker incarnation, as long as this session lives.
+SELECT pg_try_advisory_lock(hashtextextended('aevolve relay ' || $1, 0))

@@ -1,0 +1,32 @@
+-- name: lock_migrations
+-- One migrator at a time in this database, until its session ends.
+SELECT pg_advisory_lock(hashtextextended('aevolve migrations', 0))
+
+-- name: create_migrations
+-- Where the applied migrations are remembered.
+CREATE SCHEMA IF NOT EXISTS aevolve;
+CREATE TABLE IF NOT EXISTS aevolve.migrations (
+    name       text PRIMARY KEY,
+    sha256     text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)
+
+-- name: applied_migrations
+-- Names and hashes of the applied migrations.
+SELECT name, sha256 FROM migrations
+
+-- name: record_migration
+-- Remember an applied migration.
+INSERT INTO migrations (name, sha256) VALUES ($1, $2)
+
+-- name: forget_writers
+-- Make room for the writers of this version of the code.
+DELETE FROM writers
+
+-- name: add_writer
+-- Let a role write a type.
+INSERT INTO writers (type, role) VALUES ($1, $2)
+
+-- name: quote_login
+-- The statement that lets a role log in by its password, with both safely quoted.
+SELECT format('ALTER ROLE %I LOGIN PASSWORD %L', $1::text, $2::text)

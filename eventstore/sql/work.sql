@@ -1,0 +1,66 @@
+-- name: queue_work
+-- Queue one job; a second of the same queue and key is a no-op.
+INSERT INTO work (queue, key, campaign, payload, priority, attempts, deadline, cause)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT ON CONSTRAINT work_key DO NOTHING
+
+-- name: lease_work
+-- Lease the job of the highest priority, the oldest first; an expired lease is taken over as one more try.
+UPDATE work
+SET state = 'leased', attempt = attempt + 1, worker = $2, token = $3, lease_until = now() + $4::interval
+WHERE id = (
+    SELECT id FROM work
+    WHERE queue = ANY ($1)
+      AND state IN ('queued', 'leased')
+      AND attempt < attempts
+      AND (deadline IS NULL OR deadline > now())
+      AND CASE state WHEN 'queued' THEN available_at ELSE lease_until END <= now()
+    ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING *
+
+-- name: heartbeat_work
+-- Prolong a lease; no row where it is lost.
+UPDATE work SET lease_until = now() + $3::interval
+WHERE id = $1 AND token = $2 AND state = 'leased' RETURNING id
+
+-- name: end_work
+-- End a leased job as done or failed; no row where the lease is lost.
+UPDATE work SET state = $3, ended_at = now(), lease_until = NULL
+WHERE id = $1 AND token = $2 AND state = 'leased' RETURNING id
+
+-- name: requeue_work
+-- Give a leased job back for another try after a pause; no row where the lease is lost.
+UPDATE work SET state = 'queued', available_at = now() + $3::interval, token = NULL, lease_until = NULL
+WHERE id = $1 AND token = $2 AND state = 'leased' RETURNING id
+
+-- name: release_work
+-- Give a leased job back as if it had not been taken.
+UPDATE work SET state = 'queued', attempt = attempt - 1, available_at = now(), token = NULL, lease_until = NULL
+WHERE id = $1 AND token = $2 AND state = 'leased'
+
+-- name: overdue_work
+-- Jobs that nobody will end any more.
+SELECT * FROM work WHERE queue = ANY ($1) AND state IN ('queued', 'leased') AND is_overdue(work) ORDER BY id
+
+-- name: reap_work
+-- End an overdue job as failed; no row where it has been leased, prolonged or ended since it was seen.
+UPDATE work SET state = 'failed', ended_at = now(), lease_until = NULL
+WHERE id = $1 AND token IS NOT DISTINCT FROM $2 AND is_overdue(work) RETURNING id
+
+-- name: cancel_work
+-- End all open jobs of a campaign; their workers lose their leases.
+UPDATE work SET state = 'cancelled', ended_at = now(), lease_until = NULL
+WHERE campaign = $1 AND state IN ('queued', 'leased') RETURNING id
+
+-- name: count_work
+-- Jobs per queue and state.
+SELECT queue, state, count(*) AS jobs FROM work GROUP BY queue, state
+
+-- name: set_progress
+-- Overwrite the live progress of a subject.
+INSERT INTO progress (campaign, subject, data) VALUES ($1, $2, $3)
+ON CONFLICT (campaign, subject) DO UPDATE SET data = excluded.data, time = now()
+
+-- name: progress
+-- The live progress of a campaign.
+SELECT subject, data FROM progress WHERE campaign = $1 ORDER BY subject

@@ -1,0 +1,231 @@
+"""The store as a service sees it: one object, one transaction per method.
+
+How each step is done stands in the modules named like it: `append`, `read`, `work`, `wake`. All of an effect's rows are
+written by its one transaction, in one order: inbox or work first, events last (`eventstore.append` says why).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+import asyncpg
+
+from eventstore.append import append_events, carry_out, caused
+from eventstore.connect import connect, open_pool
+from eventstore.effect import Append, Effect
+from eventstore.errors import DISCONNECTED, LeaseLost, NotAWriter, StreamConflict, UnknownEvent, meaningful
+from eventstore.read import CampaignSummary, read_events, to_envelope
+from eventstore.sql import QUERIES
+from eventstore.wake import Wake
+from eventstore.work import Job, end_work, heartbeat_work, lease_work, queues, reap_work, requeue_work, to_job
+from schemas.base import canonical_json
+from schemas.envelope import Envelope
+
+__all__ = [
+    "DISCONNECTED",
+    "CampaignSummary",
+    "EventStore",
+    "Job",
+    "LeaseLost",
+    "NotAWriter",
+    "StreamConflict",
+    "UnknownEvent",
+]
+
+
+class EventStore:
+    """The log, the inbox, the work queues and the live progress, as one service's role may use them.
+
+    A lost connection surfaces as an `asyncpg` or `OSError` exception from the method at hand; the pool reconnects for
+    the next one.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, dsn: str, service: str, password: str | None) -> None:
+        self.service = service
+        self._pool = pool
+        self._dsn, self._password = dsn, password
+        self._wake = Wake(self.connect, self.head)
+
+    @classmethod
+    async def open(
+        cls, dsn: str, *, service: str, password: str | None = None, min_size: int = 1, max_size: int = 4
+    ) -> Self:
+        """Log in as the role `aevolve_<service>`, whatever user the DSN names."""
+        return cls(await open_pool(dsn, service, password, min_size, max_size), dsn, service, password)
+
+    async def close(self) -> None:
+        """Close all sessions, after what runs in them has ended."""
+        await self._wake.close()
+        await self._pool.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def connect(self) -> asyncpg.Connection:
+        """A session of its own, for what outlasts a transaction; the caller closes it."""
+        return await connect(self._dsn, self.service, self._password)
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[asyncpg.Connection]:
+        async with self._pool.acquire() as connection, connection.transaction():
+            yield connection
+
+    # The log
+
+    async def append(self, events: Sequence[Append], traceparent: str | None = None) -> list[Envelope]:
+        """Append all events or none.
+
+        Without `traceparent` each goes on with the trace of its cause. Raises `StreamConflict` where a stream does not
+        have the expected version, `NotAWriter` where this service may not write a type.
+        """
+        async with self._transaction() as connection:
+            return await append_events(connection, events, traceparent)
+
+    def read(
+        self,
+        *,
+        after: int = 0,
+        campaign: str | None = None,
+        types: Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[Envelope]:
+        """The events after a position, in log order; memory stays at one page however long the log is."""
+        return read_events(self._pool, after, campaign, types, limit)
+
+    async def head(self) -> int:
+        """Position of the last event, 0 in an empty log."""
+        position: int = await self._pool.fetchval(QUERIES["head"])
+        return position
+
+    async def get(self, event_id: UUID) -> Envelope | None:
+        """One event by its id."""
+        row = await self._pool.fetchrow(QUERIES["get_event"], event_id)
+        return to_envelope(row) if row else None
+
+    async def campaigns(self) -> list[CampaignSummary]:
+        """Every campaign, the oldest first."""
+        rows = await self._pool.fetch(QUERIES["campaigns"])
+        return [CampaignSummary(row["campaign"], row["name"], row["time"], row["ending"]) for row in rows]
+
+    async def wait(self, after: int, timeout: float) -> bool:  # noqa: ASYNC109
+        """Sleep until there are events after a position, at most `timeout` seconds; say whether there are."""
+        return await self._wake.wait(after, timeout)
+
+    async def apply(self, effect: Effect) -> list[Envelope]:
+        """Carry out an effect that no event caused, such as a deadline's. Raises what `append` raises."""
+        async with self._transaction() as connection:
+            return await carry_out(connection, effect, None)
+
+    # Handling
+
+    async def handle(self, consumer: str, cause: Envelope, effect: Effect) -> list[Envelope] | None:
+        """Record an event as handled together with the whole effect of handling it.
+
+        None, and no effect, where the consumer has handled it before. Raises `UnknownEvent` for an event that is not in
+        the log, and what `append` raises.
+        """
+        async with self._transaction() as connection:
+            with meaningful():
+                claimed = await connection.fetchval(QUERIES["claim_event"], consumer, cause.id)
+            return await carry_out(connection, effect, cause.id) if claimed else None
+
+    async def handled(self, consumer: str, event_id: UUID) -> bool:
+        """Whether a consumer has handled an event."""
+        known: bool = await self._pool.fetchval(QUERIES["is_handled"], consumer, event_id)
+        return known
+
+    async def unhandled(self, consumer: str, types: Sequence[str], limit: int = 100) -> list[Envelope]:
+        """The next events of these types that a consumer has not handled, in log order."""
+        rows = await self._pool.fetch(QUERIES["unhandled"], consumer, list(types), limit)
+        return [to_envelope(row) for row in rows]
+
+    async def advance(self, consumer: str, types: Sequence[str]) -> int:
+        """Move a consumer's checkpoint to just before its first unhandled event of these types, or to the head.
+
+        A consumer that later takes on further types needs a new name, else it never sees their past events.
+        """
+        position: int = await self._pool.fetchval(QUERIES["advance"], consumer, list(types))
+        return position
+
+    # Work
+
+    async def lease(
+        self,
+        queue: str | Sequence[str],
+        worker: str,
+        ttl: timedelta,
+        started: Callable[[Job], Sequence[Append]] = lambda _: (),
+    ) -> Job | None:
+        """Lease the next job for `ttl`, and append what its start is known by in the same transaction.
+
+        The highest priority first, then the oldest; a job whose lease has expired counts as waiting. None where no job
+        waits.
+        """
+        async with self._transaction() as connection:
+            job = await lease_work(connection, queues(queue), worker, ttl)
+            if job is not None:
+                await append_events(connection, caused(started(job), job.cause))
+            return job
+
+    async def heartbeat(self, job: Job, ttl: timedelta) -> None:
+        """Keep a job for another `ttl` from now. Raises `LeaseLost`."""
+        await heartbeat_work(self._pool, job, ttl)
+
+    async def finish(self, job: Job, effect: Effect) -> list[Envelope]:
+        """End a job as done, with its effect. Raises `LeaseLost`, and then nothing is written."""
+        async with self._transaction() as connection:
+            await end_work(connection, job, "done")
+            return await carry_out(connection, effect, job.cause)
+
+    async def fail(self, job: Job, effect: Effect, retry_in: timedelta | None) -> list[Envelope]:
+        """Give a job back for another try after `retry_in`, or with None end it as failed. Raises `LeaseLost`."""
+        async with self._transaction() as connection:
+            if retry_in is None:
+                await end_work(connection, job, "failed")
+            else:
+                await requeue_work(connection, job, retry_in)
+            return await carry_out(connection, effect, job.cause)
+
+    async def release(self, job: Job) -> None:
+        """Give a job back untried, for a worker that stops. Nothing happens where the lease is lost already."""
+        await self._pool.execute(QUERIES["release_work"], job.id, job.token)
+
+    async def overdue(self, queue: str | Sequence[str]) -> list[Job]:
+        """Open jobs that nobody will end: their deadline has passed, or their last try has no living lease."""
+        return [to_job(row) for row in await self._pool.fetch(QUERIES["overdue_work"], queues(queue))]
+
+    async def reap(self, job: Job, effect: Effect) -> list[Envelope]:
+        """End an overdue job as failed. Raises `LeaseLost` where it has moved on since `overdue` saw it."""
+        async with self._transaction() as connection:
+            await reap_work(connection, job)
+            return await carry_out(connection, effect, job.cause)
+
+    async def cancel(self, campaign: str) -> int:
+        """End all open jobs of a campaign; running ones learn it by `LeaseLost`. The number of jobs ended."""
+        return len(await self._pool.fetch(QUERIES["cancel_work"], campaign))
+
+    async def work_counts(self) -> dict[tuple[str, str], int]:
+        """Jobs by (queue, state)."""
+        return {(row["queue"], row["state"]): row["jobs"] for row in await self._pool.fetch(QUERIES["count_work"])}
+
+    # Progress
+
+    async def set_progress(self, campaign: str, subject: str, data: Mapping[str, Any]) -> None:
+        """Overwrite the live progress of a subject, such as a candidate's loss."""
+        await self._pool.execute(QUERIES["set_progress"], campaign, subject, canonical_json(dict(data)))
+
+    async def progress(self, campaign: str) -> dict[str, dict[str, Any]]:
+        """The live progress of a campaign, by subject."""
+        rows = await self._pool.fetch(QUERIES["progress"], campaign)
+        return {row["subject"]: json.loads(row["data"]) for row in rows}

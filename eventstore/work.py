@@ -1,0 +1,117 @@
+"""Work leases: each write of a worker filters on the token of its lease, so a job ends once, whoever was late.
+
+The clock is the database's alone; workers with wrong clocks do no harm.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from eventstore.effect import Work
+from eventstore.errors import LeaseLost, meaningful
+from eventstore.sql import QUERIES
+from schemas.base import canonical_json
+
+
+@dataclass(frozen=True)
+class Job:
+    """A queued job as its worker sees it."""
+
+    id: int
+    """Row."""
+    queue: str
+    """Queue."""
+    key: str
+    """Unique in its queue."""
+    campaign: str
+    """Campaign id."""
+    payload: dict[str, Any]
+    """What the worker needs."""
+    attempt: int
+    """The current try, 1 for the first; 0 before it."""
+    attempts: int
+    """Tries allowed."""
+    token: UUID | None
+    """The lease, where there is one."""
+    deadline: datetime | None
+    """When the job is no longer worth doing."""
+    cause: UUID | None
+    """The event that led to it."""
+
+    @property
+    def last_attempt(self) -> bool:
+        """Whether no further try is allowed."""
+        return self.attempt >= self.attempts
+
+
+def to_job(row: Any) -> Job:
+    """A row of `work` as a job."""
+    return Job(
+        id=row["id"],
+        queue=row["queue"],
+        key=row["key"],
+        campaign=row["campaign"],
+        payload=json.loads(row["payload"]),
+        attempt=row["attempt"],
+        attempts=row["attempts"],
+        token=row["token"],
+        deadline=row["deadline"],
+        cause=row["cause"],
+    )
+
+
+def queues(queue: str | Sequence[str]) -> list[str]:
+    """One queue or several, as a list."""
+    return [queue] if isinstance(queue, str) else list(queue)
+
+
+async def queue_work(connection: asyncpg.Connection, work: Iterable[Work], cause: UUID | None) -> None:
+    """Queue jobs, in the order of their keys, so that two writers of the same rows cannot wait for each other."""
+    rows = [_row(item, cause) for item in sorted(work, key=lambda item: (item.queue, item.key))]
+    if rows:
+        with meaningful():
+            await connection.executemany(QUERIES["queue_work"], rows)
+
+
+def _row(item: Work, cause: UUID | None) -> tuple[object, ...]:
+    payload = canonical_json(item.payload)
+    limits = (item.priority, item.attempts, item.deadline)
+    return (item.queue, item.key, item.campaign, payload, *limits, item.cause or cause)
+
+
+async def lease_work(connection: asyncpg.Connection, names: Sequence[str], worker: str, ttl: timedelta) -> Job | None:
+    """The next job of these queues, leased under a new token, or None."""
+    row = await connection.fetchrow(QUERIES["lease_work"], list(names), worker, uuid4(), ttl)
+    return to_job(row) if row else None
+
+
+async def heartbeat_work(connection: asyncpg.Connection, job: Job, ttl: timedelta) -> None:
+    """Prolong a lease to `ttl` from now, or raise `LeaseLost`."""
+    _held(await connection.fetchval(QUERIES["heartbeat_work"], job.id, job.token, ttl), job)
+
+
+async def end_work(connection: asyncpg.Connection, job: Job, state: str) -> None:
+    """End a leased job as `done` or `failed`, or raise `LeaseLost`."""
+    _held(await connection.fetchval(QUERIES["end_work"], job.id, job.token, state), job)
+
+
+async def requeue_work(connection: asyncpg.Connection, job: Job, pause: timedelta) -> None:
+    """Give a leased job back for another try after a pause, or raise `LeaseLost`."""
+    _held(await connection.fetchval(QUERIES["requeue_work"], job.id, job.token, pause), job)
+
+
+async def reap_work(connection: asyncpg.Connection, job: Job) -> None:
+    """End an overdue job as failed, or raise `LeaseLost` where it has moved on since it was read."""
+    _held(await connection.fetchval(QUERIES["reap_work"], job.id, job.token), job)
+
+
+def _held(row: object, job: Job) -> None:
+    if row is None:
+        raise LeaseLost(job.queue, job.key)
