@@ -1,0 +1,147 @@
+"""Decisions in plain words with their numbers, for a person who knows neither the code nor the statistics.
+
+A score is said in percent, a difference in points (1 point = 1 percent of the items), a belief as "x in 100".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from judgement.history import Trial
+from schemas.policy import AxisBelief, DeadEnd, Distrust, Estimate
+from schemas.recipe import Change, show
+from schemas.scores import BASE, Scores
+
+
+def percent(share: float) -> str:
+    """An accuracy, as 47.5 %."""
+    return f"{100 * share:.1f} %"
+
+
+def points(estimate: Estimate) -> str:
+    """A difference with its uncertainty, as +3.1 ± 1.2 points."""
+    return f"{100 * estimate.mean:+.1f} ± {100 * estimate.sd:.1f} points"
+
+
+def chance(probability: float) -> str:
+    """A probability, as 93 in 100; never quite 0 or 100."""
+    return f"{min(99, max(1, round(100 * probability)))} in 100"
+
+
+def scores(trial: Trial) -> str:
+    """A candidate's measurements, as dev 51.7 %, target 30.0 %."""
+    kinds = (("dev", "dev"), ("confirm", "dev on fresh items"), ("external", "target"))
+    return ", ".join(f"{word} {percent(trial.scores[kind].score)}" for kind, word in kinds if kind in trial.scores)
+
+
+def label(trial: Trial) -> str:
+    """A candidate and what is special about it, as r1s2 (traces=1)."""
+    return f"{trial.candidate} ({trial.intervention})"
+
+
+def joined(parts: Sequence[str]) -> str:
+    """Words of a list, as a, b and c."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def harm(change: Change, trial: Trial, gain: Estimate, probability: float) -> str:
+    """Why a value is closed."""
+    return (
+        f"{change.knob} from {show(change.before)} to {show(change.after)} changed the target by {points(gain)} "
+        f"({trial.candidate}: {scores(trial)}); it does harm with a chance of {chance(probability)}."
+    )
+
+
+def best(trial: Trial, estimate: Estimate) -> str:
+    """Why a candidate is submitted as the best."""
+    expected = f"{percent(estimate.mean)} ± {100 * estimate.sd:.1f}"
+    return f"Highest expected target of those not yet measured: {expected}; {scores(trial)}."
+
+
+def highest_dev(trial: Trial) -> str:
+    """Why the candidate with the highest dev is submitted."""
+    return f"Audit: highest dev of the round ({scores(trial)}), which is where dev would mislead most if it did."
+
+
+def different(trial: Trial, deviation: float) -> str:
+    """Why the candidate least like the others is submitted."""
+    return (
+        f"Audit: least like those already measured; before it is measured its target is uncertain by "
+        f"± {100 * deviation:.1f} points ({scores(trial)})."
+    )
+
+
+def audit(trial: Trial, deviation: float, loss: float) -> str:
+    """Why the candidate on which the explanations disagree is submitted."""
+    return (
+        f"Audit: the explanations of how dev follows the target disagree on it by ± {100 * deviation:.1f} points, "
+        f"and it is expected {100 * loss:.1f} points below the best ({scores(trial)})."
+    )
+
+
+def promoted(trial: Trial, gain: Estimate, probability: float, threshold: float) -> str:
+    """That a recipe became the standing one."""
+    return (
+        f"The standing recipe is now that of {label(trial)}: its target is {points(gain)} above the last one's, better "
+        f"with a chance of {chance(probability)} (needed: {chance(threshold)})."
+    )
+
+
+def kept(nearest: tuple[Trial, Estimate, float] | None, threshold: float) -> str:
+    """That the standing recipe stays."""
+    if nearest is None:
+        return "The standing recipe stays: no other candidate has been measured twice or on the target."
+    trial, gain, probability = nearest
+    return (
+        f"The standing recipe stays: the nearest rival, {label(trial)}, is at {points(gain)} against it, better with a "
+        f"chance of {chance(probability)} (needed: {chance(threshold)})."
+    )
+
+
+def distrusted(drift: Distrust) -> str:
+    """That a drift stands."""
+    where = "over all domains" if drift.scope == "all" else f"in {drift.scope}"
+    if drift.direction == "blind":
+        return f"Since round {drift.since}, dev {where} misses gains of the target: a low dev speaks against nothing."
+    return (
+        f"Since round {drift.since}, dev {where} is not believed beyond {100 * drift.level:+.1f} points over the base: "
+        f"more of it promotes nothing and chooses nothing."
+    )
+
+
+def closed(end: DeadEnd) -> str:
+    """That a value is closed."""
+    return f"{end.knob}={show(end.value)} is closed: {end.reason}"
+
+
+def favoured(axis: AxisBelief) -> str:
+    """Where an axis leans."""
+    value, probability = max(zip(axis.values, axis.probabilities, strict=True), key=lambda pair: pair[1])
+    if axis.retired:
+        return f"{axis.knob} is settled at {show(value)}: no other value is likely to gain another point."
+    return f"{axis.knob} leans to {show(value)}: drawn {chance(probability)} times."
+
+
+def winner(trial: Trial, estimate: Estimate) -> str:
+    """Why a candidate is the winner."""
+    return (
+        f"Highest expected target of all candidates, by everything measured: {percent(estimate.mean)} "
+        f"± {100 * estimate.sd:.1f}; {scores(trial)}."
+    )
+
+
+def finished(trial: Trial, base: Scores, best: Scores, gain: Estimate) -> str:
+    """How the campaign ended."""
+    sure = gain.mean > 2 * gain.sd
+    verdict = "more than chance explains" if sure else "no more than chance may explain"
+    return (
+        f"{label(trial)} won: on items that were asked once it has {percent(best.score)} right, the base "
+        f"{percent(base.score)}; {points(gain)}, {verdict}."
+    )
+
+
+def unproven(trial: Trial) -> str:
+    """How the campaign ended where nothing beat the base, or nothing could be shown to."""
+    if trial.candidate == BASE:
+        return "No candidate is expected to beat the base on the target, so the base stays."
+    return f"{label(trial)} or the base could not be measured on the final set, so no gain is shown and the base stays."

@@ -1,0 +1,104 @@
+"""What to try next: draw a pool of recipes around the standing one, then give each slot to one Thompson sample.
+
+A slot's recipe is the best of the pool under one draw of the whole model, so a recipe is tried as often as it may be
+the best: there is no exploration bonus to tune, and the drift hypotheses steer the search as far as they are believed
+(Thompson 1933; Russo et al. 2018, arXiv 1707.02038).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from judgement.features import Floats
+from judgement.search_basis import DIGITS
+from judgement.search_prior import effect_sd
+from schemas.policy import AxisBelief, Estimate, Policy
+from schemas.recipe import Recipe
+
+POOL = 256
+"""Recipes that compete for the slots of a round."""
+
+DRAWS = 64
+"""Posterior draws behind a share or a predicted gain; a share is then known to about 6 points."""
+
+
+class Model(Protocol):
+    """What the search needs to know about the target; every score is an accuracy in [0, 1]."""
+
+    def predict(self, recipe: Recipe) -> Estimate:
+        """Target of a recipe, trained or not."""
+
+    def predict_trial(self, candidate: str) -> Estimate:
+        """Target of a trained candidate, by its own scores."""
+
+    def sample(self, recipes: Sequence[Recipe], rng: np.random.Generator) -> Floats:
+        """One joint posterior draw of the target, one value per recipe."""
+
+    def gain(self, candidate: str, over: str) -> tuple[Estimate, float]:
+        """Target of one candidate minus another's, and the probability that it is above zero."""
+
+    def disagreement(self, candidate: str) -> float:
+        """Standard deviation, over the drift hypotheses, of the candidate's expected target."""
+
+
+def pool(
+    policy: Policy, max_changes: int, tried: Collection[Recipe], rng: np.random.Generator, size: int = POOL
+) -> list[Recipe]:
+    """Up to `size` draws of recipes with 1 to `max_changes` changes, without doubles and without those tried."""
+    weights = np.array([_weight(axis, policy.standing) for axis in policy.axes])
+    open_axes = int((weights > 0).sum())
+    if not open_axes:
+        return []
+    weights /= weights.sum()
+    found: list[Recipe] = []
+    for _ in range(size):
+        count = int(rng.integers(1, min(max_changes, open_axes) + 1))
+        axes = rng.choice(len(weights), count, replace=False, p=weights)
+        recipe = policy.standing
+        for axis in sorted(axes):
+            recipe = _move(recipe, policy.axes[axis], rng)
+        if recipe not in found and recipe not in tried:
+            found.append(recipe)
+    return found
+
+
+def _move(recipe: Recipe, axis: AxisBelief, rng: np.random.Generator) -> Recipe:
+    """The recipe with another value of one axis, drawn from its learned distribution."""
+    mass = _elsewhere(axis, recipe)
+    return recipe.replace(axis.knob, axis.values[rng.choice(len(mass), p=mass / mass.sum())])
+
+
+def _elsewhere(axis: AxisBelief, standing: Recipe) -> Floats:
+    """Probability of each value, without the one that the standing recipe already holds."""
+    held = standing.get(axis.knob)
+    return np.array([0.0 if v == held else p for v, p in zip(axis.values, axis.probabilities, strict=True)])
+
+
+def _weight(axis: AxisBelief, standing: Recipe) -> float:
+    """How often an axis is varied: as much as it is believed to be better elsewhere, times what it may move."""
+    return 0.0 if axis.retired else float(_elsewhere(axis, standing).sum()) * effect_sd(axis.knob)
+
+
+def thompson(model: Model, recipes: Sequence[Recipe], slots: int, rng: np.random.Generator) -> list[Recipe]:
+    """The recipes of the next slots, one joint draw of the model for each; fewer where the pool is smaller."""
+    left = list(recipes)
+    chosen: list[Recipe] = []
+    for _ in range(min(slots, len(left))):
+        values = np.round(model.sample(left, rng), DIGITS)
+        chosen.append(left.pop(int(np.argmax(values))))
+    return chosen
+
+
+def draws(model: Model, recipes: Sequence[Recipe], rng: np.random.Generator) -> Floats:
+    """Joint posterior draws of the target, shape (DRAWS, recipes)."""
+    return np.round(np.stack([model.sample(recipes, rng) for _ in range(DRAWS)]), DIGITS)
+
+
+def gains(model: Model, standing: Recipe, recipes: Sequence[Recipe], rng: np.random.Generator) -> list[Estimate]:
+    """Expected gain of the target over the standing recipe, for each recipe."""
+    drawn = draws(model, [standing, *recipes], rng)
+    over = drawn[:, 1:] - drawn[:, :1]
+    return [Estimate(mean=round(float(g.mean()), DIGITS), sd=round(float(g.std()), DIGITS)) for g in over.T]

@@ -1,0 +1,177 @@
+"""The constitution as checks: each rule looks at one kind of decision and names the article that it breaks.
+
+Every decider asks before it appends; a breach becomes `DecisionRefused` and nothing else happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from judgement.history import History
+from schemas import events as e
+from schemas.base import Frozen
+from schemas.campaign import Constitution
+from schemas.recipe import Recipe, show
+from schemas.scores import BASE
+
+Breach = tuple[str, str]
+"""Article of the constitution, and what was wrong with what would have been right."""
+
+Rule = Callable[[History, Any], Breach | None]
+
+
+def check(history: History, event: Frozen) -> e.DecisionRefused | None:
+    """The refusal of a decision that breaks the constitution, or None. `event` is the decision's payload."""
+    for rule in RULES.get(type(event), ()):
+        if breach := rule(history, event):
+            article, message = breach
+            return e.DecisionRefused(
+                decision=type(event).__name__,
+                article=article,
+                message=message,
+                basis=event.basis,  # type: ignore[attr-defined]  # every decision has one
+            )
+    return None
+
+
+def _law(history: History) -> Constitution:
+    return history.campaign.constitution
+
+
+def _round(history: History, event: Any) -> Breach | None:
+    if event.round <= _law(history).rounds:
+        return None
+    return "rounds", f"round {event.round} was to be opened or filled; the campaign has {_law(history).rounds}"
+
+
+def _slots(history: History, event: e.RecipeProposed) -> Breach | None:
+    allowed = _law(history).candidates
+    taken = {t.candidate for t in history.of_round(event.round)}
+    if event.slot < allowed and event.candidate not in taken and len(taken) < allowed:
+        return None
+    return "candidates", f"{event.candidate} in slot {event.slot}: {len(taken)} of {allowed} slots were already filled"
+
+
+def _changes(history: History, event: e.RecipeProposed) -> Breach | None:
+    allowed = _law(history).max_changes if event.slot else 0
+    if len(event.changes) <= allowed:
+        return None
+    return (
+        "max_changes",
+        f"{event.candidate} has {len(event.changes)} changes; at most {allowed} are allowed in its slot",
+    )
+
+
+def _space(history: History, event: e.RecipeProposed) -> Breach | None:
+    allowed = {axis.knob: axis.values for axis in _law(history).space}
+    for change in event.changes:
+        if change.after not in allowed.get(change.knob, ()):
+            values = ", ".join(show(v) for v in allowed.get(change.knob, ())) or "none"
+            return "space", f"{event.candidate} sets {change.name}; values of {change.knob} are: {values}"
+    return None
+
+
+def _named(history: History, event: e.RecipeProposed) -> Breach | None:
+    """Every difference from the standing recipe is a named change."""
+    recipe = history.policies[event.round].standing
+    for change in event.changes:
+        recipe = recipe.replace(change.knob, change.after)
+    if recipe == event.recipe:
+        return None
+    return "max_changes", f"{event.candidate} differs from the standing recipe in more than the changes it names"
+
+
+def _open(history: History, event: e.RecipeProposed) -> Breach | None:
+    closed = {(end.knob, end.value) for end in history.policies[event.round].dead_ends}
+    for change in event.changes:
+        if (change.knob, change.after) in closed:
+            return "space", f"{event.candidate} sets {change.name}, which is a dead end; choose an open value"
+    return None
+
+
+def _known(history: History, event: e.SubmissionsChosen) -> Breach | None:
+    for submission in (*event.confirm, *event.external, *event.final):
+        trial = history.trials.get(submission.candidate)
+        if trial is None or (trial.candidate != BASE and "dev" not in trial.scores):
+            return "target", f"{submission.candidate} has no dev score; only measured candidates may be submitted"
+    return None
+
+
+def _external(history: History, event: e.SubmissionsChosen) -> Breach | None:
+    budget = _law(history).budget
+    left = budget.external_queries - history.reserved("external")
+    asked = len(event.external)
+    if asked > budget.external_per_round:
+        return "budget.external_per_round", f"{asked} external queries; a round may make {budget.external_per_round}"
+    if asked > left:
+        return "budget.external_queries", f"{asked} external queries; {left} of {budget.external_queries} are left"
+    return None
+
+
+def _confirm(history: History, event: e.SubmissionsChosen) -> Breach | None:
+    allowed = _law(history).budget.confirm_per_round
+    if len(event.confirm) <= allowed:
+        return None
+    return "budget.confirm_per_round", f"{len(event.confirm)} confirmations; a round may make {allowed}"
+
+
+def _fresh(history: History, event: e.SubmissionsChosen) -> Breach | None:
+    asked = {r.candidate for r in history.reservations if r.kind == "external"}
+    for submission in event.external:
+        if submission.candidate in asked:
+            return (
+                "budget.external_queries",
+                f"{submission.candidate} was already queried; a second query tells nothing",
+            )
+    return None
+
+
+def _final(history: History, event: e.SubmissionsChosen) -> Breach | None:
+    names = [submission.candidate for submission in event.final]
+    if not names or (names[0] == BASE and len(names) == len(set(names)) <= 2):
+        return None
+    return (
+        "evaluation.final",
+        f"the final set was to be asked for {', '.join(names)}; it is asked for base and one winner",
+    )
+
+
+def _standing(history: History, event: e.PolicyUpdated) -> Breach | None:
+    tried: list[Recipe] = [history.campaign.recipe, *(t.recipe for t in history.trials.values() if t.recipe)]
+    if event.policy.standing in tried:
+        return None
+    return "promotion", "the standing recipe was never a candidate; only a tried recipe can be promoted"
+
+
+def _axes(history: History, event: e.PolicyUpdated) -> Breach | None:
+    allowed = [(axis.knob, axis.values) for axis in _law(history).space]
+    if [(axis.knob, axis.values) for axis in event.policy.axes] == allowed:
+        return None
+    return "space", "the policy's axes and values must be those of the constitution, in its order"
+
+
+def _monotone(history: History, event: e.PolicyUpdated) -> Breach | None:
+    lost = [end for end in (history.policy.dead_ends if history.policy else ()) if end not in event.policy.dead_ends]
+    if not lost:
+        return None
+    return "space", f"the dead end {lost[0].knob}={show(lost[0].value)} was reopened; dead ends only grow"
+
+
+def _opened(history: History, event: e.PolicyUpdated) -> Breach | None:
+    return _round(history, event.policy)
+
+
+def _winner(history: History, event: e.CampaignFinished) -> Breach | None:
+    if event.winner in history.trials:
+        return None
+    return "target", f"the winner {event.winner} is not a candidate of this campaign"
+
+
+RULES: dict[type[Frozen], tuple[Rule, ...]] = {
+    e.RecipeProposed: (_round, _slots, _changes, _space, _open, _named),
+    e.SubmissionsChosen: (_known, _external, _confirm, _fresh, _final),
+    e.PolicyUpdated: (_opened, _standing, _axes, _monotone),
+    e.CampaignFinished: (_winner,),
+}
+"""Which rules hold for which decision."""

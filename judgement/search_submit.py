@@ -1,0 +1,130 @@
+"""Whom to ask the target about: one place for the best candidate, one for the audit of dev itself.
+
+The best is the highest posterior target, never the highest raw score. The audit goes where the answer would tell most:
+to the round's highest dev while dev is still believed, and to the candidate on which the drift hypotheses disagree
+most once it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from judgement import explain
+from judgement.history import History, Trial
+from judgement.search import Model
+from judgement.search_basis import DIGITS
+from judgement.search_prior import novelty
+from schemas.events import Submission
+from schemas.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the choice is made from."""
+
+    history: History
+    model: Model
+    round: int
+    open: tuple[Trial, ...]
+    """Candidates that may still be asked about, by round and slot."""
+
+    def mean(self, trial: Trial) -> float:
+        """Expected target, rounded."""
+        return round(self.model.predict_trial(trial.candidate).mean, DIGITS)
+
+
+def queries_left(history: History) -> int:
+    """External queries that this round may still make: spread evenly over the rounds left."""
+    constitution = history.campaign.constitution
+    left = constitution.budget.external_queries - history.reserved("external")
+    rounds = max(1, constitution.rounds - history.round + 1)
+    return max(0, min(constitution.budget.external_per_round, -(-left // rounds)))
+
+
+def choose(history: History, model: Model, round_: int) -> tuple[tuple[Submission, ...], tuple[Submission, ...]]:
+    """Submissions to confirm and to query externally; the queried are also confirmed, then the next best are."""
+    question = Question(history, model, round_, tuple(unmeasured(history)))
+    external = external_queries(question, queries_left(history))
+    room = history.campaign.constitution.budget.confirm_per_round
+    chosen = [s.candidate for s in external]
+    rest = [t for t in question.open if t.candidate not in chosen and t.round == round_ and t.changes]
+    ranked = sorted(rest, key=question.mean, reverse=True)
+    more = [Submission(candidate=t.candidate, reason=_best(question, t)) for t in ranked]
+    confirm = [s for s in (*external, *more) if not history.trials[s.candidate].settled("confirm")]
+    return tuple(confirm[:room]), external
+
+
+def unmeasured(history: History) -> list[Trial]:
+    """Trained and scored candidates that the target was never asked about; one of several equal recipes is enough."""
+    asked = {r.candidate for r in history.reservations if r.kind == "external"}
+    known = [history.trials[c].recipe for c in asked]
+    trials = [t for t in history.measured("dev") if t.recipe and not t.failed]
+    return [t for t in trials if t.recipe not in known and not t.settled("external")]
+
+
+def external_queries(question: Question, room: int) -> tuple[Submission, ...]:
+    """The best, then audits, as many as there is room for."""
+    chosen: list[Submission] = []
+    left = list(question.open)
+    while left and len(chosen) < room:
+        pick = _audit(question, left, [s.candidate for s in chosen]) if chosen else _first(question, left)
+        chosen.append(pick)
+        picked = question.history.trials[pick.candidate]
+        left = [t for t in left if t.recipe != picked.recipe]
+    return tuple(chosen)
+
+
+def _first(question: Question, left: Sequence[Trial]) -> Submission:
+    best = max(left, key=question.mean)
+    return Submission(candidate=best.candidate, reason=_best(question, best))
+
+
+def _best(question: Question, trial: Trial) -> str:
+    return explain.best(trial, question.model.predict_trial(trial.candidate))
+
+
+def _audit(question: Question, left: Sequence[Trial], chosen: Sequence[str]) -> Submission:
+    history = question.history
+    top = highest_dev(history, question.round)
+    if top and top in left and not history.standing_drifts:
+        return Submission(candidate=top.candidate, reason=explain.highest_dev(top))
+    measured = [t for t in history.measured("external") if t.recipe]
+    return _most_disputed(question, left) if measured else _most_different(question, left, chosen)
+
+
+def highest_dev(history: History, round_: int) -> Trial | None:
+    """The candidate with the highest dev of its round; the first of equals."""
+    return max((t for t in history.of_round(round_) if "dev" in t.scores), key=_dev, default=None)
+
+
+def _dev(trial: Trial) -> float:
+    return round(trial.scores["dev"].score, DIGITS)
+
+
+def _most_different(question: Question, left: Sequence[Trial], chosen: Sequence[str]) -> Submission:
+    """Before the first answer the hypotheses know nothing to disagree on: ask about what is least like the chosen."""
+    campaign = question.history.campaign
+    known = [question.history.trials[candidate].recipe for candidate in chosen]
+    deviation = {t.candidate: _novelty(question, campaign.recipe, known, t) for t in left}
+    pick = max(left, key=lambda t: deviation[t.candidate])
+    return Submission(candidate=pick.candidate, reason=explain.different(pick, deviation[pick.candidate]))
+
+
+def _novelty(question: Question, standing: Recipe, known: Sequence[Recipe | None], trial: Trial) -> float:
+    space = question.history.campaign.constitution.space
+    assert trial.recipe is not None
+    return novelty(space, standing, [recipe for recipe in known if recipe], trial.recipe)
+
+
+def _most_disputed(question: Question, left: Sequence[Trial]) -> Submission:
+    best = max(question.mean(t) for t in left)
+    worth = {t.candidate: _worth(question, t, best) for t in left}
+    pick = max(left, key=lambda t: worth[t.candidate])
+    deviation = question.model.disagreement(pick.candidate)
+    return Submission(candidate=pick.candidate, reason=explain.audit(pick, deviation, best - question.mean(pick)))
+
+
+def _worth(question: Question, trial: Trial, best: float) -> float:
+    """What an audit teaches minus half of what it is expected to lose."""
+    return round(question.model.disagreement(trial.candidate) - (best - question.mean(trial)) / 2, DIGITS)
