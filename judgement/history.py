@@ -73,6 +73,8 @@ class History:
     """`DriftDetected` not yet cleared, by scope."""
     spent: Cost = field(default_factory=Cost)
     """Everything charged so far, failures included."""
+    refused: set[tuple[str, str]] = field(default_factory=set)
+    """Refused decisions as (type, article), so that none is refused twice."""
     finished: e.CampaignFinished | None = None
     paused: bool = False
     stopped: bool = False
@@ -211,6 +213,10 @@ def _cleared(h: History, event: e.DriftCleared, time: datetime) -> None:
     h.standing_drifts.pop(event.scope, None)
 
 
+def _refused(h: History, event: e.DecisionRefused, time: datetime) -> None:
+    h.refused.add((event.decision, event.article))
+
+
 def _finished(h: History, event: e.CampaignFinished, time: datetime) -> None:
     h.finished = event
 
@@ -252,6 +258,7 @@ FOLDS: dict[str, Callable[[History, Any, datetime], None]] = {
     "DriftAssessed": _assessed,
     "DriftDetected": _detected,
     "DriftCleared": _cleared,
+    "DecisionRefused": _refused,
     "CampaignFinished": _finished,
     "CampaignPaused": _paused,
     "CampaignResumed": _resumed,

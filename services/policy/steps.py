@@ -10,7 +10,8 @@ from judgement.history import History
 from schemas.base import Frozen
 from schemas.envelope import campaign_stream, round_stream
 from schemas.scores import BASE
-from services.policy.core import check, choose_final, choose_submissions, finish, first_policy, update
+from services.policy.core import choose_final, choose_submissions, finish, first_policy, update
+from services.runtime.decision import lawful
 
 
 def begin(history: History, now: datetime) -> Effect:
@@ -55,6 +56,4 @@ def _closed_by(history: History, now: datetime) -> Literal["complete", "deadline
 
 
 def _say(history: History, stream: str, decision: Frozen) -> Effect:
-    """The decision, or its refusal where it breaks the constitution."""
-    said = check(history, decision) or decision
-    return Effect((Append(history.id, stream, said, expected=history.streams.get(stream, 0)),))
+    return lawful(history, [Append(history.id, stream, decision, expected=history.streams.get(stream, 0))])

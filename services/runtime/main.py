@@ -98,7 +98,7 @@ async def knock(kafka: str) -> None:
 
 
 class Server(uvicorn.Server):
-    """uvicorn that leaves on SIGTERM and SIGINT without raising them again, so that leases are given back on the way."""
+    """uvicorn that leaves on SIGTERM and SIGINT without raising them again, so that leases are given back."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,0 +1,48 @@
+"""A snapshot job as the log sees it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from eventstore.effect import NOTHING, Append, Effect
+from eventstore.store import Job
+from schemas.events import Basis, DataBatchReady
+from services.data.job import Snapshot, SnapshotJob
+from services.data.steps import QUEUE
+from services.runtime.service import Failure, JobKind
+from services.runtime.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def prepare(job: Job, settings: Settings) -> SnapshotJob:
+    """The generator's argument."""
+    given = {key: job.payload[key] for key in ("policy", "campaign", "round")}
+    return SnapshotJob.model_validate(given | {"out": str(Path(settings.artifacts) / "snapshots")})
+
+
+def finished(job: Job, result: Snapshot) -> Effect:
+    """The round's data exists; a round that has fallen back on older data meanwhile keeps that."""
+    event = DataBatchReady(
+        round=job.payload["round"],
+        snapshot=result.snapshot,
+        uri=result.uri,
+        rows=result.rows,
+        tokens=result.tokens,
+        yields=result.yields,
+        basis=Basis.model_validate(job.payload["basis"]),
+    )
+    return Effect((Append(job.campaign, job.key, event, expected=0),))
+
+
+def failed(job: Job, failure: Failure) -> Effect:
+    """Tried again until the data deadline; no event, since nobody decides on it."""
+    log.error("the data of %s: %s: %s", job.key, failure.error, failure.message)
+    return NOTHING
+
+
+SNAPSHOT = JobKind(
+    queue=QUEUE, function="services.data.snapshot:make", prepare=prepare, finished=finished, failed=failed
+)
+"""How the data service's worker does its work."""

@@ -1,0 +1,21 @@
+"""Before a decision enters the log it is held against the constitution; a breach is recorded as refused instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from eventstore.effect import NOTHING, Append, Effect
+from judgement.history import History
+from judgement.search_rules import check
+from schemas.envelope import round_stream
+
+
+def lawful(history: History, decisions: Sequence[Append]) -> Effect:
+    """The decisions, all of them, or the refusal of those that break the constitution."""
+    refusals = [refused for item in decisions if (refused := check(history, item.event))]
+    if not refusals:
+        return Effect(tuple(decisions))
+    known = history.refused
+    new = [refusal for refusal in refusals if (refusal.decision, refusal.article) not in known]
+    stream = round_stream(history.id, max(history.round, 1))
+    return Effect(tuple(Append(history.id, stream, refusal) for refusal in new)) if new else NOTHING

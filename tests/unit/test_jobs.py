@@ -1,0 +1,74 @@
+import asyncio
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from services.runtime.jobs import JobFailed, JobRunner
+
+
+@pytest.fixture(scope="module")
+def runner():
+    return JobRunner(["tests.jobs_for_tests"])
+
+
+async def gone(pid: int) -> bool:
+    for _ in range(200):
+        if not os.path.exists(f"/proc/{pid}") or "zombie" in open(f"/proc/{pid}/status").read():
+            return True
+        await asyncio.sleep(0.02)
+    return False
+
+
+async def test_a_job_reports_and_returns_its_result(runner):
+    said = []
+    assert await runner.run("tests.jobs_for_tests:double", 21, said.append, None) == 42
+    assert said == [{"step": 1}]
+
+
+async def test_a_job_that_raises_fails_by_the_class_of_its_error(runner):
+    with pytest.raises(JobFailed) as failed:
+        await runner.run("tests.jobs_for_tests:explode", "rows", lambda _: None, None)
+    assert failed.value.error == "LookupError"
+    assert "look elsewhere" in failed.value.message
+
+
+async def test_a_job_whose_process_dies_is_a_lost_worker(runner):
+    with pytest.raises(JobFailed) as failed:
+        await runner.run("tests.jobs_for_tests:vanish", None, lambda _: None, None)
+    assert failed.value.error == "WorkerLost"
+
+
+async def test_a_job_past_its_deadline_is_killed(runner):
+    said = []
+    with pytest.raises(JobFailed) as failed:
+        await runner.run("tests.jobs_for_tests:sleep", 60, said.append, 0.5)
+    assert failed.value.error == "DeadlinePassed"
+    assert await gone(said[0]["pid"])
+
+
+async def test_cancelling_kills_the_job(runner):
+    said = []
+    run = asyncio.create_task(runner.run("tests.jobs_for_tests:sleep", 60, said.append, None))
+    while not said:
+        await asyncio.sleep(0.02)
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert await gone(said[0]["pid"])
+
+
+async def test_a_job_dies_with_the_process_that_asked_for_it():
+    script = """
+        import asyncio, os, signal
+        from services.runtime.jobs import JobRunner
+        def die(said):
+            print(said["pid"], flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+        if __name__ == "__main__":
+            asyncio.run(JobRunner([]).run("tests.jobs_for_tests:sleep", 60, die, None))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False)
+    assert await gone(int(done.stdout))
