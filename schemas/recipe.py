@@ -69,6 +69,13 @@ class Recipe(Frozen):
         value: Value = held.get(domain, 1.0) if domain else held
         return value
 
+    def shares(self, domains: tuple[str, ...]) -> dict[str, float]:
+        """Share of each domain in the training rows; they sum to 1. Raises `ValueError` where every weight is 0."""
+        weights = {d: self.mix.get(d, 1.0) * self.upsample.get(d, 1.0) for d in domains}
+        if not (total := sum(weights.values())) > 0:
+            raise ValueError(f"mix: every one of {', '.join(domains)} weighs 0; give one of them a weight above 0")
+        return {domain: weight / total for domain, weight in weights.items()}
+
     def replace(self, knob: str, value: Any) -> Recipe:
         """A validated copy with one knob changed. Raises `pydantic.ValidationError` outside the bounds."""
         head, _, domain = knob.partition(".")

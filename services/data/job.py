@@ -1,0 +1,68 @@
+"""What the making of a snapshot is given and what it gives back."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from schemas.base import Frozen, Name, Sha256
+from schemas.campaign import Campaign
+from schemas.events import Yield
+from schemas.policy import Policy
+
+
+class CellPlan(Frozen):
+    """Rows of one kind."""
+
+    domain: Name
+    """Family."""
+    difficulty: int = Field(ge=1, le=3)
+    """1, 2 or 3."""
+    wording: int = Field(ge=0, le=2)
+    """0, 1 or 2."""
+    rows: int = Field(ge=1)
+    """Rows asked for; wordings share one draw per difficulty, so the number is met in the mean."""
+
+
+class SnapshotPlan(Frozen):
+    """The rows a round's snapshot is to hold, and the seed they are drawn from. Equal plans give equal snapshots."""
+
+    seed: str
+    """Seed of the draws."""
+    cells: tuple[CellPlan, ...] = Field(min_length=1)
+    """Cells, by domain, difficulty and wording."""
+
+
+class SnapshotJob(Frozen):
+    """One round's data."""
+
+    policy: Policy
+    """The policy that opened the round."""
+    campaign: Campaign
+    """The campaign."""
+    round: int = Field(ge=1)
+    """The round."""
+    out: str
+    """Folder of snapshots."""
+
+
+class Snapshot(Frozen):
+    """A snapshot that exists: the part of `DataBatchReady` that the making decides."""
+
+    snapshot: Sha256
+    """Its id: the hash of its rows."""
+    uri: str
+    """Its Parquet file."""
+    rows: dict[str, int]
+    """Rows per domain."""
+    tokens: dict[str, int]
+    """Whitespace-free characters per domain."""
+    yields: tuple[Yield, ...]
+    """What each domain's generator gave."""
+    seconds: float = Field(ge=0.0)
+    """Wall time."""
+    device_seconds: float = Field(ge=0.0)
+    """Processor seconds."""
+
+
+class DomainEmpty(Exception):
+    """Every row of a domain was dropped."""

@@ -1,0 +1,51 @@
+"""What an artifact or a piece of code is called by: the SHA-256 of its content, never of its place or its time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+
+SOURCES = (".py", ".sql", ".yaml")
+"""Suffixes of the files that make up a package's behaviour."""
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 (hexadecimal) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_folder(path: Path) -> str:
+    """SHA-256 over the names and contents of all files below a folder, sorted by name.
+
+    Raises `NotADirectoryError` where there is no such folder.
+    """
+    if not path.is_dir():
+        raise NotADirectoryError(f"folder {path} does not exist; check the path")
+    return _combine((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
+
+
+def hash_source(*names: str) -> str:
+    """SHA-256 over the source files of modules and packages, given by dotted name; none of them is run.
+
+    Raises `ModuleNotFoundError` for a name that is neither.
+    """
+    return _combine(pair for name in names for pair in _sources(name))
+
+
+def _combine(files: Iterable[tuple[str, Path]]) -> str:
+    lines = (f"{hash_file(file)}  {name}\n" for name, file in sorted(files))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _sources(name: str) -> list[tuple[str, Path]]:
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"module {name!r} has no source here; check its name and the installation")
+    origin = Path(spec.origin)
+    if spec.submodule_search_locations is None:
+        return [(f"{name}{origin.suffix}", origin)]
+    files = (file for file in origin.parent.rglob("*") if file.suffix in SOURCES)
+    return [(f"{name}/{file.relative_to(origin.parent).as_posix()}", file) for file in files]

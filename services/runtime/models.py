@@ -1,0 +1,31 @@
+"""The one place that decides whether a folder holds a model, for those who train it and those who measure it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TQDM_DISABLE": "1",
+}
+"""Environment of a process that runs model code; the libraries read it when they are imported.
+
+A job must depend on the files it names and on nothing that a hub serves that day; and the tokenizer's threads must not
+be alive when the worker forks.
+"""
+
+
+class ModelMissing(Exception):
+    """The named folder holds no Hugging Face model."""
+
+
+def model_folder(path: str) -> Path:
+    """The folder of a base model. Raises `ModelMissing` where it has no `config.json`."""
+    folder = Path(path)
+    if not (folder / "config.json").is_file():
+        raise ModelMissing(f"model.base: {path!r} holds no config.json; name the folder of a Hugging Face causal LM")
+    return folder

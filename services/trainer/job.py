@@ -1,0 +1,75 @@
+"""What a training job is given and what it gives back: plain data, so that whoever queues it needs no torch."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from schemas.base import Frozen, Name, Sha256
+from schemas.events import Coverage
+from schemas.recipe import Recipe
+
+
+class TrainingJob(Frozen):
+    """One candidate's fine-tuning, complete: equal jobs give equal adapters, bit for bit, on one processor."""
+
+    candidate: Name
+    """Candidate id."""
+    recipe: Recipe
+    """How to train, and on what."""
+    base: str
+    """Folder of the base model."""
+    snapshot: str
+    """Parquet file of the round's data."""
+    seed: int = Field(ge=0)
+    """Seed of the data order, the initialisation and the dropout."""
+    max_length: int = Field(ge=8)
+    """Tokens of prompt and completion together; a longer row is dropped."""
+    work: str
+    """The job's own folder for what a resumed try needs."""
+    out: str
+    """Folder that will hold the adapter."""
+
+
+class Trained(Frozen):
+    """The adapter of a finished job."""
+
+    candidate: Name
+    """Candidate id."""
+    uri: str
+    """Folder of the adapter (PEFT, safetensors)."""
+    sha256: Sha256
+    """Hash over the folder's files."""
+    coverage: Coverage
+    """Which modules were trained."""
+    loss: float
+    """Mean completion loss, in nats per token, over the last tenth of the steps."""
+    tokens: int = Field(ge=0)
+    """Tokens trained on, padding excluded: the same for equal jobs, resumed or not."""
+    too_long: int = Field(ge=0)
+    """Rows dropped because they were longer than `max_length`."""
+    resumed_from: int = Field(ge=0)
+    """Step that this try went on from; 0 for a fresh one."""
+    seconds: float = Field(ge=0.0)
+    """Wall time of this try."""
+    device_seconds: float = Field(ge=0.0)
+    """Processor seconds of this try, or wall seconds of its accelerator."""
+
+
+class SnapshotMissing(Exception):
+    """The snapshot's file is not there."""
+
+
+class RowsMissing(Exception):
+    """The snapshot has no usable row of a kind that the recipe asks for."""
+
+
+class TargetModuleMissing(Exception):
+    """The recipe names a module that the model does not have. PEFT would silently ignore it."""
+
+
+class AdapterUntrained(Exception):
+    """An adapted layer never received a gradient."""
+
+
+class OutOfMemory(Exception):
+    """The accelerator's memory is too small for the job."""

@@ -1,0 +1,94 @@
+"""The adapter: low-rank updates of the recipe's target modules (LoRA, arXiv 2106.09685), attached, verified, saved.
+
+PEFT ignores a target name that matches nothing as long as another matches, so an adapter can cover a fraction of what
+its recipe says without a word. Here every name must match a linear layer, and every adapted layer must have learnt.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+from peft.tuners.lora import LoraLayer
+from safetensors.torch import save_file
+
+from schemas.events import Coverage
+from schemas.recipe import Recipe
+from services.trainer.job import AdapterUntrained, TargetModuleMissing
+
+ADAPTER = "default"
+"""PEFT's name of the only adapter."""
+
+
+def attach(model: Any, recipe: Recipe) -> PeftModel:
+    """The model with a fresh adapter; its output is unchanged until the first step.
+
+    Raises `TargetModuleMissing` unless each target is the last part of a linear layer's name.
+    """
+    linear = {name.rpartition(".")[2] for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)}
+    if missing := [name for name in recipe.target_modules if name not in linear]:
+        raise TargetModuleMissing(
+            f"recipe.target_modules: {missing[0]!r} is no linear layer of the model; it has {', '.join(sorted(linear))}"
+        )
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=recipe.rank,
+        lora_alpha=recipe.alpha,  # type: ignore[arg-type]  # PEFT only divides by it
+        lora_dropout=recipe.dropout,
+        target_modules=list(recipe.target_modules),
+    )
+    return get_peft_model(model, config)
+
+
+def trainable(model: PeftModel) -> dict[str, torch.nn.Parameter]:
+    """The adapter's parameters by name."""
+    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def coverage(model: PeftModel) -> Coverage:
+    """Which layers were adapted and learnt. Raises `AdapterUntrained` where one never received a gradient.
+
+    LoRA's B starts at zero and weight decay leaves zero at zero, so B is non-zero exactly where a gradient came.
+    """
+    layers: dict[str, Any] = {name: part for name, part in model.named_modules() if isinstance(part, LoraLayer)}
+    still = [name for name, layer in layers.items() if not layer.lora_B[ADAPTER].weight.any()]
+    if still:
+        raise AdapterUntrained(
+            f"recipe.target_modules: {len(still)} of {len(layers)} adapted layers did not move, such as {still[0]!r}; "
+            "leave out modules that the forward pass does not use, or raise lr"
+        )
+    modules = Counter(name.rpartition(".")[2] for name in layers)
+    count = sum(weight.numel() for weight in trainable(model).values())
+    return Coverage(modules=dict(sorted(modules.items())), trainable=count, moved=len(layers))
+
+
+def save(model: PeftModel, folder: Path, base: str) -> None:
+    """Write the adapter as PEFT reads it, all or nothing; an older one at this place is replaced.
+
+    Not by `save_pretrained`: that writes sets in hash order and the base's path into the files, so that equal adapters
+    would have unequal hashes.
+    """
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    weights = get_peft_model_state_dict(model, save_embedding_layers=False)
+    save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, part / WEIGHTS)
+    (part / "adapter_config.json").write_text(json.dumps(_config(model, base), indent=2, sort_keys=True))
+    if folder.exists():
+        shutil.rmtree(folder)
+    part.rename(folder)
+
+
+WEIGHTS = "adapter_model.safetensors"
+"""PEFT's name of the weights' file."""
+
+
+def _config(model: PeftModel, base: str) -> dict[str, Any]:
+    config = model.peft_config[ADAPTER].to_dict()
+    plain = {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}
+    return {**plain, "base_model_name_or_path": base, "inference_mode": True}
