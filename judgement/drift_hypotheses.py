@@ -38,11 +38,14 @@ OFFSET_MEAN, OFFSET_SD = 0.4, 0.4
 MISMATCH_SD = 0.02
 """A trial's target differs from what its dev and recipe say by this much, in each domain."""
 
-DRIFT_PRIOR = 0.08
-"""Prior probability that a given domain drifts by itself."""
+REGIMES = {"none": 0.5, "some": 0.42, "all": 0.08}
+"""Prior of no drift, of domains that drift each in its own way, and of all domains drifting in the same way."""
 
-ALL_PRIOR = 0.08
-"""Prior probability that all domains drift in the same way."""
+SOME = 0.4
+"""Probability that a given domain drifts where some do: what misleads one domain tends to mislead more."""
+
+DOMAIN_PRIOR = REGIMES["some"] * SOME + REGIMES["all"]
+"""Prior probability that a given domain drifts."""
 
 Kind = Literal["tracking", "inflated", "blind"]
 
@@ -103,42 +106,47 @@ class Layout:
     assigned: np.ndarray
     """Hypothesis of each domain under each hypothesis of a score, (C, G, D)."""
     prior: Floats
-    """Prior of a score's hypotheses under each of K regimes, (K, C, G). Regime 0: domains drift by themselves."""
+    """Prior of a score's hypotheses under each of K regimes, (K, C, G)."""
     regimes: Floats
     """Prior of the regimes, (K,)."""
+    shared: np.ndarray
+    """Drift hypothesis that all domains share in a regime and under a hypothesis of a score, (K, G); else 0."""
 
     @property
     def no_drift(self) -> float:
         """Prior probability that no domain drifts."""
-        return float(self.regimes[0] * self.prior[0, :, 0].prod())
+        return float(self.regimes @ self.prior[:, :, 0].prod(axis=1))
 
 
 def itemised(domains: int, count: int) -> Layout:
-    """Layout for a target with a score per domain; regime k > 0: every domain follows drift hypothesis k."""
-    alone = np.full(count, DRIFT_PRIOR / (count - 1))
-    alone[0] = 1 - DRIFT_PRIOR
-    prior = np.array([alone, *np.eye(count)[1:]])
+    """Layout for a target with a score per domain.
+
+    Regimes: no drift; some domains drift, each in its own way; all follow drift hypothesis 1, 2 and so on.
+    """
+    some = np.full(count, SOME / (count - 1))
+    some[0] = 1 - SOME
+    prior = np.array([np.eye(count)[0], some, *np.eye(count)[1:]])
+    common = np.full(count - 1, REGIMES["all"] / (count - 1))
     return Layout(
         weights=np.full(domains, 1 / domains),
         share=np.eye(domains),
         assigned=np.broadcast_to(np.arange(count)[None, :, None], (domains, count, domains)),
         prior=np.repeat(prior[:, None, :], domains, axis=1),
-        regimes=np.array([1 - ALL_PRIOR, *np.full(count - 1, ALL_PRIOR / (count - 1))]),
+        regimes=np.array([REGIMES["none"], REGIMES["some"], *common]),
+        shared=np.repeat(np.array([0, 0, *range(1, count)])[:, None], count, axis=1),
     )
 
 
 def total(domains: int, count: int) -> Layout:
     """Layout for a target that gives one number: tracking, one domain with one drift, or all domains with the same."""
     single = [np.eye(domains, dtype=int)[d] * h for d in range(domains) for h in range(1, count)]
-    every = [np.full(domains, h) for h in range(1, count)]
-    assigned = np.array([np.zeros(domains, dtype=int), *single, *every])
-    one = DRIFT_PRIOR * (1 - ALL_PRIOR) / (count - 1)
-    prior = np.array([0.0, *np.full(len(single), one), *np.full(len(every), ALL_PRIOR / (count - 1))])
-    prior[0] = 1 - prior.sum()
+    common = [np.full(domains, h) for h in range(1, count)]
+    one, all_ = REGIMES["some"] / len(single), REGIMES["all"] / len(common)
     return Layout(
         weights=np.ones(1),
         share=np.full((1, domains), 1 / domains),
-        assigned=assigned[None],
-        prior=prior[None, None],
+        assigned=np.array([np.zeros(domains, dtype=int), *single, *common])[None],
+        prior=np.array([REGIMES["none"], *[one] * len(single), *[all_] * len(common)])[None, None],
         regimes=np.ones(1),
+        shared=np.array([0, *[0] * len(single), *range(1, count)])[None],
     )

@@ -29,6 +29,7 @@ from judgement.drift_hypotheses import (
 )
 from judgement.features import Floats
 from judgement.profile import Gains, Point, Profile
+from schemas.policy import Estimate
 from schemas.scores import Scores
 
 
@@ -44,7 +45,7 @@ class Law:
 
 def hinge(hyps: Hypotheses, gains: Gains) -> tuple[Floats, Floats]:
     """Expected dev gain beyond the level, and the probability of being beyond it, each (H, D, P)."""
-    sd = np.sqrt(np.maximum(np.einsum("dpp->dp", gains.covariance), 1e-12))
+    sd = np.sqrt(np.maximum(np.einsum("dpp->dp", gains.covariance), 1e-18))
     away = gains.mean[None] - np.where(np.isinf(hyps.level), 1e3, hyps.level)[:, :, None]
     density = np.exp(-0.5 * (away / sd) ** 2) / np.sqrt(2 * np.pi)
     beyond = ndtr(away / sd)
@@ -129,6 +130,26 @@ class Posterior:
         probabilities: Floats = weights.sum(axis=(0, 1))
         return probabilities
 
+    def shared_probabilities(self) -> Floats:
+        """Probability that all domains drift by the same hypothesis, (H,); the first entry is all the rest."""
+        held = np.einsum("rk,rkg->kg", self.outer, self.inner[:, :, 0])
+        return np.array([held[self.layout.shared == h].sum() for h in range(len(self.hyps.kinds))])
+
+    def slope(self) -> Estimate:
+        """Points of target per point of dev where dev tracks it."""
+        return mixture(self.outer.sum(axis=1), SLOPES, np.zeros(len(SLOPES)))
+
+    def slope_beyond(self, domain: int, hypothesis: int) -> Estimate:
+        """Points of target per point of dev beyond the level, if the hypothesis holds in the domain."""
+        over = hinge(self.hyps, self.profile.gains(self.measured))[0][hypothesis, domain]
+        mean, variance = self.hyps.slope_mean[hypothesis, domain], self.hyps.slope_sd[hypothesis, domain] ** 2
+        lever = self.layout.share[:, [domain]] * over
+        means = mean + variance * np.einsum("cn,rcgn->rcg", lever, self.surprise)
+        variances = variance - variance**2 * np.einsum("cn,rcgnm,cm->rcg", lever, self.precision, lever)
+        where = (self.layout.share[:, [domain]] > 0) & (self.layout.assigned[:, :, domain] == hypothesis)
+        held = np.einsum("rk,rkcg->rcg", self.outer, self.inner) * where + 1e-300 * where
+        return mixture(held / float(held.sum()), means, variances)
+
 
 def posterior(profile: Profile, hyps: Hypotheses) -> Posterior:
     """Weigh the hypotheses with every trial whose target is known; with none, the prior stands."""
@@ -160,6 +181,13 @@ def posterior(profile: Profile, hyps: Hypotheses) -> Posterior:
         precision=precision,
         surprise=surprise,
     )
+
+
+def mixture(weights: Floats, means: Floats, variances: Floats) -> Estimate:
+    """Mean and standard deviation of a mixture, rounded so that no choice hangs on the last bits."""
+    mean = float((weights * means).sum())
+    variance = float((weights * (variances + (means - mean) ** 2)).sum())
+    return Estimate(mean=round(mean, 9), sd=round(max(0.0, variance) ** 0.5, 9))
 
 
 def condition(prior: Law, precision: Floats, surprise: Floats) -> Law:

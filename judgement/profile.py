@@ -66,6 +66,13 @@ class Profile:
         """Whether the target gives a score for each domain."""
         return all(set(self.domains) <= set(scores.domains) for scores in self.targets.values())
 
+    def target(self, candidate: str, rows: Sequence[int]) -> float:
+        """Measured target of a trial, mean over the given domains, or its total where that is all there is."""
+        scores = self.targets[candidate]
+        if not self.itemised:
+            return scores.score
+        return float(np.mean([scores.domains[self.domains[row]].score for row in rows]))
+
     def gains(self, points: Sequence[Point]) -> Gains:
         """Joint posterior of the dev gains at the points. Raises `KeyError` for a trial without a dev score."""
         trained = np.array([point != BASE for point in points], dtype=float)

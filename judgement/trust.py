@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from judgement.drift_hypotheses import SLOPES, hypotheses
-from judgement.drift_posterior import Law, Posterior, condition, law, posterior
+from judgement.drift_posterior import Law, Posterior, condition, law, mixture, posterior
 from judgement.features import Floats
 from judgement.history import History
 from judgement.profile import Point, profile
@@ -67,7 +67,7 @@ class TrustModel:
         mean, variance = means @ contrast, np.maximum(0.0, contrast @ covariances @ contrast)
         above = ndtr(mean / np.sqrt(np.maximum(variance, 1e-18)))
         weights = self.posterior.outer
-        return _mixed(weights, mean, variance), round(float((weights * above).sum()), 9)
+        return mixture(weights, mean, variance), round(float((weights * above).sum()), 9)
 
     def disagreement(self, candidate: Point) -> float:
         """Standard deviation, over the hypotheses, of the target accuracy that they expect of a trial or recipe."""
@@ -75,7 +75,7 @@ class TrustModel:
         inner, share = self.posterior.inner, self.posterior.layout.weights
         center = np.einsum("rkcg,rcg->rkc", inner, expected)
         within = np.einsum("rkcg,rcg->rkc", inner, expected**2) - center**2
-        return _mixed(self.posterior.outer, center @ share, within @ share**2).sd
+        return mixture(self.posterior.outer, center @ share, within @ share**2).sd
 
     def sample(self, recipes: Sequence[Point], rng: np.random.Generator) -> Floats:
         """One draw of the target accuracies of all the recipes together, (P,): the step of Thompson sampling.
@@ -98,7 +98,7 @@ class TrustModel:
     def _estimates(self, points: Sequence[Point]) -> list[Estimate]:
         means, covariances = self._totals(points)
         weights = self.posterior.outer
-        return [_mixed(weights, means[..., i], covariances[..., i, i]) for i in range(len(points))]
+        return [mixture(weights, means[..., i], covariances[..., i, i]) for i in range(len(points))]
 
     def _totals(self, points: Sequence[Point]) -> tuple[Floats, Floats]:
         """Mean (R, K, P) and covariance (R, K, P, P) of the total under each slope and regime, hypotheses averaged."""
@@ -116,13 +116,6 @@ def _gates(domains: tuple[str, ...], standing: Mapping[str, DriftDetected]) -> d
         for index in range(len(domains)) if scope == "all" else (domains.index(scope),):
             levels[index] = min(drift.assessment.level, levels.get(index, np.inf))
     return levels
-
-
-def _mixed(weights: Floats, means: Floats, variances: Floats) -> Estimate:
-    """Mean and standard deviation of a mixture."""
-    mean = float((weights * means).sum())
-    variance = float((weights * (variances + (means - mean) ** 2)).sum())
-    return Estimate(mean=round(mean, 9), sd=round(max(0.0, variance) ** 0.5, 9))
 
 
 def _normal(weights: Floats) -> Floats:

@@ -1,0 +1,109 @@
+"""One scope of the drift test: how likely a domain, or all of them, drifts, in which way and from which level on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from judgement.drift_hypotheses import DOMAIN_PRIOR, REGIMES
+from judgement.drift_posterior import Posterior, mixture
+from judgement.features import Floats
+from schemas.events import ScopeAssessment
+from schemas.policy import Direction, Estimate
+from schemas.scores import BASE
+
+ALL = "all"
+"""The scope of a drift common to all domains."""
+
+CAP = 1e9
+"""A Bayes factor above it says no more."""
+
+
+def assess_scope(weighed: Posterior, scope: str) -> ScopeAssessment:
+    """The finding in one domain, or in `all`, in which every domain drifts in the same way."""
+    common, domains = scope == ALL, weighed.profile.domains
+    rows = tuple(range(len(domains))) if common else (domains.index(scope),)
+    by_kind = weighed.shared_probabilities() if common else weighed.domain_probabilities()[rows[0]]
+    probability = min(1.0, max(0.0, float(by_kind[1:].sum())))
+    seen = observed(weighed, rows)
+    direction = _direction(weighed, by_kind, seen)
+    likely = _level(weighed, by_kind)
+    inflated = direction == "inflated"
+    return ScopeAssessment(
+        scope=scope,
+        direction=direction,
+        bayes_factor=bayes_factor(probability, REGIMES["all"] if common else DOMAIN_PRIOR),
+        posterior=round(probability, 6),
+        level=float(weighed.hyps.level[likely, 0]) if inflated else round(max(0.0, seen.dev_gain), 6),
+        slope=_beyond(weighed, rows, likely) if inflated else weighed.slope(),
+        dev_gain=round(seen.dev_gain, 6),
+        target_gain=round(seen.target_gain, 6),
+    )
+
+
+def bayes_factor(posterior: float, prior: float) -> float:
+    """Posterior odds over prior odds, to six significant digits; capped."""
+    odds = posterior / max(1.0 - posterior, 1e-15) * (1.0 - prior) / prior
+    return float(f"{min(CAP, odds):.6g}")
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the measured candidates gained over the base in a scope (mean of its domains)."""
+
+    dev: Floats
+    """Smoothed dev gains, (N,)."""
+    target: Floats
+    """Target gains, (N,); zeros while the base's target is not known."""
+
+    @property
+    def dev_gain(self) -> float:
+        """The largest dev gain, 0 without any candidate."""
+        return float(self.dev[self._extreme]) if len(self.dev) else 0.0
+
+    @property
+    def target_gain(self) -> float:
+        """The target gain of the same candidate."""
+        return float(self.target[self._extreme]) if len(self.dev) else 0.0
+
+    @property
+    def _extreme(self) -> int:
+        return int(np.argmax(self.dev.round(9)))
+
+
+def observed(weighed: Posterior, rows: Sequence[int]) -> Observed:
+    """Gains in the given domains; where the target gives only the total, its gain stands for every domain."""
+    names = [name for name in weighed.measured if name != BASE]
+    dev = weighed.profile.gains(names).mean[list(rows)].mean(axis=0)
+    if BASE not in weighed.measured:
+        return Observed(dev, np.zeros(len(names)))
+    scores = [weighed.profile.target(name, rows) for name in (BASE, *names)]
+    return Observed(dev, np.array(scores[1:]) - scores[0])
+
+
+def _direction(weighed: Posterior, by_kind: Floats, seen: Observed) -> Direction:
+    """Blind where the recipe explains the target better than any level of dev, and the target is the higher for it."""
+    unexplained = float((seen.target - weighed.slope().mean * seen.dev).sum())
+    blind, inflated = (float(by_kind[_of(weighed, kind)].sum()) for kind in ("blind", "inflated"))
+    return "blind" if blind > inflated and unexplained > 0 else "inflated"
+
+
+def _level(weighed: Posterior, by_kind: Floats) -> int:
+    """The most probable inflated hypothesis; that of level 0 where recipes explain the target better than any level."""
+    inflated = _of(weighed, "inflated")
+    if by_kind[_of(weighed, "blind")].sum() > by_kind[inflated].sum():
+        return inflated[0]
+    return max(inflated, key=lambda h: round(float(by_kind[h]), 9))
+
+
+def _of(weighed: Posterior, kind: str) -> list[int]:
+    return [h for h, said in enumerate(weighed.hyps.kinds) if said == kind]
+
+
+def _beyond(weighed: Posterior, rows: Sequence[int], likely: int) -> Estimate:
+    """Slope beyond the level, over the scope's domains."""
+    slopes = [weighed.slope_beyond(row, likely) for row in rows]
+    even = np.full(len(slopes), 1 / len(slopes))
+    return mixture(even, np.array([s.mean for s in slopes]), np.array([s.sd**2 for s in slopes]))

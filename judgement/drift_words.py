@@ -1,0 +1,92 @@
+"""Drift in plain words with its numbers, for a person who knows neither the code nor the statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from schemas.events import Calibration, GapTest, ScopeAssessment
+
+
+def assessed(
+    bayes_factor: float,
+    threshold: float,
+    scopes: Sequence[ScopeAssessment],
+    calibration: Calibration,
+    gap: GapTest | None,
+    candidates: int,
+) -> str:
+    """One paragraph on a whole assessment."""
+    if not candidates:
+        return "No candidate has both a dev and a target score yet, so nothing can be said about drift."
+    measured = f"{candidates} candidate{'s' * (candidates > 1)} measured on both sets"
+    slope = calibration.slope
+    trend = (
+        f"With {measured}, one point of dev has been worth {slope.mean:.2f} (give or take {slope.sd:.2f}) points of "
+        "the target where dev can be trusted."
+    )
+    verdict = (
+        f"That dev misleads somewhere is {_odds(bayes_factor)} by the scores; an alarm needs {threshold:g} times."
+        if bayes_factor >= 1
+        else "The scores speak for dev tracking the target everywhere."
+    )
+    found = [scope for scope in scopes if scope.bayes_factor >= threshold]
+    return " ".join([trend, verdict, *(_finding(scope) for scope in found), _second(gap)]).strip()
+
+
+def detected(scope: ScopeAssessment, threshold: float) -> str:
+    """One paragraph on one finding."""
+    consequence = (
+        f"From now on a dev gain {_where(scope)} of more than {points(scope.level)} over the base is no evidence."
+        if scope.direction == "inflated"
+        else f"From now on a low dev {_where(scope)} speaks against nothing; only target scores and what is known of "
+        "the changes themselves count beyond what dev shows."
+    )
+    weight = f"The scores make this {_odds(scope.bayes_factor)}; the threshold was {threshold:g}."
+    return f"{_finding(scope)} {weight} {consequence}"
+
+
+def cleared(scope: ScopeAssessment, limit: float, rounds: int) -> str:
+    """One paragraph on a drift that is no longer supported."""
+    return (
+        f"Dev {_where(scope)} counts again: for {rounds} assessment{'s' * (rounds > 1)} in a row the evidence for "
+        f"drift was below {limit:g} (now a Bayes factor of {scope.bayes_factor:.3g})."
+    )
+
+
+def points(share: float) -> str:
+    """A share of 1 as points of 100."""
+    return f"{100 * share:.1f} points"
+
+
+def _finding(scope: ScopeAssessment) -> str:
+    dev, target = _moved(scope.dev_gain), _moved(scope.target_gain)
+    seen = f"For the candidate with the highest dev {_where(scope)}, dev {dev} over the base and the target {target}."
+    if scope.direction == "blind":
+        return f"Dev is blind {_where(scope)}: the target moved with the recipe in ways that dev does not show. {seen}"
+    beyond = (
+        f"each further point of dev brought {scope.slope.mean:+.2f} (give or take {scope.slope.sd:.2f}) of the target"
+    )
+    return f"Dev is inflated {_where(scope)}: beyond {points(scope.level)} over the base, {beyond}. {seen}"
+
+
+def _moved(gain: float) -> str:
+    return f"{'rose' if gain >= 0 else 'fell'} by {points(abs(gain))}"
+
+
+def _where(scope: ScopeAssessment) -> str:
+    return "over all domains" if scope.scope == "all" else f"in {scope.scope}"
+
+
+def _odds(bayes_factor: float) -> str:
+    return (
+        f"{bayes_factor:,.3g} times likelier than not"
+        if bayes_factor < 1e9
+        else "over a billion times likelier than not"
+    )
+
+
+def _second(gap: GapTest | None) -> str:
+    if gap is None:
+        return ""
+    says = "agrees that the gap is more than chance" if gap.fires else "sees no more than chance"
+    return f"A plain test of the gap between dev and target ({gap.candidate}, z = {gap.z:.2f}) {says}."
