@@ -29,8 +29,8 @@ SLOPES = np.linspace(0.1, 1.3, 13)
 SLOPE_PRIOR = np.exp(-0.5 * ((SLOPES - 0.5) / 0.4) ** 2)
 """Prior of rho, N(.5, .4^2): wide, since real models have .1 to .4 and a target distributed as dev has 1."""
 
-DEVIATION_SD = 0.12
-"""A domain's own slope differs from the campaign's by this much. Tight: a domain without signal is not a flat slope."""
+DEVIATION = 0.2
+"""A domain's own slope differs from the campaign's by this share of it. Tight: a slope of nothing is no deviation."""
 
 OFFSET_MEAN, OFFSET_SD = 0.4, 0.4
 """Prior of the base's target accuracy: learned from the base's own target score."""

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import logsumexp, ndtr
 
 from judgement.drift_hypotheses import (
-    DEVIATION_SD,
+    DEVIATION,
     MISMATCH_SD,
     OFFSET_MEAN,
     OFFSET_SD,
@@ -67,12 +67,12 @@ def law(hyps: Hypotheses, layout: Layout, gains: Gains, slopes: Floats) -> Law:
     )
     fixed = (
         OFFSET_SD**2
-        + DEVIATION_SD**2 * _outer(under)
         + (hyps.slope_sd**2)[:, :, None, None] * _outer(over)
         + (hyps.effect_sd**2)[:, :, None, None] * gains.kernel
         + MISMATCH_SD**2 * gains.same
     )
-    return _combine(mean, fixed + _outer(per_dev) * gains.covariance, layout)
+    own = (DEVIATION * slopes[:, None, None, None, None]) ** 2 * _outer(under)
+    return _combine(mean, fixed + own + _outer(per_dev) * gains.covariance, layout)
 
 
 def _combine(mean: Floats, covariance: Floats, layout: Layout) -> Law:
