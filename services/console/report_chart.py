@@ -10,6 +10,9 @@ Data = Mapping[str, Any]
 
 COLOURS = {"dev": "#2f6db3", "external": "#d1622b"}
 LABELS = {"dev": "dev: the cheap proxy", "external": "external: the target"}
+STANDS = {"dev": "dev of the standing recipe", "external": "external of the standing recipe"}
+SHIFT = {"dev": -0.02, "external": 0.02}
+"""The two error bars of a candidate stand side by side."""
 DRIFT, POLICY, FAINT = "#b3263a", "#3c7d4f", "#8a8a8a"
 
 
@@ -22,6 +25,7 @@ def draw(report: Data, path: Path) -> None:
     for kind in ("dev", "external"):
         _points(scores, report, kind)
         _line(scores, report, kind)
+    _names(scores, report)
     _drifts(scores, notes, report)
     _policies(notes, report)
     _dress(scores, notes, report)
@@ -33,33 +37,30 @@ def place(round_: int, slot: int, slots: int) -> float:
     return round_ + 0.6 * ((slot + 0.5) / slots - 0.5)
 
 
-def best_so_far(report: Data, kind: str) -> list[tuple[float, float]]:
-    """(round, score) of the base and of the recipe that stood after each round, where it was measured."""
-    found = [(0.0, report["base"])] if report["base"][kind] else []
-    candidates = {c["candidate"]: c for r in report["rounds"] for c in r["candidates"]}
-    for round_ in report["rounds"]:
-        standing = candidates.get(round_["policy"]["standing"]) if round_["policy"] else None
-        if standing and standing[kind]:
-            found.append((float(round_["round"]), standing))
-    return [(x, trial[kind]["score"]) for x, trial in found]
+def standing(report: Data) -> list[tuple[float, Data]]:
+    """Where the base stands, each recipe in the order in which it became the standing one, and the winner."""
+    steps = [(0.0, report["base"])]
+    names = [r["policy"]["standing"] for r in report["rounds"] if r["policy"]]
+    names += [report["winner"]["candidate"]] if report["finished"] else []
+    where = {
+        c["candidate"]: (place(r["round"], c["slot"], len(r["candidates"])), c)
+        for r in report["rounds"]
+        for c in r["candidates"]
+    }
+    return steps + [where[name] for name in dict.fromkeys(names) if name in where]
 
 
 def _points(axes: Any, report: Data, kind: str) -> None:
-    colour = COLOURS[kind]
-    base = report["base"][kind]
-    marks = [(0.0, base)] if base else []
+    trials = [(0.0, report["base"])]
     for round_ in report["rounds"]:
-        slots = len(round_["candidates"])
-        shift = 0.02 if kind == "external" else -0.02  # the two error bars of a candidate stand side by side
-        marks += [
-            (place(round_["round"], c["slot"], slots) + shift, c[kind]) for c in round_["candidates"] if c[kind]
-        ]
+        trials += [(place(round_["round"], c["slot"], len(round_["candidates"])), c) for c in round_["candidates"]]
+    marks = [(x + SHIFT[kind], trial[kind]) for x, trial in trials if trial[kind]]
     axes.errorbar(
         [x for x, _ in marks],
         [100 * s["score"] for _, s in marks],
         yerr=[100 * s["se"] for _, s in marks],
         fmt="o" if kind == "dev" else "D",
-        color=colour,
+        color=COLOURS[kind],
         markersize=6,
         elinewidth=1.2,
         capsize=2.5,
@@ -68,35 +69,47 @@ def _points(axes: Any, report: Data, kind: str) -> None:
     )
 
 
+def _names(axes: Any, report: Data) -> None:
+    """Names the candidates whose target was measured."""
+    for round_ in report["rounds"]:
+        for c in round_["candidates"]:
+            if c["external"]:
+                at = (place(round_["round"], c["slot"], len(round_["candidates"])), 100 * c["external"]["score"])
+                axes.annotate(c["candidate"], at, xytext=(11, -3), textcoords="offset points", fontsize=7.5, color=FAINT)
+
+
 def _line(axes: Any, report: Data, kind: str) -> None:
-    steps = best_so_far(report, kind)
-    axes.plot([x for x, _ in steps], [100 * y for _, y in steps], color=COLOURS[kind], alpha=0.35, linewidth=2.5, zorder=1)
+    """Through the points of the recipes that stood one after the other."""
+    steps = [(x + SHIFT[kind], 100 * trial[kind]["score"]) for x, trial in standing(report) if trial[kind]]
+    if steps:
+        axes.plot(*zip(*steps, strict=True), color=COLOURS[kind], alpha=0.3, linewidth=3.0, zorder=1, label=STANDS[kind])
 
 
 def _drifts(scores: Any, notes: Any, report: Data) -> None:
+    """Shades the rounds in which a drift stands, and says where one is detected or cleared."""
+    open_scopes: set[str] = set()
     for round_ in report["rounds"]:
-        found = [d["assessment"] for d in round_["drift"]["detected"]]
-        if found:
+        found = {d["assessment"]["scope"]: d["assessment"]["direction"] for d in round_["drift"]["detected"]}
+        cleared = [d["scope"] for d in round_["drift"]["cleared"]]
+        open_scopes = (open_scopes | set(found)) - set(cleared)
+        if open_scopes:
             for axes in (scores, notes):
-                axes.axvspan(round_["round"] - 0.5, round_["round"] + 0.5, color=DRIFT, alpha=0.08, linewidth=0)
-            words = "\n".join(f"{d['scope']}: dev {d['direction']}" for d in found[:3])
-            more = f"\n+ {len(found) - 3} more" if len(found) > 3 else ""
-            _note(notes, round_["round"], 0.95, f"drift detected\n{words}{more}", DRIFT)
-        elif round_["drift"]["cleared"]:
-            cleared = ", ".join(d["scope"] for d in round_["drift"]["cleared"])
-            _note(notes, round_["round"], 0.95, f"drift cleared\n{cleared}", POLICY)
+                axes.axvspan(round_["round"] - 0.5, round_["round"] + 0.5, color=DRIFT, alpha=0.07, linewidth=0)
+        said = [f"drift: {scope}, dev {direction}" for scope, direction in found.items()]
+        said += [f"drift cleared: {scope}" for scope in cleared]
+        shown = said if len(said) <= 3 else [*said[:2], f"+ {len(said) - 2} more"]
+        _note(notes, round_["round"], 0.97, "\n".join(shown), DRIFT)
 
 
 def _policies(notes: Any, report: Data) -> None:
-    standing = "base"
+    before = "base"
     for round_ in report["rounds"]:
         policy = round_["policy"]
         if not policy:
             continue
-        promoted = policy["standing"] != standing
-        standing = policy["standing"]
-        words = f"{standing} promoted" if promoted else "standing recipe kept"
-        _note(notes, round_["round"], 0.30, f"policy v{policy['version']}: {words}\n{policy['mode']}", POLICY)
+        words = f"{policy['standing']} promoted" if policy["standing"] != before else "standing recipe kept"
+        before = policy["standing"]
+        _note(notes, round_["round"], 0.32, f"policy v{policy['version']}: {words}\n{policy['mode']}", POLICY)
 
 
 def _note(axes: Any, x: float, y: float, text: str, colour: str) -> None:
@@ -113,8 +126,10 @@ def _dress(scores: Any, notes: Any, report: Data) -> None:
         notes.axvline(x + 0.5, color=FAINT, linewidth=0.5, alpha=0.5)
     scores.set(ylabel="accuracy, %", xlim=(-0.5, last + 0.5))
     scores.set_title(f"Campaign {report['campaign']}: {_verdict(report)}", loc="left", fontsize=11)
+    low, high = scores.get_ylim()
+    scores.set_ylim(max(low, 0), high + 0.12 * (high - low))  # room for the legend
     scores.grid(axis="y", alpha=0.3)
-    scores.legend(loc="upper left", fontsize=9, frameon=False)
+    scores.legend(loc="upper left", fontsize=8.5, frameon=False, ncols=2)
     scores.tick_params(labelbottom=False)
     notes.set(yticks=[], ylim=(0, 1), xticks=range(last + 1), xticklabels=["base", *(f"round {r}" for r in range(1, last + 1))])
     notes.tick_params(length=0)

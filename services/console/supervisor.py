@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from services.console.problem import Problem
 from services.console.tether import GRACE
@@ -46,27 +47,29 @@ class Command:
 class Child:
     """One running process and its session."""
 
-    def __init__(self, command: Command, process: asyncio.subprocess.Process) -> None:
-        self.command, self.process = command, process
+    def __init__(self, command: Command, process: asyncio.subprocess.Process, line: BinaryIO) -> None:
+        self.command, self.process, self.line = command, process, line
 
     @classmethod
     async def start(cls, command: Command, *, stdout: int | None = None) -> Child:
         """Start the command. Its output goes to its log, but for what `stdout` redirects."""
         command.log.parent.mkdir(parents=True, exist_ok=True)
-        with command.log.open("ab") as log:
+        # Not asyncio's own pipe: its `wait` would last until every grandchild that inherited the pipe has ended too.
+        end, line = (os.fdopen(descriptor, mode, 0) for descriptor, mode in zip(os.pipe(), ("rb", "wb"), strict=True))
+        with command.log.open("ab") as log, end:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
                 "services.console.tether",
                 *command.argv,
-                stdin=asyncio.subprocess.PIPE,
+                stdin=end,
                 stdout=log if stdout is None else stdout,
                 stderr=log,
                 env={**os.environ, **command.env},
                 start_new_session=True,
                 pass_fds=command.keep,
             )
-        return cls(command, process)
+        return cls(command, process, line)
 
     async def wait(self) -> int:
         """The exit status, once the process has ended; negative for a signal. What it left behind is killed."""
@@ -83,8 +86,10 @@ class Child:
                 await asyncio.wait_for(self.process.wait(), GRACE)
         finally:  # also where this wait is cancelled
             self._kill()
+        await self.process.wait()
 
     def _kill(self) -> None:
+        self.line.close()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 

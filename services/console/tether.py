@@ -32,7 +32,12 @@ def _watch() -> None:
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
+def _leave(signum: int, frame: object) -> None:
+    raise SystemExit(128 + signum)  # so that cleaning up still happens
+
+
 if __name__ == "__main__":
     del sys.argv[0]
+    signal.signal(signal.SIGTERM, _leave)
     tether()
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
