@@ -47,7 +47,7 @@ SOME = 0.4
 DOMAIN_PRIOR = REGIMES["some"] * SOME + REGIMES["all"]
 """Prior probability that a given domain drifts."""
 
-Kind = Literal["tracking", "inflated", "blind"]
+Kind = Literal["tracking", "inflated", "blind", "drawn"]
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,15 @@ class Layout:
     def no_drift(self) -> float:
         """Prior probability that no domain drifts."""
         return float(self.regimes @ self.prior[:, :, 0].prod(axis=1))
+
+    def narrowed(self, hyps: Hypotheses, drawn: np.ndarray) -> tuple[Hypotheses, Layout]:
+        """The single hypothesis per domain that is left when each score's is drawn, (C,), and its layout."""
+        owner = self.share.argmax(axis=0)
+        domain = np.arange(len(owner))
+        held = self.assigned[owner, drawn[owner], domain]
+        names = ("level", "slope_mean", "slope_sd", "effect_mean", "effect_sd")
+        one = replace(hyps, kinds=("drawn",), **{name: getattr(hyps, name)[None, held, domain] for name in names})
+        return one, replace(self, assigned=np.zeros((len(self.weights), 1, len(owner)), dtype=int))
 
 
 def itemised(domains: int, count: int) -> Layout:

@@ -77,14 +77,12 @@ def law(hyps: Hypotheses, layout: Layout, gains: Gains, slopes: Floats) -> Law:
 
 def _combine(mean: Floats, covariance: Floats, layout: Layout) -> Law:
     """Laws of the target's scores (R, C, G, ...) from those of the domains (R, H, D, ...)."""
-    pieces = [
-        (
-            np.einsum("d,rgdp->rgp", share, mean[:, assigned, np.arange(len(share))]),
-            np.einsum("d,rgdpq->rgpq", share**2, covariance[:, assigned, np.arange(len(share))]),
-        )
-        for share, assigned in zip(layout.share, layout.assigned, strict=True)
-    ]
-    return Law(np.stack([m for m, _ in pieces], axis=1), np.stack([c for _, c in pieces], axis=1))
+    means, covariances = [], []
+    for share, assigned in zip(layout.share, layout.assigned, strict=True):
+        parts = np.flatnonzero(share)
+        means.append(np.einsum("d,rgdp->rgp", share[parts], mean[:, assigned[:, parts], parts]))
+        covariances.append(np.einsum("d,rgdpq->rgpq", share[parts] ** 2, covariance[:, assigned[:, parts], parts]))
+    return Law(np.stack(means, axis=1), np.stack(covariances, axis=1))
 
 
 def _outer(column: Floats) -> Floats:
