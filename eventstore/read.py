@@ -55,7 +55,7 @@ def to_envelope(row: Any) -> Envelope:
 
 
 async def read_events(
-    pool: asyncpg.Pool,
+    session: asyncpg.Pool | asyncpg.Connection,
     after: int,
     campaign: str | None,
     types: Sequence[str] | None,
@@ -64,7 +64,7 @@ async def read_events(
     """The events after a position, in log order, filtered."""
     while limit is None or limit > 0:
         wanted = PAGE if limit is None else min(PAGE, limit)
-        page = await _page(pool, after, campaign, types, wanted)
+        page = await _page(session, after, campaign, types, wanted)
         for row in page:
             yield to_envelope(row)
         if len(page) < wanted:
@@ -74,12 +74,16 @@ async def read_events(
 
 
 async def _page(
-    pool: asyncpg.Pool, after: int, campaign: str | None, types: Sequence[str] | None, size: int
+    session: asyncpg.Pool | asyncpg.Connection,
+    after: int,
+    campaign: str | None,
+    types: Sequence[str] | None,
+    size: int,
 ) -> list[Any]:
     """One page of rows."""
     wanted = None if types is None else list(types)
     if campaign is None:
-        rows = await pool.fetch(QUERIES["read_log"], after, wanted, size)
+        rows = await session.fetch(QUERIES["read_log"], after, wanted, size)
     else:
-        rows = await pool.fetch(QUERIES["read_campaign"], after, wanted, size, campaign)
+        rows = await session.fetch(QUERIES["read_campaign"], after, wanted, size, campaign)
     return list(rows)

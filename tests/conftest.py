@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
@@ -24,10 +26,15 @@ Stores = Callable[[str], Awaitable[EventStore]]
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """The server of the session."""
+async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedPostgres]:
+    """The server of the session. Its data is thrown away, so nothing waits for the disk."""
     with EmbeddedPostgres(Path(tmp_path_factory.mktemp("postgres"))) as server:
+        connection = await asyncpg.connect(server.dsn)
+        await connection.execute("ALTER SYSTEM SET fsync = off")
+        await connection.execute("SELECT pg_reload_conf()")
+        await connection.close()
         yield server
+        os.kill(server.said["pid"], signal.SIGQUIT)
 
 
 def in_database(dsn: str, name: str) -> str:

@@ -1,0 +1,101 @@
+"""The relay publishes the log itself, in position order: there is no outbox table beside it.
+
+Every service runs one and one of them works, chosen by an advisory lock that ends with its session, so a dead leader is
+replaced by the next that asks. The cursor moves after a batch is acknowledged: an event may be published twice, which
+the inbox absorbs, and is never left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+
+import asyncpg
+
+from eventstore.read import read_events
+from eventstore.sql import QUERIES
+from eventstore.store import EventStore
+from schemas.envelope import Envelope
+
+BATCH = 200
+"""Events published before the cursor moves: the most that a takeover publishes twice."""
+
+STANDBY_SECONDS = 0.2
+"""How often one that stands by asks for the lead: the gap that a dead leader leaves."""
+
+IDLE_SECONDS = 1.0
+"""How long a leader trusts to be notified before it looks by itself."""
+
+PAUSE_SECONDS = 1.0
+"""Rest after a failure, so that a missing server is not hammered."""
+
+LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError)
+"""What a lost database looks like."""
+
+logger = logging.getLogger(__name__)
+
+
+class Relay:
+    """Publishes to one broker incarnation, when it is this relay's turn.
+
+    `publish` returns when the broker has acknowledged; it is called in position order, for a batch at once. `transient`
+    names the exceptions of `publish` after which the lead is given up for a pause; any other ends `run`.
+    """
+
+    def __init__(
+        self,
+        store: EventStore,
+        publish: Callable[[Envelope], Awaitable[object]],
+        incarnation: str,
+        transient: tuple[type[Exception], ...] = (),
+    ) -> None:
+        self._store, self._publish, self._incarnation = store, publish, incarnation
+        self._transient = transient
+        self.leading = False
+        """Whether it is this relay that publishes."""
+        self.position = 0
+        """Last position it has published."""
+
+    async def run(self) -> None:
+        """Publish, or stand by, until cancelled."""
+        while True:
+            try:
+                await self._session()
+            except (*LOST, *self._transient) as error:
+                logger.warning("relay pauses for %s s: %s: %s", PAUSE_SECONDS, type(error).__name__, error)
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _session(self) -> None:
+        """Wait for the lead, then publish as long as the session lives; its end gives the lead away."""
+        connection = await self._store.connect()
+        try:
+            while not await connection.fetchval(QUERIES["lead_relay"], self._incarnation):  # noqa: ASYNC110
+                await asyncio.sleep(STANDBY_SECONDS)
+            self.position = await connection.fetchval(QUERIES["open_cursor"], self._incarnation)
+            self.leading = True
+            while True:
+                await self._step(connection)
+        finally:
+            self.leading = False
+            await connection.close()
+
+    async def _step(self, connection: asyncpg.Connection) -> None:
+        """Publish the next batch, or sleep until there is one.
+
+        The log is read through the session that holds the lead: who has lost the one has lost the other.
+        """
+        batch = [event async for event in read_events(connection, self.position, None, None, BATCH)]
+        await _all(self._publish(event) for event in batch)
+        if batch:
+            self.position = batch[-1].sequence
+            await connection.execute(QUERIES["move_cursor"], self._incarnation, self.position)
+        else:
+            await self._store.wait(self.position, IDLE_SECONDS)
+
+
+async def _all(publishing: Iterable[Awaitable[object]]) -> None:
+    """Wait until each has ended, so that none goes on beside its own repeat, then raise the first error."""
+    for outcome in await asyncio.gather(*publishing, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
