@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from puzzles.vocabulary import vocabulary
 from services.data.job import CellPlan, SnapshotPlan
@@ -45,3 +45,19 @@ def make_snapshot(folder: Path, rows: int = 40, domains: tuple[str, ...] = DOMAI
         for wording in (0, 1)
     )
     return build(SnapshotPlan(seed="test", cells=cells), folder).uri
+
+
+def memorise(folder: Path, pairs: list[tuple[str, str]], steps: int = 120) -> None:
+    """Teach the model of a folder these (question, output) pairs by heart, all of its weights trained."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = LlamaForCausalLM.from_pretrained(folder)
+    rows = [tokenizer(f"{question}{output}{tokenizer.eos_token}")["input_ids"] for question, output in pairs]
+    longest = max(map(len, rows))
+    ids = torch.tensor([row + [tokenizer.pad_token_id] * (longest - len(row)) for row in rows])
+    targets = ids.masked_fill(ids == tokenizer.pad_token_id, -100)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(steps):
+        model(input_ids=ids, labels=targets).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.save_pretrained(folder)

@@ -1,0 +1,138 @@
+"""One model's measurement on sealed sets by lm-eval, in process: a plain function, run in a subprocess with torch.
+
+The base is loaded, the adapter joined to it, and every set of the job measured on the result.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lm_eval.evaluator import evaluate as run_tasks
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from puzzles.item import Item
+from services.oracle import receipts
+from services.oracle.harness.model import GreedyLM
+from services.oracle.harness.tasks import make_tasks, question
+from services.oracle.job import AdapterMissing, Evaluated, EvaluationJob, Measured, PromptTooLong, SealedSet
+from services.oracle.sets import draw_set, read_key
+from services.oracle.stamp import BATCH, stamp
+from services.runtime.models import model_folder
+
+Report = Callable[[dict[str, Any]], None]
+
+Items = Mapping[str, Sequence[Item]]
+
+
+def evaluate(job: EvaluationJob, report: Report) -> Evaluated:
+    """Scores with receipts, one per set; `report` gets {"kind", "step", "steps"} in items after every batch.
+
+    Raises `KeyMissing`, `ModelMissing`, `AdapterMissing` or `PromptTooLong`.
+    """
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns of every way in which we use it
+    clock = Clock()
+    key = read_key(job.key_file)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    tokenizer = AutoTokenizer.from_pretrained(model_folder(job.base))
+    model = load(job, device)
+    measured = []
+    for asked in job.sets:
+        items = draw_set(asked.kind, asked.spec, job.domains, key, asked.nonce)
+        progress = Progress(report, asked, len(job.domains))
+        lines = ask(job, items, model, tokenizer, key, progress)
+        seconds, device_seconds = clock.lap()
+        measured.append(
+            Measured(
+                kind=asked.kind,
+                scores=receipts.count(lines),
+                receipt=receipts.write(lines, Path(job.out)),
+                stamp=stamp(job, device, str(model.dtype).removeprefix("torch.")),
+                tokens=progress.tokens,
+                seconds=seconds,
+                device_seconds=device_seconds,
+            )
+        )
+    return Evaluated(candidate=job.candidate, measured=tuple(measured))
+
+
+def load(job: EvaluationJob, device: str) -> Any:
+    """The base with the job's adapter, ready to generate.
+
+    In single precision the adapter is merged, which halves the time of a step. In bfloat16 it stays beside the base:
+    merging would round its small updates away. Raises `ModelMissing` or `AdapterMissing`.
+    """
+    if device == "cpu":
+        torch.set_num_threads(1)
+    dtype = torch.float32 if device == "cpu" else torch.bfloat16
+    base: Any = AutoModelForCausalLM.from_pretrained(model_folder(job.base), dtype=dtype)
+    base = base.to(device).eval()
+    if job.adapter is None:
+        return base
+    if not (Path(job.adapter) / "adapter_config.json").is_file():
+        raise AdapterMissing(f"adapter: {job.adapter!r} holds no adapter_config.json; train the candidate again")
+    adapted: Any = PeftModel.from_pretrained(base, job.adapter).eval()
+    return adapted.merge_and_unload() if dtype == torch.float32 else adapted
+
+
+def ask(
+    job: EvaluationJob, items: Items, model: Any, tokenizer: Any, key: bytes, count: Callable[[int, int], None]
+) -> list[receipts.Line]:
+    """What the model says to every item, by lm-eval, in the order of the items."""
+    check_room(job, items, tokenizer)
+    lm = GreedyLM(model, tokenizer, BATCH, job.max_length, count)
+    results = run_tasks(lm, {"tasks": make_tasks(items, job.max_new_tokens)}, bootstrap_iters=0)
+    return [
+        receipts.line(item, sample["filtered_resps"][0], bool(sample["exact_match"]), key)
+        for domain, asked in items.items()
+        for item, sample in zip(asked, results["samples"][domain], strict=True)
+    ]
+
+
+def check_room(job: EvaluationJob, items: Items, tokenizer: Any) -> None:
+    """Raise `PromptTooLong` where lm-eval would silently cut a prompt to make room for its answer."""
+    prompts = [question(item) for asked in items.values() for item in asked]
+    longest = max(len(ids) for ids in tokenizer(prompts)["input_ids"])
+    if longest > (room := job.max_length - job.max_new_tokens):
+        raise PromptTooLong(
+            f"model.max_length: {job.max_length} less max_new_tokens {job.max_new_tokens} leaves {room} tokens, the "
+            f"longest prompt has {longest}; raise max_length or lower max_new_tokens"
+        )
+
+
+@dataclass
+class Progress:
+    """Counts a set's answers and tokens as lm-eval's batches end."""
+
+    report: Report
+    asked: SealedSet
+    domains: int
+    done: int = 0
+    tokens: int = 0
+
+    def __call__(self, answers: int, tokens: int) -> None:
+        """Note the end of one batch."""
+        self.done, self.tokens = self.done + answers, self.tokens + tokens
+        self.report({"kind": self.asked.kind, "step": self.done, "steps": self.asked.spec.items * self.domains})
+
+
+class Clock:
+    """Wall and device seconds since the last lap; an accelerator's device time is its wall time."""
+
+    def __init__(self) -> None:
+        self.last = self._now()
+
+    def lap(self) -> tuple[float, float]:
+        """Wall and device seconds of this lap."""
+        before, self.last = self.last, self._now()
+        return self.last[0] - before[0], self.last[1] - before[1]
+
+    def _now(self) -> tuple[float, float]:
+        wall = time.monotonic()
+        return wall, wall if torch.cuda.is_available() else time.process_time()

@@ -1,0 +1,87 @@
+"""What a measurement is given and what it gives back: plain data, so that whoever queues it needs no torch.
+
+The job names the sealed sets, never their items: those are drawn in the process that measures, from a key that only
+the oracle can read, and leave it as outputs and keyed hashes.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from schemas.base import Frozen, Name
+from schemas.campaign import ItemSet
+from schemas.scores import Kind, Receipt, Scores, Stamp
+
+
+class SealedSet(Frozen):
+    """One set to measure on: equal sets hold equal items."""
+
+    kind: Kind
+    """Which split its items come from."""
+    spec: ItemSet
+    """Their number and distribution."""
+    nonce: str
+    """What tells this drawing from others of its kind; `services.oracle.sets.nonce`."""
+
+
+class EvaluationJob(Frozen):
+    """One model, measured on one set or several."""
+
+    candidate: Name
+    """Candidate id, or `base`."""
+    base: str
+    """Folder of the base model."""
+    adapter: str | None = None
+    """Folder of the candidate's adapter; none for the base itself."""
+    sets: tuple[SealedSet, ...] = Field(min_length=1)
+    """What to measure on, in this order."""
+    domains: tuple[Name, ...] = Field(min_length=1)
+    """Domains of every set, in reporting order."""
+    key_file: str
+    """File with the key of the sealed sets."""
+    max_length: int = Field(ge=8)
+    """Tokens of prompt and answer together."""
+    max_new_tokens: int = Field(ge=1)
+    """Tokens that an answer may take."""
+    out: str
+    """Folder of receipts."""
+
+
+class Measured(Frozen):
+    """One set's result."""
+
+    kind: Kind
+    """Which set."""
+    scores: Scores
+    """Accuracy, per domain and in all."""
+    receipt: Receipt
+    """Every item's output."""
+    stamp: Stamp
+    """How it was taken."""
+    tokens: int = Field(ge=0)
+    """Tokens read and written, padding excluded."""
+    seconds: float = Field(ge=0.0)
+    """Wall time."""
+    device_seconds: float = Field(ge=0.0)
+    """Processor seconds, or wall seconds of the accelerator."""
+
+
+class Evaluated(Frozen):
+    """The results of a job, one per set."""
+
+    candidate: Name
+    """Candidate id, or `base`."""
+    measured: tuple[Measured, ...]
+    """In the order of the job's sets; the first also bears the loading of the model."""
+
+
+class KeyMissing(Exception):
+    """The key of the sealed sets cannot be read, or is too short to keep them sealed."""
+
+
+class AdapterMissing(Exception):
+    """The candidate's adapter is not there."""
+
+
+class PromptTooLong(Exception):
+    """A sealed item does not leave room for an answer; cutting it would ask another question."""

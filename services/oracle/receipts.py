@@ -1,0 +1,86 @@
+"""A receipt lists what the model said to every item, so that a score can be recounted by whoever can draw the set.
+
+One JSON line per item: domain, item id, output, verdict, and the right answer's keyed hash. Prompts and answers stay
+sealed. The file is named by its own hash: equal measurements give one file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from judgement.scorer import correct
+from judgement.statistics import scores
+from puzzles.item import Item
+from schemas.base import Frozen, Name, Sha256, canonical_json
+from schemas.scores import Receipt, Scores
+from services.oracle.sets import seal
+
+
+class Line(Frozen):
+    """One item of a receipt."""
+
+    domain: Name
+    """Family."""
+    item: str
+    """Id of the worded item."""
+    output: str
+    """What the model wrote after the prompt."""
+    correct: bool
+    """The scorer's verdict."""
+    answer: Sha256 = Field(repr=False)
+    """Keyed hash of the right answer."""
+
+
+class ReceiptForged(Exception):
+    """A receipt does not fit its hash, its set or its verdicts."""
+
+
+def line(item: Item, output: str, verdict: bool, key: bytes) -> Line:
+    """The receipt of one item."""
+    answer = seal(key, f"{item.id}/{item.answer}")
+    return Line(domain=item.domain, item=item.id, output=output, correct=verdict, answer=answer)
+
+
+def count(lines: Iterable[Line]) -> Scores:
+    """Scores over the lines' verdicts."""
+    counts: dict[str, tuple[int, int]] = {}
+    for entry in lines:
+        right, n = counts.get(entry.domain, (0, 0))
+        counts[entry.domain] = (right + entry.correct, n + 1)
+    return scores(counts)
+
+
+def write(lines: Sequence[Line], out: Path) -> Receipt:
+    """Write the receipt to `out/<sha256>.jsonl`; it appears whole."""
+    data = "".join(f"{canonical_json(entry)}\n" for entry in lines).encode()
+    sha256 = hashlib.sha256(data).hexdigest()
+    path = out / f"{sha256}.jsonl"
+    if not path.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_bytes(data)
+        part.rename(path)
+    return Receipt(uri=str(path), sha256=sha256)
+
+
+def rescore(receipt: Receipt, items: Mapping[str, Sequence[Item]]) -> Scores:
+    """The scores again, from the receipt's outputs and the set's items.
+
+    Raises `ReceiptForged` where the file's hash, its items or one of its verdicts is not what it should be.
+    """
+    data = Path(receipt.uri).read_bytes()
+    if (found := hashlib.sha256(data).hexdigest()) != receipt.sha256:
+        raise ReceiptForged(f"receipt {receipt.uri}: its hash is {found}, recorded is {receipt.sha256}; measure again")
+    lines = [Line.model_validate(json.loads(text)) for text in data.decode().splitlines()]
+    asked = [item for domain in items.values() for item in domain]
+    if [entry.item for entry in lines] != [item.id for item in asked]:
+        raise ReceiptForged(f"receipt {receipt.uri}: its items are not those of the set; check the set's key and nonce")
+    for entry, item in zip(lines, asked, strict=True):
+        if entry.correct != correct(item.prompt, entry.output, item.answer):
+            raise ReceiptForged(f"receipt {receipt.uri}: item {entry.item} is not {entry.correct}; measure again")
+    return count(lines)
