@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from judgement.drift import assess, verdicts
-
 from eventstore.effect import NOTHING, Append, Effect, Work
+from judgement.drift import assess, verdicts
 from judgement.history import History, Trial
 from schemas.envelope import candidate_stream, round_stream
 from schemas.events import SubmissionReserved
@@ -43,7 +42,7 @@ def query(history: History, now: datetime) -> Effect:
         for kind in ("external", "final"):
             asked = {r.candidate for r in history.reservations if r.kind == kind}
             new = [s.candidate for s in getattr(chosen, kind) if s.candidate not in asked]
-            effect += _reserve(history, new, kind, chosen.round)  # type: ignore[arg-type]
+            effect += _reserve(history, new, kind, chosen.round)
         for candidate in dict.fromkeys(s.candidate for s in (*chosen.confirm, *chosen.external, *chosen.final)):
             trial = history.trials[candidate]
             kinds = tuple(k for k in _asked(chosen, candidate) if not trial.settled(k))

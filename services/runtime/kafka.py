@@ -30,6 +30,10 @@ from services.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
 
+QUIET = logging.getLogger("services.runtime.faststream")
+QUIET.setLevel(logging.ERROR)
+"""FastStream says a line per message, and its own warnings are settled in `make_broker`."""
+
 DEAD_LETTER_TOPIC = "aevolve.dead-letters"
 Handle = Callable[[Envelope], Awaitable[None]]
 
@@ -48,8 +52,7 @@ def make_broker(service: Service, settings: Settings, handle: Handle) -> KafkaBr
         allow_auto_create_topics=not settings.embedded,
         middlewares=(DeadLetters, KafkaPrometheusMiddleware(registry=REGISTRY, app_name=service.name)),
         description=service.name,
-        logger=logging.getLogger("faststream"),
-        log_level=logging.DEBUG,
+        logger=QUIET,
     )
     _subscribe(broker, service, settings, handle)
     for model, writers in WRITERS.items():

@@ -21,16 +21,16 @@ from functools import partial
 from typing import Any
 
 import uvicorn
-from aiokafka.errors import KafkaConnectionError
-from eventstore.relay import Relay
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from faststream.asgi import AsgiFastStream, AsyncAPIRoute
 from faststream.kafka import KafkaBroker
 from faststream.specification import AsyncAPI
 from prometheus_client import make_asgi_app
 
+from eventstore.relay import Relay
 from eventstore.store import DISCONNECTED, EventStore
 from services.runtime.jobs import JobRunner
-from services.runtime.kafka import make_broker, publish
+from services.runtime.kafka import QUIET, make_broker, publish
 from services.runtime.metrics import REGISTRY
 from services.runtime.models import OFFLINE
 from services.runtime.reactor import Reactor
@@ -122,7 +122,7 @@ def make_app(service: Service, broker: KafkaBroker, pulse: Pulse) -> AsgiFastStr
         specification=AsyncAPI(title=f"aevolve {service.name}", version="1", description=service.name),
         asyncapi_path=AsyncAPIRoute("/docs", try_it_out_path=None),
         asgi_routes=[("/health", health(service.name, pulse)), ("/metrics", make_asgi_app(REGISTRY))],
-        logger=logging.getLogger("faststream"),
+        logger=QUIET,
     )
 
 
@@ -136,7 +136,7 @@ def loops_of(
     runner: JobRunner,
 ) -> list[Run]:
     """Everything that runs beside the subscriber."""
-    relay = Relay(store, lambda envelope: publish(broker, envelope), settings.incarnation)
+    relay = Relay(store, lambda envelope: publish(broker, envelope), settings.incarnation, transient=(KafkaError,))
 
     async def catch_up() -> None:
         await reactor.catch_up()
@@ -159,7 +159,7 @@ async def patiently(run: Run) -> None:
     while True:
         try:
             await run()
-        except (*DISCONNECTED, KafkaConnectionError) as error:
+        except DISCONNECTED as error:
             log.warning("connection lost (%s); again in a second", error)
         await asyncio.sleep(1)
 
