@@ -2,59 +2,77 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from schemas import events as e
+from schemas.base import canonical_json
 from schemas.envelope import Envelope
 from schemas.scores import Scores
 
 
 def narrate(envelope: Envelope) -> str:
     """What happened, without when and where."""
-    match envelope.event:
-        case e.CampaignStarted() as x:
-            c = x.campaign.constitution
-            return f"campaign started: {c.rounds} rounds of {c.candidates} candidates, seed {x.campaign.seed}"
-        case e.DataBatchReady() as x:
-            again = " (the last snapshot again)" if x.reused else ""
-            return f"data of round {x.round}: {sum(x.rows.values()):,} rows{again}"
-        case e.RecipeProposed() as x:
-            return f"proposed {x.candidate}: {x.intervention}"
-        case e.TrainingStarted() as x:
-            return f"training {x.candidate}" + (f", try {x.attempt}" if x.attempt > 1 else "")
-        case e.CheckpointTrained() as x:
-            return f"trained {x.candidate}: loss {x.loss:.3f} in {x.cost.seconds:.0f} s"
-        case e.TrainingFailed() | e.EvaluationFailed() as x:
-            what = f"{x.kind} score of {x.candidate}" if isinstance(x, e.EvaluationFailed) else f"training {x.candidate}"
-            return f"failed: {what}, try {x.attempt}: {x.error}: {x.message}"
-        case e.ScoresReported() as x:
-            return f"scored {x.candidate} on {x.kind}: {accuracy(x.scores)}"
-        case other:
-            return _decision(other)
-
-
-def _decision(event: object) -> str:
-    match event:
-        case e.SubmissionsChosen() as x:
-            kind = "final" if x.final else "external"
-            names = ", ".join(s.candidate for s in (x.final or x.external)) or "none"
-            return f"round {x.round} closed ({x.closed_by}); to be measured on {kind}: {names}"
-        case e.SubmissionReserved() as x:
-            return f"charged {x.kind} query {x.number} for {x.candidate}, {x.left} left"
-        case e.DriftAssessed() as x:
-            return f"drift of round {x.round}: {x.bayes_factor:.3g} to 1, declared at {x.threshold:g} to 1"
-        case e.DriftDetected() as x:
-            return f"DRIFT in {x.assessment.scope}, dev {x.assessment.direction}: {x.words}"
-        case e.DriftCleared() as x:
-            return f"drift cleared in {x.scope}: {x.words}"
-        case e.PolicyUpdated() as x:
-            return f"policy v{x.policy.version} opens round {x.policy.round}, {x.policy.mode}: {x.why}"
-        case e.CampaignFinished() as x:
-            return f"finished: {x.winner} wins by {100 * x.gain.mean:+.1f} ± {100 * x.gain.sd:.1f} points. {x.why}"
-        case e.CampaignPaused() | e.CampaignResumed() | e.CampaignStopped() as x:
-            return f"{type(x).__name__.removeprefix('Campaign').lower()} by {x.by}: {x.reason}"
-        case other:
-            return " ".join(f"{key}={value}" for key, value in dict(other).items())  # type: ignore[call-overload]
+    event = envelope.event
+    return WORDS.get(type(event), canonical_json)(event)
 
 
 def accuracy(scores: Scores) -> str:
     """A score with its standard error, in percent."""
     return f"{100 * scores.score:.1f} ± {100 * scores.se:.1f}"
+
+
+def _started(x: e.CampaignStarted) -> str:
+    c = x.campaign.constitution
+    return f"campaign started: {c.rounds} rounds of {c.candidates} candidates, seed {x.campaign.seed}"
+
+
+def _data(x: e.DataBatchReady) -> str:
+    again = " (the last snapshot again)" if x.reused else ""
+    return f"data of round {x.round}: {sum(x.rows.values()):,} rows{again}"
+
+
+def _training(x: e.TrainingStarted) -> str:
+    return f"training {x.candidate}" + (f", try {x.attempt}" if x.attempt > 1 else "")
+
+
+def _failed(x: e.TrainingFailed | e.EvaluationFailed) -> str:
+    what = f"{x.kind} score of {x.candidate}" if isinstance(x, e.EvaluationFailed) else f"training {x.candidate}"
+    return f"failed: {what}, try {x.attempt}: {x.error}: {x.message}"
+
+
+def _chosen(x: e.SubmissionsChosen) -> str:
+    kind, chosen = ("final", x.final) if x.final else ("external", x.external)
+    names = ", ".join(s.candidate for s in chosen) or "none"
+    return f"round {x.round} closed ({x.closed_by}); to be measured on {kind}: {names}"
+
+
+def _policy(x: e.PolicyUpdated) -> str:
+    return f"policy v{x.policy.version} opens round {x.policy.round}, {x.policy.mode}: {x.why}"
+
+
+def _finished(x: e.CampaignFinished) -> str:
+    return f"finished: {x.winner} wins by {100 * x.gain.mean:+.1f} ± {100 * x.gain.sd:.1f} points. {x.why}"
+
+
+WORDS: dict[type, Callable[[Any], str]] = {
+    e.CampaignStarted: _started,
+    e.DataBatchReady: _data,
+    e.RecipeProposed: lambda x: f"proposed {x.candidate}: {x.intervention}",
+    e.TrainingStarted: _training,
+    e.CheckpointTrained: lambda x: f"trained {x.candidate}: loss {x.loss:.3f} in {x.cost.seconds:.0f} s",
+    e.TrainingFailed: _failed,
+    e.ScoresReported: lambda x: f"scored {x.candidate} on {x.kind}: {accuracy(x.scores)}",
+    e.EvaluationFailed: _failed,
+    e.SubmissionsChosen: _chosen,
+    e.SubmissionReserved: lambda x: f"charged {x.kind} query {x.number} for {x.candidate}, {x.left} left",
+    e.DriftAssessed: lambda x: f"drift of round {x.round}: {x.bayes_factor:.3g} to 1, declared at {x.threshold:g} to 1",
+    e.DriftDetected: lambda x: f"DRIFT in {x.assessment.scope}, dev {x.assessment.direction}: {x.words}",
+    e.DriftCleared: lambda x: f"drift cleared in {x.scope}: {x.words}",
+    e.PolicyUpdated: _policy,
+    e.CampaignFinished: _finished,
+    e.CampaignPaused: lambda x: f"paused by {x.by}: {x.reason}",
+    e.CampaignResumed: lambda x: f"resumed by {x.by}: {x.reason}",
+    e.CampaignStopped: lambda x: f"stopped by {x.by}: {x.reason}",
+}
+"""How each event is told; the others as they are."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-class Problem(Exception):  # noqa: N818 - it is not a fault of the program
+class Problem(Exception):
     """Wrong input or a missing part. Its text is shown as it stands, without a traceback."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from judgement.history import fold
@@ -11,10 +11,11 @@ from schemas.envelope import Envelope
 from services.console import report_chart, report_data, report_text
 
 
-def write(folder: Path, campaign: str, envelopes: Sequence[Envelope], clock: report_data.Clock) -> None:
-    """Write the three files from the campaign's events, in log order, and the clock of the run."""
+def write(folder: Path, campaign: str, envelopes: Sequence[Envelope], clock: Callable[[], report_data.Clock]) -> None:
+    """Write the three files from the campaign's events, in log order; the clock is read last, after the drawing."""
     folder.mkdir(parents=True, exist_ok=True)
-    report = report_data.build(fold(campaign, envelopes), envelopes, clock)
+    report = report_data.build(fold(campaign, envelopes), envelopes, clock())
+    report_chart.draw(report, folder / "report.png")
+    report["seconds"] = report_data.times(envelopes, clock())
     (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     (folder / "report.md").write_text(report_text.markdown(report))
-    report_chart.draw(report, folder / "report.png")

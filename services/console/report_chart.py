@@ -75,14 +75,18 @@ def _names(axes: Any, report: Data) -> None:
         for c in round_["candidates"]:
             if c["external"]:
                 at = (place(round_["round"], c["slot"], len(round_["candidates"])), 100 * c["external"]["score"])
-                axes.annotate(c["candidate"], at, xytext=(11, -3), textcoords="offset points", fontsize=7.5, color=FAINT)
+                axes.annotate(
+                    c["candidate"], at, xytext=(11, -3), textcoords="offset points", fontsize=7.5, color=FAINT
+                )
 
 
 def _line(axes: Any, report: Data, kind: str) -> None:
     """Through the points of the recipes that stood one after the other."""
     steps = [(x + SHIFT[kind], 100 * trial[kind]["score"]) for x, trial in standing(report) if trial[kind]]
     if steps:
-        axes.plot(*zip(*steps, strict=True), color=COLOURS[kind], alpha=0.3, linewidth=3.0, zorder=1, label=STANDS[kind])
+        axes.plot(
+            *zip(*steps, strict=True), color=COLOURS[kind], alpha=0.3, linewidth=3.0, zorder=1, label=STANDS[kind]
+        )
 
 
 def _drifts(scores: Any, notes: Any, report: Data) -> None:
@@ -114,7 +118,15 @@ def _policies(notes: Any, report: Data) -> None:
 
 def _note(axes: Any, x: float, y: float, text: str, colour: str) -> None:
     axes.text(
-        x, y, text, color=colour, fontsize=8, ha="center", va="top", transform=axes.get_xaxis_transform(), linespacing=1.25
+        x,
+        y,
+        text,
+        color=colour,
+        fontsize=8,
+        ha="center",
+        va="top",
+        transform=axes.get_xaxis_transform(),
+        linespacing=1.25,
     )
 
 
@@ -131,7 +143,12 @@ def _dress(scores: Any, notes: Any, report: Data) -> None:
     scores.grid(axis="y", alpha=0.3)
     scores.legend(loc="upper left", fontsize=8.5, frameon=False, ncols=2)
     scores.tick_params(labelbottom=False)
-    notes.set(yticks=[], ylim=(0, 1), xticks=range(last + 1), xticklabels=["base", *(f"round {r}" for r in range(1, last + 1))])
+    notes.set(
+        yticks=[],
+        ylim=(0, 1),
+        xticks=range(last + 1),
+        xticklabels=["base", *(f"round {r}" for r in range(1, last + 1))],
+    )
     notes.tick_params(length=0)
     for axes in (scores, notes):
         axes.spines[["top", "right"]].set_visible(False)
@@ -142,4 +159,5 @@ def _verdict(report: Data) -> str:
     gain = report["gain"]
     if gain is None:
         return "not finished"
-    return f"{report['winner']['candidate']} gains {100 * gain['mean']:+.1f} ± {100 * gain['sd']:.1f} points on the final set"
+    points = f"{100 * gain['mean']:+.1f} ± {100 * gain['sd']:.1f} points"
+    return f"{report['winner']['candidate']} gains {points} on the final set"

@@ -16,11 +16,11 @@ from typing import Any
 from judgement.history import History, Trial
 from schemas import events as e
 from schemas.envelope import Envelope
-from schemas.scores import BASE
+from schemas.scores import BASE, Kind
 from services.console.intervals import Interval, seconds, within
 from services.console.trial_state import state
 
-KINDS = ("dev", "confirm", "external", "final")
+KINDS: tuple[Kind, ...] = ("dev", "confirm", "external", "final")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def build(history: History, envelopes: Sequence[Envelope], clock: Clock) -> dict
     }
 
 
-def measured(trial: Trial) -> dict[str, Any]:
+def measured(trial: Trial) -> dict[str, dict[str, Any] | None]:
     """A trial's scores by kind, as `{score, se, n, domains}`, or None where it was not measured."""
     return {kind: s.model_dump() if (s := trial.scores.get(kind)) else None for kind in KINDS}
 
@@ -184,7 +184,7 @@ def times(envelopes: Sequence[Envelope], clock: Clock) -> dict[str, float]:
 
 
 def _charged(envelopes: Iterable[Envelope], types: tuple[str, ...]) -> float:
-    return sum(envelope.event.cost.seconds for envelope in envelopes if envelope.type in types)
+    return float(sum(envelope.event.cost.seconds for envelope in envelopes if envelope.type in types))
 
 
 def _trainings(envelopes: Iterable[Envelope]) -> list[Interval]:

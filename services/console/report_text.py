@@ -87,15 +87,15 @@ def _phenomenon(report: Data) -> Iterator[str]:
         return
     yield "## Best on dev, best on the target"
     yield ""
+    among = f"Of the {found['candidates']} candidates measured on both"
     if found["best_dev"] == found["best_external"]:
-        yield f"Of the {found['candidates']} candidates measured on both, {found['best_dev']} is best on dev and on external."
+        yield f"{among}, {found['best_dev']} is best on dev and on external."
         return
     external, dev = found["external"], found["dev"]
+    yield f"{among}, {found['best_dev']} has the highest dev and {found['best_external']} the highest external score."
     yield (
-        f"Of the {found['candidates']} candidates measured on both, {found['best_dev']} has the highest dev and "
-        f"{found['best_external']} the highest external score. {found['best_external']} is {points(external['difference'])} "
-        f"points on external ({external['z']:.1f} standard errors) and {points(dev['difference'])} points on dev "
-        f"({dev['z']:.1f} standard errors) from {found['best_dev']}."
+        f"Against {found['best_dev']}, {found['best_external']} is {points(external['difference'])} points on external "
+        f"({external['z']:.1f} standard errors) and {points(dev['difference'])} on dev ({dev['z']:.1f})."
     )
 
 
@@ -106,7 +106,8 @@ def _policies(report: Data) -> Iterator[str]:
     yield "## What the loop changed"
     for round_ in changed:
         policy = round_["policy"]
-        yield f"\nAfter round {round_['round']} (search: {policy['mode']}; standing recipe from {policy['standing']}). {policy['why']}\n"
+        search = f"(search: {policy['mode']}; standing recipe from {policy['standing']})"
+        yield f"\nAfter round {round_['round']} {search}: {policy['why']}\n"
         yield from (f"- {sentence}" for sentence in policy["changed"])
 
 
@@ -115,8 +116,8 @@ def _cost(report: Data) -> Iterator[str]:
     yield "## Cost"
     yield ""
     yield (
-        f"{s['wall']:.0f} s on the wall: base {s['base']:.0f} s; jobs, which run side by side: training {s['train']:.0f} s and "
-        f"evaluation {s['evaluate']:.0f} s; without any work {s['other']:.0f} s ({s['other'] / max(s['wall'], 1e-9):.0%})."
+        f"{s['wall']:.0f} s on the wall, {s['other']:.0f} s of it without any work. The base took {s['base']:.0f} s; "
+        f"jobs, which run side by side, {s['train']:.0f} s of training and {s['evaluate']:.0f} s of evaluation."
     )
     yield (
         f"{cost['tokens']:,} tokens, {cost['device_seconds']:.0f} processor or accelerator seconds, "

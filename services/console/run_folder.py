@@ -23,9 +23,6 @@ from services.console.problem import Problem
 from services.console.report_data import Clock
 from services.console.tether import GRACE
 
-SERVICES = ("data", "recipes", "trainer", "oracle", "policy")
-ROLES = (*SERVICES, "console")
-
 
 class Record(BaseModel):
     """`run.json`: which campaign the folder holds, and when a process was there to work on it."""
@@ -41,13 +38,18 @@ class Record(BaseModel):
     base: list[tuple[datetime, datetime]] = []
     """When the base model was being made."""
 
+    def alive(self) -> None:
+        """The session that runs now has lasted until now."""
+        self.sessions[-1] = (self.sessions[-1][0], datetime.now(UTC))
+
     def clock(self) -> Clock:
         """The times that the report counts."""
         return Clock(sessions=self.sessions, base=self.base)
 
-    def alive(self) -> None:
-        """The session that runs now has lasted until now."""
-        self.sessions[-1] = (self.sessions[-1][0], datetime.now(UTC))
+    def clock_now(self) -> Clock:
+        """The same for a session that is still running."""
+        self.alive()
+        return self.clock()
 
 
 @dataclass(frozen=True)
@@ -73,14 +75,9 @@ class RunFolder:
         """Log of a process."""
         return self.root / "logs" / f"{name}.log"
 
-    def secret(self, name: str) -> Path:
-        """A file with a random secret that only this user can read; made when it is first asked for."""
-        file = self.state / "secrets" / name
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not file.exists():
-            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-                out.write(secrets.token_urlsafe(32))
-        return file
+    def password(self, service: str) -> Path:
+        """File with the password of a service's role."""
+        return secret(self.state / "secrets" / service)
 
     def record(self) -> Record:
         """What is known of the run; empty for a new folder."""
@@ -102,8 +99,19 @@ class RunFolder:
         self.state.mkdir(parents=True, exist_ok=True)
         with (self.state / "lock").open("a") as file:
             if not _locked(file.fileno(), patience=GRACE + 4.0):
-                raise Problem(f"--out: {self.root}; a run is alive in this folder: stop it first, or give another --out")
+                raise Problem(
+                    f"--out: {self.root}; a run is alive in this folder: stop it first, or give another --out"
+                )
             yield file.fileno()
+
+
+def secret(file: Path) -> Path:
+    """A file with a random secret that this user alone can read; made when it is first asked for."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not file.exists():
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as made:
+            made.write(secrets.token_urlsafe(32))
+    return file
 
 
 def _locked(descriptor: int, patience: float) -> bool:

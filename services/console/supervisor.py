@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,8 +38,8 @@ class Command:
     """Module and arguments."""
     log: Path
     """File that its output is appended to."""
-    env: Mapping[str, str] = field(default_factory=dict)
-    """Environment on top of the supervisor's own."""
+    env: Mapping[str, str] | None = None
+    """Its environment; None for the supervisor's own."""
     keep: tuple[int, ...] = ()
     """Descriptors that the child inherits."""
 
@@ -51,31 +51,39 @@ class Child:
         self.command, self.process, self.line = command, process, line
 
     @classmethod
-    async def start(cls, command: Command, *, stdout: int | None = None) -> Child:
-        """Start the command. Its output goes to its log, but for what `stdout` redirects."""
+    async def start(cls, command: Command) -> Child:
+        """Start the command; its output goes to its log."""
         command.log.parent.mkdir(parents=True, exist_ok=True)
         # Not asyncio's own pipe: its `wait` would last until every grandchild that inherited the pipe has ended too.
-        end, line = (os.fdopen(descriptor, mode, 0) for descriptor, mode in zip(os.pipe(), ("rb", "wb"), strict=True))
-        with command.log.open("ab") as log, end:
+        end, line = os.pipe()
+        with command.log.open("ab") as log, os.fdopen(end) as stdin:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
                 "services.console.tether",
                 *command.argv,
-                stdin=end,
-                stdout=log if stdout is None else stdout,
+                stdin=stdin,
+                stdout=log,
                 stderr=log,
-                env={**os.environ, **command.env},
+                env=command.env,
                 start_new_session=True,
                 pass_fds=command.keep,
             )
-        return cls(command, process, line)
+        return cls(command, process, os.fdopen(line, "wb"))
 
     async def wait(self) -> int:
         """The exit status, once the process has ended; negative for a signal. What it left behind is killed."""
         status = await self.process.wait()
         self._kill()
         return status
+
+    async def run(self) -> int:
+        """The exit status; the child is stopped where the wait is cancelled."""
+        try:
+            return await self.wait()
+        except asyncio.CancelledError:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """SIGTERM, a grace time, SIGKILL to the whole session."""
@@ -118,7 +126,7 @@ async def _keep(command: Command) -> None:
     while True:
         began = time.monotonic()
         child = await Child.start(command)
-        status = await _watched(child)
+        status = await child.run()
         early = early + 1 if time.monotonic() - began < EARLY else 1
         if early == TRIES:
             raise Problem(
@@ -126,12 +134,3 @@ async def _keep(command: Command) -> None:
                 f"{child.last_words()}; all of them are in {command.log}"
             )
         await asyncio.sleep(min(PAUSE * 2 ** (early - 1), LONGEST_PAUSE))
-
-
-async def _watched(child: Child) -> int:
-    """The exit status of a child that is stopped where the wait is cancelled."""
-    try:
-        return await child.wait()
-    except asyncio.CancelledError:
-        await child.stop()
-        raise

@@ -24,7 +24,9 @@ def view(history: History, progress: Progress, now: datetime) -> RenderableType:
     """The base and the candidates of the round, under a line that says where the campaign stands."""
     table = Table(title=headline(history, progress, now), title_justify="left", expand=False)
     for column in ("candidate", "change", "state", "loss", "dev %", "external %"):
-        table.add_column(column, justify="right" if "%" in column or column == "loss" else "left", no_wrap=column != "change")
+        table.add_column(
+            column, justify="right" if "%" in column or column == "loss" else "left", no_wrap=column != "change"
+        )
     for trial in [history.base, *history.of_round(history.round)]:
         table.add_row(*_cells(history, trial, progress))
     return Group(table, *(_drift_line(scope, found) for scope, found in sorted(history.standing_drifts.items())))

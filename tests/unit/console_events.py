@@ -55,7 +55,9 @@ class Log:
             ),
         )
 
-    def policy(self, round_: int, standing_from="base", standing=None, changed=(), distrusted=(), mode="recipe stabilisation"):
+    def policy(
+        self, round_: int, standing_from="base", standing=None, changed=(), distrusted=(), mode="recipe stabilisation"
+    ):
         axes = tuple(
             AxisBelief(knob=a.knob, values=a.values, probabilities=tuple(1 / len(a.values) for _ in a.values))
             for a in self.campaign.constitution.space
@@ -70,9 +72,7 @@ class Log:
             mode=mode,
         )
         why = f"{standing_from} stands because its target is higher."
-        self.say(
-            campaign_stream(self.id), e.PolicyUpdated(policy=policy, changed=tuple(changed), why=why, basis=BASIS)
-        )
+        self.say(campaign_stream(self.id), e.PolicyUpdated(policy=policy, changed=tuple(changed), why=why, basis=BASIS))
 
     def propose(self, round_: int, slot: int, standing: Recipe, **changes) -> Recipe:
         recipe = standing
@@ -118,7 +118,9 @@ class Log:
         )
         self.say(self.of(round_, slot), failed)
 
-    def score(self, candidate: str, kind: str, score: float, n: int = 600, seconds: float = 2.0, at: float | None = None):
+    def score(
+        self, candidate: str, kind: str, score: float, n: int = 600, seconds: float = 2.0, at: float | None = None
+    ):
         domains = self.campaign.constitution.domains
         one = DomainScore(score=score, se=(score * (1 - score) / (n / len(domains))) ** 0.5, n=n // len(domains))
         total = Scores(score=score, se=(score * (1 - score) / n) ** 0.5, n=n, domains=dict.fromkeys(domains, one))

@@ -135,7 +135,9 @@ async def test_a_child_inherits_what_it_shall_and_its_environment(tmp_path, prog
     text = "import os, sys\nos.fstat(int(sys.argv[1]))\nprint(os.environ['WORD'], os.getsid(0) == os.getpid())\n"
     with (tmp_path / "lock").open("a") as lock:
         argv = (program("asks", text), str(lock.fileno()))
-        command = Command("child", argv, tmp_path / "child.log", env={"WORD": "hello"}, keep=(lock.fileno(),))
+        command = Command(
+            "child", argv, tmp_path / "child.log", env={**os.environ, "WORD": "hello"}, keep=(lock.fileno(),)
+        )
         child = await Child.start(command)
         assert await child.wait() == 0
     assert child.last_words() == "hello True"

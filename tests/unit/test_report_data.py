@@ -1,3 +1,4 @@
+import itertools
 import json
 from datetime import timedelta
 
@@ -119,10 +120,12 @@ spans = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 30)).map(lambda p
 
 @given(spans)
 def test_union_counts_every_second_once(intervals):
-    covered = {s for b, e in intervals for s in range(int((b - BEGIN).total_seconds()), int((e - BEGIN).total_seconds()))}
+    covered = {
+        s for b, e in intervals for s in range(int((b - BEGIN).total_seconds()), int((e - BEGIN).total_seconds()))
+    }
     assert seconds(intervals) == len(covered)
     merged = union(intervals)
-    assert all(a[1] < b[0] for a, b in zip(merged, merged[1:], strict=False))
+    assert all(a[1] < b[0] for a, b in itertools.pairwise(merged))
 
 
 @given(spans, spans)

@@ -1,0 +1,77 @@
+"""The base model that a campaign starts from: found, or made once and kept in the cache; and its hashes."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from schemas.campaign import Substrate
+from services.console.problem import Problem
+from services.console.supervisor import Child, Command
+from services.runtime.hashing import hash_folder, hash_source
+from services.trainer.base import base_key
+
+CODE = ("puzzles", "judgement.scorer", "services.data", "services.trainer", "services.oracle")
+"""What makes data, trains and measures: no candidate may touch it (design rule 1)."""
+
+
+def base_folder(base: str, cache: Path) -> Path:
+    """Where the model of a campaign lies, or will lie once it is made."""
+    return cache / "bases" / base_key() if base == "tiny" else Path(base).absolute()
+
+
+def is_model(folder: Path) -> bool:
+    """Whether the folder holds a model."""
+    return (folder / "config.json").is_file()
+
+
+async def make_base(folder: Path, log: Path) -> None:
+    """Make the tiny base in a child process. Raises `Problem` with the child's last words."""
+    child = await Child.start(Command("base", ("services.trainer.base", "--out", str(folder)), log, dict(os.environ)))
+    if await child.run() != 0 and not is_model(folder):  # another run may have made it meanwhile
+        raise Problem(f"model.base: tiny; it could not be made: {child.last_words()}; all of it is in {log}")
+
+
+def substrate(folder: Path) -> Substrate:
+    """The hashes of a base and of the code. Raises `Problem` where the folder holds no weights."""
+    return Substrate(
+        base_sha256=hash_folder(folder),
+        code_sha256=hash_source(*CODE),
+        base_uri=str(folder),
+        active_parameters=active_parameters(folder),
+    )
+
+
+def active_parameters(folder: Path) -> int:
+    """Parameters used per token, from the headers of the weights; of a mixture's routed experts, the chosen share.
+
+    Format: https://github.com/huggingface/safetensors#format. Tied weights are stored and counted once.
+    """
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise Problem(f"model.base: {folder}; no *.safetensors file lies there: convert the weights to safetensors")
+    share = _active_share(json.loads((folder / "config.json").read_text()))
+    sizes = [(name, tensor["shape"]) for file in files for name, tensor in _header(file).items()]
+    return round(sum(_product(shape) * (share if ".experts." in name else 1.0) for name, shape in sizes))
+
+
+def _header(file: Path) -> dict[str, Any]:
+    with file.open("rb") as opened:
+        header: dict[str, Any] = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
+    header.pop("__metadata__", None)
+    return header
+
+
+def _active_share(config: dict[str, Any]) -> float:
+    """Share of the routed experts that see a token; 1 for a dense model."""
+    experts = next((config[k] for k in ("n_routed_experts", "num_experts", "num_local_experts") if config.get(k)), None)
+    return config["num_experts_per_tok"] / experts if experts else 1.0
+
+
+def _product(shape: list[int]) -> int:
+    size = 1
+    for length in shape:
+        size *= length
+    return size

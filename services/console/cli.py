@@ -1,0 +1,194 @@
+"""The command `aevolve`. Here stand the options alone; what a command does is imported when it is called.
+
+Exit status: 0 done, 1 not what was hoped for, 2 wrong input or a missing part (one message tells), 128 + n signal n.
+"""
+# ruff: noqa: PLC0415 - so that `aevolve --help` is quick, and works without the extras
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from services.console.problem import Problem
+
+Run = Annotated[Path | None, typer.Option("--run", help="Folder of an embedded run (`up`, `demo`) to talk to.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder of the run.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the log.")]
+CampaignId = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Campaign id; `aevolve status` lists them.")]
+
+
+class Commands(TyperGroup):
+    """The one place where a `Problem` becomes a message and an exit status."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except Problem as problem:
+            typer.echo(f"aevolve: {problem}", err=True)
+            raise typer.Exit(2) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    name="aevolve",
+    help="Post-trains language models by itself, notices when its dev metric misleads, and changes its search.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run a command's work; a signal ends it with the exit status that says so."""
+    from services.console import signals
+
+    try:
+        signals.run(work)
+    except signals.Interrupted as interrupted:
+        raise typer.Exit(interrupted.status) from None
+
+
+@app.command()
+def demo(
+    out: Out = Path("runs/demo"),
+    campaign: Annotated[Path, typer.Option(help="Campaign file.")] = Path("deploy/campaigns/demo.yaml"),
+    candidates: Annotated[int | None, typer.Option(help="Candidates per round, in place of the file's.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Rounds, in place of the file's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed, in place of the file's.")] = None,
+    base: Annotated[
+        Path | None, typer.Option(help="Folder of a Hugging Face causal LM, in place of the file's.")
+    ] = None,
+    null_twin: Annotated[
+        bool, typer.Option("--null-twin", help="Distribute the target as dev: no drift is there.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the campaign that the folder holds.")] = False,
+) -> None:
+    """Run a whole campaign on this machine: database, broker, services, training, report.
+
+    A folder with a finished campaign takes another one into the same log; an unfinished one must be resumed or left.
+    """
+    from services.console import machine_commands
+
+    options: dict[str, Any] = {"candidates": candidates, "rounds": rounds, "seed": seed, "null_twin": null_twin or None}
+    options["base"] = str(base) if base else None
+    raise typer.Exit(machine_commands.demo(out, campaign, options, resume=resume))
+
+
+@app.command()
+def up(out: Out = Path("runs/demo")) -> None:
+    """Keep the embedded database, broker and services running, without a campaign of their own, until Ctrl-C."""
+    from services.console import machine_commands
+
+    raise typer.Exit(machine_commands.up(out))
+
+
+@app.command()
+def serve(
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help="data, recipes, trainer, oracle or policy.")],
+) -> None:
+    """Run one service in this process, with the settings of the environment (AEVOLVE_*)."""
+    from services.console import machine_commands
+
+    machine_commands.serve(service)
+
+
+@app.command()
+def start(
+    campaign: Annotated[Path, typer.Argument(metavar="CAMPAIGN.yaml", help="Campaign file.")], folder: Run = None
+) -> None:
+    """Start a campaign and print its id; running services take it from there."""
+    from services.console import log_commands
+
+    run(log_commands.start(campaign, folder))
+
+
+@app.command()
+def status(
+    campaign: Annotated[str | None, typer.Argument(help="Campaign id; all where left out.")] = None, folder: Run = None
+) -> None:
+    """Show where the campaigns stand."""
+    from services.console import log_commands
+
+    run(log_commands.status(campaign, folder))
+
+
+@app.command()
+def events(
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for further events.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line, as recorded.")] = False,
+    campaign: Annotated[str | None, typer.Option(help="Only this campaign.")] = None,
+    types: Annotated[list[str] | None, typer.Option("--type", help="Only this type; may be repeated.")] = None,
+    folder: Run = None,
+) -> None:
+    """Print the log."""
+    from services.console import log_commands
+
+    run(log_commands.events(folder, campaign, types, follow=follow, as_json=as_json))
+
+
+@app.command()
+def emit(
+    file: Annotated[Path, typer.Argument(help="JSON or JSON lines with campaign, subject, type, data.")],
+    folder: Run = None,
+) -> None:
+    """Append events by hand, for tests; only into a campaign whose file says `test: true`."""
+    from services.console import log_commands
+
+    run(log_commands.emit(file, folder))
+
+
+@app.command()
+def pause(campaign: CampaignId, reason: Reason = "by hand", folder: Run = None) -> None:
+    """Let running jobs end and decide nothing new."""
+    from schemas.events import CampaignPaused
+    from services.console import log_commands
+
+    run(log_commands.steer(campaign, CampaignPaused, reason, folder))
+
+
+@app.command()
+def resume(campaign: CampaignId, reason: Reason = "by hand", folder: Run = None) -> None:
+    """Go on with a paused campaign."""
+    from schemas.events import CampaignResumed
+    from services.console import log_commands
+
+    run(log_commands.steer(campaign, CampaignResumed, reason, folder))
+
+
+@app.command()
+def stop(campaign: CampaignId, reason: Reason = "by hand", folder: Run = None) -> None:
+    """End a campaign for good."""
+    from schemas.events import CampaignStopped
+    from services.console import log_commands
+
+    run(log_commands.steer(campaign, CampaignStopped, reason, folder))
+
+
+@app.command()
+def report(
+    campaign: CampaignId,
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to.")],
+    folder: Run = None,
+) -> None:
+    """Write report.json, report.md and report.png of a campaign, finished or not."""
+    from services.console import log_commands
+
+    run(log_commands.report(campaign, out, folder))
+
+
+@app.command()
+def doctor(out: Out = Path("runs/demo")) -> None:
+    """Say what is missing on this machine for the demo, and how to get it."""
+    from services.console import machine_commands
+
+    raise typer.Exit(machine_commands.doctor(out))
+
+
+def main() -> None:
+    """The entry point."""
+    app()

@@ -1,0 +1,84 @@
+"""The console's connection to the log, wherever it is: the environment's, or an embedded run's."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+from pydantic import ValidationError
+
+from eventstore.errors import DISCONNECTED
+from eventstore.store import EventStore
+from judgement.history import History
+from services.console.problem import Problem, nearest
+from services.console.run_folder import RunFolder
+from services.runtime.settings import Settings
+
+DEFAULT_RUN = Path("runs/demo")
+
+
+def read_settings(run: Path | None) -> Settings:
+    """The settings of this process: of the run in a folder, else of the environment, else of the default run.
+
+    Raises `Problem` for a variable with a wrong value, or a folder without a run.
+    """
+    if run is None and "AEVOLVE_POSTGRES" not in os.environ and RunFolder(DEFAULT_RUN).settings.exists():
+        run = DEFAULT_RUN
+    if run is None:
+        return from_environment()
+    file = RunFolder(run).settings
+    if not file.exists():
+        raise Problem(f"--run: {run}; no run lies there: start one with `aevolve up --out {run}`")
+    return Settings(**json.loads(file.read_text()), password=None)
+
+
+def from_environment() -> Settings:
+    """The settings of the environment. Raises `Problem` for a variable with a wrong value."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = (f"AEVOLVE_{str(d['loc'][0]).upper()}: {d['input']!r}; {d['msg']}" for d in error.errors())
+        raise Problem("\n".join(lines)) from error
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[EventStore]:
+    """The log as the console's role. Raises `Problem` where it cannot be reached."""
+    try:
+        store = await EventStore.open(settings.postgres, service="console", password=settings.secret())
+    except (*DISCONNECTED, asyncpg.PostgresError) as error:
+        raise Problem(
+            f"AEVOLVE_POSTGRES: {settings.postgres}; {error or type(error).__name__}: "
+            "start the database, correct the address or the password, or start an embedded run with `aevolve up`"
+        ) from error
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def history_of(store: EventStore, campaign: str) -> History:
+    """A campaign's state. Raises `Problem` for an unknown campaign."""
+    history = History(campaign)
+    async for envelope in store.read(campaign=campaign):
+        history.apply(envelope)
+    if history.campaign is None:
+        known = [c.id for c in await store.campaigns()]
+        raise Problem(f"campaign: {campaign!r} is not in the log; {nearest(campaign, known)}")
+    return history
+
+
+def new_id(name: str) -> str:
+    """An id for a campaign of this name: the name and eight random characters of base 32."""
+    return f"{name}-{''.join(secrets.choice('abcdefghijklmnopqrstuvwxyz234567') for _ in range(8))}"
+
+
+def operator() -> str:
+    """Who gives the command."""
+    return getpass.getuser()

@@ -1,0 +1,135 @@
+"""The commands that talk to the log, wherever it is: start and steer a campaign, look at it, write its report."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from eventstore.effect import Append
+from eventstore.errors import NotAWriter
+from eventstore.store import EventStore
+from schemas.envelope import Envelope, campaign_stream
+from schemas.events import CampaignPaused, CampaignResumed, CampaignStopped
+from services.console import report as reports
+from services.console.base_model import base_folder, is_model, make_base, substrate
+from services.console.campaign_file import load
+from services.console.client import connected, history_of, new_id, operator, read_settings
+from services.console.demo import begin
+from services.console.emitted import known_type, read_events
+from services.console.narrate import narrate
+from services.console.problem import Problem
+from services.console.report_data import Clock
+from services.console.run_folder import RunFolder
+from services.console.table import headline, view
+
+LOOK_SECONDS = 1.0
+"""Longest time between two looks at the log."""
+
+
+async def start(file: Path, folder: Path | None) -> None:
+    """Start a campaign and print its id."""
+    campaign, settings = load(file), read_settings(folder)
+    base = base_folder(campaign.model.base, settings.cache)
+    async with connected(settings) as store:
+        if not is_model(base):
+            typer.echo(f"making the tiny base model in {base}", err=True)
+            await make_base(base, settings.cache / "logs" / "base.log")
+        id_ = new_id(campaign.name)
+        await begin(store, id_, campaign, substrate(base))
+        typer.echo(id_)
+
+
+async def status(campaign: str | None, folder: Path | None) -> None:
+    """Print one line per campaign, or one campaign's table."""
+    console = Console()
+    async with connected(read_settings(folder)) as store:
+        if campaign:
+            history = await history_of(store, campaign)
+            console.print(view(history, await store.progress(campaign), datetime.now(UTC)))
+            return
+        for summary in await store.campaigns():
+            history = await history_of(store, summary.id)
+            words = headline(history, await store.progress(summary.id), datetime.now(UTC))
+            console.print(f"{summary.started.astimezone():%Y-%m-%d %H:%M}  {words}", soft_wrap=True)
+
+
+async def events(
+    folder: Path | None, campaign: str | None, types: list[str] | None, *, follow: bool, as_json: bool
+) -> None:
+    """Print the log."""
+    for type_ in types or ():
+        known_type(type_)
+    async with connected(read_settings(folder)) as store:
+        if campaign:
+            await history_of(store, campaign)
+        async for envelope in _log(store, campaign, types or None, follow=follow):
+            typer.echo(envelope.model_dump_json() if as_json else _line(envelope))
+
+
+async def _log(
+    store: EventStore, campaign: str | None, types: list[str] | None, *, follow: bool
+) -> AsyncIterator[Envelope]:
+    position = 0
+    while True:
+        head = await store.head()
+        async for envelope in store.read(after=position, campaign=campaign, types=types):
+            yield envelope
+            position = envelope.sequence
+        if not follow:
+            return
+        position = max(position, head)
+        await store.wait(position, LOOK_SECONDS)
+
+
+def _line(envelope: Envelope) -> str:
+    return f"{envelope.sequence:6} {envelope.time.astimezone():%H:%M:%S} {envelope.subject:28} {narrate(envelope)}"
+
+
+async def emit(file: Path, folder: Path | None) -> None:
+    """Append the events of a file."""
+    appends = read_events(file)
+    async with connected(read_settings(folder)) as store:
+        for campaign in sorted({append.campaign for append in appends}):
+            if not (await history_of(store, campaign)).campaign.test:
+                raise Problem(f"campaign: {campaign!r} is no test; start one whose file says `test: true`")
+        try:
+            await store.append(appends)
+        except NotAWriter as refused:
+            raise Problem(f"type: {refused}") from refused
+    typer.echo(f"{len(appends)} events appended")
+
+
+async def steer(
+    campaign: str,
+    event: type[CampaignPaused | CampaignResumed | CampaignStopped],
+    reason: str,
+    folder: Path | None,
+) -> None:
+    """Pause, resume or stop a campaign."""
+    async with connected(read_settings(folder)) as store:
+        history = await history_of(store, campaign)
+        if history.finished or history.stopped:
+            raise Problem(f"campaign: {campaign!r} is over; start another with `aevolve start`")
+        if history.paused == (event is CampaignPaused) and event is not CampaignStopped:
+            raise Problem(f"campaign: {campaign!r} is {'already' if history.paused else 'not'} paused")
+        await store.append([Append(campaign, campaign_stream(campaign), event(by=operator(), reason=reason))])
+    typer.echo(f"{campaign}: {event.__name__}")
+
+
+async def report(campaign: str, out: Path, folder: Path | None) -> None:
+    """Write the report of a campaign as far as it has come."""
+    async with connected(read_settings(folder)) as store:
+        await history_of(store, campaign)
+        envelopes = [envelope async for envelope in store.read(campaign=campaign)]
+    reports.write(out, campaign, envelopes, lambda: _clock(folder, campaign))
+    typer.echo(f"report: {out / 'report.md'}, {out / 'report.json'}, {out / 'report.png'}")
+
+
+def _clock(folder: Path | None, campaign: str) -> Clock:
+    """The clock of the run that holds the campaign; without one the events' own times count."""
+    record = RunFolder(folder).record() if folder else None
+    return record.clock() if record and record.campaign == campaign else Clock()

@@ -1,0 +1,75 @@
+"""The commands that run the system on this machine: the demo, the embedded parts, one service, the examination."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from schemas.events import SERVICES
+from services.console import demo as campaign_run
+from services.console import doctor as machine
+from services.console.client import from_environment
+from services.console.embedded import database, free_ports, supervise
+from services.console.problem import Problem, nearest
+from services.console.run_folder import RunFolder
+from services.console.screen import Screen
+from services.console.signals import Interrupted, run
+
+
+def demo(out: Path, file: Path, options: dict[str, Any], *, resume: bool) -> int:
+    """Exit status of a demo."""
+    folder, console = RunFolder(out), Console()
+    try:
+        with folder.lock() as lock:
+            record = campaign_run.plan(folder, file, options, resume=resume)
+            with Screen(console) as screen:
+                history = run(campaign_run.run(folder, record, lock, screen))
+    except Interrupted as interrupted:
+        typer.echo(f"aevolve: {interrupted}; go on with: aevolve demo --out {out} --resume", err=True)
+        return interrupted.status
+    console.print(f"report: {out / 'report.md'}, {out / 'report.json'}, {out / 'report.png'}", soft_wrap=True)
+    return 0 if history.finished else 1
+
+
+def up(out: Path) -> int:
+    """Exit status of an embedded system that stays until a signal."""
+    folder = RunFolder(out)
+    try:
+        with folder.lock() as lock:
+            return run(_stay(folder, lock))
+    except Interrupted:
+        return 0
+
+
+async def _stay(folder: RunFolder, lock: int) -> int:
+    ports = free_ports()
+    async with database(folder) as settings:
+        for name, port in ports.items():
+            typer.echo(f"{name:8} http://127.0.0.1:{port}/health  /metrics  /docs   log: {folder.log(name)}")
+        typer.echo(f"start a campaign with: aevolve start CAMPAIGN.yaml --run {folder.root}")
+        await supervise(folder, settings, lock, ports)
+
+
+def serve(service: str) -> None:
+    """Run one service until it is told to stop."""
+    known = [name for name in SERVICES if name != "console"]
+    if service not in known:
+        raise Problem(f"SERVICE: {service!r} is not a service; {nearest(service, known)}")
+    from_environment()  # a variable with a wrong value is told before anything starts
+    importlib.import_module(f"services.{service}.app").main()
+
+
+def doctor(out: Path) -> int:
+    """Print what was found; 1 where the demo cannot run."""
+    checks = machine.examine(out)
+    table = Table("what", "found", "what to do")
+    for check in checks:
+        style = "red" if check.remedy and check.fatal else "yellow" if check.remedy else None
+        table.add_row(check.what, check.found, check.remedy or "", style=style)
+    Console().print(table)
+    return 0 if machine.healthy(checks) else 1
