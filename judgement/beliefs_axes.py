@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from judgement import explain
 from judgement.features import Floats
 from judgement.history import History, Trial
-from judgement.search import Model, draws
+from judgement.search import Model, imagined
 from judgement.search_basis import DIGITS
 from schemas.campaign import Axis
 from schemas.policy import AxisBelief, DeadEnd
@@ -46,7 +46,7 @@ def revised(
     """The distributions after a round, from joint draws of all one-value moves of the standing recipe."""
     space = history.campaign.constitution.space
     moves = [[standing.replace(axis.knob, value) for value in axis.values] for axis in space]
-    drawn = draws(model, [standing, *(recipe for axis in moves for recipe in axis)], rng)
+    drawn = imagined(history, model, [standing, *(recipe for axis in moves for recipe in axis)], rng)
     tried = {change.knob for t in history.measured("dev") for change in t.changes}
     closed = {(end.knob, end.value) for end in dead}
     beliefs, start = [], 1

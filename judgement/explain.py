@@ -63,19 +63,11 @@ def highest_dev(trial: Trial) -> str:
     return f"Audit: highest dev of the round ({scores(trial)}), which is where dev would mislead most if it did."
 
 
-def different(trial: Trial, deviation: float) -> str:
-    """Why the candidate least like the others is submitted."""
-    return (
-        f"Audit: least like those already measured; before it is measured its target is uncertain by "
-        f"± {100 * deviation:.1f} points ({scores(trial)})."
-    )
-
-
 def audit(trial: Trial, deviation: float, loss: float) -> str:
-    """Why the candidate on which the explanations disagree is submitted."""
+    """Why the candidate that teaches most is submitted."""
     return (
-        f"Audit: the explanations of how dev follows the target disagree on it by ± {100 * deviation:.1f} points, "
-        f"and it is expected {100 * loss:.1f} points below the best ({scores(trial)})."
+        f"Audit: its target may lie ± {100 * deviation:.1f} points from what its dev suggests, the most of all "
+        f"that are left; it is expected {100 * loss:.1f} points below the best ({scores(trial)})."
     )
 
 

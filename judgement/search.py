@@ -1,8 +1,8 @@
 """What to try next: draw a pool of recipes around the standing one, then give each slot to one Thompson sample.
 
-A slot's recipe is the best of the pool under one draw of the whole model, so a recipe is tried as often as it may be
-the best: there is no exploration bonus to tune, and the drift hypotheses steer the search as far as they are believed
-(Thompson 1933; Russo et al. 2018, arXiv 1707.02038).
+A slot's recipe is the best of the pool under one draw of all that is uncertain, so a recipe is tried as often as it
+may be the best, and the drift hypotheses steer the search as far as they are believed (Thompson 1933; Russo et al.
+2018, arXiv 1707.02038).
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from typing import Protocol
 import numpy as np
 
 from judgement.features import Floats
+from judgement.history import History
 from judgement.search_basis import DIGITS
 from judgement.search_prior import effect_sd
+from judgement.search_unseen import unseen_draws
 from schemas.policy import AxisBelief, Estimate, Policy
 from schemas.recipe import Recipe
 
@@ -34,8 +36,8 @@ class Model(Protocol):
     def predict_trial(self, candidate: str) -> Estimate:
         """Target of a trained candidate, by its own scores."""
 
-    def sample(self, recipes: Sequence[Recipe], rng: np.random.Generator) -> Floats:
-        """One joint posterior draw of the target, one value per recipe."""
+    def samples(self, recipes: Sequence[Recipe], rng: np.random.Generator, draws: int) -> Floats:
+        """Joint posterior draws of the target, shape (draws, recipes)."""
 
     def gain(self, candidate: str, over: str) -> tuple[Estimate, float]:
         """Target of one candidate minus another's, and the probability that it is above zero."""
@@ -82,23 +84,28 @@ def _weight(axis: AxisBelief, standing: Recipe) -> float:
     return 0.0 if axis.retired else float(_elsewhere(axis, standing).sum()) * effect_sd(axis.knob)
 
 
-def thompson(model: Model, recipes: Sequence[Recipe], slots: int, rng: np.random.Generator) -> list[Recipe]:
-    """The recipes of the next slots, one joint draw of the model for each; fewer where the pool is smaller."""
-    left = list(recipes)
-    chosen: list[Recipe] = []
-    for _ in range(min(slots, len(left))):
-        values = np.round(model.sample(left, rng), DIGITS)
-        chosen.append(left.pop(int(np.argmax(values))))
-    return chosen
+def thompson(
+    history: History, model: Model, recipes: Sequence[Recipe], slots: int, rng: np.random.Generator
+) -> list[Recipe]:
+    """The recipes of the next slots, one joint draw for each; fewer where the pool is smaller."""
+    slots = min(slots, len(recipes))
+    drawn = imagined(history, model, recipes, rng, slots) if slots else ()
+    chosen: list[int] = []
+    for values in drawn:
+        values[chosen] = -np.inf
+        chosen.append(int(np.argmax(values)))
+    return [recipes[i] for i in chosen]
 
 
-def draws(model: Model, recipes: Sequence[Recipe], rng: np.random.Generator) -> Floats:
-    """Joint posterior draws of the target, shape (DRAWS, recipes)."""
-    return np.round(np.stack([model.sample(recipes, rng) for _ in range(DRAWS)]), DIGITS)
+def imagined(
+    history: History, model: Model, recipes: Sequence[Recipe], rng: np.random.Generator, draws: int = DRAWS
+) -> Floats:
+    """Joint draws of what the target may be: the model's and the part that dev cannot show, shape (draws, recipes)."""
+    return np.round(model.samples(recipes, rng, draws) + unseen_draws(history, recipes, rng, draws), DIGITS)
 
 
 def gains(model: Model, standing: Recipe, recipes: Sequence[Recipe], rng: np.random.Generator) -> list[Estimate]:
-    """Expected gain of the target over the standing recipe, for each recipe."""
-    drawn = draws(model, [standing, *recipes], rng)
+    """Expected gain of the target over the standing recipe, for each recipe, by the model."""
+    drawn = model.samples([standing, *recipes], rng, DRAWS)
     over = drawn[:, 1:] - drawn[:, :1]
     return [Estimate(mean=round(float(g.mean()), DIGITS), sd=round(float(g.std()), DIGITS)) for g in over.T]

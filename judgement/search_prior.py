@@ -100,14 +100,6 @@ def design(space: Sequence[Axis], standing: Recipe, recipes: Sequence[Recipe], s
     return [recipes[i] for i in chosen]
 
 
-def novelty(space: Sequence[Axis], standing: Recipe, known: Sequence[Recipe], recipe: Recipe) -> float:
-    """Prior standard deviation of a recipe's effect after the known ones have been measured, in accuracy."""
-    left = covariance(space, standing, [*known, recipe])
-    for index in range(len(known)):
-        left = _given(left, index)
-    return round(float(np.sqrt(max(left[-1, -1], 0.0))), DIGITS)
-
-
 def _given(left: Floats, index: int) -> Floats:
     """The covariance after one of the recipes has been measured."""
     column = left[:, index]

@@ -1,12 +1,13 @@
 """Whom to ask the target about: one place for the best candidate, one for the audit of dev itself.
 
 The best is the highest posterior target, never the highest raw score. The audit goes where the answer would tell most:
-to the round's highest dev while dev is still believed, and to the candidate on which the drift hypotheses disagree
-most once it is not.
+to the round's highest dev while dev is still believed, and once it is not (or the best already is the highest), to
+the candidate on which the drift hypotheses disagree most or that is least like those whose target is known.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from judgement import explain
 from judgement.history import History, Trial
 from judgement.search import Model
 from judgement.search_basis import DIGITS
-from judgement.search_prior import novelty
+from judgement.search_unseen import unseen_sd
 from schemas.events import Submission
 from schemas.recipe import Recipe
 
@@ -89,8 +90,7 @@ def _audit(question: Question, left: Sequence[Trial], chosen: Sequence[str]) -> 
     top = highest_dev(history, question.round)
     if top and top in left and not history.standing_drifts:
         return Submission(candidate=top.candidate, reason=explain.highest_dev(top))
-    measured = [t for t in history.measured("external") if t.recipe]
-    return _most_disputed(question, left) if measured else _most_different(question, left, chosen)
+    return _most_uncertain(question, left, chosen)
 
 
 def highest_dev(history: History, round_: int) -> Trial | None:
@@ -102,29 +102,18 @@ def _dev(trial: Trial) -> float:
     return round(trial.scores["dev"].score, DIGITS)
 
 
-def _most_different(question: Question, left: Sequence[Trial], chosen: Sequence[str]) -> Submission:
-    """Before the first answer the hypotheses know nothing to disagree on: ask about what is least like the chosen."""
-    campaign = question.history.campaign
-    known = [question.history.trials[candidate].recipe for candidate in chosen]
-    deviation = {t.candidate: _novelty(question, campaign.recipe, known, t) for t in left}
-    pick = max(left, key=lambda t: deviation[t.candidate])
-    return Submission(candidate=pick.candidate, reason=explain.different(pick, deviation[pick.candidate]))
-
-
-def _novelty(question: Question, standing: Recipe, known: Sequence[Recipe | None], trial: Trial) -> float:
-    space = question.history.campaign.constitution.space
-    assert trial.recipe is not None
-    return novelty(space, standing, [recipe for recipe in known if recipe], trial.recipe)
-
-
-def _most_disputed(question: Question, left: Sequence[Trial]) -> Submission:
+def _most_uncertain(question: Question, left: Sequence[Trial], chosen: Sequence[str]) -> Submission:
+    """The candidate whose answer teaches most, less half of what it is expected to lose."""
+    asked = [recipe for candidate in chosen if (recipe := question.history.trials[candidate].recipe)]
     best = max(question.mean(t) for t in left)
-    worth = {t.candidate: _worth(question, t, best) for t in left}
-    pick = max(left, key=lambda t: worth[t.candidate])
-    deviation = question.model.disagreement(pick.candidate)
-    return Submission(candidate=pick.candidate, reason=explain.audit(pick, deviation, best - question.mean(pick)))
+    sd = {t.candidate: _uncertainty(question, t, asked) for t in left}
+    pick = max(left, key=lambda t: round(sd[t.candidate] - (best - question.mean(t)) / 2, DIGITS))
+    return Submission(
+        candidate=pick.candidate, reason=explain.audit(pick, sd[pick.candidate], best - question.mean(pick))
+    )
 
 
-def _worth(question: Question, trial: Trial, best: float) -> float:
-    """What an audit teaches minus half of what it is expected to lose."""
-    return round(question.model.disagreement(trial.candidate) - (best - question.mean(trial)) / 2, DIGITS)
+def _uncertainty(question: Question, trial: Trial, asked: Sequence[Recipe]) -> float:
+    """Where the drift hypotheses disagree, and where the recipe is unlike those whose target is known or asked for."""
+    assert trial.recipe is not None
+    return math.hypot(question.model.disagreement(trial.candidate), unseen_sd(question.history, trial.recipe, asked))

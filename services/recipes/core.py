@@ -44,7 +44,7 @@ def _next(history: History, policy: Policy, ground: Basis, model: Model | None) 
     trust: Model = model or TrustModel.fit(history)
     rng = generator(ground)
     drawn = _pool(history, policy, rng)
-    recipes = [policy.standing, *thompson(trust, drawn, _slots(history), rng)]
+    recipes = [policy.standing, *thompson(history, trust, drawn, _slots(history), rng)]
     return list(zip(recipes, gains(trust, policy.standing, recipes, rng), strict=True))
 
 

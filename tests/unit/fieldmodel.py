@@ -54,10 +54,10 @@ class FieldModel:
             return Estimate(mean=self.start, sd=self.history.base.scores["external"].se)
         return self.predict(recipe)
 
-    def sample(self, recipes, rng):
+    def samples(self, recipes, rng, draws):
         mean, cov = self._posterior(recipes)
         values, vectors = np.linalg.eigh(cov)
-        return mean + vectors @ (np.sqrt(np.clip(values, 0, None)) * rng.standard_normal(len(mean)))
+        return mean + rng.standard_normal((draws, len(mean))) * np.sqrt(np.clip(values, 0, None)) @ vectors.T
 
     def gain(self, candidate: str, over: str) -> tuple[Estimate, float]:
         from math import erf, sqrt

@@ -1,0 +1,47 @@
+"""What dev cannot show about a recipe: how far its target may lie from the model's word, until the target was asked.
+
+A model of the target by dev is sure of a recipe as soon as its dev is known, or can be guessed from others. So the
+search draws a second term beside the model's: the prior field of `judgement.search_prior`, given the recipes whose
+target has been measured. It sends the search to data and length before fine knobs, and fades where answers lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from judgement.features import Floats
+from judgement.history import History
+from judgement.search_basis import DIGITS
+from judgement.search_prior import NOISE, covariance
+from schemas.recipe import Recipe
+
+SHARE = 0.5
+"""Standard deviation of the unseen part, as a share of the whole prior effect: half is taken to show in dev."""
+
+
+def unseen(history: History, recipes: Sequence[Recipe], asked: Sequence[Recipe] = ()) -> Floats:
+    """Covariance of the recipes' unseen parts, (P, P), given all target scores and those that are `asked` for."""
+    known = [*_measured(history), *asked]
+    campaign = history.campaign
+    whole = SHARE**2 * covariance(campaign.constitution.space, campaign.recipe, [*known, *recipes])
+    n = len(known)
+    answers = np.linalg.inv(whole[:n, :n] + NOISE**2 * np.eye(n))
+    return np.asarray(whole[n:, n:] - whole[n:, :n] @ answers @ whole[:n, n:])
+
+
+def unseen_sd(history: History, recipe: Recipe, asked: Sequence[Recipe] = ()) -> float:
+    """Standard deviation of one recipe's unseen part, in accuracy."""
+    return round(float(np.sqrt(max(unseen(history, [recipe], asked)[0, 0], 0.0))), DIGITS)
+
+
+def unseen_draws(history: History, recipes: Sequence[Recipe], rng: np.random.Generator, draws: int) -> Floats:
+    """Joint draws of the unseen parts, (draws, P)."""
+    values, vectors = np.linalg.eigh(unseen(history, recipes))
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    return np.asarray(rng.standard_normal((draws, len(recipes))) @ root.T)
+
+
+def _measured(history: History) -> list[Recipe]:
+    return [t.recipe for t in history.measured("external") if t.recipe]
