@@ -44,9 +44,6 @@ REGIMES = {"none": 0.5, "some": 0.42, "all": 0.08}
 SOME = 0.4
 """Probability that a given domain drifts where some do: what misleads one domain tends to mislead more."""
 
-DOMAIN_PRIOR = REGIMES["some"] * SOME + REGIMES["all"]
-"""Prior probability that a given domain drifts."""
-
 Kind = Literal["tracking", "inflated", "blind", "drawn"]
 
 
@@ -116,6 +113,20 @@ class Layout:
     def no_drift(self) -> float:
         """Prior probability that no domain drifts."""
         return float(self.regimes @ self.prior[:, :, 0].prod(axis=1))
+
+    @property
+    def held(self) -> Floats:
+        """Prior joint probability of a regime and a score's hypothesis, (K, C, G)."""
+        return self.regimes[:, None, None] * self.prior
+
+    def of_domain(self, held: Floats, domain: int) -> Floats:
+        """Probability of each hypothesis in a domain, (H,), from a joint probability (K, C, G)."""
+        part = (self.share[:, domain] > 0)[:, None] * held.sum(axis=0)
+        return np.array([part[self.assigned[:, :, domain] == h].sum() for h in range(self.assigned.max() + 1)])
+
+    def of_all(self, held: Floats) -> Floats:
+        """Probability that all domains follow the same hypothesis, (H,); the first entry is all the rest."""
+        return np.array([held[:, 0][self.shared == h].sum() for h in range(self.assigned.max() + 1)])
 
     def narrowed(self, hyps: Hypotheses, drawn: np.ndarray) -> tuple[Hypotheses, Layout]:
         """The single hypothesis per domain that is left when each score's is drawn, (C,), and its layout."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.special import logsumexp, ndtr
@@ -120,18 +121,11 @@ class Posterior:
         prior = law(self.hyps, self.layout, self.profile.gains([*self.measured, *points]), SLOPES)
         return condition(prior, self.precision, self.surprise)
 
-    def domain_probabilities(self) -> Floats:
-        """Probability of each hypothesis in each domain, (D, H)."""
-        held = np.einsum("rk,rkcg->cg", self.outer, self.inner)
-        is_hypothesis = self.layout.assigned[..., None] == np.arange(len(self.hyps.kinds))
-        weights = (self.layout.share > 0)[:, None, :, None] * is_hypothesis * held[:, :, None, None]
-        probabilities: Floats = weights.sum(axis=(0, 1))
-        return probabilities
-
-    def shared_probabilities(self) -> Floats:
-        """Probability that all domains drift by the same hypothesis, (H,); the first entry is all the rest."""
-        held = np.einsum("rk,rkg->kg", self.outer, self.inner[:, :, 0])
-        return np.array([held[self.layout.shared == h].sum() for h in range(len(self.hyps.kinds))])
+    @cached_property
+    def held(self) -> Floats:
+        """Joint probability of a regime and a score's hypothesis, (K, C, G)."""
+        joint: Floats = np.einsum("rk,rkcg->kcg", self.outer, self.inner)
+        return joint
 
     def slope(self) -> Estimate:
         """Points of target per point of dev where dev tracks it."""

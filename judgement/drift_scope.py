@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from judgement.drift_hypotheses import DOMAIN_PRIOR, REGIMES
 from judgement.drift_posterior import Posterior, mixture
 from judgement.features import Floats
 from schemas.events import ScopeAssessment
@@ -25,7 +24,10 @@ def assess_scope(weighed: Posterior, scope: str) -> ScopeAssessment:
     """The finding in one domain, or in `all`, in which every domain drifts in the same way."""
     common, domains = scope == ALL, weighed.profile.domains
     rows = tuple(range(len(domains))) if common else (domains.index(scope),)
-    by_kind = weighed.shared_probabilities() if common else weighed.domain_probabilities()[rows[0]]
+    prior, by_kind = (
+        weighed.layout.of_all(held) if common else weighed.layout.of_domain(held, rows[0])
+        for held in (weighed.layout.held, weighed.held)
+    )
     probability = min(1.0, max(0.0, float(by_kind[1:].sum())))
     seen = observed(weighed, rows)
     direction = _direction(weighed, by_kind, seen)
@@ -34,7 +36,7 @@ def assess_scope(weighed: Posterior, scope: str) -> ScopeAssessment:
     return ScopeAssessment(
         scope=scope,
         direction=direction,
-        bayes_factor=bayes_factor(probability, REGIMES["all"] if common else DOMAIN_PRIOR),
+        bayes_factor=bayes_factor(probability, float(prior[1:].sum())),
         posterior=round(probability, 6),
         level=float(weighed.hyps.level[likely, 0]) if inflated else round(max(0.0, seen.dev_gain), 6),
         slope=_beyond(weighed, rows, likely) if inflated else weighed.slope(),

@@ -125,7 +125,9 @@ def _comparable(trial: Trial, base: Trial, kind: Kind) -> bool:
 
 def _pooled(trial: Trial, domains: tuple[str, ...]) -> Floats:
     """Accuracy and its variance per domain, (2, D); a confirmation counts as more items of dev."""
-    sets = [trial.scores[kind] for kind in ("dev", "confirm") if kind in trial.scores]
+    kinds: tuple[Kind, ...] = ("dev", "confirm")
+    alike = [k for k in kinds if k in trial.scores and trial.stamps.get(k) == trial.stamps.get("dev")]
+    sets = [trial.scores[kind] for kind in alike]
     n = np.array([[scores.domains[d].n for d in domains] for scores in sets], dtype=float)
     right = np.array([[scores.domains[d].score for d in domains] for scores in sets]) * n
     total, shrunk = n.sum(axis=0), (right.sum(axis=0) + 2) / (n.sum(axis=0) + 4)

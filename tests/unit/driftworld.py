@@ -1,7 +1,11 @@
 """Campaigns on recorded or simulated scores, folded without a log: what the judgement tests look at."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from judgement.drift import assess, verdicts
+from judgement.features import features
 from judgement.history import History, Trial
 from judgement.statistics import scores
 from schemas import events as e
@@ -126,3 +130,92 @@ def detected(scope, level, round_=1, direction="inflated"):
     )
     basis = e.Basis(position=0, digest="0" * 64, seed=0)
     return e.DriftDetected(round=round_, assessment=finding, threshold=10.0, evidence=(), words="", basis=basis)
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """A world without drift: the target is linear in dev, up to a mismatch of each run. (D domains, F coordinates.)"""
+
+    base: np.ndarray
+    """Dev of the base, (D,)."""
+    target: np.ndarray
+    """Target of the base, (D,)."""
+    slope: np.ndarray
+    """Points of target per point of dev, (D,)."""
+    effects: np.ndarray
+    """Effect of each coordinate of the recipe on dev, (D, F)."""
+    bends: np.ndarray
+    """How coordinates act together, (D, 5, F)."""
+
+    def dev(self, recipe, rng):
+        """True dev of one run; seeds differ by 2 points."""
+        away = features(recipe, SPACE) - features(anyhow(steps=120), SPACE)
+        gain = 0.1 + self.effects @ away + 0.2 * np.sin(self.bends @ away).sum(axis=1)
+        return np.clip(self.base + gain + rng.normal(0, 0.02, len(self.base)), 0.01, 0.99)
+
+    def external(self, dev, rng, mismatch=0.015):
+        """True target of the run with that dev."""
+        return np.clip(self.target + self.slope * (dev - self.base) + rng.normal(0, mismatch, len(dev)), 0, 1)
+
+
+def tracking(kind, rng):
+    """A random world: `twin` (target distributed as dev), `mild` (slopes 1 +- .1) or `scaled` (slopes .3 +- .05)."""
+    count, width = len(DOMAINS), len(features(Recipe(), SPACE))
+    base = np.array(RECORDED_BASE[0]) / 100 if rng.random() < 0.5 else rng.uniform(0.05, 0.8, count)
+    slope, target = {
+        "twin": (np.ones(count), base),
+        "mild": (1 + 0.1 * rng.normal(size=count), np.clip(base + rng.normal(0, 0.02, count), 0.02, 0.9)),
+        "scaled": (0.3 + 0.05 * rng.normal(size=count), rng.uniform(0.05, 0.3, count)),
+    }[kind]
+    effects, bends = rng.normal(0, 0.25, (count, width)), rng.normal(0, 0.8, (count, 5, width))
+    return Tracking(base, target, slope, effects, bends)
+
+
+def without_drift(kind, seed, rounds=4, candidates=4, n=(100, 150)):
+    """The alarms of one dev-greedy campaign in a world without drift: two target scores a round, confirmed on dev."""
+    rng = np.random.default_rng(seed)
+    world = tracking(kind, rng)
+    made = add(history(), BASE, dev=drawn(world.base, n[0], rng), external=drawn(world.target, n[1], rng))
+    standing, alarms = anyhow(steps=120), []
+    for round_ in range(1, rounds + 1):
+        recipes = [standing, *(changed(standing, rng) for _ in range(candidates - 1))]
+        truths = [world.dev(recipe, rng) for recipe in recipes]
+        scored = [drawn(truth, n[0], rng) for truth in truths]
+        order = sorted(range(candidates), key=lambda slot: -scored[slot].score)
+        asked = {order[0], int(rng.choice(order[1:]))}
+        for slot, (recipe, truth) in enumerate(zip(recipes, truths, strict=True)):
+            more = {"confirm": drawn(truth, n[0], rng), "external": drawn(world.external(truth, rng), n[1], rng)}
+            measured = {"dev": scored[slot], **(more if slot in asked else {})}
+            add(made, f"r{round_}s{slot}", recipe, round_, slot, **measured)
+        standing = recipes[order[0]]
+        alarms += conclude(made, round_)
+    return alarms
+
+
+def changed(recipe, rng):
+    """The recipe with one or two knobs drawn anew."""
+    for index in rng.choice(len(SPACE), rng.integers(1, 3), replace=False):
+        axis = SPACE[index]
+        recipe = anyhow(recipe, **{axis.knob: axis.values[rng.integers(len(axis.values))]})
+    return recipe
+
+
+def conclude(made, round_):
+    """Assess the round and fold the result into the history; returns the verdicts."""
+    assessed = assess(made, round_)
+    found = verdicts(made, assessed)
+    made.assessments[round_] = assessed
+    for verdict in found:
+        if isinstance(verdict, e.DriftDetected):
+            made.standing_drifts[verdict.assessment.scope] = verdict
+        else:
+            del made.standing_drifts[verdict.scope]
+    return found
+
+
+def totals(made):
+    """The same campaign on a target that gives only the total."""
+    for trial in made.trials.values():
+        if "external" in trial.scores:
+            trial.scores["external"] = trial.scores["external"].model_copy(update={"domains": {}})
+    return made
