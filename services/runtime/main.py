@@ -139,8 +139,8 @@ def loops_of(
     relay = Relay(store, lambda envelope: publish(broker, envelope), settings.incarnation, transient=(KafkaError,))
 
     async def catch_up() -> None:
-        await reactor.catch_up()
-        pulse.beat()
+        if await reactor.catch_up():
+            pulse.beat()
 
     loops: list[Run] = [
         partial(patiently, relay.run),

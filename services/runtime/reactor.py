@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from eventstore.effect import Effect
-from eventstore.store import EventStore, StreamConflict
+from eventstore.store import DISCONNECTED, EventStore, StreamConflict
 from judgement.history import History
 from schemas.envelope import Envelope
 from services.runtime.metrics import HANDLED, LOG_POSITION
 from services.runtime.service import Service, Step
 
 log = logging.getLogger(__name__)
+
+PAGE = 500
+"""Events per look at the log."""
 
 
 class Reactor:
@@ -46,18 +50,32 @@ class Reactor:
 
     async def tick(self, now: datetime | None = None) -> None:
         """Carry out what has become due by time alone in the campaigns that run."""
-        async with self.turn:
-            for campaign in await self._running():
-                effect = await self.due(campaign, self.service.timers, now or datetime.now(UTC))
-                if effect:
-                    await self._apply(effect)
+        for campaign in await self._running():
+            await self._alone(campaign, self._timers(campaign, now or datetime.now(UTC)))
 
-    async def catch_up(self) -> None:
-        """Handle what the log holds and Kafka did not deliver; move the checkpoint over what is handled."""
-        while missed := await self.store.unhandled(self.service.name, self.types, limit=100):
-            for envelope in missed:
-                await self.react(envelope)
+    async def catch_up(self) -> bool:
+        """Handle what the log holds and Kafka did not deliver; whether nothing is left behind."""
+        missed = await self.store.unhandled(self.service.name, self.types, limit=PAGE)
+        done = [await self._alone(envelope.correlationid, self.react(envelope)) for envelope in missed]
         LOG_POSITION.labels(self.service.name).set(await self.store.advance(self.service.name, self.types))
+        return all(done) and len(missed) < PAGE
+
+    async def _alone(self, campaign: str, work: Coroutine[Any, Any, None]) -> bool:
+        """Do a campaign's work so that its failure stops no other campaign; whether it succeeded."""
+        try:
+            await work
+        except DISCONNECTED:
+            raise
+        except Exception:
+            log.exception("campaign %s: a step failed; it is tried again", campaign)
+            return False
+        return True
+
+    async def _timers(self, campaign: str, now: datetime) -> None:
+        async with self.turn:
+            effect = await self.due(campaign, self.service.timers, now)
+            if effect:
+                await self._apply(effect)
 
     async def due(self, campaign: str, steps: Iterable[Step], now: datetime) -> Effect:
         """What the steps want done in a campaign, at its newest state; nothing while it is paused or over."""

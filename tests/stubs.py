@@ -1,0 +1,78 @@
+"""Jobs of a few milliseconds in place of training and measuring: the small world answers from the recipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+from schemas.base import digest
+from schemas.events import Coverage, Yield
+from schemas.recipe import Recipe
+from schemas.scores import Receipt, Stamp
+from services.data.job import Snapshot
+from services.oracle.job import Evaluated, Measured
+from services.runtime.hashing import hash_folder
+from services.trainer.job import TargetModuleMissing, Trained
+from tests.unit.loopworld import World
+
+SECONDS = float(os.environ.get("STUB_SECONDS", "0"))
+"""How long a training job takes, for tests that want to interrupt it."""
+
+
+def make(job, report):
+    rows = dict.fromkeys(job.campaign.constitution.domains, 10)
+    name = digest({"seed": job.campaign.seed, "round": job.round})
+    yields = tuple(Yield(source="stub", domain=d, made=10, kept=10) for d in rows)
+    return Snapshot(
+        snapshot=name, uri=f"{job.out}/{name}", rows=rows, tokens=rows, yields=yields, seconds=0, device_seconds=0
+    )
+
+
+def train(job, report):
+    if "no_such_layer" in job.recipe.target_modules:
+        raise TargetModuleMissing("target_modules: 'no_such_layer' is not in the model; name one that is")
+    report({"step": 1, "steps": job.recipe.steps, "loss": 1.0})
+    time.sleep(SECONDS)
+    out = Path(job.out)
+    out.mkdir(parents=True, exist_ok=True)
+    content = {"recipe": job.recipe.model_dump(mode="json"), "seed": job.seed}
+    (out / "adapter_config.json").write_text(json.dumps(content))
+    tokens = job.recipe.steps * job.recipe.batch
+    return Trained(
+        candidate=job.candidate,
+        uri=str(out),
+        sha256=hash_folder(out),
+        coverage=Coverage(modules={"q_proj": 1}, trainable=1, moved=1),
+        loss=1.0,
+        tokens=tokens,
+        too_long=0,
+        resumed_from=0,
+        seconds=SECONDS,
+        device_seconds=0.0,
+    )
+
+
+def score(job, report):
+    trained = json.loads(Path(job.adapter, "adapter_config.json").read_text()) if job.adapter else None
+    recipe = Recipe.model_validate(trained["recipe"]) if trained else None
+    return Evaluated(
+        candidate=job.candidate,
+        measured=tuple(_measured(job, sealed.kind, recipe, trained["seed"] if trained else 0) for sealed in job.sets),
+    )
+
+
+def _measured(job, kind, recipe, seed):
+    world = World(null=os.environ.get("STUB_NULL") == "1")
+    return Measured(
+        kind=kind,
+        scores=world.scores(job.candidate, recipe, kind, run=seed),
+        receipt=Receipt(uri=f"stub:{kind}", sha256="0" * 64),
+        stamp=Stamp(
+            engine="stub", harness="stub", max_new_tokens=1, max_length=64, template_sha256="0" * 64, precision="none"
+        ),
+        tokens=100,
+        seconds=0.0,
+        device_seconds=0.0,
+    )
