@@ -10,6 +10,8 @@ import asyncpg
 SETTINGS = {
     "search_path": "aevolve",
     "timezone": "UTC",
+    # An append must see what was committed while it waited for the counter row.
+    "default_transaction_isolation": "read committed",
     "lock_timeout": "10s",
     "idle_in_transaction_session_timeout": "10s",
     # A relay on a dead host must lose its lock within a minute, not after the two hours of the system's default.
@@ -21,6 +23,16 @@ SETTINGS = {
 
 STATEMENT_SECONDS = 60.0
 """After this an unanswered statement raises `TimeoutError`."""
+
+LOST: tuple[type[Exception], ...] = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InterfaceError,
+    # asyncpg says this where the server ends a session in the moment in which we use it.
+    asyncpg.InternalClientError,
+)
+"""What a lost database looks like; whoever retries after a pause catches these."""
 
 
 def role(service: str) -> str:

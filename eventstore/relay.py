@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import asyncpg
 
+from eventstore.connect import LOST
 from eventstore.read import read_events
 from eventstore.sql import QUERIES
 from eventstore.store import EventStore
@@ -29,9 +30,6 @@ IDLE_SECONDS = 1.0
 
 PAUSE_SECONDS = 1.0
 """Rest after a failure, so that a missing server is not hammered."""
-
-LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError)
-"""What a lost database looks like."""
 
 logger = logging.getLogger(__name__)
 

@@ -92,9 +92,9 @@ async def lease_work(connection: asyncpg.Connection, names: Sequence[str], worke
     return to_job(row) if row else None
 
 
-async def heartbeat_work(connection: asyncpg.Connection, job: Job, ttl: timedelta) -> None:
+async def heartbeat_work(session: asyncpg.Pool, job: Job, ttl: timedelta) -> None:
     """Prolong a lease to `ttl` from now, or raise `LeaseLost`."""
-    _held(await connection.fetchval(QUERIES["heartbeat_work"], job.id, job.token, ttl), job)
+    _held(await session.fetchval(QUERIES["heartbeat_work"], job.id, job.token, ttl), job)
 
 
 async def end_work(connection: asyncpg.Connection, job: Job, state: str) -> None:

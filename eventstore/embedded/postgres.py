@@ -28,6 +28,9 @@ from eventstore.embedded.hosted import Hosted, serve
 OWNER = "aevolve"
 """The superuser of the cluster."""
 
+DATABASE = "postgres"
+"""The database that every cluster has."""
+
 SETTINGS = {
     "listen_addresses": "",
     "max_connections": "100",
@@ -39,6 +42,8 @@ SETTINGS = {
     "io_method": "sync",
     "max_logical_replication_workers": "0",
     "jit": "off",
+    # The log lies in memory or on a solid-state disk.
+    "random_page_cost": "1.1",
     "timezone": "UTC",
     "log_timezone": "UTC",
     # Rejected statements are outcomes here and reach the caller; only trouble of the server itself is logged.
@@ -69,8 +74,13 @@ class EmbeddedPostgres(Hosted):
 
     @property
     def host(self) -> str:
-        """Folder of the socket: what a service gives as host, with its own role and password."""
+        """Folder of the socket."""
         return str(self.said["host"])
+
+    @property
+    def address(self) -> str:
+        """The DSN that a service is given: no role, no password, both are its own."""
+        return f"postgresql:///{DATABASE}?host={quote(self.host, safe='')}"
 
 
 def programs() -> Path:
@@ -115,7 +125,7 @@ def running(folder: Path) -> Iterator[dict[str, Any]]:
     with _socket_folder(folder) as socket:
         server = _start(data, socket, folder / "postgres.log")
         try:
-            dsn = f"postgresql://{OWNER}:{password}@/postgres?host={quote(str(socket), safe='')}"
+            dsn = f"postgresql://{OWNER}:{password}@/{DATABASE}?host={quote(str(socket), safe='')}"
             yield {"dsn": dsn, "host": str(socket), "pid": server.pid}
         finally:
             server.send_signal(signal.SIGINT)

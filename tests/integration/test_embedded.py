@@ -15,9 +15,14 @@ import asyncpg
 import pytest
 from confluent_kafka import Consumer, Producer
 
+from eventstore.embedded import broker as broker_module
+from eventstore.embedded import postgres as postgres_module
 from eventstore.embedded.broker import EmbeddedBroker
 from eventstore.embedded.hosted import Hosted
 from eventstore.embedded.postgres import EmbeddedPostgres
+from eventstore.migrate import migrate, provision
+from eventstore.store import EventStore
+from tests.conftest import PASSWORDS
 
 PARENT = """
 import json, pathlib, sys
@@ -72,6 +77,16 @@ async def test_postgres_is_durable_and_keeps_its_data(folder: Path) -> None:
         assert await query(server.dsn, "SELECT n FROM kept") == 7
 
 
+async def test_services_get_an_address_without_the_owners_password(postgres: EmbeddedPostgres) -> None:
+    await migrate(postgres.dsn)
+    await provision(postgres.dsn, {"data": "its own"})
+    store = await EventStore.open(postgres.address, service="data", password="its own")
+    assert await store.head() == 0
+    await store.close()
+    await provision(postgres.dsn, PASSWORDS)
+    assert postgres.dsn.partition("@")[0].rpartition(":")[2] not in postgres.address
+
+
 async def test_nobody_enters_without_a_password(postgres: EmbeddedPostgres) -> None:
     for user in ("aevolve", "aevolve_trainer"):
         with pytest.raises(asyncpg.InvalidPasswordError):
@@ -81,7 +96,7 @@ async def test_nobody_enters_without_a_password(postgres: EmbeddedPostgres) -> N
 def test_no_folder_above_the_data_changes_its_mode(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    with EmbeddedPostgres(closed / "pg"):
+    with postgres_module.running(closed / "pg"):
         assert closed.stat().st_mode & 0o777 == 0o700
         assert (closed / "pg").stat().st_mode & 0o777 == 0o700
         assert (closed / "pg" / "owner.password").stat().st_mode & 0o777 == 0o600
@@ -89,10 +104,10 @@ def test_no_folder_above_the_data_changes_its_mode(tmp_path: Path) -> None:
 
 async def test_a_long_path_gets_its_socket_elsewhere(tmp_path: Path) -> None:
     folder = tmp_path / ("long" * 30)
-    with EmbeddedPostgres(folder) as server:
-        assert not server.host.startswith(str(folder))
-        assert await query(server.dsn, "SELECT 1") == 1
-    assert not Path(server.host).exists()
+    with postgres_module.running(folder) as said:
+        assert not said["host"].startswith(str(folder))
+        assert await query(said["dsn"], "SELECT 1") == 1
+    assert not Path(said["host"]).exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -116,13 +131,12 @@ def test_what_cannot_start_says_why(tmp_path: Path) -> None:
 
 
 def test_a_message_goes_through_the_broker() -> None:
-    with EmbeddedBroker() as broker:
-        host, port = broker.address.split(":")
-        socket.create_connection((host, int(port)), timeout=10).close()
-        producer = Producer({"bootstrap.servers": broker.address})
+    with broker_module.running() as said:
+        address = {"bootstrap.servers": said["address"]}
+        producer = Producer(address)
         producer.produce("aevolve.Test", b"hello", key=b"k")
         assert producer.flush(20) == 0
-        consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "g", "auto.offset.reset": "earliest"})
+        consumer = Consumer({**address, "group.id": "g", "auto.offset.reset": "earliest"})
         consumer.subscribe(["aevolve.Test"])
         message = consumer.poll(30)
         assert message is not None
@@ -133,6 +147,8 @@ def test_a_message_goes_through_the_broker() -> None:
 def test_a_restarted_broker_is_another_one() -> None:
     broker = EmbeddedBroker().start()
     first, pid = broker.incarnation, broker.pid
+    host, port = broker.address.split(":")
+    socket.create_connection((host, int(port)), timeout=10).close()
     assert broker.running
     broker.stop()
     assert not broker.running
