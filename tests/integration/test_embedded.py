@@ -93,13 +93,12 @@ async def test_nobody_enters_without_a_password(postgres: EmbeddedPostgres) -> N
             await asyncpg.connect(host=postgres.host, user=user, database="postgres", password="guess")
 
 
-def test_no_folder_above_the_data_changes_its_mode(tmp_path: Path) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o700)
-    with postgres_module.running(closed / "pg"):
-        assert closed.stat().st_mode & 0o777 == 0o700
-        assert (closed / "pg").stat().st_mode & 0o777 == 0o700
-        assert (closed / "pg" / "owner.password").stat().st_mode & 0o777 == 0o600
+def test_no_folder_above_the_data_changes_its_mode(folder: Path) -> None:
+    folder.parent.chmod(0o700)
+    with postgres_module.running(folder):
+        assert folder.parent.stat().st_mode & 0o777 == 0o700
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert (folder / "owner.password").stat().st_mode & 0o777 == 0o600
 
 
 async def test_a_long_path_gets_its_socket_elsewhere(tmp_path: Path) -> None:

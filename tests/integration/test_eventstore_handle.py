@@ -118,6 +118,7 @@ async def test_a_checkpoint_moves_over_the_contiguous_handled_prefix_alone(store
     first, second, third = await causes(stores, 3)
     await trainer.append([Append("h", "h/x", TrainingStarted(candidate="x", attempt=1, worker="w"))])
     await trainer.handle(consumer, first, NOTHING)
+    assert await trainer.advance(consumer, TYPES) == first.sequence
     await trainer.handle(consumer, third, NOTHING)
     assert await trainer.advance(consumer, TYPES) == first.sequence
     await trainer.handle(consumer, second, NOTHING)
