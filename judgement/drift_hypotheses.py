@@ -35,9 +35,6 @@ DEVIATION = 0.2
 OFFSET_MEAN, OFFSET_SD = 0.4, 0.4
 """Prior of the base's target accuracy: learned from the base's own target score."""
 
-MISMATCH_SD = 0.02
-"""A trial's target differs from what its dev and recipe say by this much, in each domain."""
-
 REGIMES = {"none": 0.5, "some": 0.42, "all": 0.08}
 """Prior of no drift, of domains that drift each in its own way, and of all domains drifting in the same way."""
 
@@ -63,13 +60,15 @@ class Hypotheses:
     """Prior mean of the recipe's own effect on the target."""
     effect_sd: Floats
     """Its prior standard deviation."""
+    mismatch_sd: Floats
+    """Standard deviation of what neither dev nor recipe says about the target of one run."""
 
     def gated(self, levels: Mapping[int, float]) -> Hypotheses:
         """The same, but in the given domains dev gain beyond the level counts for nothing, whatever is true.
 
         What the target did there is then explained by recipes alone. This is how a standing drift binds the search.
         """
-        columns = {"slope_mean": 0.0, "slope_sd": 0.0, "effect_mean": 0.0, "effect_sd": 0.15}
+        columns = {"slope_mean": 0.0, "slope_sd": 0.0, "effect_mean": 0.0, "effect_sd": 0.25, "mismatch_sd": 0.04}
         arrays = {name: getattr(self, name).copy() for name in ("level", *columns)}
         for domain, level in levels.items():
             for name, value in {"level": level, **columns}.items():
@@ -79,10 +78,10 @@ class Hypotheses:
 
 def hypotheses(domains: int) -> Hypotheses:
     """The hypotheses of a campaign with that many domains."""
-    rows: list[tuple[Kind, float, float, float, float, float]] = [
-        ("tracking", np.inf, 0.0, 0.0, 0.0, 0.015),
-        *(("inflated", level, -0.1, 0.25, 0.0, 0.05) for level in LEVELS),
-        ("blind", np.inf, 0.0, 0.0, 0.08, 0.15),
+    rows: list[tuple[Kind, float, float, float, float, float, float]] = [
+        ("tracking", np.inf, 0.0, 0.0, 0.0, 0.015, 0.025),
+        *(("inflated", level, -0.1, 0.2, 0.0, 0.03, 0.03) for level in LEVELS),
+        ("blind", np.inf, 0.0, 0.0, 0.08, 0.25, 0.04),
     ]
     kinds, *columns = zip(*rows, strict=True)
     return Hypotheses(kinds, *(np.repeat(np.array(column)[:, None], domains, axis=1) for column in columns))
@@ -133,7 +132,7 @@ class Layout:
         owner = self.share.argmax(axis=0)
         domain = np.arange(len(owner))
         held = self.assigned[owner, drawn[owner], domain]
-        names = ("level", "slope_mean", "slope_sd", "effect_mean", "effect_sd")
+        names = ("level", "slope_mean", "slope_sd", "effect_mean", "effect_sd", "mismatch_sd")
         one = replace(hyps, kinds=("drawn",), **{name: getattr(hyps, name)[None, held, domain] for name in names})
         return one, replace(self, assigned=np.zeros((len(self.weights), 1, len(owner)), dtype=int))
 

@@ -18,7 +18,6 @@ from scipy.special import logsumexp, ndtr
 
 from judgement.drift_hypotheses import (
     DEVIATION,
-    MISMATCH_SD,
     OFFSET_MEAN,
     OFFSET_SD,
     SLOPE_PRIOR,
@@ -70,7 +69,7 @@ def law(hyps: Hypotheses, layout: Layout, gains: Gains, slopes: Floats) -> Law:
         OFFSET_SD**2
         + (hyps.slope_sd**2)[:, :, None, None] * _outer(over)
         + (hyps.effect_sd**2)[:, :, None, None] * gains.kernel
-        + MISMATCH_SD**2 * gains.same
+        + (hyps.mismatch_sd**2)[:, :, None, None] * gains.same
     )
     own = (DEVIATION * slopes[:, None, None, None, None]) ** 2 * _outer(under)
     return _combine(mean, fixed + own + _outer(per_dev) * gains.covariance, layout)

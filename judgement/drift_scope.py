@@ -16,6 +16,9 @@ from schemas.scores import BASE
 ALL = "all"
 """The scope of a drift common to all domains."""
 
+NO_LEVEL = 1.0
+"""Level of a blind drift: dev misses gains there, but the gains that it shows still count."""
+
 CAP = 1e9
 """A Bayes factor above it says no more."""
 
@@ -30,7 +33,7 @@ def assess_scope(weighed: Posterior, scope: str) -> ScopeAssessment:
     )
     probability = min(1.0, max(0.0, float(by_kind[1:].sum())))
     seen = observed(weighed, rows)
-    direction = _direction(weighed, by_kind, seen)
+    direction = _direction(weighed, seen)
     likely = _level(weighed, by_kind)
     inflated = direction == "inflated"
     return ScopeAssessment(
@@ -38,7 +41,7 @@ def assess_scope(weighed: Posterior, scope: str) -> ScopeAssessment:
         direction=direction,
         bayes_factor=bayes_factor(probability, float(prior[1:].sum())),
         posterior=round(probability, 6),
-        level=float(weighed.hyps.level[likely, 0]) if inflated else round(max(0.0, seen.dev_gain), 6),
+        level=float(weighed.hyps.level[likely, 0]) if inflated else NO_LEVEL,
         slope=_beyond(weighed, rows, likely) if inflated else weighed.slope(),
         dev_gain=round(seen.dev_gain, 6),
         target_gain=round(seen.target_gain, 6),
@@ -85,11 +88,10 @@ def observed(weighed: Posterior, rows: Sequence[int]) -> Observed:
     return Observed(dev, np.array(scores[1:]) - scores[0])
 
 
-def _direction(weighed: Posterior, by_kind: Floats, seen: Observed) -> Direction:
-    """Blind where the recipe explains the target better than any level of dev, and the target is the higher for it."""
-    unexplained = float((seen.target - weighed.slope().mean * seen.dev).sum())
-    blind, inflated = (float(by_kind[_of(weighed, kind)].sum()) for kind in ("blind", "inflated"))
-    return "blind" if blind > inflated and unexplained > 0 else "inflated"
+def _direction(weighed: Posterior, seen: Observed) -> Direction:
+    """Blind where the target rose by more than dev says, over all measured candidates; inflated where by less."""
+    unexplained = (seen.target - weighed.slope().mean * seen.dev).sum()
+    return "blind" if round(float(unexplained), 9) > 0 else "inflated"
 
 
 def _level(weighed: Posterior, by_kind: Floats) -> int:

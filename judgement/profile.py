@@ -22,6 +22,9 @@ from schemas.scores import BASE, Kind, Scores
 UNKNOWN_VARIANCE = 0.25
 """Variance of the base's dev accuracy while it is not measured: anything between 0 and 1."""
 
+EFFECT_LENGTH = 0.5
+"""Length scale, in widths of an axis, of what recipes do to the target beyond dev."""
+
 Point = str | Recipe
 """Where a target is asked for: a trial by its id, or a recipe not trained yet."""
 
@@ -85,7 +88,7 @@ class Profile:
         return Gains(
             mean=(mean - self.base_dev[0][:, None]) @ put.T,
             covariance=put @ (covariance + self.base_dev[1][:, None, None]) @ put.T,
-            kernel=put @ recipe_kernel(x, x, 1.0) @ put.T,
+            kernel=put @ recipe_kernel(x, x, EFFECT_LENGTH) @ put.T,
             same=put @ same.astype(float) @ put.T,
             trained=trained,
         )

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from judgement.drift import alarming, any_drift, assess, verdicts
-from judgement.drift_hypotheses import DEVIATION, MISMATCH_SD, OFFSET_MEAN, OFFSET_SD, SLOPE_PRIOR, SLOPES, hypotheses
+from judgement.drift_hypotheses import DEVIATION, OFFSET_MEAN, OFFSET_SD, SLOPE_PRIOR, SLOPES, hypotheses
 from judgement.drift_posterior import hinge, law, posterior
 from judgement.profile import Gains, profile
 from schemas import events as e
@@ -35,8 +35,8 @@ def test_the_recorded_campaign_is_found_drifting_within_its_rounds():
     drifts = [verdict for verdict in found if isinstance(verdict, e.DriftDetected)]
     assert drifts
     assert min(drift.round for drift in drifts) <= 2
-    assert {"roman", "bits"} <= {d.assessment.scope for d in drifts if d.assessment.direction == "inflated"}
-    assert {"units", "gravity"} & {d.assessment.scope for d in drifts if d.assessment.direction == "blind"}
+    assert "roman" in {d.assessment.scope for d in drifts if d.assessment.direction == "inflated"}
+    assert "gravity" in {d.assessment.scope for d in drifts if d.assessment.direction == "blind"}
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(7)))[::500])
@@ -78,7 +78,7 @@ def test_a_target_that_rises_with_an_intervention_while_dev_stays_flat_is_blindn
         target = np.array([0.3, 0.3, 0.3, 0.3 + 0.3 * traces, 0.3, 0.3])
         add(made, f"r{i}s1", anyhow(traces=traces), i, 1, dev=counted([0.42] * 6, 150), external=counted(target, 150))
     finding = by_scope(assess(made, 7))["units"]
-    assert finding.direction == "blind"
+    assert (finding.direction, finding.level) == ("blind", 1.0)
     assert finding.bayes_factor > 10
     assert [v.assessment.scope for v in verdicts(made, assess(made, 7))] == ["units"]
 
@@ -277,7 +277,7 @@ def test_the_law_is_that_of_the_model_it_states():
     drawn = (
         rng.normal(OFFSET_MEAN, OFFSET_SD, (n, 1)) + slope * np.minimum(gain, 0.1) + beyond * np.maximum(0, gain - 0.1)
     )
-    drawn += effect + rng.normal(0, MISMATCH_SD, (n, 3)) * trained
+    drawn += effect + rng.normal(0, hyps.mismatch_sd[h, 0], (n, 3)) * trained
     assert stated.mean[0, 0, h] == pytest.approx(drawn.mean(axis=0), abs=0.005)
     assert stated.covariance[0, 0, h] == pytest.approx(np.cov(drawn.T), abs=0.002)
 

@@ -94,7 +94,7 @@ def test_under_a_standing_drift_dev_gain_beyond_its_level_counts_for_nothing(sco
 
 def test_a_drift_elsewhere_or_above_leaves_the_gain_alone():
     assert unmeasured(0.3, ("bits", 0.0)) == pytest.approx(unmeasured(0.3), abs=0.01)
-    assert unmeasured(0.3, ("equations", 0.8)) == pytest.approx(unmeasured(0.3), abs=0.01)
+    assert unmeasured(0.3, ("equations", 0.8)) == pytest.approx(unmeasured(0.3), abs=0.02)
     assert unmeasured(0.6, ("equations", 0.1), ("all", 0.5)) == pytest.approx(
         unmeasured(0.6, ("equations", 0.1)), abs=0.01
     )
