@@ -111,7 +111,8 @@ async def follow(
             async for envelope in store.read(after=history.position, campaign=history.id):
                 envelopes.append(envelope)
                 history.apply(envelope)
-                screen.event(envelope)
+                if envelope.time >= record.sessions[-1][0]:  # what an earlier session has shown is not told again
+                    screen.event(envelope)
             if history.campaign is None:
                 await begin(store, history.id, record.file, found)
             else:

@@ -1,0 +1,340 @@
+"""The small parts of the console: record and lock, waiting, words, hashes, events by hand."""
+
+import asyncio
+import json
+import os
+import stat
+import struct
+import threading
+from datetime import timedelta
+
+import pytest
+from rich.console import Console
+
+from judgement.history import fold
+from schemas import events as e
+from schemas.registry import EVENTS
+from services.console import run_folder
+from services.console.base_model import active_parameters, base_folder, substrate
+from services.console.campaign_file import load
+from services.console.client import from_environment, new_id, read_settings
+from services.console.demo import plan
+from services.console.doctor import Check, examine, healthy
+from services.console.emitted import read_events
+from services.console.narrate import WORDS, narrate
+from services.console.problem import Problem
+from services.console.run_folder import Record, RunFolder, secret
+from services.console.screen import Screen
+from services.console.table import eta, headline, view
+from services.console.tasks import first, uninterrupted
+from tests.unit.console_events import BEGIN, CAMPAIGN, DEMO, Log, finished, two_rounds
+
+
+def shown(renderable) -> str:
+    console = Console(width=120, record=True, file=open(os.devnull, "w"))
+    console.print(renderable)
+    return console.export_text()
+
+
+# The table
+
+
+def test_the_table_shows_the_round_with_live_progress_and_the_standing_drift():
+    log = two_rounds()
+    log.say(log.of(2, 2), e.TrainingStarted(candidate="r2s2", attempt=2, worker="w"))
+    live = {f"{CAMPAIGN}/r2s2": {"step": 30, "steps": 120, "loss": 1.25}}
+    text = shown(view(fold(CAMPAIGN, log.envelopes), live, log.envelopes[-1].time))
+    assert "training, try 2 30/120" in text
+    assert "1.250" in text
+    assert "49.0 ± 2.0" in text
+    assert "drift stands in all: dev is inflated" in text
+    assert "r1s1" not in text
+
+
+def test_time_left_is_the_pace_so_far_over_what_is_left():
+    log = Log()
+    log.start()
+    log.propose(1, 0, log.campaign.recipe)
+    history = fold(CAMPAIGN, log.envelopes)
+    assert eta(history, {}, BEGIN + timedelta(seconds=60)) is None
+    log.train(1, 0, 2, 30)
+    log.score("r1s0", "dev", 0.4)
+    history = fold(CAMPAIGN, log.envelopes)
+    elapsed = 60.0
+    now = history.trials["r1s0"].proposed_at + timedelta(seconds=elapsed)
+    assert eta(history, {}, now) == pytest.approx(15 * elapsed)
+
+
+def test_the_headline_says_how_it_stands():
+    log = two_rounds()
+    log.say(CAMPAIGN, e.CampaignPaused(by="me", reason="lunch"))
+    assert headline(fold(CAMPAIGN, log.envelopes), {}, BEGIN).endswith("PAUSED")
+    assert "r2s1 wins" in headline(fold(CAMPAIGN, finished().envelopes), {}, BEGIN)
+
+
+# Words
+
+
+def test_every_event_of_a_campaign_is_told_in_one_line():
+    told = [narrate(envelope) for envelope in finished().envelopes]
+    assert all(told)
+    assert not any("\n" in line for line in told)
+    assert told[0] == "campaign started: 4 rounds of 4 candidates, seed 0"
+    assert told[-1] == "finished: r2s1 wins by +17.0 ± 2.0 points. r2s1 has the best target."
+    assert "failed: training r1s3, try 1: OutOfMemory: m" in told
+
+
+def test_words_are_for_known_events():
+    assert set(WORDS) <= set(EVENTS.values())
+
+
+def test_an_event_without_words_is_told_as_it_is():
+    log = Log()
+    log.start()
+    log.say(CAMPAIGN, e.DecisionRefused(decision="RecipeProposed", article="candidates", message="too many"))
+    assert json.loads(narrate(log.envelopes[-1]))["article"] == "candidates"
+
+
+def test_a_file_gets_a_line_per_event_and_a_terminal_the_milestones(tmp_path):
+    for terminal, proposed in ((False, True), (True, False)):
+        with (
+            (tmp_path / "out").open("w") as out,
+            Screen(Console(file=out, force_terminal=terminal, width=200)) as screen,
+        ):
+            for envelope in finished().envelopes:
+                screen.event(envelope)
+            screen.show(fold(CAMPAIGN, two_rounds().envelopes), {})
+        text = (tmp_path / "out").read_text()
+        assert ("proposed r1s1" in text) is proposed
+        assert "DRIFT in all" in text
+        assert ("round 2 of 4" in text) is terminal
+
+
+# The run folder
+
+
+def test_a_secret_is_made_once_and_only_for_us(tmp_path):
+    file = secret(tmp_path / "secrets" / "data")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert len(file.read_text()) >= 32
+    assert secret(file).read_text() == file.read_text()
+
+
+def test_the_record_survives(tmp_path):
+    folder = RunFolder(tmp_path)
+    assert folder.record() == Record()
+    record = Record(campaign="c", file=load(DEMO), sessions=[(BEGIN, BEGIN)])
+    record.alive()
+    folder.keep(record)
+    assert folder.record() == record
+    assert record.clock().sessions[0][1] > BEGIN
+
+
+def test_a_second_run_in_the_folder_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_folder, "GRACE", -4.0)
+    folder = RunFolder(tmp_path)
+    with folder.lock(), pytest.raises(Problem, match="a run is alive in this folder"), folder.lock():
+        pass
+    with folder.lock():
+        pass
+
+
+def test_nothing_to_resume_is_told(tmp_path):
+    with pytest.raises(Problem, match=r"--resume: .*nothing was begun here"):
+        plan(RunFolder(tmp_path), DEMO, {}, resume=True)
+
+
+def test_a_finished_campaign_is_not_resumed_but_followed_by_another(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.keep(Record(campaign="demo-1", file=load(DEMO), reported=True))
+    with pytest.raises(Problem, match="demo-1 is over"):
+        plan(folder, DEMO, {}, resume=True)
+    assert plan(folder, DEMO, {"seed": 3}, resume=False) == Record(file=load(DEMO, seed=3))
+
+
+def test_an_unfinished_campaign_is_resumed_as_it_was_and_never_left_behind(tmp_path):
+    folder = RunFolder(tmp_path)
+    held = Record(campaign="demo-1", file=load(DEMO, seed=9))
+    folder.keep(held)
+    assert plan(folder, DEMO, {"seed": None}, resume=True) == held
+    with pytest.raises(Problem, match=r"--null-twin: a resumed campaign keeps its own"):
+        plan(folder, DEMO, {"null_twin": True}, resume=True)
+    with pytest.raises(Problem, match=r"unfinished campaign demo-1: go on with it by --resume"):
+        plan(folder, DEMO, {}, resume=False)
+
+
+# Waiting
+
+
+async def test_the_first_to_end_cancels_the_others_and_waits_for_them():
+    ended = []
+
+    async def stays():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append("stays")
+
+    async def ends():
+        await asyncio.sleep(0)
+        return 7
+
+    assert await first(stays(), ends()) == 7
+    assert ended == ["stays"]
+
+
+async def test_the_first_failure_is_raised():
+    async def fails():
+        raise Problem("gone")
+
+    with pytest.raises(Problem, match="gone"):
+        await first(asyncio.Event().wait(), fails())
+
+
+async def test_a_blocking_step_is_finished_before_it_is_cancelled():
+    begun, go, done = threading.Event(), threading.Event(), []
+
+    def step():
+        begun.set()
+        go.wait()
+        done.append(True)
+
+    task = asyncio.create_task(uninterrupted(step))
+    await asyncio.to_thread(begun.wait)
+    task.cancel()
+    await asyncio.sleep(0)
+    assert not task.done()
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert done == [True]
+
+
+# The base model
+
+
+def model(folder, config, **tensors):
+    header = {name: {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]} for name, shape in tensors.items()}
+    raw = json.dumps({"__metadata__": {"format": "pt"}, **header}).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(raw)) + raw)
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_active_parameters_of_a_dense_model_are_all(tmp_path):
+    assert active_parameters(model(tmp_path, {}, embed=[10, 4], head=[4])) == 44
+
+
+def test_active_parameters_of_a_mixture_count_the_experts_that_are_chosen(tmp_path):
+    config = {"n_routed_experts": 8, "num_experts_per_tok": 2}
+    made = model(tmp_path, config, **{"embed": [10, 4], "layers.0.experts.0.up": [8, 10]})
+    assert active_parameters(made) == 40 + 80 // 4
+
+
+def test_a_base_without_safetensors_is_told(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(Problem, match="convert the weights to safetensors"):
+        active_parameters(tmp_path)
+
+
+def test_the_substrate_changes_with_a_byte_of_the_base(tmp_path):
+    made = model(tmp_path, {}, w=[2])
+    before = substrate(made)
+    assert before == substrate(made)
+    (made / "config.json").write_text('{"changed": 1}')
+    assert substrate(made).base_sha256 != before.base_sha256
+    assert substrate(made).code_sha256 == before.code_sha256
+
+
+def test_a_named_base_is_taken_where_it_is_and_the_tiny_one_from_the_cache(tmp_path):
+    assert base_folder(str(tmp_path), tmp_path / "cache") == tmp_path
+    assert base_folder("tiny", tmp_path / "cache").parent == tmp_path / "cache" / "bases"
+
+
+# Settings
+
+
+def test_campaign_ids_carry_the_name():
+    ids = {new_id("demo") for _ in range(100)}
+    assert len(ids) == 100
+    assert all(i.startswith("demo-") and len(i) == 13 for i in ids)
+
+
+def test_a_wrong_variable_is_told(monkeypatch):
+    monkeypatch.setenv("AEVOLVE_PORT", "ninety")
+    with pytest.raises(Problem, match=r"AEVOLVE_PORT: 'ninety'; Input should be a valid integer"):
+        from_environment()
+
+
+def test_a_folder_without_a_run_is_told(tmp_path):
+    with pytest.raises(Problem, match=r"--run: .*no run lies there: start one with `aevolve up"):
+        read_settings(tmp_path)
+
+
+def test_a_runs_settings_come_from_its_folder_and_not_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("AEVOLVE_POSTGRES", "postgresql://elsewhere/x")
+    monkeypatch.setenv("AEVOLVE_PASSWORD", "of somebody else")
+    folder = RunFolder(tmp_path)
+    folder.state.mkdir()
+    held = {"postgres": "postgresql:///postgres?host=here", "password_file": str(folder.password("console"))}
+    folder.settings.write_text(json.dumps(held))
+    settings = read_settings(tmp_path)
+    assert settings.postgres == held["postgres"]
+    assert settings.secret() == folder.password("console").read_text()
+
+
+# The examination
+
+
+def test_only_what_the_demo_cannot_do_without_makes_the_machine_ill():
+    assert healthy([Check("a", "x"), Check("b", "slow", "buy", fatal=False)])
+    assert not healthy([Check("a", "missing", "pip install it")])
+
+
+def test_a_missing_package_is_told_with_its_extra(tmp_path, monkeypatch):
+    monkeypatch.setattr("services.console.doctor.EXTRAS", {"trainer": ("no-such-package",)})
+    check = next(c for c in examine(tmp_path / "not" / "there") if c.what == "trainer: no-such-package")
+    assert check.found == "missing"
+    assert "aevolve[trainer]" in check.remedy
+
+
+# Events by hand
+
+SCORED = {
+    "campaign": "t-1",
+    "subject": "t-1",
+    "type": "CampaignPaused",
+    "data": {"by": "me", "reason": "test"},
+}
+
+
+@pytest.mark.parametrize("text", [json.dumps(SCORED), json.dumps([SCORED]), json.dumps(SCORED) + "\n\n"])
+def test_events_are_read_from_json_and_json_lines(tmp_path, text):
+    file = tmp_path / "events"
+    file.write_text(text)
+    (append,) = read_events(file)
+    assert append.event == e.CampaignPaused(by="me", reason="test")
+
+
+def test_json_lines_keep_their_order(tmp_path):
+    file = tmp_path / "events"
+    file.write_text("\n".join(json.dumps({**SCORED, "subject": s}) for s in "abc"))
+    assert [append.subject for append in read_events(file)] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"type": "CampaignPause"}, r"event 1.*|type: 'CampaignPause' is no event; did you mean 'CampaignPaused'\?"),
+        ({"data": {"by": "me"}}, r"event 1: data\.reason: .*Field required"),
+        ({"data": {"by": "me", "reason": "x", "why": 1}}, r"data\.why: 1; Extra inputs are not permitted"),
+        ({"extra": 1}, r"event 1: has .*extra; an event has the keys campaign, subject, type, data"),
+    ],
+)
+def test_a_wrong_event_is_told(tmp_path, change, message):
+    file = tmp_path / "events"
+    file.write_text(json.dumps({**SCORED, **change}))
+    with pytest.raises(Problem, match=message):
+        read_events(file)
