@@ -1,0 +1,71 @@
+"""Items on demand: the same arguments give the same items on every machine, and no item strays from its split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+from puzzles.bits import BITS
+from puzzles.cipher import CIPHER
+from puzzles.equations import EQUATIONS
+from puzzles.family import Family, Problem
+from puzzles.gravity import GRAVITY
+from puzzles.item import Item
+from puzzles.roman import ROMAN
+from puzzles.split import Split, split_of
+from puzzles.units import UNITS_FAMILY
+
+FAMILIES: dict[str, Family] = {
+    family.name: family for family in (BITS, CIPHER, ROMAN, UNITS_FAMILY, GRAVITY, EQUATIONS)
+}
+
+_TRIES = 500
+"""So often a core not yet drawn is sought. With a tenth of the space allowed, a miss means that about all is drawn."""
+
+
+def draw(
+    domain: str, n: int, *, difficulty: Sequence[float], wordings: Sequence[float], split: Split, seed: int | str
+) -> list[Item]:
+    """`n` items of one family and one split.
+
+    `difficulty` weighs the levels 1, 2, 3 and `wordings` the wordings 0, 1, 2. Cores are distinct until the space is
+    used up, then they repeat. Raises `KeyError` for a domain that is not in `FAMILIES`.
+    """
+    family, seen = FAMILIES[domain], set[str]()
+    rng = Random(f"{domain} {split} {seed}")  # a text is hashed with SHA-512: the same in every process
+    levels = rng.choices((1, 2, 3), difficulty, k=n)
+    asked = rng.choices((0, 1, 2), wordings, k=n)
+    items = []
+    for level, wording in zip(levels, asked, strict=True):
+        problem = _fresh(family, rng, level, split, seen)
+        seen.add(problem.core)
+        items.append(_item(family, problem, level, wording))
+    return items
+
+
+def _fresh(family: Family, rng: Random, level: int, split: Split, seen: set[str]) -> Problem:
+    """A problem of the split that is not yet seen, or a seen one where no other turns up."""
+    allowed = None
+    for attempt in range(_TRIES * 100):
+        problem = family.pose(rng, level)
+        if split_of(family.name, problem.core) != split:
+            continue
+        allowed = problem
+        if problem.core not in seen or attempt >= _TRIES:
+            break
+    if allowed is None:
+        raise ValueError(f"domain {family.name}: difficulty {level} has no item in {split!r}; widen its ranges")
+    return allowed
+
+
+def _item(family: Family, problem: Problem, level: int, wording: int) -> Item:
+    solution = family.solve(problem.examples, problem.query)
+    return Item(
+        domain=family.name,
+        difficulty=level,
+        wording=wording,
+        prompt=family.wordings[wording].ask(problem),
+        answer=solution.answer,
+        trace=solution.trace,
+        core=problem.core,
+    )

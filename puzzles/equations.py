@@ -1,0 +1,68 @@
+"""Equations: an operator sign with a hidden meaning, shown by examples.
+
+Difficulty 1: sum or difference of two digits each. 2: sum, difference or both written together, of three digits.
+3: as 1 with all three meanings and two signs, each with its example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from puzzles.digits import minus, plus
+from puzzles.family import Examples, Family, Problem, Solution, Wording
+
+SIGNS = "@#&%"
+
+
+def _join(a: int, b: int) -> tuple[str, int]:
+    return f"{a} {b}", int(f"{a}{b}")
+
+
+RULES: dict[str, Callable[[int, int], tuple[str, int]]] = {"plus": plus, "minus": minus, "join": _join}
+"""Meanings; each gives its steps and its result."""
+
+KNOWN = {1: ("plus", "join"), 2: ("plus", "minus", "join"), 3: ("plus", "minus", "join")}
+OPERANDS = {1: (10, 99), 2: (100, 999), 3: (10, 99)}
+
+
+def pose(rng: Random, difficulty: int) -> Problem:
+    """One example per sign, and a query with one of the signs."""
+    meanings = rng.sample(KNOWN[difficulty], 2 if difficulty == 3 else 1)
+    signs = rng.sample(SIGNS, len(meanings))
+    shown = [(sign, rule, _operands(rng, difficulty)) for sign, rule in zip(signs, meanings, strict=True)]
+    examples = tuple((f"{a}{sign}{b}", str(RULES[rule](a, b)[1])) for sign, rule, (a, b) in shown)
+    sign, rule, _ = rng.choice(shown)
+    a, b = _operands(rng, difficulty)
+    return Problem(examples, f"{a}{sign}{b}", f"{rule} {a} {b}")
+
+
+def solve(examples: Examples, query: str) -> Solution:
+    """Find the meaning of the query's sign, then work it out digit by digit."""
+    sign = next(mark for mark in query if mark in SIGNS)
+    given, found = next((given, found) for given, found in examples if sign in given)
+    a, b = map(int, given.split(sign))
+    rule = next(name for name, work in RULES.items() if a >= b and str(work(a, b)[1]) == found)
+    steps, result = RULES[rule](*map(int, query.split(sign)))
+    return Solution(str(result), f"{rule} {steps}")
+
+
+def _operands(rng: Random, difficulty: int) -> tuple[int, int]:
+    """Two numbers, the larger first, so that no difference is negative."""
+    a, b = rng.randint(*OPERANDS[difficulty]), rng.randint(*OPERANDS[difficulty])
+    return max(a, b), min(a, b)
+
+
+EQUATIONS = Family(
+    "equations",
+    pose,
+    solve,
+    (
+        Wording("{examples} {query}=?", "{given}={found}"),
+        Wording("If {examples} , what is {query} ?", "{given} is {found}", " and "),
+        Wording(
+            "In Alice's Wonderland a secret rule makes {examples} . Now find {query} .", "{found} of {given}", " and "
+        ),
+    ),
+    words=tuple(RULES),
+)

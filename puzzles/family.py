@@ -1,0 +1,64 @@
+"""A family is a way to pose problems, a solver that needs only what the prompt shows, and three ways to word them.
+
+The solver never sees the hidden rule: it derives it from the examples, so a prompt that it can answer is answerable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+Examples = tuple[tuple[str, str], ...]
+"""Pairs of what was given and what came out."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a prompt shows, and the core that decides its split."""
+
+    examples: Examples
+    query: str
+    core: str
+    """Hidden rule and query: all that could be learned by heart. Examples and wording are not part of it."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The answer and the worked steps to it."""
+
+    answer: str
+    trace: str
+
+
+@dataclass(frozen=True)
+class Wording:
+    """One way to ask."""
+
+    question: str
+    """Format of the prompt, with `{query}` and, where the family has examples, `{examples}`."""
+    example: str = "{given}->{found}"
+    """Format of one example."""
+    joint: str = " "
+    """What stands between two examples."""
+
+    def ask(self, problem: Problem) -> str:
+        """The prompt of a problem."""
+        shown = (self.example.format(given=given, found=found) for given, found in problem.examples)
+        return self.question.format(examples=self.joint.join(shown), query=problem.query)
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family of puzzles."""
+
+    name: str
+    """Domain, one of `schemas.campaign.DOMAINS`."""
+    pose: Callable[[Random, int], Problem]
+    """A random problem of a difficulty, 1 to 3."""
+    solve: Callable[[Examples, str], Solution]
+    """The solution, from the examples and the query alone."""
+    wordings: tuple[Wording, Wording, Wording]
+    """Wording 0 is terse, 2 opens in Wonderland."""
+    words: tuple[str, ...] = ()
+    """Words that only traces use."""
