@@ -22,7 +22,7 @@ from services.console.problem import Problem
 from services.console.run_folder import RunFolder, secret
 from services.console.supervisor import Command, keep_running
 from services.console.tasks import first, uninterrupted
-from services.runtime.settings import Settings, cache_folder
+from services.runtime.settings import Settings
 
 LOOK_SECONDS = 0.2
 """How often the broker and the database are looked after."""
@@ -104,14 +104,14 @@ def _services(
             "AEVOLVE_WORKERS": str(_workers(name)),
         }
         if name == "oracle":
-            env["AEVOLVE_ORACLE_KEY_FILE"] = str(oracle_key())
+            env["AEVOLVE_ORACLE_KEY_FILE"] = str(oracle_key(settings.cache))
         argv = ("services.console", "serve", name)
         yield Command(name, argv, folder.log(name), {**clean_environment(), **env}, (lock,))
 
 
-def oracle_key() -> Path:
+def oracle_key(cache: Path) -> Path:
     """The key of the sealed sets: one per user, so that runs with one seed are measured on the same items."""
-    return secret(cache_folder() / "oracle.key")
+    return secret(cache / "oracle.key")
 
 
 def clean_environment() -> dict[str, str]:

@@ -52,7 +52,8 @@ def _policy(x: e.PolicyUpdated) -> str:
 
 
 def _finished(x: e.CampaignFinished) -> str:
-    return f"finished: {x.winner} wins by {100 * x.gain.mean:+.1f} ± {100 * x.gain.sd:.1f} points. {x.why}"
+    gain = f"{100 * x.gain.mean:+.1f} ± {100 * x.gain.sd:.1f} points over the base"
+    return f"finished: winner {x.winner}, {gain}. {x.why}"
 
 
 WORDS: dict[type, Callable[[Any], str]] = {

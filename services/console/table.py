@@ -36,7 +36,7 @@ def headline(history: History, progress: Progress, now: datetime) -> str:
     """Campaign, round and the time that is left."""
     rounds = history.campaign.constitution.rounds
     if history.finished:
-        return f"{history.id}  finished: {history.finished.winner} wins"
+        return f"{history.id}  finished: winner {history.finished.winner}"
     left = eta(history, progress, now)
     words = f"about {clock(left)} left" if left is not None else "time left: not known yet"
     paused = "  PAUSED" if history.paused else "  STOPPED" if history.stopped else ""

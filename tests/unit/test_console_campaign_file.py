@@ -23,7 +23,7 @@ def file(tmp_path):
     return write
 
 
-@pytest.mark.parametrize("path", DEMO.parent.glob("*.yaml"), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(DEMO.parent.glob("*.yaml")), ids=lambda path: path.name)
 def test_every_committed_campaign_is_valid_and_starts_inside_its_space(path):
     campaign = load(path)
     for axis in campaign.constitution.space:

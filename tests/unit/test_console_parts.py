@@ -27,7 +27,7 @@ from services.console.run_folder import Record, RunFolder, secret
 from services.console.screen import Screen
 from services.console.table import eta, headline, view
 from services.console.tasks import first, uninterrupted
-from tests.unit.console_events import BEGIN, CAMPAIGN, DEMO, Log, finished, two_rounds
+from tests.unit.console_events import BASIS, BEGIN, CAMPAIGN, DEMO, Log, finished, two_rounds
 
 
 def shown(renderable) -> str:
@@ -69,7 +69,7 @@ def test_the_headline_says_how_it_stands():
     log = two_rounds()
     log.say(CAMPAIGN, e.CampaignPaused(by="me", reason="lunch"))
     assert headline(fold(CAMPAIGN, log.envelopes), {}, BEGIN).endswith("PAUSED")
-    assert "r2s1 wins" in headline(fold(CAMPAIGN, finished().envelopes), {}, BEGIN)
+    assert "winner r2s1" in headline(fold(CAMPAIGN, finished().envelopes), {}, BEGIN)
 
 
 # Words
@@ -80,7 +80,7 @@ def test_every_event_of_a_campaign_is_told_in_one_line():
     assert all(told)
     assert not any("\n" in line for line in told)
     assert told[0] == "campaign started: 4 rounds of 4 candidates, seed 0"
-    assert told[-1] == "finished: r2s1 wins by +17.0 ± 2.0 points. r2s1 has the best target."
+    assert told[-1] == "finished: winner r2s1, +17.0 ± 2.0 points over the base. r2s1 has the best target."
     assert "failed: training r1s3, try 1: OutOfMemory: m" in told
 
 
@@ -91,7 +91,9 @@ def test_words_are_for_known_events():
 def test_an_event_without_words_is_told_as_it_is():
     log = Log()
     log.start()
-    log.say(CAMPAIGN, e.DecisionRefused(decision="RecipeProposed", article="candidates", message="too many"))
+    log.say(
+        CAMPAIGN, e.DecisionRefused(decision="RecipeProposed", article="candidates", message="too many", basis=BASIS)
+    )
     assert json.loads(narrate(log.envelopes[-1]))["article"] == "candidates"
 
 
