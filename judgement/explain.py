@@ -66,8 +66,8 @@ def highest_dev(trial: Trial) -> str:
 def audit(trial: Trial, deviation: float, loss: float) -> str:
     """Why the candidate that teaches most is submitted."""
     return (
-        f"Audit: its target may lie ± {100 * deviation:.1f} points from what its dev suggests, the most of all "
-        f"that are left; it is expected {100 * loss:.1f} points below the best ({scores(trial)})."
+        f"Audit: here an answer teaches most. Its target may lie ± {100 * deviation:.1f} points from what its dev "
+        f"suggests, and is expected {100 * loss:.1f} points below the best ({scores(trial)})."
     )
 
 

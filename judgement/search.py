@@ -20,8 +20,8 @@ from judgement.search_unseen import unseen_draws
 from schemas.policy import AxisBelief, Estimate, Policy
 from schemas.recipe import Recipe
 
-POOL = 256
-"""Recipes that compete for the slots of a round."""
+POOL = 64
+"""Recipes that compete for the slots of a round; the fewer, the more the prior over axes and values decides."""
 
 DRAWS = 64
 """Posterior draws behind a share or a predicted gain; a share is then known to about 6 points."""

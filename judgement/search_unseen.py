@@ -17,15 +17,12 @@ from judgement.search_basis import DIGITS
 from judgement.search_prior import NOISE, covariance
 from schemas.recipe import Recipe
 
-SHARE = 0.5
-"""Standard deviation of the unseen part, as a share of the whole prior effect: half is taken to show in dev."""
-
 
 def unseen(history: History, recipes: Sequence[Recipe], asked: Sequence[Recipe] = ()) -> Floats:
     """Covariance of the recipes' unseen parts, (P, P), given all target scores and those that are `asked` for."""
     known = [*_measured(history), *asked]
     campaign = history.campaign
-    whole = SHARE**2 * covariance(campaign.constitution.space, campaign.recipe, [*known, *recipes])
+    whole = covariance(campaign.constitution.space, campaign.recipe, [*known, *recipes])
     n = len(known)
     answers = np.linalg.inv(whole[:n, :n] + NOISE**2 * np.eye(n))
     return np.asarray(whole[n:, n:] - whole[n:, :n] @ answers @ whole[:n, n:])

@@ -17,6 +17,7 @@ import numpy as np
 
 from judgement.history import History
 from judgement.search_basis import seed_of
+from judgement.search_rules import check
 from schemas import events as e
 from schemas.base import digest
 from schemas.campaign import Axis, Budget, Campaign, Constitution, Evaluation, ItemSet, Substrate
@@ -121,8 +122,12 @@ class Log:
 
     history: History = field(default_factory=lambda: History("test"))
     payloads: list[e.Frozen] = field(default_factory=list)
+    obeys: bool = False
+    """Whether every decision is held against the constitution."""
 
     def append(self, *events: Any) -> None:
+        if self.obeys:
+            assert [check(self.history, event) for event in events] == [None] * len(events)
         for event in events:
             self.payloads.append(event)
             number = len(self.payloads)
@@ -204,9 +209,9 @@ class Deciders:
     finish: Callable[[History], e.CampaignFinished]
 
 
-def play(of: Campaign, world: World, by: Deciders, fails: Iterable[str] = ()) -> Log:
-    """One whole campaign; the candidates in `fails` end without a checkpoint."""
-    log = Log()
+def play(of: Campaign, world: World, by: Deciders, fails: Iterable[str] = (), *, obeys: bool = False) -> Log:
+    """One whole campaign; the candidates in `fails` end without a checkpoint, `obeys` asserts the constitution."""
+    log = Log(obeys=obeys)
     log.append(started(of))
     for kind in ("dev", "external"):
         measure(log, world, BASE, kind)
