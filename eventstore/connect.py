@@ -24,16 +24,6 @@ SETTINGS = {
 STATEMENT_SECONDS = 60.0
 """After this an unanswered statement raises `TimeoutError`."""
 
-LOST: tuple[type[Exception], ...] = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InterfaceError,
-    # asyncpg says this where the server ends a session in the moment in which we use it.
-    asyncpg.InternalClientError,
-)
-"""What a lost database looks like; whoever retries after a pause catches these."""
-
 
 def role(service: str) -> str:
     """The database role of a service."""

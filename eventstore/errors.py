@@ -44,14 +44,15 @@ class LeaseLost(Exception):
         self.queue, self.key = queue, key
 
 
-DISCONNECTED = (
+DISCONNECTED: tuple[type[Exception], ...] = (
     OSError,
     asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
     asyncpg.InterfaceError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
+    # asyncpg says this where the server ends a session in the moment in which we use it.
+    asyncpg.InternalClientError,
 )
-"""What a method raises where the database is away: wait and call again."""
+"""What a lost database looks like; whoever retries after a pause catches these."""
 
 
 def _conflict(error: Any) -> Exception:

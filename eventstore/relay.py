@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import asyncpg
 
-from eventstore.connect import LOST
+from eventstore.errors import DISCONNECTED
 from eventstore.read import read_events
 from eventstore.sql import QUERIES
 from eventstore.store import EventStore
@@ -60,7 +60,7 @@ class Relay:
         while True:
             try:
                 await self._session()
-            except (*LOST, *self._transient) as error:
+            except (*DISCONNECTED, *self._transient) as error:
                 logger.warning("relay pauses for %s s: %s: %s", PAUSE_SECONDS, type(error).__name__, error)
                 await asyncio.sleep(PAUSE_SECONDS)
 

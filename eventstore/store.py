@@ -42,7 +42,7 @@ __all__ = [
 class EventStore:
     """The log, the inbox, the work queues and the live progress, as one service's role may use them.
 
-    A lost connection surfaces as one of `LOST` from the method at hand; the pool reconnects for the next one.
+    A lost connection surfaces as one of `DISCONNECTED` from the method at hand; the pool reconnects for the next one.
     """
 
     def __init__(self, pool: asyncpg.Pool, dsn: str, service: str, password: str | None) -> None:
