@@ -93,7 +93,7 @@ def encode(tokenizer: Any, drawn: Sequence[Draw]) -> list[Example]:
     completions = _encode(tokenizer, [row.completion(traced=traced) for row, traced in drawn], special=False)
     end = tokenizer.eos_token_id
     return [
-        Example((*prompt, *completion, end), len(prompt), row.cell[1])
+        Example((*prompt, *completion, end), len(prompt), row.difficulty)
         for (row, _), prompt, completion in zip(drawn, prompts, completions, strict=True)
     ]
 

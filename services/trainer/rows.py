@@ -7,14 +7,13 @@ recipe's own and two candidates of a round differ only in what their recipes say
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pyarrow import parquet
 
+from puzzles.item import Item
 from schemas.recipe import Recipe
 from services.trainer.job import RowsMissing, SnapshotMissing
 
@@ -24,40 +23,19 @@ Cell = tuple[str, int, int]
 HELD_BACK = 16
 """One row in this many is never trained on, whatever the recipe: it judges checkpoints."""
 
-
-@dataclass(frozen=True)
-class Row:
-    """One row of a snapshot as a model reads and writes it."""
-
-    cell: Cell
-    prompt: str
-    answer: str
-    trace: str
-
-    def completion(self, *, traced: bool) -> str:
-        """What the model learns to write: the worked trace if wanted, then the boxed answer."""
-        boxed = f"\\boxed{{{self.answer}}}"
-        return f"{self.trace} {boxed}" if traced else boxed
-
-
-Draw = tuple[Row, bool]
+Draw = tuple[Item, bool]
 """A row, and whether its completion is the worked trace."""
 
 
-def read(path: str) -> dict[Cell, list[Row]]:
+def read(path: str) -> dict[Cell, list[Item]]:
     """The rows of a snapshot by cell, in the file's order. Raises `SnapshotMissing` where there is no such file."""
     if not Path(path).is_file():
         raise SnapshotMissing(f"snapshot: {path!r} is not there; make the round's data again, or check artifacts")
-    cells: dict[Cell, list[Row]] = {}
+    cells: dict[Cell, list[Item]] = {}
     for raw in parquet.read_table(path).to_pylist():
-        row = _row(raw)
-        cells.setdefault(row.cell, []).append(row)
+        row = Item(**raw)
+        cells.setdefault((row.domain, row.difficulty, row.wording), []).append(row)
     return cells
-
-
-def _row(raw: dict[str, Any]) -> Row:
-    cell = (raw["domain"], raw["difficulty"], raw["wording"])
-    return Row(cell, raw["prompt"], raw["answer"], raw["trace"])
 
 
 def probabilities(recipe: Recipe, domains: Sequence[str]) -> dict[Cell, float]:
@@ -73,7 +51,7 @@ def probabilities(recipe: Recipe, domains: Sequence[str]) -> dict[Cell, float]:
     return {cell: weight for cell, weight in weights.items() if weight > 0}
 
 
-def split(cells: dict[Cell, list[Row]], seed: int) -> tuple[dict[Cell, list[Row]], dict[Cell, list[Row]]]:
+def split(cells: dict[Cell, list[Item]], seed: int) -> tuple[dict[Cell, list[Item]], dict[Cell, list[Item]]]:
     """The cells' rows shuffled and divided into those to train on and those held back."""
     rng = np.random.default_rng([seed, 1])
     shuffled = {cell: [rows[i] for i in rng.permutation(len(rows))] for cell, rows in sorted(cells.items())}
@@ -83,7 +61,7 @@ def split(cells: dict[Cell, list[Row]], seed: int) -> tuple[dict[Cell, list[Row]
     return train, held
 
 
-def draws(recipe: Recipe, cells: dict[Cell, list[Row]], seed: int) -> Iterator[Draw]:
+def draws(recipe: Recipe, cells: dict[Cell, list[Item]], seed: int) -> Iterator[Draw]:
     """An endless stream of rows; every row of a cell comes once before any comes again.
 
     Raises `RowsMissing` where the recipe asks for a cell without rows.

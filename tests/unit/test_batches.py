@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from puzzles.item import Item
 from puzzles.vocabulary import vocabulary
 from schemas.recipe import Recipe
 from services.trainer.batches import IGNORED, Example, arrange, curriculum, encode, pad, pieces, prepare
 from services.trainer.job import RowsMissing, SnapshotMissing, TrainingJob
-from services.trainer.rows import Row, draws, probabilities, read, split, take
+from services.trainer.rows import draws, probabilities, read, split, take
 from services.trainer.tokenizer import make_tokenizer
 from tests.tiny_model import make_snapshot
 
@@ -22,9 +23,9 @@ TOKENIZER = make_tokenizer(vocabulary(), 256)
 LENGTHS = st.lists(st.integers(2, 40), min_size=1, max_size=200)
 
 
-def cells(rows: int = 50) -> dict[tuple[str, int, int], list[Row]]:
+def cells(rows: int = 50) -> dict[tuple[str, int, int], list[Item]]:
     names = [(d, level, w) for d in ("roman", "units") for level in (1, 2, 3) for w in (0, 1, 2)]
-    return {cell: [Row(cell, f"{cell} {i}", str(i), "") for i in range(rows)] for cell in names}
+    return {cell: [Item(*cell, f"{cell} {i}", str(i), "", str(i)) for i in range(rows)] for cell in names}
 
 
 def job(tmp_path, **changes) -> TrainingJob:
@@ -58,8 +59,8 @@ def test_cell_probabilities_sum_to_one(difficulty, wordings) -> None:
 def test_draws_follow_the_weights_and_the_share_of_traces() -> None:
     recipe = Recipe(mix={"roman": 3.0}, difficulty=(1, 0, 1), wordings=(1, 0, 0), traces=0.25)
     drawn = list(islice(draws(recipe, cells(), seed=0), 4000))
-    assert {row.cell[1:] for row, _ in drawn} == {(1, 0), (3, 0)}
-    assert np.mean([row.cell[0] == "roman" for row, _ in drawn]) == pytest.approx(0.75, abs=0.03)
+    assert {(row.difficulty, row.wording) for row, _ in drawn} == {(1, 0), (3, 0)}
+    assert np.mean([row.domain == "roman" for row, _ in drawn]) == pytest.approx(0.75, abs=0.03)
     assert np.mean([traced for _, traced in drawn]) == pytest.approx(0.25, abs=0.03)
 
 

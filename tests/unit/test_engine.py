@@ -17,7 +17,7 @@ from services.runtime.models import ModelMissing
 from services.trainer import checkpoint, engine, lora
 from services.trainer.batches import prepare
 from services.trainer.engine import Run, train
-from services.trainer.job import AdapterUntrained, TargetModuleMissing, Trained, TrainingJob
+from services.trainer.job import AdapterUntrained, OutOfMemory, TargetModuleMissing, Trained, TrainingJob
 from services.trainer.optimizer import FLOOR, rate
 from services.trainer.selection import SELECTIONS
 from tests.tiny_model import make_model, make_snapshot
@@ -150,6 +150,15 @@ def test_a_layer_without_gradient_is_an_error(job, inputs, monkeypatch) -> None:
     monkeypatch.setattr(lora, "attach", frozen)
     with pytest.raises(AdapterUntrained, match="1 of 14 adapted layers did not move"):
         quiet(job(weight_decay=0.5))
+
+
+def test_a_job_that_does_not_fit_says_what_to_lower(job, monkeypatch) -> None:
+    def too_much(*_) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(Run, "learn", too_much)
+    with pytest.raises(OutOfMemory, match=r"model\.max_length: 256 tokens do not fit"):
+        quiet(job())
 
 
 def test_a_folder_without_a_model_is_named(job, tmp_path) -> None:
