@@ -18,7 +18,7 @@ from services.console import report
 from services.console.base_model import base_folder, is_model, make_base, substrate
 from services.console.campaign_file import load
 from services.console.client import connected, new_id
-from services.console.embedded import database, free_ports, supervise
+from services.console.embedded import Embedded
 from services.console.problem import Problem
 from services.console.run_folder import Record, RunFolder
 from services.console.screen import Screen
@@ -61,9 +61,8 @@ async def run(folder: RunFolder, record: Record, lock: int, screen: Screen) -> H
     now = datetime.now(UTC)
     record.sessions.append((now, now))
     folder.keep(record)
-    async with database(folder) as settings:
-        work = _campaign(folder, record, settings, screen)
-        return await first(work, supervise(folder, settings, lock, free_ports()))
+    async with Embedded(folder, lock) as system:
+        return await first(_campaign(folder, record, system.settings, screen), system.supervise())
 
 
 async def _campaign(folder: RunFolder, record: Record, settings: Any, screen: Screen) -> History:
@@ -118,8 +117,8 @@ async def follow(
             else:
                 screen.show(history, await store.progress(history.id))
                 await store.wait(head, LOOK_SECONDS)
-        except DISCONNECTED as error:
-            screen.say(f"the database is away ({error}); looking again")
+        except DISCONNECTED:
+            screen.away()
         record.alive()
         folder.keep(record)
         await asyncio.sleep(BREATH_SECONDS)

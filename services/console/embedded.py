@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from types import TracebackType
+from typing import NoReturn, Self
 
 from eventstore.embedded.broker import EmbeddedBroker
 from eventstore.embedded.hosted import Hosted
@@ -29,19 +30,55 @@ LOOK_SECONDS = 0.2
 MOST_WORKERS = 8
 
 
-@asynccontextmanager
-async def database(folder: RunFolder) -> AsyncIterator[Settings]:
-    """PostgreSQL with the newest schema and a login per service; yields the console's settings."""
-    server = EmbeddedPostgres(folder.state / "postgres")
-    try:
-        await uninterrupted(lambda: _start(server))
-        await migrate(server.dsn)
-        await provision(server.dsn, {name: folder.password(name).read_text() for name in SERVICES})
-        settings = console_settings(folder, server.host)
-        folder.settings.write_text(settings.model_dump_json(include={"postgres", "password_file"}, indent=1) + "\n")
-        yield settings
-    finally:
-        await uninterrupted(server.stop)
+class Embedded:
+    """The parts of one run folder; they live as long as the context."""
+
+    def __init__(self, folder: RunFolder, lock: int) -> None:
+        self.folder, self.lock = folder, lock
+        self.ports = free_ports()
+        """Port of the pages of each service."""
+        self.database = EmbeddedPostgres(folder.state / "postgres")
+
+    async def __aenter__(self) -> Self:
+        try:
+            await uninterrupted(lambda: _start(self.database))
+            await migrate(self.database.dsn)
+            await provision(self.database.dsn, {n: self.folder.password(n).read_text() for n in SERVICES})
+        except BaseException:
+            await uninterrupted(self.database.stop)
+            raise
+        self.settings = console_settings(self.folder, self.database.host)
+        self.folder.settings.write_text(self.settings.model_dump_json(include={"postgres", "password_file"}) + "\n")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await uninterrupted(self.database.stop)
+
+    async def supervise(self) -> NoReturn:
+        """Keep everything running until cancelled. Raises `Problem` where something cannot be kept."""
+        await first(self._keep_database(), self._keep_services())
+        raise AssertionError("both go on for ever")
+
+    async def _keep_database(self) -> NoReturn:
+        """The services find the database again by themselves, as long as it comes back at the same place."""
+        place = self.database.host
+        while True:
+            await _death(self.database)
+            await uninterrupted(self.database.stop)
+            await uninterrupted(lambda: _start(self.database))
+            if self.database.host != place:  # the path of the run folder is too long for a socket
+                raise Problem(f"embedded: the database died and came back at {self.database.host}; start again")
+
+    async def _keep_services(self) -> NoReturn:
+        while True:
+            broker = EmbeddedBroker()
+            try:
+                await uninterrupted(partial(_start, broker))
+                await first(keep_running(_services(self, broker)), _death(broker))
+            finally:
+                await uninterrupted(broker.stop)
 
 
 def console_settings(folder: RunFolder, host: str) -> Settings:
@@ -53,17 +90,6 @@ def console_settings(folder: RunFolder, host: str) -> Settings:
         artifacts=str(folder.state / "artifacts"),
         embedded=True,
     )
-
-
-async def supervise(folder: RunFolder, settings: Settings, lock: int, ports: dict[str, int]) -> NoReturn:
-    """Keep the broker and the services running until cancelled. Raises `Problem` where one keeps dying."""
-    while True:
-        broker = EmbeddedBroker()
-        try:
-            await uninterrupted(lambda broker=broker: _start(broker))  # type: ignore[misc]
-            await first(keep_running(_services(folder, settings, broker, lock, ports)), _death(broker))
-        finally:
-            await uninterrupted(broker.stop)
 
 
 def free_ports() -> dict[str, int]:
@@ -87,10 +113,9 @@ async def _death(server: Hosted) -> None:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-def _services(
-    folder: RunFolder, settings: Settings, broker: EmbeddedBroker, lock: int, ports: dict[str, int]
-) -> Iterator[Command]:
-    for name, port in ports.items():
+def _services(system: Embedded, broker: EmbeddedBroker) -> Iterator[Command]:
+    folder, settings = system.folder, system.settings
+    for name, port in system.ports.items():
         env = {
             "AEVOLVE_POSTGRES": settings.postgres,
             "AEVOLVE_PASSWORD_FILE": str(folder.password(name)),
@@ -106,7 +131,7 @@ def _services(
         if name == "oracle":
             env["AEVOLVE_ORACLE_KEY_FILE"] = str(oracle_key(settings.cache))
         argv = ("services.console", "serve", name)
-        yield Command(name, argv, folder.log(name), {**clean_environment(), **env}, (lock,))
+        yield Command(name, argv, folder.log(name), {**clean_environment(), **env}, (system.lock,))
 
 
 def oracle_key(cache: Path) -> Path:

@@ -14,7 +14,7 @@ from schemas.events import SERVICES
 from services.console import demo as campaign_run
 from services.console import doctor as machine
 from services.console.client import from_environment
-from services.console.embedded import database, free_ports, supervise
+from services.console.embedded import Embedded
 from services.console.problem import Problem, nearest
 from services.console.run_folder import RunFolder
 from services.console.screen import Screen
@@ -47,12 +47,11 @@ def up(out: Path) -> int:
 
 
 async def _stay(folder: RunFolder, lock: int) -> int:
-    ports = free_ports()
-    async with database(folder) as settings:
-        for name, port in ports.items():
+    async with Embedded(folder, lock) as system:
+        for name, port in system.ports.items():
             typer.echo(f"{name:8} http://127.0.0.1:{port}/health  /metrics  /docs   log: {folder.log(name)}")
         typer.echo(f"start a campaign with: aevolve start CAMPAIGN.yaml --run {folder.root}")
-        await supervise(folder, settings, lock, ports)
+        await system.supervise()
 
 
 def serve(service: str) -> None:

@@ -26,6 +26,8 @@ class Screen:
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self.blind = False
+        """Whether the last look found no database."""
         self.live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
     def __enter__(self) -> Self:
@@ -48,7 +50,14 @@ class Screen:
         if self.live is None or envelope.type in MILESTONES:
             self.say(f"{envelope.time.astimezone():%H:%M:%S}  {narrate(envelope)}")
 
+    def away(self) -> None:
+        """The database does not answer; said once, until something is shown again."""
+        if not self.blind:
+            self.say("the database does not answer; looking again until it does")
+        self.blind = True
+
     def show(self, history: History, progress: Progress) -> None:
         """The state now."""
+        self.blind = False
         if self.live:
             self.live.update(view(history, progress, datetime.now(UTC)), refresh=True)
