@@ -19,6 +19,8 @@ Run = Annotated[Path | None, typer.Option("--run", help="Folder of an embedded r
 Out = Annotated[Path, typer.Option("--out", help="Folder of the run.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the log.")]
 CampaignId = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Campaign id; `aevolve status` lists them.")]
+DEMO = Path(__file__).parents[2] / "deploy" / "campaigns" / "demo.yaml"
+"""Beside the packages, in a checkout as in an installation."""
 
 
 class Commands(TyperGroup):
@@ -56,7 +58,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 @app.command()
 def demo(
     out: Out = Path("runs/demo"),
-    campaign: Annotated[Path, typer.Option(help="Campaign file.")] = Path("deploy/campaigns/demo.yaml"),
+    campaign: Annotated[Path, typer.Option(help="Campaign file.", show_default="the demo's")] = DEMO,
     candidates: Annotated[int | None, typer.Option(help="Candidates per round, in place of the file's.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Rounds, in place of the file's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed, in place of the file's.")] = None,

@@ -12,6 +12,7 @@ from rich.console import Console
 from eventstore.effect import Append
 from eventstore.errors import NotAWriter
 from eventstore.store import EventStore
+from judgement.history import FOLDS, History
 from schemas.envelope import Envelope, campaign_stream
 from schemas.events import CampaignPaused, CampaignResumed, CampaignStopped
 from services.console import report as reports
@@ -93,14 +94,28 @@ async def emit(file: Path, folder: Path | None) -> None:
     """Append the events of a file."""
     appends = read_events(file)
     async with connected(read_settings(folder)) as store:
-        for campaign in sorted({append.campaign for append in appends}):
-            if not (await history_of(store, campaign)).campaign.test:
-                raise Problem(f"campaign: {campaign!r} is no test; start one whose file says `test: true`")
+        histories = {append.campaign: await history_of(store, append.campaign) for append in appends}
+        for append in appends:
+            _rehearse(histories[append.campaign], append)
         try:
             await store.append(appends)
         except NotAWriter as refused:
             raise Problem(f"type: {refused}") from refused
     typer.echo(f"{len(appends)} events appended")
+
+
+def _rehearse(history: History, append: Append) -> None:
+    """Raise `Problem` for an event that must not be appended, or that would make the campaign's history unreadable."""
+    if not history.campaign.test:
+        raise Problem(f"campaign: {history.id!r} is no test; start one whose file says `test: true`")
+    type_ = type(append.event).__name__
+    try:
+        if fold_one := FOLDS.get(type_):
+            fold_one(history, append.event, datetime.now(UTC))
+    except KeyError as unknown:
+        raise Problem(
+            f"{type_}: {unknown.args[0]!r} is not in campaign {history.id!r} yet: propose it first"
+        ) from unknown
 
 
 async def steer(
@@ -117,6 +132,8 @@ async def steer(
         if history.paused == (event is CampaignPaused) and event is not CampaignStopped:
             raise Problem(f"campaign: {campaign!r} is {'already' if history.paused else 'not'} paused")
         await store.append([Append(campaign, campaign_stream(campaign), event(by=operator(), reason=reason))])
+        if event is CampaignStopped:
+            await store.cancel(campaign)  # running jobs lose their lease
     typer.echo(f"{campaign}: {event.__name__}")
 
 

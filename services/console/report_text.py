@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from schemas.scores import BASE
+
 Data = Mapping[str, Any]
 
 
@@ -32,19 +34,25 @@ def _head(report: Data) -> Iterator[str]:
         yield "This is a null twin: the target is distributed as dev, so no drift may be found.\n"
     if not report["finished"]:
         yield "The campaign is not finished; this is where it stands.\n"
-    if gain := report["gain"]:
-        yield (
-            f"**{winner['candidate']}** beats the base on the final set, which was asked once, by "
-            f"**{points(gain['mean'])} points** (standard deviation {100 * gain['sd']:.1f})."
-            if gain["mean"] > 0
-            else "**No candidate beats the base on the final set.**"
-        )
-        yield f"\n{report['why']}\n"
+    if report["gain"]:
+        yield f"{_outcome(winner['candidate'], report['gain'])}\n\n{report['why']}\n"
     yield "| accuracy in % | dev | confirm | external | final |"
     yield "|---|---|---|---|---|"
     yield _row("base", base)
     if winner:
         yield _row(("winner " if report["finished"] else "standing ") + winner["candidate"], winner)
+
+
+def _outcome(winner: str, gain: Data) -> str:
+    """Who won by how much; a gain within two standard deviations is not called one."""
+    amount = f"**{points(gain['mean'])} points** (standard deviation {100 * gain['sd']:.1f})"
+    if winner == BASE:
+        return "**No candidate is better than the base.**"
+    if gain["mean"] <= 0:
+        return f"**No candidate beats the base on the final set**, which was asked once: {winner}, {amount}."
+    if gain["mean"] <= 2 * gain["sd"]:
+        return f"**{winner}** is ahead of the base on the final set, which was asked once, but within chance: {amount}."
+    return f"**{winner}** beats the base on the final set, which was asked once, by {amount}."
 
 
 def _row(name: str, scores: Data) -> str:

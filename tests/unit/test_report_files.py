@@ -55,7 +55,10 @@ def test_the_text_does_not_claim_what_is_not_so():
     assert "beats the base" not in text
     log = two_rounds()
     log.finish("base", gain=0.0)
-    assert "No candidate beats the base" in markdown(data(log))
+    assert "No candidate is better than the base" in markdown(data(log))
+    log = two_rounds()
+    log.finish("r2s1", gain=0.03)
+    assert "ahead of the base on the final set, which was asked once, but within chance" in markdown(data(log))
 
 
 def test_a_null_twin_is_named():

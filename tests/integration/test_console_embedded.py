@@ -1,0 +1,78 @@
+"""The whole system as processes: it comes up, survives the loss of its parts, and leaves nothing behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+
+def processes(folder: Path) -> dict[int, str]:
+    """Command lines of the living processes that were started for the run in the folder."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command, environment = (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if os.fsencode(folder) in command + environment:
+            found[int(entry.name)] = command.replace(b"\0", b" ").decode()
+    return found
+
+
+def until(condition, patience=120.0):
+    end = time.monotonic() + patience
+    while not (result := condition()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
+    return result
+
+
+class Up:
+    """`aevolve up` in a folder."""
+
+    def __init__(self, folder):
+        self.folder, self.output = folder, folder.with_suffix(".out")
+        with self.output.open("w") as out:
+            command = [sys.executable, "-m", "services.console", "up", "--out", str(folder)]
+            self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+        self.pages = until(self.told)
+        until(lambda: all(map(self.healthy, self.pages)))
+
+    def told(self):
+        return [word for word in self.output.read_text().split() if word.endswith("/health")]
+
+    def healthy(self, page):
+        try:
+            with urllib.request.urlopen(page, timeout=5) as answer:
+                return json.load(answer)["healthy"]
+        except OSError:
+            return False
+
+    def pid(self, word):
+        return next((pid for pid, command in processes(self.folder).items() if word in command), None)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
+def test_nothing_is_left_however_it_ends_and_it_comes_up_again(tmp_path, number):
+    folder = tmp_path / "run"
+    up = Up(folder)
+    assert len(up.pages) == 5
+    for part in ("serve recipes", "embedded.postgres"):  # both come back
+        lost = up.pid(part)
+        os.kill(lost, signal.SIGKILL)
+        until(lambda part=part, lost=lost: up.pid(part) not in (None, lost))
+    until(lambda: all(map(up.healthy, up.pages)))
+    up.process.send_signal(number)
+    up.process.wait()
+    until(lambda: not processes(folder))
+    if number == signal.SIGKILL:
+        again = Up(folder)
+        again.process.send_signal(signal.SIGINT)
+        assert again.process.wait() == 0
+        assert not processes(folder)

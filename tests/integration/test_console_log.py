@@ -1,0 +1,128 @@
+"""The commands that talk to the log, on a real one without services."""
+
+import json
+
+import pytest
+
+from schemas.events import CampaignPaused, CampaignResumed, CampaignStopped
+from services.console import log_commands
+from services.console.problem import Problem
+from tests.conftest import PASSWORDS
+from tests.unit.console_events import DEMO
+from tests.unit.test_console_parts import model
+
+
+@pytest.fixture(autouse=True)
+def settings(database, monkeypatch):
+    monkeypatch.setenv("AEVOLVE_POSTGRES", database)
+    monkeypatch.setenv("AEVOLVE_PASSWORD", PASSWORDS["console"])
+
+
+@pytest.fixture
+async def start(tmp_path, capsys):
+    """Starts the demo's campaign on a base without weights; its id."""
+
+    async def begin(*, test=True):
+        (tmp_path / "base").mkdir(exist_ok=True)
+        base = model(tmp_path / "base", {}, w=[2, 3])
+        text = DEMO.read_text().replace("base: tiny", f"base: {base}").replace("seed: 0", f"test: {json.dumps(test)}")
+        (tmp_path / "campaign.yaml").write_text(text)
+        await log_commands.start(tmp_path / "campaign.yaml", None)
+        return capsys.readouterr().out.strip()
+
+    return begin
+
+
+def by_hand(folder, campaign, candidate):
+    data = {"candidate": candidate, "attempt": 1, "worker": "hand"}
+    event = {"campaign": campaign, "subject": f"{campaign}/{candidate}", "type": "TrainingStarted", "data": data}
+    (folder / "events.json").write_text(json.dumps(event))
+
+
+async def printed(capsys, campaign, **options):
+    await log_commands.events(None, campaign, options.get("types"), follow=False, as_json=options.get("as_json", False))
+    return capsys.readouterr().out.splitlines()
+
+
+async def test_a_start_is_the_campaigns_first_event(start, capsys):
+    campaign = await start()
+    (line,) = await printed(capsys, campaign, as_json=True)
+    event = json.loads(line)
+    assert (event["type"], event["subject"], event["source"]) == ("CampaignStarted", campaign, "aevolve/console")
+    assert event["data"]["substrate"]["active_parameters"] == 6
+    (line,) = await printed(capsys, campaign)
+    assert "campaign started: 4 rounds of 4 candidates" in line
+
+
+async def test_a_campaign_is_paused_resumed_and_stopped_once(start, capsys):
+    campaign = await start()
+    for event in (CampaignPaused, CampaignResumed):
+        await log_commands.steer(campaign, event, "lunch", None)
+        with pytest.raises(Problem, match="paused"):
+            await log_commands.steer(campaign, event, "lunch", None)
+    await log_commands.steer(campaign, CampaignStopped, "enough", None)
+    with pytest.raises(Problem, match="is over"):
+        await log_commands.steer(campaign, CampaignResumed, "lunch", None)
+    capsys.readouterr()
+    assert len(await printed(capsys, campaign, types=["CampaignPaused", "CampaignStopped"])) == 2
+
+
+async def test_stopping_ends_the_open_jobs_of_the_campaign_alone(start, owner):
+    stopped, other = await start(), await start()
+    for campaign in (stopped, other):
+        sql = (
+            "INSERT INTO work (queue, key, campaign, payload, attempts, priority) VALUES ('train', $1, $1, '{}', 2, 0)"
+        )
+        await owner.execute(sql, campaign)
+    await log_commands.steer(stopped, CampaignStopped, "enough", None)
+    states = dict(await owner.fetch("SELECT campaign, state FROM work"))
+    assert (states[stopped], states[other]) == ("cancelled", "queued")
+
+
+async def test_events_by_hand_go_only_into_a_test(start, tmp_path, capsys):
+    for test in (True, False):
+        campaign = await start(test=test)
+        by_hand(tmp_path, campaign, "base")
+        if test:
+            await log_commands.emit(tmp_path / "events.json", None)
+        else:
+            with pytest.raises(Problem, match="is no test"):
+                await log_commands.emit(tmp_path / "events.json", None)
+        capsys.readouterr()
+        assert len(await printed(capsys, campaign)) == 1 + test
+
+
+async def test_an_event_that_nobody_could_fold_is_refused(start, tmp_path, capsys):
+    campaign = await start()
+    by_hand(tmp_path, campaign, "r1s0")
+    with pytest.raises(Problem, match=r"TrainingStarted: 'r1s0' is not in campaign .*: propose it first"):
+        await log_commands.emit(tmp_path / "events.json", None)
+    assert len(await printed(capsys, campaign)) == 1
+
+
+async def test_status_lists_campaigns_and_shows_one(start, capsys):
+    campaign = await start()
+    await log_commands.status(None, None)
+    assert campaign in capsys.readouterr().out
+    await log_commands.status(campaign, None)
+    assert "base" in capsys.readouterr().out
+    with pytest.raises(Problem, match=rf"'{campaign}x' is not in the log; did you mean '{campaign}'\?"):
+        await log_commands.status(f"{campaign}x", None)
+
+
+async def test_a_report_can_be_written_at_any_time(start, tmp_path):
+    campaign = await start()
+    await log_commands.report(campaign, tmp_path / "out", None)
+    assert json.loads((tmp_path / "out/report.json").read_text())["finished"] is False
+
+
+async def test_a_wrong_password_is_told(monkeypatch):
+    monkeypatch.setenv("AEVOLVE_PASSWORD", "wrong")
+    with pytest.raises(Problem, match=r"AEVOLVE_POSTGRES: .*password"):
+        await log_commands.status(None, None)
+
+
+async def test_an_unreachable_database_is_told(monkeypatch):
+    monkeypatch.setenv("AEVOLVE_POSTGRES", "postgresql://127.0.0.1:1/aevolve")
+    with pytest.raises(Problem, match=r"AEVOLVE_POSTGRES: postgresql://127.0.0.1:1/aevolve; .*start the database"):
+        await log_commands.status(None, None)
