@@ -63,6 +63,14 @@ def highest_dev(trial: Trial) -> str:
     return f"Audit: highest dev of the round ({scores(trial)}), which is where dev would mislead most if it did."
 
 
+def reference(trial: Trial) -> str:
+    """Why the standing recipe is submitted."""
+    return (
+        f"Audit: the standing recipe, whose target was never asked ({scores(trial)}). Dev is not believed, so "
+        f"without it nothing can be shown to be better."
+    )
+
+
 def audit(trial: Trial, deviation: float, loss: float) -> str:
     """Why the candidate that teaches most is submitted."""
     return (

@@ -23,6 +23,9 @@ from schemas.recipe import Recipe
 POOL = 64
 """Recipes that compete for the slots of a round; the fewer, the more the prior over axes and values decides."""
 
+DESIGN_POOL = 512
+"""Recipes that the first round is designed from: there the prior decides alone, so it should see them all."""
+
 DRAWS = 64
 """Posterior draws behind a share or a predicted gain; a share is then known to about 6 points."""
 
@@ -47,7 +50,7 @@ class Model(Protocol):
 
 
 def pool(
-    policy: Policy, max_changes: int, tried: Collection[Recipe], rng: np.random.Generator, size: int = POOL
+    policy: Policy, max_changes: int, tried: Collection[Recipe], rng: np.random.Generator, size: int
 ) -> list[Recipe]:
     """Up to `size` draws of recipes with 1 to `max_changes` changes, without doubles and without those tried."""
     weights = np.array([_weight(axis, policy.standing) for axis in policy.axes])

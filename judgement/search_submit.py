@@ -1,8 +1,8 @@
 """Whom to ask the target about: one place for the best candidate, one for the audit of dev itself.
 
 The best is the highest posterior target, never the highest raw score. The audit goes where the answer would tell most:
-to the round's highest dev while dev is still believed, and once it is not (or the best already is the highest), to
-the candidate on which the drift hypotheses disagree most or that is least like those whose target is known.
+to the round's highest dev while dev is still believed; once it is not, to the standing recipe if its own target is not
+known; else to the candidate on which the drift hypotheses disagree most or that is least like those already asked.
 """
 
 from __future__ import annotations
@@ -87,10 +87,21 @@ def _best(question: Question, trial: Trial) -> str:
 
 def _audit(question: Question, left: Sequence[Trial], chosen: Sequence[str]) -> Submission:
     history = question.history
-    top = highest_dev(history, question.round)
-    if top and top in left and not history.standing_drifts:
+    if history.standing_drifts:
+        if anchor := _reference(history, left):
+            return Submission(candidate=anchor.candidate, reason=explain.reference(anchor))
+    elif (top := highest_dev(history, question.round)) in left and top:
         return Submission(candidate=top.candidate, reason=explain.highest_dev(top))
     return _most_uncertain(question, left, chosen)
+
+
+def _reference(history: History, left: Sequence[Trial]) -> Trial | None:
+    """The standing recipe's latest run, where its target was never asked.
+
+    Once dev is not believed nothing else says what the standing recipe is worth, and without it none can be promoted.
+    """
+    standing = history.policies[history.round].standing
+    return next((t for t in reversed(left) if t.recipe == standing), None)
 
 
 def highest_dev(history: History, round_: int) -> Trial | None:

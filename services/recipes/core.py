@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from judgement.history import History, Trial
-from judgement.search import Model, gains, pool, thompson
+from judgement.search import DESIGN_POOL, POOL, Model, gains, pool, thompson
 from judgement.search_basis import basis, generator, seed_of
 from judgement.search_prior import design, prior_gains
 from judgement.search_rules import check
@@ -34,7 +34,7 @@ def propose(history: History, model: Model | None = None) -> tuple[RecipePropose
 def _first(history: History, policy: Policy, ground: Basis) -> list[tuple[Recipe, Estimate]]:
     """Round 1: what tells most about the space, by the prior alone; the base may not even be measured yet."""
     space = history.campaign.constitution.space
-    drawn = _pool(history, policy, generator(ground))
+    drawn = _pool(history, policy, generator(ground), DESIGN_POOL)
     recipes = [policy.standing, *design(space, policy.standing, drawn, _slots(history))]
     return list(zip(recipes, prior_gains(space, policy.standing, recipes), strict=True))
 
@@ -43,14 +43,14 @@ def _next(history: History, policy: Policy, ground: Basis, model: Model | None) 
     """Later rounds: what may be the best, by draws from the model."""
     trust: Model = model or TrustModel.fit(history)
     rng = generator(ground)
-    drawn = _pool(history, policy, rng)
+    drawn = _pool(history, policy, rng, POOL)
     recipes = [policy.standing, *thompson(history, trust, drawn, _slots(history), rng)]
     return list(zip(recipes, gains(trust, policy.standing, recipes, rng), strict=True))
 
 
-def _pool(history: History, policy: Policy, rng: np.random.Generator) -> list[Recipe]:
+def _pool(history: History, policy: Policy, rng: np.random.Generator, size: int) -> list[Recipe]:
     tried = [t.recipe for t in history.trials.values() if t.recipe]
-    return pool(policy, history.campaign.constitution.max_changes, tried, rng)
+    return pool(policy, history.campaign.constitution.max_changes, tried, rng, size)
 
 
 def _slots(history: History) -> int:

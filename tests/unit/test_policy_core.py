@@ -99,6 +99,16 @@ def test_a_standing_drift_replaces_the_audit_of_the_highest_dev():
     assert not any("highest dev" in s.reason for s in submitted(history).external)
 
 
+def test_under_drift_the_standing_recipe_is_asked_once_as_the_reference():
+    history = scored_round((0.35, 0.36, 0.75, 0.40))
+    history.standing_drifts["all"] = detected("all", 0.05)
+    chosen = submitted(history).external
+    assert names(chosen)[1] == "r1s0"
+    assert "the standing recipe, whose target was never asked" in chosen[1].reason
+    with_scores(history, "r1s0", external=0.15)
+    assert "r1s0" not in names(submitted(history).external)
+
+
 def test_a_candidate_with_a_better_target_is_promoted():
     history = scored_round()
     with_scores(history, "r1s0", external=0.15)
