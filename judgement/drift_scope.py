@@ -9,7 +9,7 @@ import numpy as np
 
 from judgement.drift_posterior import Posterior, mixture
 from judgement.features import Floats
-from schemas.events import ScopeAssessment
+from schemas.events import Contrast, ScopeAssessment
 from schemas.policy import Direction, Estimate
 from schemas.scores import BASE
 
@@ -43,8 +43,8 @@ def assess_scope(weighed: Posterior, scope: str) -> ScopeAssessment:
         posterior=round(probability, 6),
         level=float(weighed.hyps.level[likely, 0]) if inflated else NO_LEVEL,
         slope=_beyond(weighed, rows, likely) if inflated else weighed.slope(),
-        dev_gain=round(seen.dev_gain, 6),
-        target_gain=round(seen.target_gain, 6),
+        highest_dev=seen.highest(seen.dev),
+        highest_target=seen.highest(seen.target),
     )
 
 
@@ -58,24 +58,20 @@ def bayes_factor(posterior: float, prior: float) -> float:
 class Observed:
     """What the measured candidates gained over the base in a scope (mean of its domains)."""
 
+    candidates: Sequence[str]
+    """Names, N of them."""
     dev: Floats
     """Smoothed dev gains, (N,)."""
     target: Floats
     """Target gains, (N,); zeros while the base's target is not known."""
 
-    @property
-    def dev_gain(self) -> float:
-        """The largest dev gain, 0 without any candidate."""
-        return float(self.dev[self._extreme]) if len(self.dev) else 0.0
-
-    @property
-    def target_gain(self) -> float:
-        """The target gain of the same candidate."""
-        return float(self.target[self._extreme]) if len(self.dev) else 0.0
-
-    @property
-    def _extreme(self) -> int:
-        return int(np.argmax(self.dev.round(9)))
+    def highest(self, gains: Floats) -> Contrast | None:
+        """The first candidate with the largest of these gains."""
+        if not self.candidates:
+            return None
+        at = int(np.argmax(gains.round(9)))
+        dev, target = round(float(self.dev[at]), 6), round(float(self.target[at]), 6)
+        return Contrast(candidate=self.candidates[at], dev=dev, target=target)
 
 
 def observed(weighed: Posterior, rows: Sequence[int]) -> Observed:
@@ -83,9 +79,9 @@ def observed(weighed: Posterior, rows: Sequence[int]) -> Observed:
     names = [name for name in weighed.measured if name != BASE]
     dev = weighed.profile.gains(names).mean[list(rows)].mean(axis=0)
     if BASE not in weighed.measured:
-        return Observed(dev, np.zeros(len(names)))
+        return Observed(names, dev, np.zeros(len(names)))
     scores = [weighed.profile.target(name, rows) for name in (BASE, *names)]
-    return Observed(dev, np.array(scores[1:]) - scores[0])
+    return Observed(names, dev, np.array(scores[1:]) - scores[0])
 
 
 def _direction(weighed: Posterior, seen: Observed) -> Direction:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from schemas.events import Calibration, GapTest, ScopeAssessment
+from schemas.events import Calibration, Contrast, GapTest, ScopeAssessment
 
 
 def assessed(
@@ -59,8 +59,7 @@ def points(share: float) -> str:
 
 
 def _finding(scope: ScopeAssessment) -> str:
-    dev, target = _moved(scope.dev_gain), _moved(scope.target_gain)
-    seen = f"For the candidate with the highest dev {_where(scope)}, dev {dev} over the base and the target {target}."
+    seen = _contrast(scope)
     if scope.direction == "blind":
         return f"Dev is blind {_where(scope)}: the target moved with the recipe in ways that dev does not show. {seen}"
     beyond = (
@@ -69,8 +68,20 @@ def _finding(scope: ScopeAssessment) -> str:
     return f"Dev is inflated {_where(scope)}: beyond {points(scope.level)} over the base, {beyond}. {seen}"
 
 
-def _moved(gain: float) -> str:
-    return f"{'rose' if gain >= 0 else 'fell'} by {points(abs(gain))}"
+def _contrast(scope: ScopeAssessment) -> str:
+    """The two candidates that a reader can check by eye: the best on dev, and the best on the target."""
+    if scope.highest_dev is None or scope.highest_target is None:
+        return ""
+    if scope.highest_dev == scope.highest_target:
+        return f"Against the base, {_gains(scope.highest_dev)} has the highest of both."
+    return (
+        f"Against the base, {_gains(scope.highest_dev)} has the highest dev; "
+        f"{_gains(scope.highest_target)} the highest target."
+    )
+
+
+def _gains(shown: Contrast) -> str:
+    return f"{shown.candidate} (dev {100 * shown.dev:+.1f} points, target {100 * shown.target:+.1f})"
 
 
 def _where(scope: ScopeAssessment) -> str:

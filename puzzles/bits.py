@@ -1,65 +1,53 @@
-"""Bit manipulation: a hidden rearrangement and a hidden mask; exclusive or with the examples reveals the mask.
+"""Bit manipulation: each place of a bit string has a hidden rule; what becomes of all zeros and of all ones reveals it.
 
-Difficulty 1: six bits and a mask. 2: eight bits and a mask. 3: eight bits, rearranged before the mask.
+Difficulty 1: five bits, each kept, set or cleared. 2: the same with six. 3: eight bits, each kept, set, cleared or
+flipped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from random import Random
 
 from puzzles.family import Examples, Family, Problem, Solution, Wording
 
-MOVES: dict[str, Callable[[str], str]] = {
-    "same": lambda bits: bits,
-    "reverse": lambda bits: bits[::-1],
-    "left": lambda bits: bits[1:] + bits[0],
-    "right": lambda bits: bits[-1] + bits[:-1],
-}
-"""Rearrangements, in the order in which the solver tries them; left and right rotate by one."""
+RULES = {".": "01", "1": "11", "0": "00", "~": "10"}
+"""What a rule makes of 0 and of 1: keep, set, clear, flip."""
 
-WIDTH = {1: 6, 2: 8, 3: 8}
+WIDTH = {1: 5, 2: 6, 3: 8}
+KNOWN = {1: ".10", 2: ".10", 3: ".10~"}
 
 
 def pose(rng: Random, difficulty: int) -> Problem:
-    """A rule with as many examples as it takes to find it: one for a mask, two where bits also move."""
+    """A rule for each place, shown by all zeros and all ones."""
     width = WIDTH[difficulty]
-    move = "same" if difficulty < 3 else rng.choice(list(MOVES)[1:])
-    mask, query = _bits(rng, width), _bits(rng, width)
-    while True:
-        given = [_bits(rng, width) for _ in range(1 if difficulty < 3 else 2)]
-        examples = tuple((bits, xor(MOVES[move](bits), mask)) for bits in given)
-        if find_rule(examples) == (move, mask):
-            return Problem(examples, query, f"{move} {mask} {query}")
+    rules = "".join(rng.choices(KNOWN[difficulty], k=width))
+    query = f"{rng.getrandbits(width):0{width}b}"
+    examples = tuple((bits, manipulate(bits, rules)) for bits in ("0" * width, "1" * width))
+    return Problem(examples, query, f"{rules} {query}")
 
 
 def solve(examples: Examples, query: str) -> Solution:
-    """Find move and mask, then apply them. The trace names the move, shows the moved query and the mask."""
-    move, mask = find_rule(examples)
-    moved = MOVES[move](query)
-    moves, given = MOVES[move](examples[0][0]), examples[0][1]
-    answer = xor(moved, mask)
-    marks = mask.replace("0", "=").replace("1", "~")
-    steps = ["".join(step) for step in zip(moves, given, marks, moved, answer, strict=True)]
-    return Solution(answer, " ".join(steps if move == "same" else [move, *steps]))
+    """Name the rule of each place, then apply the rules."""
+    rules = find_rules(examples)
+    return Solution(manipulate(query, rules), rules)
 
 
-def find_rule(examples: Examples) -> tuple[str, str]:
-    """The first move under which all examples agree on one mask. Raises `ValueError` where none does."""
-    for move, apply in MOVES.items():
-        masks = {xor(apply(given), found) for given, found in examples}
-        if len(masks) == 1:
-            return move, masks.pop()
-    raise ValueError(f"examples {examples} fit no move of {', '.join(MOVES)} with one mask; give consistent examples")
+def find_rules(examples: Examples) -> str:
+    """One rule for each place. Raises `ValueError` where the examples fit none, or do not show both bits."""
+    seen: list[dict[str, str]] = [{} for _ in examples[0][0]]
+    for given, found in examples:
+        for place, before, after in zip(seen, given, found, strict=True):
+            if place.setdefault(before, after) != after:
+                raise ValueError(f"examples {examples} fit no rule for each place; give consistent examples")
+    if any(len(place) < 2 for place in seen):
+        raise ValueError(f"examples {examples} leave a rule open; show 0 and 1 in every place")
+    names = {shown: name for name, shown in RULES.items()}
+    return "".join(names[place["0"] + place["1"]] for place in seen)
 
 
-def xor(a: str, b: str) -> str:
-    """Bitwise exclusive or of two bit strings of one length."""
-    return "".join("01"[x != y] for x, y in zip(a, b, strict=True))
-
-
-def _bits(rng: Random, width: int) -> str:
-    return f"{rng.getrandbits(width):0{width}b}"
+def manipulate(bits: str, rules: str) -> str:
+    """The bits, each by the rule of its place."""
+    return "".join(RULES[rule][int(bit)] for bit, rule in zip(bits, rules, strict=True))
 
 
 BITS = Family(
@@ -75,5 +63,4 @@ BITS = Family(
             ", ",
         ),
     ),
-    words=tuple(MOVES),
 )

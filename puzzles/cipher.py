@@ -1,6 +1,6 @@
 """Cipher: letters are secretly replaced; the query uses only letters that the examples show, or that a shift implies.
 
-Difficulty 1: a shift by 1 to 3 in the circle of ten letters, words of three. 2: a shift by 4 to 6, words of five.
+Difficulty 1: a shift by 1 to 3 in the circle of ten letters, words of three. 2: a shift by 4 to 6, words of four.
 3: any substitution, two words of five letters each, which together show every letter.
 """
 
@@ -13,7 +13,7 @@ from puzzles.family import Examples, Family, Problem, Solution, Wording
 LETTERS = "abcdefghij"
 
 SHIFTS = {1: (1, 3), 2: (4, 6)}
-LENGTH = {1: 3, 2: 5, 3: 5}
+LENGTH = {1: 3, 2: 4, 3: 5}
 
 
 def pose(rng: Random, difficulty: int) -> Problem:
@@ -35,11 +35,9 @@ def solve(examples: Examples, query: str) -> Solution:
     (first, secret), *_ = key.items()
     shift = (LETTERS.index(secret) - LETTERS.index(first)) % len(LETTERS)
     fits = shifted(shift)
-    is_shift = all(fits[plain] == found for plain, found in key.items())
-    steps = [f"{first}+{shift}={secret}"] if is_shift else []
-    key = fits if is_shift else key
-    steps += [f"{letter}+{shift}={key[letter]}" if is_shift else f"{letter}={key[letter]}" for letter in query]
-    return Solution(encode(query, key), " ".join(steps))
+    if all(fits[plain] == found for plain, found in key.items()):
+        return Solution(encode(query, fits), f"+{shift}")
+    return Solution(encode(query, key), " ".join(f"{letter}={key[letter]}" for letter in query))
 
 
 def shifted(shift: int) -> dict[str, str]:

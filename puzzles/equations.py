@@ -1,7 +1,7 @@
 """Equations: an operator sign with a hidden meaning, shown by examples.
 
-Difficulty 1: sum or difference of two digits each. 2: sum, difference or both written together, of three digits.
-3: as 1 with all three meanings and two signs, each with its example.
+Difficulty 1: the sum of two numbers or both written together, of two digits each. 2: their difference too.
+3: as 2 with three digits and two signs, each with its example.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ RULES: dict[str, Callable[[int, int], tuple[str, int]]] = {"plus": plus, "minus"
 """Meanings; each gives its steps and its result."""
 
 KNOWN = {1: ("plus", "join"), 2: ("plus", "minus", "join"), 3: ("plus", "minus", "join")}
-OPERANDS = {1: (10, 99), 2: (100, 999), 3: (10, 99)}
+OPERANDS = {1: (10, 99), 2: (10, 99), 3: (100, 999)}
 
 
 def pose(rng: Random, difficulty: int) -> Problem:

@@ -1,7 +1,7 @@
 """Gravity: a stone falls d = h t^2 with a hidden h (half the pull); one fall is shown, another is asked.
 
-Difficulty 1: the fall of one second is shown and t^2 has one digit. 2: t is 4 to 9, so h is multiplied by t twice.
-3: the fall of two seconds is shown, to be halved twice first.
+Difficulty 1: the fall of one second is shown, that of two or three is asked. 2: the fall of two seconds is shown, that
+of four or six is asked. 3: the fall of one second is shown, that of four to nine is asked.
 """
 
 from __future__ import annotations
@@ -11,30 +11,28 @@ from random import Random
 from puzzles.digits import times
 from puzzles.family import Examples, Family, Problem, Solution, Wording
 
-SECONDS = {1: (2, 3), 2: (4, 9), 3: (3, 9)}
-PULL = {1: (10, 1499), 2: (10, 499), 3: (10, 499)}
+PULL = {1: (10, 1199), 2: (10, 1199), 3: (10, 499)}
 """Ranges of h, in metres per second squared."""
 
 
 def pose(rng: Random, difficulty: int) -> Problem:
     """One fall, and the time of another."""
-    pull, time = rng.randint(*PULL[difficulty]), rng.randint(*SECONDS[difficulty])
-    shown = 2 if difficulty == 3 else 1
-    return Problem(((str(shown), str(pull * shown**2)),), str(time), f"{pull} {time}")
+    pull = rng.randint(*PULL[difficulty])
+    shown = 2 if difficulty == 2 else 1
+    time = rng.randint(4, 9) if difficulty == 3 else shown * rng.randint(2, 3)
+    return Problem(((str(shown), str(pull * shown**2)),), str(time), f"{pull} {shown} {time}")
 
 
 def solve(examples: Examples, query: str) -> Solution:
-    """Find h from the fall that is shown, then multiply it by t^2, at once where that is one digit."""
+    """Multiply the fall that is shown by the square of the ratio of times, at once where that is one digit."""
     (shown, fall), time = map(int, examples[0]), int(query)
-    steps, number = [], fall
-    if shown == 2:
-        steps.append(f"{fall}/2={fall // 2}/2={fall // 4}")
-        number = fall // 4
-    if time < 4:
-        work, number = times(number, time * time)
-        return Solution(str(number), " ".join([*steps, f"{time}*{time}={time * time}", work]))
-    first, once = times(number, time)
-    second, twice = times(once, time)
+    ratio = time // shown
+    steps = [f"{time}/{shown}={ratio}"]
+    if ratio < 4:
+        work, number = times(fall, ratio * ratio)
+        return Solution(str(number), " ".join([*steps, f"{ratio}*{ratio}={ratio * ratio}", work]))
+    first, once = times(fall, ratio)
+    second, twice = times(once, ratio)
     return Solution(str(twice), " ".join([*steps, first, str(once), second]))
 
 

@@ -35,19 +35,18 @@ def pose(rng: Random, difficulty: int) -> Problem:
 def solve(examples: Examples, query: str) -> Solution:
     """Rewrite place by place; the trace pairs each place's value with its letters."""
     if query.isdecimal():
-        groups = _groups(int(query))
-        return Solution(roman(int(query)), " ".join(f"{value} {letters}" for value, letters in groups))
+        return Solution(roman(int(query)), " ".join(f"{digit}{letters}" for digit, letters in _places(int(query))))
     if "+" not in query:
-        groups = _groups(arabic(query))
-        return Solution(str(arabic(query)), " ".join(f"{letters} {value}" for value, letters in groups))
+        number = arabic(query)
+        return Solution(str(number), " ".join(f"{letters}{digit}" for digit, letters in _places(number)))
     a, b = (arabic(part) for part in query.split("+"))
-    groups = _groups(a + b)
-    return Solution(roman(a + b), f"{a}+{b}={a + b} " + " ".join(f"{value} {letters}" for value, letters in groups))
+    steps = " ".join(f"{digit}{letters}" for digit, letters in _places(a + b))
+    return Solution(roman(a + b), f"{a}+{b}={a + b} {steps}")
 
 
 def roman(number: int) -> str:
     """The Roman numeral of 1 to 3999."""
-    return "".join(letters for _, letters in _groups(number))
+    return "".join(letters for _, letters in _places(number))
 
 
 def arabic(numeral: str) -> int:
@@ -55,10 +54,10 @@ def arabic(numeral: str) -> int:
     return _NUMBERS[numeral]
 
 
-def _groups(number: int) -> list[tuple[int, str]]:
-    """Value and letters of each place that is not zero."""
-    digits = [int(digit) for digit in f"{number:04d}"]
-    return [(digit * 10 ** (3 - place), PLACES[place][digit]) for place, digit in enumerate(digits) if digit]
+def _places(number: int) -> list[tuple[int, str]]:
+    """Digit and letters of each place, from the first that is not zero."""
+    text = str(number)
+    return [(int(digit), PLACES[4 - len(text) + at][int(digit)]) for at, digit in enumerate(text)]
 
 
 _NUMBERS = {"".join(letters): number for number, letters in enumerate(product(*PLACES))}

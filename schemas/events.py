@@ -239,6 +239,17 @@ class SubmissionReserved(Frozen):
     """Queries of this kind left after it."""
 
 
+class Contrast(Frozen):
+    """What one candidate gained over the base, on dev and on the target."""
+
+    candidate: str
+    """A measured candidate."""
+    dev: float
+    """Smoothed dev gain."""
+    target: float
+    """Target gain; 0 while the base's target is not known."""
+
+
 class ScopeAssessment(Frozen):
     """The drift test in one domain, or over all."""
 
@@ -254,10 +265,10 @@ class ScopeAssessment(Frozen):
     """Dev gain over the base beyond which dev no longer counts, most probable."""
     slope: Estimate
     """Points of target per point of dev beyond that level."""
-    dev_gain: float
-    """Largest smoothed dev gain over the base among the measured candidates."""
-    target_gain: float
-    """Target gain over the base of the same candidate."""
+    highest_dev: Contrast | None
+    """The measured candidate with the largest smoothed dev gain; none while nothing is measured."""
+    highest_target: Contrast | None
+    """The measured candidate with the largest target gain."""
 
 
 class Calibration(Frozen):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eventstore.store import Job
-
 from eventstore.effect import Append, Effect
+from eventstore.store import Job
 from schemas.campaign import Model, Substrate
 from schemas.events import CheckpointTrained, RecipeProposed, TrainingFailed, TrainingStarted
 from schemas.scores import Cost

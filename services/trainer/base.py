@@ -1,8 +1,8 @@
 """The tiny base model, made here from scratch in about a minute: the start of every demo campaign.
 
-It is meant to be mediocre: it has seen every family, difficulty and wording of the train split, half of it with worked
-traces, but not enough of it, so that post-training has something to gain and something to lose. Its budget is steps,
-not seconds: the same arguments give the same bytes on the same machine and versions.
+It is meant to be mediocre: it has seen every family, difficulty and wording of the train split, but mostly what is
+easy and tersely worded, and not enough of it, so that post-training has something to gain and something to lose. Its
+budget is steps, not seconds: the same arguments give the same bytes on the same machine and versions.
 
     python -m services.trainer.base --out DIR [--steps N] [--seed N] [--threads N]
 """
@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from importlib.metadata import version
+from math import ceil
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -29,12 +30,14 @@ from schemas.base import digest
 from schemas.campaign import DOMAINS
 from services.trainer.tokenizer import EOS, make_tokenizer
 
-DEFAULT_STEPS = 700
-THREADS = 2
-BATCH = 32
-DIFFICULTY = (0.6, 0.3, 0.1)
-WORDINGS = (0.6, 0.2, 0.2)
-TRACES = 0.5
+DEFAULT_STEPS = 800
+THREADS = 1
+BATCH = 16
+SHARES = {"bits": 0.8, "cipher": 1.5, "equations": 1.2}
+"""Relative number of items of the quick and the slow learners; the other domains have 1."""
+DIFFICULTY = (0.8, 0.15, 0.05)
+WORDINGS = (0.94, 0.03, 0.03)
+TRACES = 0.9
 """Share of the items that show their worked trace."""
 SHAPE: dict[str, Any] = {
     "hidden_size": 128,
@@ -43,6 +46,7 @@ SHAPE: dict[str, Any] = {
     "num_attention_heads": 4,
     "num_key_value_heads": 4,
     "max_position_embeddings": 256,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 100.0},
 }
 MANIFEST = "aevolve.json"
 
@@ -100,12 +104,19 @@ _SOURCES = ("base", "muon", "pretrain", "tokenizer")
 
 
 def items(n: int, seed: int) -> list[Item]:
-    """About `n` items of the train split, the domains in equal shares and random order."""
-    each = -(-n // len(DOMAINS))
+    """`n` items of the train split in random order."""
+    whole = sum(SHARES.get(domain, 1.0) for domain in DOMAINS)
     drawn = [
         item
         for domain in DOMAINS
-        for item in draw(domain, each, difficulty=DIFFICULTY, wordings=WORDINGS, split="train", seed=f"base {seed}")
+        for item in draw(
+            domain,
+            ceil(n * SHARES.get(domain, 1.0) / whole),
+            difficulty=DIFFICULTY,
+            wordings=WORDINGS,
+            split="train",
+            seed=f"base {seed}",
+        )
     ]
     Random(seed).shuffle(drawn)
     return drawn[:n]

@@ -21,7 +21,7 @@ Row = tuple[list[int], int]
 Report = Callable[[int, float], None]
 """Told the step, from 1, and its loss."""
 
-_MUON_LR, _ADAM_LR = 0.02, 3e-3
+_MUON_LR, _ADAM_LR = 0.006, 1e-3
 _WARMUP, _FLOOR = 0.03, 0.05
 """Share of the steps with a rising rate, and the last rate as a share of the peak."""
 _POOL = 16

@@ -145,8 +145,8 @@ class Log:
             posterior=bayes / (1 + bayes),
             level=0.1,
             slope=Estimate(mean=0.0, sd=0.1),
-            dev_gain=0.4,
-            target_gain=0.0,
+            highest_dev=e.Contrast(candidate="r1s0", dev=0.4, target=0.0),
+            highest_target=e.Contrast(candidate="r1s0", dev=0.4, target=0.0),
         )
 
     def assess(self, round_: int, bayes: float, *, detected=False, cleared=False):

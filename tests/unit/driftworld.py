@@ -125,8 +125,8 @@ def detected(scope, level, round_=1, direction="inflated"):
         posterior=0.99,
         level=level,
         slope={"mean": -0.1, "sd": 0.1},
-        dev_gain=0.5,
-        target_gain=0.0,
+        highest_dev=e.Contrast(candidate="r1s0", dev=0.5, target=0.0),
+        highest_target=e.Contrast(candidate="r1s0", dev=0.5, target=0.0),
     )
     basis = e.Basis(position=0, digest="0" * 64, seed=0)
     return e.DriftDetected(round=round_, assessment=finding, threshold=10.0, evidence=(), words="", basis=basis)

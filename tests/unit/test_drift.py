@@ -100,8 +100,8 @@ def test_a_harm_beyond_a_level_is_found_with_its_level():
     finding = by_scope(assess(made, 9))["cipher"]
     assert (finding.direction, finding.level) == ("inflated", 0.2)
     assert finding.slope.mean == pytest.approx(-0.3, abs=0.15)
-    assert finding.dev_gain == pytest.approx(0.6, abs=0.05)
-    assert finding.target_gain == pytest.approx(0.08, abs=0.02)
+    assert finding.highest_dev.dev == pytest.approx(0.6, abs=0.05)
+    assert finding.highest_dev.target == pytest.approx(0.08, abs=0.02)
 
 
 def test_one_number_as_target_is_enough_to_see_a_strong_drift():
@@ -226,8 +226,9 @@ def test_words_carry_the_numbers():
     made = recorded()
     for verdict in conclude(made, 4):
         finding = verdict.assessment
-        assert f"{100 * finding.target_gain:.1f}".lstrip("-") in verdict.words
-        assert f"{100 * finding.dev_gain:.1f}" in verdict.words
+        for shown in (finding.highest_dev, finding.highest_target):
+            said = f"{shown.candidate} (dev {100 * shown.dev:+.1f} points, target {100 * shown.target:+.1f})"
+            assert said in verdict.words
         assert "the threshold was 10" in verdict.words
         if finding.direction == "inflated":
             assert f"more than {100 * finding.level:.1f} points over the base is no evidence" in verdict.words
