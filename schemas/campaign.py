@@ -82,7 +82,16 @@ class Axis(Frozen):
     values: tuple[Value, ...] = Field(min_length=2)
     """The values, in their natural order."""
     scale: Literal["linear", "log", "choice"] = "choice"
-    """How distance between values is measured."""
+    """How distance between values is measured: linear and log need numbers, log positive ones."""
+
+    @model_validator(mode="after")
+    def _values_have_the_scale(self) -> Axis:
+        if self.scale != "choice":
+            for value in self.values:
+                if not isinstance(value, (int, float)) or (self.scale == "log" and value <= 0):
+                    wanted = "a number above 0" if self.scale == "log" else "a number"
+                    raise ValueError(f"{self.knob}: scale {self.scale} needs {wanted}, not {value!r}; or say choice")
+        return self
 
 
 class DriftRule(Frozen):
@@ -136,9 +145,11 @@ def _try(knob: str, value: Value, domains: tuple[str, ...]) -> None:
     if domain and domain not in domains:
         raise ValueError(f"space: knob {knob!r} names the domain {domain!r}; domains are {', '.join(domains)}")
     try:
-        Recipe().replace(knob, value)
+        held = Recipe().replace(knob, value).get(knob)
     except ValidationError as error:
         raise ValueError(f"space: {knob} cannot be {value!r}: {error.errors()[0]['msg']}") from error
+    if isinstance(value, str) and held != value:
+        raise ValueError(f"space: {knob} cannot be {value!r}: it is text; write it as a number, such as {held!r}")
 
 
 class Campaign(Frozen):

@@ -43,7 +43,7 @@ class Receipt(Frozen):
     """Every item's output, kept by hash: a score without one does not exist (design rule 3)."""
 
     uri: str
-    """Where the outputs lie (JSON lines: domain, item id, output, verdict)."""
+    """Where the outputs lie (JSON lines: domain, item id, hash of the answer, output, whether it is correct)."""
     sha256: Sha256
     """Hash of the file."""
 

@@ -9,7 +9,7 @@ from eventstore.effect import NOTHING, Append, Effect
 from judgement.history import History
 from schemas.base import Frozen
 from schemas.envelope import campaign_stream, round_stream
-from schemas.scores import BASE
+from schemas.scores import BASE, Kind
 from services.policy.core import choose_final, choose_submissions, finish, first_policy, update
 from services.runtime.decision import lawful
 
@@ -48,11 +48,17 @@ def conclude(history: History, now: datetime) -> Effect:
 
 def _closed_by(history: History, now: datetime) -> Literal["complete", "deadline"] | None:
     trials = history.of_round(history.round)
-    if all(trial.ended for trial in trials) and history.trials[BASE].settled("dev"):
+    if all(trial.ended for trial in trials) and _base_known(history):
         return "complete"
     first = min(trial.proposed_at for trial in trials if trial.proposed_at)
     patience = timedelta(seconds=history.campaign.constitution.budget.round_seconds)
     return "deadline" if now >= first + patience else None
+
+
+def _base_known(history: History) -> bool:
+    """Whether the reference is complete, so that no choice depends on which of two jobs was quicker."""
+    kinds: tuple[Kind, ...] = ("dev", "confirm", "external") if history.reserved("external") else ("dev", "confirm")
+    return all(history.base.settled(kind) for kind in kinds)
 
 
 def _say(history: History, stream: str, decision: Frozen) -> Effect:
