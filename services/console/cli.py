@@ -90,6 +90,17 @@ def up(out: Out = Path("runs/demo")) -> None:
 
 
 @app.command()
+def migrate(
+    dsn: Annotated[str, typer.Argument(metavar="DSN", help="Address of the database, as its owner.")],
+    secrets: Annotated[Path, typer.Option(help="Folder of the services' passwords; new ones are made.")],
+) -> None:
+    """Bring a PostgreSQL database to this version's schema and let the services log in."""
+    from services.console import migrate_command
+
+    run(migrate_command.prepare(dsn, secrets))
+
+
+@app.command()
 def serve(
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="data, recipes, trainer, oracle or policy.")],
 ) -> None:

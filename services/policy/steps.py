@@ -9,7 +9,7 @@ from eventstore.effect import NOTHING, Append, Effect
 from judgement.history import History
 from schemas.base import Frozen
 from schemas.envelope import campaign_stream, round_stream
-from schemas.scores import BASE, Kind
+from schemas.scores import Kind
 from services.policy.core import choose_final, choose_submissions, finish, first_policy, update
 from services.runtime.decision import lawful
 

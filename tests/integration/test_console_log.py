@@ -4,10 +4,11 @@ import json
 
 import pytest
 
+from eventstore.store import EventStore
 from schemas.events import CampaignPaused, CampaignResumed, CampaignStopped
-from services.console import log_commands
+from services.console import log_commands, migrate_command
 from services.console.problem import Problem
-from tests.conftest import PASSWORDS
+from tests.conftest import PASSWORDS, create_database
 from tests.unit.console_events import DEMO
 from tests.unit.test_console_parts import model
 
@@ -126,3 +127,19 @@ async def test_an_unreachable_database_is_told(monkeypatch):
     monkeypatch.setenv("AEVOLVE_POSTGRES", "postgresql://127.0.0.1:1/aevolve")
     with pytest.raises(Problem, match=r"AEVOLVE_POSTGRES: postgresql://127.0.0.1:1/aevolve; .*start the database"):
         await log_commands.status(None, None)
+
+
+async def test_a_database_of_ones_own_is_prepared_and_preparing_it_again_changes_nothing(postgres, tmp_path, capsys):
+    owner = await create_database(postgres, "of_ones_own")
+    await migrate_command.prepare(owner, tmp_path / "secrets")
+    assert "001" in capsys.readouterr().out
+    password = (tmp_path / "secrets" / "console").read_text()
+    await migrate_command.prepare(owner, tmp_path / "secrets")
+    assert "the schema is up to date" in capsys.readouterr().out
+    assert (tmp_path / "secrets" / "console").read_text() == password
+    store = await EventStore.open(owner, service="console", password=password)
+    assert await store.head() == 0
+    await store.close()
+    for service, known in PASSWORDS.items():  # roles belong to the whole server: the other tests need theirs back
+        (tmp_path / "secrets" / service).write_text(known)
+    await migrate_command.prepare(owner, tmp_path / "secrets")

@@ -75,6 +75,8 @@ def test_running_a_campaign_loads_no_model_library_into_the_console():
         (("emit", "none.json"), ("none.json", "cannot be read")),
         (("pause", "demo-x"), ("AEVOLVE_POSTGRES", NOWHERE)),
         (("report", "demo-x", "--out", "r"), ("AEVOLVE_POSTGRES", NOWHERE)),
+        (("migrate", NOWHERE, "--secrets", "s"), ("DSN", NOWHERE, "start the database")),
+        (("migrate", "nonsense", "--secrets", "s"), ("DSN", "nonsense", "give the address")),
         (("serve", "trainr"), ("'trainr'", "did you mean 'trainer'")),
     ],
 )

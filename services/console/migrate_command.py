@@ -1,0 +1,34 @@
+"""Preparing a database that is not ours: its schema, and a role with a password for each service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import asyncpg
+import typer
+
+from eventstore.errors import DISCONNECTED
+from eventstore.migrate import MigrationEdited, migrate, provision
+from schemas.events import SERVICES
+from services.console.problem import Problem
+from services.console.run_folder import secret
+
+
+async def prepare(dsn: str, secrets: Path) -> None:
+    """Apply what is missing and let each service log in; passwords stand in one file per service.
+
+    Raises `Problem` where the database cannot be reached or the schema was tampered with.
+    """
+    passwords = {service: secret(secrets / service).read_text().strip() for service in SERVICES}
+    try:
+        applied = await migrate(dsn)
+        await provision(dsn, passwords)
+    except (*DISCONNECTED, asyncpg.PostgresError, ValueError) as error:
+        raise Problem(
+            f"DSN: {dsn}; {error or type(error).__name__}: start the database, or give the address and password of "
+            "a user who may create schemas and roles"
+        ) from error
+    except MigrationEdited as error:
+        raise Problem(f"DSN: {dsn}; {error}") from error
+    typer.echo("\n".join(applied) or "the schema is up to date")
+    typer.echo(f"passwords of the services: {secrets}/<service>, for AEVOLVE_PASSWORD_FILE")
