@@ -3,8 +3,9 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 RUN := runs/demo
 ARGS ?=
+COVERED := schemas/* judgement/* puzzles/* eventstore/* services/*/core.py,services/*/steps.py
 
-.PHONY: help demo test check install format test-unit test-contract test-integration test-loop schemas clean
+.PHONY: help demo test check coverage install format test-unit test-contract test-integration test-loop schemas clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -20,16 +21,21 @@ install: .venv/installed  ## Make .venv with everything that the demo and the te
 demo: install  ## A whole campaign on this machine: Postgres, Kafka protocol, fine-tuning, report in runs/demo
 	$(BIN)/aevolve demo --out $(RUN) $(ARGS)
 
-test: test-unit test-contract test-integration test-loop  ## Every test; real Postgres, real broker, a real campaign
+test: test-unit test-contract test-integration coverage test-loop  ## Every test; real Postgres, real broker, a real campaign
 
 test-unit: install
-	$(BIN)/pytest tests/unit $(ARGS) --cov --cov-report=term:skip-covered
+	$(BIN)/pytest tests/unit $(ARGS) --cov --cov-report=
 
 test-contract: install
-	$(BIN)/pytest tests/contract $(ARGS)
+	$(BIN)/pytest tests/contract $(ARGS) --cov --cov-append --cov-report=
 
 test-integration: install
-	$(BIN)/pytest tests/integration $(ARGS)
+	$(BIN)/pytest tests/integration $(ARGS) --cov --cov-append --cov-report=
+
+coverage:  ## What the tests of the three targets above ran; too little is a failure
+	@set -f; for part in $(COVERED); do \
+	  $(BIN)/coverage report --include="$$part" --fail-under=90 --skip-covered || exit 1; \
+	done
 
 test-loop: install  ## One campaign of two rounds, end to end
 	$(BIN)/pytest tests/loop $(ARGS)

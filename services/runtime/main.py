@@ -20,6 +20,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any
 
+import asyncpg
 import uvicorn
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from faststream.asgi import AsgiFastStream, AsyncAPIRoute
@@ -43,8 +44,18 @@ log = logging.getLogger(__name__)
 
 Run = Callable[[], Coroutine[Any, Any, None]]
 
-ENVIRONMENT = OFFLINE | {"OMP_NUM_THREADS": "1"}
-"""Jobs never reach for a model hub, and one thread each is the fastest way to share cores between jobs."""
+ENVIRONMENT = OFFLINE | {
+    "OMP_NUM_THREADS": "1",
+    "PYTHONWARNINGS": "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning",
+}
+"""Of jobs: they never reach for a model hub, and one thread each is the fastest way to share cores between them.
+
+The warning is PEFT's affair with transformers; it would stand in the log of every job.
+"""
+
+
+REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+"""The database answers, and has no place for this service."""
 
 
 def main(service: Service) -> None:
@@ -59,7 +70,7 @@ def main(service: Service) -> None:
         runner.warm()  # before asyncio starts any thread
     try:
         asyncio.run(serve(service, settings, runner))
-    except (*DISCONNECTED, KafkaConnectionError) as error:
+    except (*REFUSED, *DISCONNECTED, KafkaConnectionError) as error:
         print(unreachable(settings, error), file=sys.stderr)  # noqa: T201 - the process ends here
         raise SystemExit(2) from None
 
@@ -68,6 +79,11 @@ def unreachable(settings: Settings, error: BaseException) -> str:
     """Which address did not answer, and what to do."""
     if isinstance(error, KafkaConnectionError):
         return f"AEVOLVE_KAFKA: {settings.kafka} does not answer ({error}); start the broker or correct the address"
+    if isinstance(error, REFUSED):
+        return (
+            f"AEVOLVE_POSTGRES: {settings.postgres} refuses this service ({error}); "
+            "prepare the database with `aevolve migrate` and name the password's file in AEVOLVE_PASSWORD_FILE"
+        )
     return f"AEVOLVE_POSTGRES: {settings.postgres} does not answer ({error}); start the database or correct the DSN"
 
 
@@ -81,6 +97,7 @@ async def serve(service: Service, settings: Settings, runner: JobRunner) -> None
     async with store, asyncio.TaskGroup() as tasks:
         http = tasks.create_task(server.serve())
         await server.up(http)
+        log.info("pages: http://%s:%d/health, /metrics, /docs", *server.servers[0].sockets[0].getsockname()[:2])
         loops = [tasks.create_task(run()) for run in loops_of(service, settings, store, reactor, broker, pulse, runner)]
         await http
         for loop in loops:

@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     incarnation: str = "kafka"
     """Name of this life of the broker; a new name makes the relay start over. Only the embedded broker changes it."""
     artifacts: str = "runs/artifacts"
-    """Folder (or fsspec URL) of snapshots, adapters and receipts."""
+    """Folder of snapshots, adapters and receipts; every service must see the same one."""
     work: Path = Path("runs/work")
     """Local folder of jobs in progress."""
     cache: Path = Field(default_factory=cache_folder)

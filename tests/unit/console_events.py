@@ -25,7 +25,7 @@ class Log:
     """Envelopes in order; `at` is the second of the campaign at which the next event happens."""
 
     def __init__(self, campaign: Campaign | None = None, id_: str = CAMPAIGN):
-        self.campaign, self.id, self.at = campaign or load(DEMO), id_, 0.0
+        self.campaign, self.id, self.at = campaign or load(DEMO).model_copy(update={"recipe": Recipe()}), id_, 0.0
         self.envelopes: list[Envelope] = []
 
     def say(self, subject: str, event, at: float | None = None):
