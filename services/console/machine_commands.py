@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from schemas.events import SERVICES
@@ -69,6 +70,6 @@ def doctor(out: Path) -> int:
     table = Table("what", "found", "what to do")
     for check in checks:
         style = "red" if check.remedy and check.fatal else "yellow" if check.remedy else None
-        table.add_row(check.what, check.found, check.remedy or "", style=style)
+        table.add_row(check.what, check.found, escape(check.remedy or ""), style=style)
     Console().print(table)
     return 0 if machine.healthy(checks) else 1

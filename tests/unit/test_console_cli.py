@@ -101,6 +101,11 @@ def test_the_doctor_answers_with_a_table(call):
     assert "torch" in result.output
 
 
+def test_the_doctor_names_the_extra_that_is_missing(call, monkeypatch):
+    monkeypatch.setattr("services.console.doctor.EXTRAS", {"trainer": ("no-such-package",)})
+    assert "'.[trainer]'" in call("doctor").output  # brackets are no markup here
+
+
 @pytest.mark.parametrize("number", signals.SIGNALS)
 def test_a_signal_cancels_the_work_and_lets_it_clean_up(number):
     cleaned = []

@@ -299,7 +299,7 @@ def test_a_missing_package_is_told_with_its_extra(tmp_path, monkeypatch):
     monkeypatch.setattr("services.console.doctor.EXTRAS", {"trainer": ("no-such-package",)})
     check = next(c for c in examine(tmp_path / "not" / "there") if c.what == "trainer: no-such-package")
     assert check.found == "missing"
-    assert "aevolve[trainer]" in check.remedy
+    assert "pip install '.[trainer]'" in check.remedy
 
 
 # Events by hand
