@@ -19,7 +19,7 @@ class StreamConflict(Exception):  # an outcome to decide upon, not a fault
 
 
 class NotAWriter(PermissionError):
-    """The role may not write this type of event (`schemas.events.WRITERS`)."""
+    """The role may not write this type of event (`schemas.writers.WRITERS`)."""
 
     def __init__(self, role: str, type_: str, campaign: str) -> None:
         super().__init__(

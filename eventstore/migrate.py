@@ -1,6 +1,6 @@
 """Bringing a database to the schema of this version: numbered files, each applied once, by one migrator at a time.
 
-The code is the source of who may write what: `schemas.events.WRITERS` is copied into the database with each migration.
+The code is the source of who may write what: `schemas.writers.WRITERS` is copied into the database with each migration.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import asyncpg
 
 from eventstore.connect import SETTINGS, role
 from eventstore.sql import QUERIES
-from schemas.events import WRITERS
+from schemas.writers import WRITERS
 
 
 class MigrationEdited(Exception):

@@ -16,15 +16,8 @@ from judgement.history import History, Trial
 from judgement.profile import profile
 from judgement.statistics import gap_test
 from schemas.base import digest
-from schemas.events import (
-    Basis,
-    Calibration,
-    DriftAssessed,
-    DriftCleared,
-    DriftDetected,
-    GapTest,
-    ScopeAssessment,
-)
+from schemas.events import DriftAssessed, DriftCleared, DriftDetected
+from schemas.evidence import Basis, Calibration, GapTest, ScopeAssessment
 from schemas.policy import Estimate
 from schemas.scores import BASE, Scores
 
@@ -48,7 +41,7 @@ def assess(history: History, round_: int) -> DriftAssessed:
         calibration=calibration,
         gap=gap,
         evidence=candidates,
-        words=drift_words.assessed(factor, threshold, scopes, calibration, gap, len(candidates)),
+        words=drift_words.assessed(factor, threshold, calibration, gap, len(candidates)),
         basis=Basis(position=history.position, digest=digest(evidence.used), seed=history.campaign.seed),
     )
 

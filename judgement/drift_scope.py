@@ -9,7 +9,7 @@ import numpy as np
 
 from judgement.drift_posterior import Posterior, mixture
 from judgement.features import Floats
-from schemas.events import Contrast, ScopeAssessment
+from schemas.evidence import Contrast, ScopeAssessment
 from schemas.policy import Direction, Estimate
 from schemas.scores import BASE
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from schemas.events import Calibration, Contrast, GapTest, ScopeAssessment
+from schemas.evidence import Calibration, Contrast, GapTest, ScopeAssessment
 
 
 def assessed(
     bayes_factor: float,
     threshold: float,
-    scopes: Sequence[ScopeAssessment],
     calibration: Calibration,
     gap: GapTest | None,
     candidates: int,
 ) -> str:
-    """One paragraph on a whole assessment."""
+    """One paragraph on a whole assessment; its scopes have the single findings."""
     if not candidates:
         return "No candidate has both a dev and a target score yet, so nothing can be said about drift."
     measured = f"{candidates} candidate{'s' * (candidates > 1)} measured on both sets"
@@ -29,8 +26,7 @@ def assessed(
         if bayes_factor >= 1
         else "The scores speak for dev tracking the target everywhere."
     )
-    found = [scope for scope in scopes if scope.bayes_factor >= threshold]
-    return " ".join([trend, verdict, *(_finding(scope) for scope in found), _second(gap)]).strip()
+    return " ".join([trend, verdict, _second(gap)]).strip()
 
 
 def detected(scope: ScopeAssessment, threshold: float) -> str:
@@ -99,5 +95,5 @@ def _odds(bayes_factor: float) -> str:
 def _second(gap: GapTest | None) -> str:
     if gap is None:
         return ""
-    says = "agrees that the gap is more than chance" if gap.fires else "sees no more than chance"
-    return f"A plain test of the gap between dev and target ({gap.candidate}, z = {gap.z:.2f}) {says}."
+    says = "agrees" if gap.fires else "does not see it"
+    return f"A plain test of whether dev ran ahead of the target ({gap.candidate}, z = {gap.z:.2f}) {says}."

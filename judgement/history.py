@@ -17,6 +17,7 @@ from schemas.envelope import Envelope
 from schemas.policy import Policy
 from schemas.recipe import Change, Recipe
 from schemas.scores import BASE, Cost, Kind, Scores, Stamp
+from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
 
 
 @dataclass
@@ -221,15 +222,15 @@ def _finished(h: History, event: e.CampaignFinished, time: datetime) -> None:
     h.finished = event
 
 
-def _paused(h: History, event: e.CampaignPaused, time: datetime) -> None:
+def _paused(h: History, event: CampaignPaused, time: datetime) -> None:
     h.paused = True
 
 
-def _resumed(h: History, event: e.CampaignResumed, time: datetime) -> None:
+def _resumed(h: History, event: CampaignResumed, time: datetime) -> None:
     h.paused = False
 
 
-def _stopped(h: History, event: e.CampaignStopped, time: datetime) -> None:
+def _stopped(h: History, event: CampaignStopped, time: datetime) -> None:
     h.stopped = True
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from judgement.history import History, Trial
 from schemas.base import digest
-from schemas.events import Basis
+from schemas.evidence import Basis
 
 DIGITS = 6
 """Floats are rounded to a millionth before a choice depends on them: their last bits differ between machines."""

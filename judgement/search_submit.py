@@ -16,7 +16,7 @@ from judgement.history import History, Trial
 from judgement.search import Model
 from judgement.search_basis import DIGITS
 from judgement.search_unseen import unseen_sd
-from schemas.events import Submission
+from schemas.evidence import Submission
 from schemas.recipe import Recipe
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from schemas.events import GapTest
+from schemas.evidence import GapTest
 from schemas.policy import Estimate
 from schemas.scores import DomainScore, Scores
 

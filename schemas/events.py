@@ -1,7 +1,7 @@
 """The events of the loop: past tense, frozen, small. What is large lies in artifacts and is named by hash.
 
-The envelope says which campaign, when and why (`schemas.envelope`); the payloads here say what. The table at the end is
-the map of the system: every event type, its version and its writers.
+The envelope says which campaign, when and why (`schemas.envelope`); the payloads here say what; `schemas.writers` says
+who may write which.
 """
 
 from __future__ import annotations
@@ -12,20 +12,10 @@ from pydantic import Field
 
 from schemas.base import Frozen, Name, Sha256, Share
 from schemas.campaign import Campaign, Substrate
-from schemas.policy import Direction, Estimate, Policy
+from schemas.evidence import Basis, Calibration, Coverage, GapTest, ScopeAssessment, Submission, Yield
+from schemas.policy import Estimate, Policy
 from schemas.recipe import Change, Recipe
 from schemas.scores import Cost, Kind, Receipt, Scores, Stamp
-
-
-class Basis(Frozen):
-    """What a decision rests on: replaying the log up to here with this seed gives the decision again."""
-
-    position: int = Field(ge=0)
-    """Last log position the decider had read."""
-    digest: Sha256
-    """Hash of the evidence it used, ordered by candidate, without times and ids."""
-    seed: int = Field(ge=0)
-    """Seed of its random draws."""
 
 
 class CampaignStarted(Frozen):
@@ -37,21 +27,6 @@ class CampaignStarted(Frozen):
     """Hash of its constitution."""
     substrate: Substrate
     """Hashes of what no candidate may touch."""
-
-
-class Yield(Frozen):
-    """What one source gave a snapshot."""
-
-    source: str
-    """Name of the source."""
-    domain: str
-    """Domain of its rows."""
-    made: int = Field(ge=0)
-    """Rows produced or fetched."""
-    kept: int = Field(ge=0)
-    """Rows in the snapshot."""
-    dropped: dict[str, int] = Field(default_factory=dict)
-    """Rows dropped, per filter."""
 
 
 class DataBatchReady(Frozen):
@@ -111,17 +86,6 @@ class TrainingStarted(Frozen):
     """1 for the first try."""
     worker: str
     """Which worker."""
-
-
-class Coverage(Frozen):
-    """Which target modules exist and were trained."""
-
-    modules: dict[str, int]
-    """Adapted layers per target module."""
-    trainable: int = Field(ge=0)
-    """Trained parameters."""
-    moved: int = Field(ge=0)
-    """Adapted layers whose weights differ from their initialisation; must equal the sum of `modules`."""
 
 
 class CheckpointTrained(Frozen):
@@ -196,15 +160,6 @@ class EvaluationFailed(Frozen):
     """What it took."""
 
 
-class Submission(Frozen):
-    """One candidate chosen, and why."""
-
-    candidate: Name
-    """Candidate id, or `base`."""
-    reason: str
-    """Why it was chosen, in words and numbers."""
-
-
 class SubmissionsChosen(Frozen):
     """A round's candidates have all ended, or its deadline has passed; these are measured further."""
 
@@ -237,58 +192,6 @@ class SubmissionReserved(Frozen):
     """How many queries of this kind the campaign has then made: the exposure of the set."""
     left: int = Field(ge=0)
     """Queries of this kind left after it."""
-
-
-class Contrast(Frozen):
-    """What one candidate gained over the base, on dev and on the target."""
-
-    candidate: str
-    """A measured candidate."""
-    dev: float
-    """Smoothed dev gain."""
-    target: float
-    """Target gain; 0 while the base's target is not known."""
-
-
-class ScopeAssessment(Frozen):
-    """The drift test in one domain, or over all."""
-
-    scope: str
-    """A domain, or `all`."""
-    direction: Direction
-    """The direction that the evidence favours."""
-    bayes_factor: float = Field(ge=0.0)
-    """Evidence for drift in this scope against none; capped at 1e9."""
-    posterior: Share
-    """Posterior probability of drift in this scope."""
-    level: float
-    """Dev gain over the base beyond which dev no longer counts, most probable."""
-    slope: Estimate
-    """Points of target per point of dev beyond that level."""
-    highest_dev: Contrast | None
-    """The measured candidate with the largest smoothed dev gain; none while nothing is measured."""
-    highest_target: Contrast | None
-    """The measured candidate with the largest target gain."""
-
-
-class Calibration(Frozen):
-    """How the target follows dev in this campaign where no drift is: learned, not assumed."""
-
-    offset: Estimate
-    """Target minus dev for the base, mean over the domains."""
-    slope: Estimate
-    """Points of target per point of dev."""
-
-
-class GapTest(Frozen):
-    """Second opinion: a plain two-proportion test of dev against target for the round's best dev candidate."""
-
-    candidate: Name
-    """The candidate tested."""
-    z: float
-    """Gap beyond the base's gap, in standard errors."""
-    fires: bool
-    """Whether z is at least 2.58."""
 
 
 class DriftAssessed(Frozen):
@@ -374,33 +277,6 @@ class CampaignFinished(Frozen):
     """What it rests on."""
 
 
-class CampaignPaused(Frozen):
-    """A person paused the campaign: running jobs end, nothing new is decided."""
-
-    by: str
-    """Who."""
-    reason: str
-    """Why."""
-
-
-class CampaignResumed(Frozen):
-    """A person resumed the campaign."""
-
-    by: str
-    """Who."""
-    reason: str
-    """Why."""
-
-
-class CampaignStopped(Frozen):
-    """A person stopped the campaign for good."""
-
-    by: str
-    """Who."""
-    reason: str
-    """Why."""
-
-
 class DecisionRefused(Frozen):
     """A decision broke the constitution and was not carried out."""
 
@@ -421,31 +297,3 @@ class AdvisorFailed(Frozen):
     """Class of the failure."""
     message: str
     """What happened."""
-
-
-SERVICES = ("data", "recipes", "trainer", "oracle", "policy", "console")
-"""Every writer of the log."""
-
-WRITERS: dict[type[Frozen], tuple[str, ...]] = {
-    CampaignStarted: ("console",),
-    DataBatchReady: ("data",),
-    RecipeProposed: ("recipes",),
-    TrainingStarted: ("trainer",),
-    CheckpointTrained: ("trainer",),
-    TrainingFailed: ("trainer",),
-    ScoresReported: ("oracle",),
-    EvaluationFailed: ("oracle",),
-    SubmissionsChosen: ("policy",),
-    SubmissionReserved: ("oracle",),
-    DriftAssessed: ("oracle",),
-    DriftDetected: ("oracle",),
-    DriftCleared: ("oracle",),
-    PolicyUpdated: ("policy",),
-    CampaignFinished: ("policy",),
-    CampaignPaused: ("console",),
-    CampaignResumed: ("console",),
-    CampaignStopped: ("console",),
-    DecisionRefused: ("recipes", "oracle", "policy"),
-    AdvisorFailed: ("recipes", "policy"),
-}
-"""Who may write which event."""

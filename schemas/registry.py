@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.base import Frozen
-from schemas.events import WRITERS
+from schemas.writers import WRITERS
 
 EVENTS: dict[str, type[Frozen]] = {model.__name__: model for model in WRITERS}
 """Every event type by name."""

@@ -15,7 +15,8 @@ from eventstore.embedded.postgres import EmbeddedPostgres
 from eventstore.migrate import migrate, provision
 from eventstore.store import EventStore
 from schemas.campaign import Axis, Budget, Campaign, Constitution, Evaluation, ItemSet, Substrate
-from schemas.events import SERVICES, CampaignStarted
+from schemas.events import CampaignStarted
+from schemas.writers import SERVICES
 
 PASSWORDS = {service: f"secret of {service}" for service in SERVICES}
 """Of the service roles, in every test database."""

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from schemas.base import digest
-from schemas.events import Coverage, Yield
+from schemas.evidence import Coverage, Yield
 from schemas.recipe import Recipe
 from schemas.scores import Receipt, Stamp
 from services.data.job import Snapshot

@@ -158,7 +158,7 @@ def emit(
 @app.command()
 def pause(campaign: CampaignId, reason: Reason = "by hand", folder: Run = None) -> None:
     """Let running jobs end and decide nothing new."""
-    from schemas.events import CampaignPaused
+    from schemas.steering import CampaignPaused
     from services.console import log_commands
 
     run(log_commands.steer(campaign, CampaignPaused, reason, folder))
@@ -167,7 +167,7 @@ def pause(campaign: CampaignId, reason: Reason = "by hand", folder: Run = None) 
 @app.command()
 def resume(campaign: CampaignId, reason: Reason = "by hand", folder: Run = None) -> None:
     """Go on with a paused campaign."""
-    from schemas.events import CampaignResumed
+    from schemas.steering import CampaignResumed
     from services.console import log_commands
 
     run(log_commands.steer(campaign, CampaignResumed, reason, folder))
@@ -176,7 +176,7 @@ def resume(campaign: CampaignId, reason: Reason = "by hand", folder: Run = None)
 @app.command()
 def stop(campaign: CampaignId, reason: Reason = "by hand", folder: Run = None) -> None:
     """End a campaign for good."""
-    from schemas.events import CampaignStopped
+    from schemas.steering import CampaignStopped
     from services.console import log_commands
 
     run(log_commands.steer(campaign, CampaignStopped, reason, folder))

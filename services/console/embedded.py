@@ -18,7 +18,7 @@ from eventstore.embedded.broker import EmbeddedBroker
 from eventstore.embedded.hosted import Hosted
 from eventstore.embedded.postgres import EmbeddedPostgres
 from eventstore.migrate import migrate, provision
-from schemas.events import SERVICES
+from schemas.writers import SERVICES
 from services.console.problem import Problem
 from services.console.run_folder import RunFolder, secret
 from services.console.supervisor import Command, keep_running

@@ -14,7 +14,7 @@ from eventstore.errors import NotAWriter
 from eventstore.store import EventStore
 from judgement.history import FOLDS, History
 from schemas.envelope import Envelope, campaign_stream
-from schemas.events import CampaignPaused, CampaignResumed, CampaignStopped
+from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
 from services.console import report as reports
 from services.console.base_model import base_folder, is_model, make_base, substrate
 from services.console.campaign_file import load

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from schemas.events import SERVICES
+from schemas.writers import SERVICES
 from services.console import demo as campaign_run
 from services.console import doctor as machine
 from services.console.client import from_environment

@@ -9,7 +9,7 @@ import typer
 
 from eventstore.errors import DISCONNECTED
 from eventstore.migrate import MigrationEdited, migrate, provision
-from schemas.events import SERVICES
+from schemas.writers import SERVICES
 from services.console.problem import Problem
 from services.console.run_folder import secret
 

@@ -9,6 +9,7 @@ from schemas import events as e
 from schemas.base import canonical_json
 from schemas.envelope import Envelope
 from schemas.scores import Scores
+from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
 
 
 def narrate(envelope: Envelope) -> str:
@@ -72,8 +73,8 @@ WORDS: dict[type, Callable[[Any], str]] = {
     e.DriftCleared: lambda x: f"drift cleared in {x.scope}: {x.words}",
     e.PolicyUpdated: _policy,
     e.CampaignFinished: _finished,
-    e.CampaignPaused: lambda x: f"paused by {x.by}: {x.reason}",
-    e.CampaignResumed: lambda x: f"resumed by {x.by}: {x.reason}",
-    e.CampaignStopped: lambda x: f"stopped by {x.by}: {x.reason}",
+    CampaignPaused: lambda x: f"paused by {x.by}: {x.reason}",
+    CampaignResumed: lambda x: f"resumed by {x.by}: {x.reason}",
+    CampaignStopped: lambda x: f"stopped by {x.by}: {x.reason}",
 }
 """How each event is told; the others as they are."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from schemas.scores import BASE
@@ -79,14 +79,32 @@ def _drift(report: Data) -> Iterator[str]:
     yield "## Does dev still track the target?"
     yield ""
     for round_ in said:
-        drift = round_["drift"]
-        factor, threshold = drift["assessed"]["bayes_factor"], drift["assessed"]["threshold"]
-        yield f"- Round {round_['round']}: evidence for drift {factor:.3g} to 1 (declared at {threshold:g} to 1). "
-        yield f"  {drift['assessed']['words']}"
-        for found in drift["detected"]:
-            yield f"  **Drift detected, {found['assessment']['scope']}**: {found['words']}"
-        for gone in drift["cleared"]:
-            yield f"  **Drift cleared, {gone['scope']}**: {gone['words']}"
+        yield from _assessed(round_["round"], **round_["drift"])
+
+
+def _assessed(round_: int, assessed: Data, detected: Sequence[Data], cleared: Sequence[Data]) -> Iterator[str]:
+    """One round: the verdict in words, and for each finding the two candidates that show it."""
+    yield f"**Round {round_}.** {assessed['words']}"
+    yield ""
+    new = {found["assessment"]["scope"] for found in detected}
+    found = [scope for scope in assessed["scopes"] if scope["bayes_factor"] >= assessed["threshold"]]
+    if found:
+        yield "| dev is | where | evidence | highest dev | highest target | |"
+        yield "|---|---|---|---|---|---|"
+        yield from (_finding(scope, new) for scope in found)
+        yield ""
+    for gone in cleared:
+        yield f"Cleared: {gone['words']}\n"
+
+
+def _finding(scope: Data, new: set[str]) -> str:
+    shown = (scope["direction"], scope["scope"], f"{scope['bayes_factor']:.3g} to 1")
+    both = (_contrast(scope["highest_dev"]), _contrast(scope["highest_target"]))
+    return f"| {' | '.join((*shown, *both))} | {'**declared now**' if scope['scope'] in new else ''} |"
+
+
+def _contrast(shown: Data | None) -> str:
+    return f"{shown['candidate']}: dev {points(shown['dev'])}, target {points(shown['target'])}" if shown else "-"
 
 
 def _phenomenon(report: Data) -> Iterator[str]:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from schemas.base import Frozen, Name, Sha256
 from schemas.campaign import Campaign
-from schemas.events import Yield
+from schemas.evidence import Yield
 from schemas.policy import Policy
 
 

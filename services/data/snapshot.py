@@ -16,7 +16,7 @@ from judgement.scorer import correct
 from puzzles.draw import draw
 from puzzles.item import Item
 from schemas.base import canonical_json
-from schemas.events import Yield
+from schemas.evidence import Yield
 from services.data.core import plan
 from services.data.job import CellPlan, DomainEmpty, Snapshot, SnapshotJob, SnapshotPlan
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from eventstore.effect import NOTHING, Append, Effect
 from eventstore.store import Job
-from schemas.events import Basis, DataBatchReady
+from schemas.events import DataBatchReady
+from schemas.evidence import Basis
 from services.data.job import Snapshot, SnapshotJob
 from services.data.steps import QUEUE
 from services.runtime.service import Failure, JobKind

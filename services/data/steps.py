@@ -8,7 +8,7 @@ from eventstore.effect import NOTHING, Append, Effect, Work
 from judgement.history import History
 from schemas.base import digest
 from schemas.envelope import round_stream
-from schemas.events import Basis
+from schemas.evidence import Basis
 
 QUEUE = "data"
 ATTEMPTS = 1_000

@@ -14,7 +14,8 @@ from judgement.search_promote import Rival, mode, promotion, rivals, winner
 from judgement.search_rules import check
 from judgement.search_submit import choose
 from judgement.trust import TrustModel
-from schemas.events import Basis, CampaignFinished, PolicyUpdated, Submission, SubmissionsChosen
+from schemas.events import CampaignFinished, PolicyUpdated, SubmissionsChosen
+from schemas.evidence import Basis, Submission
 from schemas.policy import Distrust, Estimate, Policy
 from schemas.scores import BASE
 

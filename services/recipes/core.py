@@ -12,7 +12,8 @@ from judgement.search_basis import basis, generator, seed_of
 from judgement.search_prior import design, prior_gains
 from judgement.search_rules import check
 from judgement.trust import TrustModel
-from schemas.events import Basis, RecipeProposed
+from schemas.events import RecipeProposed
+from schemas.evidence import Basis
 from schemas.policy import Estimate, Policy
 from schemas.recipe import Recipe, differences
 

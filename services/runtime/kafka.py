@@ -22,8 +22,8 @@ from faststream.kafka.prometheus import KafkaPrometheusMiddleware
 from eventstore.store import DISCONNECTED
 from schemas.base import canonical_json
 from schemas.envelope import Envelope, topic
-from schemas.events import WRITERS
 from schemas.registry import EVENTS, parse
+from schemas.writers import WRITERS
 from services.runtime.metrics import DEAD_LETTERS, REGISTRY
 from services.runtime.service import Service
 from services.runtime.settings import Settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from schemas.base import Frozen, Name, Sha256
-from schemas.events import Coverage
+from schemas.evidence import Coverage
 from schemas.recipe import Recipe
 
 

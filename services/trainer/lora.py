@@ -17,7 +17,7 @@ from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dic
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import save_file
 
-from schemas.events import Coverage
+from schemas.evidence import Coverage
 from schemas.recipe import Recipe
 from services.trainer.job import AdapterUntrained, TargetModuleMissing
 

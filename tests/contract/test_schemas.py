@@ -9,8 +9,9 @@ from pydantic import ValidationError
 from schemas import registry
 from schemas.base import canonical_json, digest
 from schemas.envelope import Envelope
-from schemas.events import SERVICES, WRITERS, CampaignPaused
 from schemas.recipe import Recipe, differences
+from schemas.steering import CampaignPaused
+from schemas.writers import SERVICES, WRITERS
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -5,6 +5,7 @@ confirmation of the candidate that leads on it.
 """
 
 from schemas import events as e
+from schemas.evidence import Basis
 from schemas.recipe import Recipe, differences
 from schemas.scores import BASE
 from services.policy.core import first_policy
@@ -76,7 +77,7 @@ def played(seed=0, drift=None, asked=("r1s1", "r1s3"), confirmed=()):
 
 def _second_policy(history):
     policy = history.policy.model_copy(update={"version": 1, "round": 2})
-    basis = e.Basis(position=0, digest="0" * 64, seed=0)
+    basis = Basis(position=0, digest="0" * 64, seed=0)
     return e.PolicyUpdated(policy=policy, changed=(), why="recorded", basis=basis)
 
 
@@ -102,5 +103,5 @@ def _proposed(history, name, slot):
         compute=1.0,
         snapshot="0" * 64,
         seed=slot,
-        basis=e.Basis(position=0, digest="0" * 64, seed=0),
+        basis=Basis(position=0, digest="0" * 64, seed=0),
     )

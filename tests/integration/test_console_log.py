@@ -5,12 +5,12 @@ import json
 import pytest
 
 from eventstore.store import EventStore
-from schemas.events import CampaignPaused, CampaignResumed, CampaignStopped
+from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
 from services.console import log_commands, migrate_command
 from services.console.problem import Problem
 from tests.conftest import PASSWORDS, create_database
 from tests.unit.console_events import DEMO
-from tests.unit.test_console_parts import model
+from tests.unit.test_base_model import model
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,8 @@ from eventstore.effect import Append
 from eventstore.ids import uuid7
 from eventstore.store import NotAWriter, StreamConflict, UnknownEvent
 from schemas.base import canonical_json
-from schemas.events import AdvisorFailed, CampaignPaused, CampaignStarted, TrainingStarted
+from schemas.events import AdvisorFailed, CampaignStarted, TrainingStarted
+from schemas.steering import CampaignPaused
 from tests.conftest import Stores
 
 

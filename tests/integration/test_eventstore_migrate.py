@@ -12,7 +12,8 @@ from eventstore.effect import Append
 from eventstore.embedded.postgres import EmbeddedPostgres
 from eventstore.migrate import MigrationEdited, migrate, migrations, provision
 from eventstore.store import EventStore
-from schemas.events import WRITERS, AdvisorFailed
+from schemas.events import AdvisorFailed
+from schemas.writers import WRITERS
 from tests.conftest import PASSWORDS, Stores, create_database
 
 ALL = [name for name, _ in migrations()]

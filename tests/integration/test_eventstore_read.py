@@ -13,7 +13,8 @@ from eventstore.effect import Append
 from eventstore.ids import uuid7
 from eventstore.sql import QUERIES
 from schemas.envelope import Envelope
-from schemas.events import AdvisorFailed, CampaignPaused, CampaignStarted, CampaignStopped
+from schemas.events import AdvisorFailed, CampaignStarted
+from schemas.steering import CampaignPaused, CampaignStopped
 from tests.conftest import Stores
 
 

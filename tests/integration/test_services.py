@@ -12,8 +12,8 @@ from eventstore.effect import Append
 from eventstore.embedded.broker import EmbeddedBroker
 from schemas.base import canonical_json
 from schemas.envelope import topic
-from schemas.events import CampaignPaused, CampaignResumed, CampaignStopped
 from schemas.recipe import Recipe
+from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
 from tests.cluster import Cluster, log_of, until
 from tests.conftest import PASSWORDS
 from tests.unit.loopworld import campaign

@@ -7,6 +7,7 @@ from uuid import UUID
 from schemas import events as e
 from schemas.campaign import Campaign, Substrate
 from schemas.envelope import Envelope, campaign_stream, candidate_stream, round_stream
+from schemas.evidence import Basis, Calibration, Contrast, Coverage, ScopeAssessment, Submission
 from schemas.policy import AxisBelief, Distrust, Estimate, Policy
 from schemas.recipe import Recipe, differences
 from schemas.scores import Cost, DomainScore, Receipt, Scores, Stamp
@@ -16,7 +17,7 @@ DEMO = Path(__file__).parents[2] / "deploy/campaigns/demo.yaml"
 CAMPAIGN = "demo-abcdefgh"
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 SHA = "0" * 64
-BASIS = e.Basis(position=0, digest=SHA, seed=0)
+BASIS = Basis(position=0, digest=SHA, seed=0)
 STAMP = Stamp(engine="x", harness="y", max_new_tokens=96, max_length=256, template_sha256=SHA, precision="float32")
 RECEIPT = Receipt(uri="receipts/x", sha256=SHA)
 
@@ -103,7 +104,7 @@ class Log:
     def train(self, round_: int, slot: int, begin: float, end: float, attempt: int = 1):
         name = f"r{round_}s{slot}"
         self.say(self.of(round_, slot), e.TrainingStarted(candidate=name, attempt=attempt, worker="w"), at=begin)
-        coverage = e.Coverage(modules={"q_proj": 2}, trainable=10, moved=2)
+        coverage = Coverage(modules={"q_proj": 2}, trainable=10, moved=2)
         cost = Cost(tokens=1000, compute=3.6e8, seconds=end - begin, device_seconds=end - begin)
         trained = e.CheckpointTrained(
             candidate=name, attempt=attempt, uri="a", sha256=SHA, coverage=coverage, loss=0.5, cost=cost
@@ -130,23 +131,23 @@ class Log:
         self.say(candidate_stream(self.id, candidate), reported, at=at)
 
     def choose(self, round_: int, *candidates: str, final: tuple[str, ...] = ()):
-        chosen = tuple(e.Submission(candidate=c, reason=f"{c} is promising") for c in candidates)
-        last = tuple(e.Submission(candidate=c, reason="last") for c in final)
+        chosen = tuple(Submission(candidate=c, reason=f"{c} is promising") for c in candidates)
+        last = tuple(Submission(candidate=c, reason="last") for c in final)
         event = e.SubmissionsChosen(
             round=round_, closed_by="complete", confirm=chosen, external=chosen, final=last, basis=BASIS
         )
         self.say(round_stream(self.id, round_), event)
 
     def scope(self, scope="all", bayes=40.0, direction="inflated"):
-        return e.ScopeAssessment(
+        return ScopeAssessment(
             scope=scope,
             direction=direction,
             bayes_factor=bayes,
             posterior=bayes / (1 + bayes),
             level=0.1,
             slope=Estimate(mean=0.0, sd=0.1),
-            highest_dev=e.Contrast(candidate="r1s0", dev=0.4, target=0.0),
-            highest_target=e.Contrast(candidate="r1s0", dev=0.4, target=0.0),
+            highest_dev=Contrast(candidate="r1s0", dev=0.4, target=0.0),
+            highest_target=Contrast(candidate="r1s0", dev=0.4, target=0.0),
         )
 
     def assess(self, round_: int, bayes: float, *, detected=False, cleared=False):
@@ -156,7 +157,7 @@ class Log:
             posterior=bayes / (1 + bayes),
             threshold=10.0,
             scopes=(self.scope(bayes=bayes),),
-            calibration=e.Calibration(offset=Estimate(mean=-0.1, sd=0.02), slope=Estimate(mean=0.3, sd=0.1)),
+            calibration=Calibration(offset=Estimate(mean=-0.1, sd=0.02), slope=Estimate(mean=0.3, sd=0.1)),
             gap=None,
             evidence=("r1s1",),
             words="Dev rose by 40 points where the target stood still.",

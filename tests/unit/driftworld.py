@@ -10,6 +10,7 @@ from judgement.history import History, Trial
 from judgement.statistics import scores
 from schemas import events as e
 from schemas.campaign import DOMAINS, Axis, Campaign
+from schemas.evidence import Basis, Contrast, ScopeAssessment
 from schemas.recipe import Recipe
 from schemas.scores import BASE
 
@@ -118,17 +119,17 @@ def _both(percent, n):
 
 def detected(scope, level, round_=1, direction="inflated"):
     """A standing drift."""
-    finding = e.ScopeAssessment(
+    finding = ScopeAssessment(
         scope=scope,
         direction=direction,
         bayes_factor=100.0,
         posterior=0.99,
         level=level,
         slope={"mean": -0.1, "sd": 0.1},
-        highest_dev=e.Contrast(candidate="r1s0", dev=0.5, target=0.0),
-        highest_target=e.Contrast(candidate="r1s0", dev=0.5, target=0.0),
+        highest_dev=Contrast(candidate="r1s0", dev=0.5, target=0.0),
+        highest_target=Contrast(candidate="r1s0", dev=0.5, target=0.0),
     )
-    basis = e.Basis(position=0, digest="0" * 64, seed=0)
+    basis = Basis(position=0, digest="0" * 64, seed=0)
     return e.DriftDetected(round=round_, assessment=finding, threshold=10.0, evidence=(), words="", basis=basis)
 
 

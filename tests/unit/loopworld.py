@@ -22,6 +22,7 @@ from schemas import events as e
 from schemas.base import digest
 from schemas.campaign import Axis, Budget, Campaign, Constitution, Evaluation, ItemSet, Substrate
 from schemas.envelope import Envelope
+from schemas.evidence import Basis, Coverage
 from schemas.recipe import Recipe
 from schemas.scores import BASE, Cost, DomainScore, Kind, Receipt, Scores, Stamp
 
@@ -162,7 +163,7 @@ def started(of: Campaign) -> e.CampaignStarted:
 def data_ready(round_: int) -> e.DataBatchReady:
     sizes = dict.fromkeys(("bits", "cipher", "roman", "units", "gravity", "equations"), 100)
     tokens = dict.fromkeys(sizes, 4000)
-    basis = e.Basis(position=0, digest=SHA, seed=0)
+    basis = Basis(position=0, digest=SHA, seed=0)
     return e.DataBatchReady(
         round=round_, snapshot=digest(round_), uri="memory:", rows=sizes, tokens=tokens, yields=(), basis=basis
     )
@@ -175,7 +176,7 @@ def trained(candidate: str, recipe: Recipe) -> e.CheckpointTrained:
         attempt=1,
         uri="memory:",
         sha256=SHA,
-        coverage=e.Coverage(modules={}, trainable=1, moved=0),
+        coverage=Coverage(modules={}, trainable=1, moved=0),
         loss=1.0,
         cost=Cost(tokens=tokens, compute=tokens * 2e5),
     )

@@ -1,10 +1,8 @@
-"""The small parts of the console: record and lock, waiting, words, hashes, events by hand."""
+"""The small parts of the console: table, narration, waiting, settings, the doctor, events by hand."""
 
 import asyncio
 import json
 import os
-import stat
-import struct
 import threading
 from datetime import timedelta
 
@@ -14,20 +12,17 @@ from rich.console import Console
 from judgement.history import fold
 from schemas import events as e
 from schemas.registry import EVENTS
-from services.console import run_folder
-from services.console.base_model import active_parameters, base_folder, substrate
-from services.console.campaign_file import load
+from schemas.steering import CampaignPaused
 from services.console.client import from_environment, new_id, read_settings
-from services.console.demo import plan
 from services.console.doctor import Check, examine, healthy
 from services.console.emitted import read_events
 from services.console.narrate import WORDS, narrate
 from services.console.problem import Problem
-from services.console.run_folder import Record, RunFolder, secret
+from services.console.run_folder import RunFolder
 from services.console.screen import Screen
 from services.console.table import eta, headline, view
 from services.console.tasks import first, uninterrupted
-from tests.unit.console_events import BASIS, BEGIN, CAMPAIGN, DEMO, Log, finished, two_rounds
+from tests.unit.console_events import BASIS, BEGIN, CAMPAIGN, Log, finished, two_rounds
 
 
 def shown(renderable) -> str:
@@ -67,7 +62,7 @@ def test_time_left_is_the_pace_so_far_over_what_is_left():
 
 def test_the_headline_says_how_it_stands():
     log = two_rounds()
-    log.say(CAMPAIGN, e.CampaignPaused(by="me", reason="lunch"))
+    log.say(CAMPAIGN, CampaignPaused(by="me", reason="lunch"))
     assert headline(fold(CAMPAIGN, log.envelopes), {}, BEGIN).endswith("PAUSED")
     assert "winner r2s1" in headline(fold(CAMPAIGN, finished().envelopes), {}, BEGIN)
 
@@ -110,60 +105,6 @@ def test_a_file_gets_a_line_per_event_and_a_terminal_the_milestones(tmp_path):
         assert ("proposed r1s1" in text) is proposed
         assert "DRIFT in all" in text
         assert ("round 2 of 4" in text) is terminal
-
-
-# The run folder
-
-
-def test_a_secret_is_made_once_and_only_for_us(tmp_path):
-    file = secret(tmp_path / "secrets" / "data")
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
-    assert len(file.read_text()) >= 32
-    assert secret(file).read_text() == file.read_text()
-
-
-def test_the_record_survives(tmp_path):
-    folder = RunFolder(tmp_path)
-    assert folder.record() == Record()
-    record = Record(campaign="c", file=load(DEMO), sessions=[(BEGIN, BEGIN)])
-    record.alive()
-    folder.keep(record)
-    assert folder.record() == record
-    assert record.clock().sessions[0][1] > BEGIN
-
-
-def test_a_second_run_in_the_folder_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_folder, "GRACE", -4.0)
-    folder = RunFolder(tmp_path)
-    with folder.lock(), pytest.raises(Problem, match="a run is alive in this folder"), folder.lock():
-        pass
-    with folder.lock():
-        pass
-
-
-def test_nothing_to_resume_is_told(tmp_path):
-    with pytest.raises(Problem, match=r"--resume: .*nothing was begun here"):
-        plan(RunFolder(tmp_path), DEMO, {}, resume=True)
-
-
-def test_a_finished_campaign_is_not_resumed_but_followed_by_another(tmp_path):
-    folder = RunFolder(tmp_path)
-    folder.keep(Record(campaign="demo-1", file=load(DEMO), reported=True))
-    with pytest.raises(Problem, match="demo-1 is over"):
-        plan(folder, DEMO, {}, resume=True)
-    assert plan(folder, DEMO, {"seed": 3}, resume=False) == Record(file=load(DEMO, seed=3))
-
-
-def test_an_unfinished_campaign_is_resumed_as_it_was_and_never_left_behind(tmp_path):
-    folder = RunFolder(tmp_path)
-    held = Record(campaign="demo-1", file=load(DEMO, seed=9))
-    folder.keep(held)
-    assert plan(folder, DEMO, {"seed": None}, resume=True) == held
-    with pytest.raises(Problem, match=r"--null-twin: a resumed campaign keeps its own"):
-        plan(folder, DEMO, {"null_twin": True}, resume=True)
-    with pytest.raises(Problem, match=r"unfinished campaign demo-1: go on with it by --resume"):
-        plan(folder, DEMO, {}, resume=False)
 
 
 # Waiting
@@ -212,47 +153,6 @@ async def test_a_blocking_step_is_finished_before_it_is_cancelled():
     with pytest.raises(asyncio.CancelledError):
         await task
     assert done == [True]
-
-
-# The base model
-
-
-def model(folder, config, **tensors):
-    header = {name: {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]} for name, shape in tensors.items()}
-    raw = json.dumps({"__metadata__": {"format": "pt"}, **header}).encode()
-    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(raw)) + raw)
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder
-
-
-def test_active_parameters_of_a_dense_model_are_all(tmp_path):
-    assert active_parameters(model(tmp_path, {}, embed=[10, 4], head=[4])) == 44
-
-
-def test_active_parameters_of_a_mixture_count_the_experts_that_are_chosen(tmp_path):
-    config = {"n_routed_experts": 8, "num_experts_per_tok": 2}
-    made = model(tmp_path, config, **{"embed": [10, 4], "layers.0.experts.0.up": [8, 10]})
-    assert active_parameters(made) == 40 + 80 // 4
-
-
-def test_a_base_without_safetensors_is_told(tmp_path):
-    (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(Problem, match="convert the weights to safetensors"):
-        active_parameters(tmp_path)
-
-
-def test_the_substrate_changes_with_a_byte_of_the_base(tmp_path):
-    made = model(tmp_path, {}, w=[2])
-    before = substrate(made)
-    assert before == substrate(made)
-    (made / "config.json").write_text('{"changed": 1}')
-    assert substrate(made).base_sha256 != before.base_sha256
-    assert substrate(made).code_sha256 == before.code_sha256
-
-
-def test_a_named_base_is_taken_where_it_is_and_the_tiny_one_from_the_cache(tmp_path):
-    assert base_folder(str(tmp_path), tmp_path / "cache") == tmp_path
-    assert base_folder("tiny", tmp_path / "cache").parent == tmp_path / "cache" / "bases"
 
 
 # Settings
@@ -317,7 +217,7 @@ def test_events_are_read_from_json_and_json_lines(tmp_path, text):
     file = tmp_path / "events"
     file.write_text(text)
     (append,) = read_events(file)
-    assert append.event == e.CampaignPaused(by="me", reason="test")
+    assert append.event == CampaignPaused(by="me", reason="test")
 
 
 def test_json_lines_keep_their_order(tmp_path):

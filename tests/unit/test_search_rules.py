@@ -4,15 +4,17 @@ import pytest
 
 from judgement.search_rules import check
 from schemas import events as e
+from schemas.evidence import Basis, Submission
 from schemas.policy import DeadEnd
 from schemas.recipe import Change
+from schemas.steering import CampaignStopped
 from services.policy.core import choose_final, choose_submissions, finish, first_policy, update
 from services.recipes.core import propose
 from tests.unit.fieldmodel import FieldModel
 from tests.unit.loopworld import Deciders, World, campaign, play
 from tests.unit.searchcases import opened, scored_round, with_scores
 
-BASIS = e.Basis(position=0, digest="0" * 64, seed=0)
+BASIS = Basis(position=0, digest="0" * 64, seed=0)
 
 
 def proposal(place, **update):
@@ -21,7 +23,7 @@ def proposal(place, **update):
 
 def chosen(external=(), confirm=(), final=()):
     def said(names):
-        return tuple(e.Submission(candidate=name, reason="") for name in names)
+        return tuple(Submission(candidate=name, reason="") for name in names)
 
     return e.SubmissionsChosen(
         round=1,
@@ -125,4 +127,4 @@ def test_a_policy_outside_the_constitution_is_refused():
 def test_an_unknown_winner_is_refused():
     event = e.CampaignFinished(winner="r9s9", gain={"mean": 0, "sd": 0}, why="", basis=BASIS)
     assert refused(scored_round(), event) == ("CampaignFinished", "target")
-    assert check(scored_round(), e.CampaignStopped(by="a person", reason="")) is None
+    assert check(scored_round(), CampaignStopped(by="a person", reason="")) is None
