@@ -118,8 +118,11 @@ class History:
 
     def apply(self, envelope: Envelope) -> None:
         """Fold one more event; events at or before the current position are ignored."""
-        if envelope.sequence <= self.position:
-            return
+        if envelope.sequence > self.position:
+            self.take(envelope)
+
+    def take(self, envelope: Envelope) -> None:
+        """Fold an event wherever it stands: for histories that are told anew."""
         self.position = envelope.sequence
         self.streams[envelope.subject] = envelope.stream_version
         self.last_ids[envelope.subject] = envelope.id

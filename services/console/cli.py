@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperGroup
@@ -17,10 +17,14 @@ from services.console.problem import Problem
 
 Run = Annotated[Path | None, typer.Option("--run", help="Folder of an embedded run (`up`, `demo`) to talk to.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder of the run.")]
+LogFile = Annotated[Path | None, typer.Option("--file", help="A log.jsonl, in place of a live log.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the log.")]
 CampaignId = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Campaign id; `aevolve status` lists them.")]
 DEMO = Path(__file__).parents[2] / "deploy" / "campaigns" / "demo.yaml"
 """Beside the packages, in a checkout as in an installation."""
+
+
+T = TypeVar("T")
 
 
 class Commands(TyperGroup):
@@ -45,12 +49,12 @@ app = typer.Typer(
 )
 
 
-def run(work: Coroutine[Any, Any, None]) -> None:
+def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's work; a signal ends it with the exit status that says so."""
     from services.console import signals
 
     try:
-        signals.run(work)
+        return signals.run(work)
     except signals.Interrupted as interrupted:
         raise typer.Exit(interrupted.status) from None
 
@@ -192,6 +196,36 @@ def report(
     from services.console import log_commands
 
     run(log_commands.report(campaign, out, folder))
+
+
+@app.command()
+def audit(
+    decision: Annotated[str, typer.Argument(help="`latest` (policy), `policy:N`, or the id of a decision.")] = "latest",
+    file: LogFile = None,
+    campaign: Annotated[str | None, typer.Option(help="Campaign; the last one where left out.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    folder: Run = None,
+) -> None:
+    """Show what led to a decision and what it rested on, take it again, and say whether it is identical."""
+    from services.console import audit_commands
+
+    raise typer.Exit(run(audit_commands.audit(decision, file, folder, campaign, as_json=as_json)))
+
+
+@app.command()
+def replay(
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Another rule, as drift.threshold=1000.")
+    ] = None,
+    file: LogFile = None,
+    campaign: Annotated[str | None, typer.Option(help="Campaign; the last one where left out.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    folder: Run = None,
+) -> None:
+    """Take every decision of a campaign again; with other rules, show the first that would differ."""
+    from services.console import audit_commands
+
+    raise typer.Exit(run(audit_commands.replay_all(settings or (), file, folder, campaign, as_json=as_json)))
 
 
 @app.command()

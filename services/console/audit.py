@@ -1,0 +1,122 @@
+"""What led to a decision, what it rested on, how it explains itself, and whether taking it again gives the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from schemas.base import canonical_json
+from schemas.envelope import Envelope
+from services.console.narrate import narrate
+from services.console.problem import Problem
+from services.console.recompute import Recomputed, is_decision, recompute
+
+EVIDENCE = ("ScoresReported", "DriftDetected", "DriftCleared")
+"""What a decision may rest on besides the rules."""
+SHOWN = 12
+"""Differences that are printed; `--json` has them all."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Everything that is known of one decision."""
+
+    decision: Envelope
+    """The decision."""
+    chain: tuple[Envelope, ...]
+    """What caused it, from the campaign's start to the decision."""
+    evidence: tuple[Envelope, ...]
+    """Scores and findings that the log held when it was taken."""
+    again: Recomputed
+    """The decision taken again."""
+
+
+def find(envelopes: Sequence[Envelope], name: str) -> Envelope:
+    """The decision named by `latest` (policy), `policy:N`, or its id. Raises `Problem` where there is none."""
+    decisions = [envelope for envelope in envelopes if is_decision(envelope)]
+    policies = [envelope for envelope in decisions if envelope.type == "PolicyUpdated"]
+    named = {f"policy:{p.event.policy.version}": p for p in policies} | ({"latest": policies[-1]} if policies else {})
+    found = [named[name]] if name in named else [d for d in decisions if len(name) >= 8 and str(d.id).startswith(name)]
+    if len(found) != 1:
+        raise Problem(f"DECISION: {name!r} names {len(found)} decisions; give an event id, or {', '.join(named)}")
+    return found[0]
+
+
+def audit(envelopes: Sequence[Envelope], decision: Envelope) -> Audit:
+    """Gather everything about a decision from its campaign's events."""
+    basis = decision.event.basis.position
+    seen = [envelope for envelope in envelopes if envelope.type in EVIDENCE and envelope.sequence <= basis]
+    return Audit(
+        decision=decision,
+        chain=tuple(_causes(envelopes, decision)),
+        evidence=tuple(seen),
+        again=recompute(envelopes, decision),
+    )
+
+
+def _causes(envelopes: Sequence[Envelope], decision: Envelope) -> list[Envelope]:
+    by_id = {envelope.id: envelope for envelope in envelopes}
+    chain = [decision]
+    while (cause := chain[-1].causationid) in by_id and cause is not None:
+        chain.append(by_id[cause])
+    return chain[::-1]
+
+
+def text(audited: Audit) -> Iterator[str]:
+    """The audit for a person."""
+    decision, event = audited.decision, audited.decision.event
+    yield f"{decision.type} at position {decision.sequence} of {decision.correlationid}, by {decision.source}"
+    yield f"id {decision.id}, {decision.time:%Y-%m-%d %H:%M:%S} UTC"
+    yield "\nWhat led to it"
+    yield from (_line(envelope) for envelope in audited.chain)
+    yield f"\nWhat it rested on: the log up to position {event.basis.position}, seed {event.basis.seed}"
+    yield from (_line(envelope) for envelope in audited.evidence)
+    yield "\nHow it explains itself"
+    yield from (f"  {reason}" for reason in explanation(event))
+    yield "\nTaken again"
+    yield from (f"  {line}" for line in verdict(audited))
+
+
+def explanation(event: Any) -> list[str]:
+    """The reasons that a decision carries."""
+    if reasons := [getattr(event, name) for name in ("why", "words", "intervention") if hasattr(event, name)]:
+        return [*reasons, *getattr(event, "changed", ())]
+    chosen = (*event.confirm, *event.external, *event.final)
+    return list(dict.fromkeys(f"{said.candidate}: {said.reason}" for said in chosen))
+
+
+def verdict(audited: Audit) -> Iterator[str]:
+    """Whether the repetition agrees, and where not."""
+    again = audited.again
+    if again.identical:
+        yield f"identical: {len(canonical_json(again.envelope.data).encode())} bytes"
+    elif again.event is None:
+        yield "DIFFERENT: the same state does not lead to this decision"
+    else:
+        found = again.differences
+        yield f"DIFFERENT in {len(found)} values"
+        yield from (f"{d.path}: recorded {short(d.recorded)}, now {short(d.recomputed)}" for d in found[:SHOWN])
+
+
+def short(value: Any) -> str:
+    """A JSON value in at most 80 characters."""
+    spelled = canonical_json(value)
+    return spelled if len(spelled) <= 80 else f"{spelled[:77]}..."
+
+
+def data(audited: Audit) -> dict[str, Any]:
+    """The audit for a program."""
+    return {
+        "decision": audited.decision.model_dump(mode="json"),
+        "chain": [str(envelope.id) for envelope in audited.chain],
+        "evidence": [str(envelope.id) for envelope in audited.evidence],
+        "explanation": explanation(audited.decision.event),
+        "identical": audited.again.identical,
+        "differences": [asdict(difference) for difference in audited.again.differences],
+    }
+
+
+def _line(envelope: Envelope) -> str:
+    words = narrate(envelope)
+    return f"  {envelope.sequence:5} {envelope.type:17} {words if len(words) <= 100 else words[:97] + '...'}"

@@ -1,0 +1,104 @@
+"""The commands that ask a campaign's log whether its decisions hold: audit of one, replay of all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from schemas.envelope import Envelope
+from services.console import audit as audits
+from services.console.problem import Problem
+from services.console.recompute import Recomputed
+from services.console.replay import Counterfactual, replay, under
+from services.console.told_log import told
+
+
+async def audit(decision: str, file: Path | None, run: Path | None, campaign: str | None, *, as_json: bool) -> int:
+    """Print the audit of one decision; 1 where taking it again gives another."""
+    envelopes = await told(file, run, campaign)
+    audited = audits.audit(envelopes, audits.find(envelopes, decision))
+    _print(audits.data(audited)) if as_json else typer.echo("\n".join(audits.text(audited)))
+    return 0 if audited.again.identical else 1
+
+
+async def replay_all(
+    settings: Sequence[str], file: Path | None, run: Path | None, campaign: str | None, *, as_json: bool
+) -> int:
+    """Print every decision taken again, or where other rules part; 1 where a decision does not hold."""
+    changes = dict(map(_setting, settings))
+    envelopes = await told(file, run, campaign)
+    return _compare(envelopes, changes, as_json) if changes else _repeat(envelopes, as_json)
+
+
+def _repeat(envelopes: Sequence[Envelope], as_json: bool) -> int:
+    again = list(replay(envelopes))
+    if as_json:
+        _print([_data(one) for one in again])
+    else:
+        typer.echo("\n".join(_line(one) for one in again))
+        same = sum(one.identical for one in again)
+        typer.echo(f"{same} of {len(again)} decisions of {envelopes[0].correlationid} are identical when taken again")
+    return 0 if all(one.identical for one in again) else 1
+
+
+def _compare(envelopes: Sequence[Envelope], changes: Mapping[str, str], as_json: bool) -> int:
+    found = under(envelopes, changes)
+    if as_json:
+        parting = _data(found.parting) if found.parting else None
+        _print({"changes": changes, "findings": found.findings, "parting": parting, "proposals": found.proposals})
+    else:
+        typer.echo("\n".join(_comparison(found, changes)))
+    return 0
+
+
+def _comparison(found: Counterfactual, changes: Mapping[str, str]) -> list[str]:
+    said = [f"With {', '.join(f'{key}={value}' for key, value in changes.items())}"]
+    said += [f"  round {round_}: {words}" for round_, words in found.findings]
+    if found.parting is None:
+        return [*said, "  no policy and no submission would differ"]
+    said.append(f"  the first decision to differ: {_name(found.parting.envelope)}")
+    differing = [d for d in found.parting.differences if not d.path.startswith(("basis", "why", "changed"))]
+    said += [
+        f"    {d.path}: recorded {audits.short(d.recorded)}, then {audits.short(d.recomputed)}"
+        for d in differing[: audits.SHOWN]
+    ]
+    if len(differing) > audits.SHOWN:
+        said.append(f"    and {len(differing) - audits.SHOWN} values more; --json has them all")
+    if found.proposals:
+        said.append("  it would have proposed")
+        said += [f"    {proposal}" for proposal in found.proposals]
+    return said
+
+
+def _setting(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not (key and equals and value):
+        raise Problem(f"--set: {text!r} is no KEY=VALUE; write it as drift.threshold=1000")
+    return key, value
+
+
+def _name(envelope: Envelope) -> str:
+    return f"{envelope.type} at position {envelope.sequence} ({envelope.subject})"
+
+
+def _line(again: Recomputed) -> str:
+    return f"{'identical' if again.identical else 'DIFFERENT'}  {_name(again.envelope)}"
+
+
+def _data(again: Recomputed) -> dict[str, Any]:
+    return {
+        "id": str(again.envelope.id),
+        "type": again.envelope.type,
+        "position": again.envelope.sequence,
+        "identical": again.identical,
+        "differences": [asdict(difference) for difference in again.differences],
+    }
+
+
+def _print(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))

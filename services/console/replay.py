@@ -1,0 +1,141 @@
+"""A campaign's decisions taken again, one after the other: under its own rules, or under others up to where they part.
+
+Under other rules the drift test's findings are told anew, because later decisions rest on them; scores are facts and
+stay. The first policy or submission that would differ ends the comparison: from there on other candidates would have
+been trained, and nobody knows their scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from judgement.drift import assess, verdicts
+from schemas import events as e
+from schemas.base import Frozen, digest
+from schemas.campaign import Campaign
+from schemas.envelope import Envelope
+from services.console.problem import Problem
+from services.console.recompute import DECIDERS, Recomputed, is_decision, recompute, state_at
+from services.recipes.core import propose
+
+FINDINGS = ("DriftAssessed", "DriftDetected", "DriftCleared")
+BINDING = ("PolicyUpdated", "SubmissionsChosen")
+"""Decisions that change what is trained or asked."""
+
+
+def replay(envelopes: Sequence[Envelope]) -> Iterator[Recomputed]:
+    """Every decision of a campaign, taken again."""
+    return (recompute(envelopes, envelope) for envelope in envelopes if is_decision(envelope))
+
+
+@dataclass(frozen=True)
+class Counterfactual:
+    """How a campaign would have gone under other rules, as far as its scores can tell."""
+
+    findings: list[tuple[int, str]]
+    """Rounds, and what would have been said of drift in them, or would not."""
+    parting: Recomputed | None = None
+    """The first policy or submission that would differ."""
+    proposals: tuple[str, ...] = ()
+    """What the other policy would have proposed; empty where the parting is no policy."""
+
+
+def under(envelopes: Sequence[Envelope], changes: Mapping[str, str]) -> Counterfactual:
+    """Replay under a constitution with some values changed, such as `drift.threshold`.
+
+    Raises `Problem` for an unknown name or a value out of its range.
+    """
+    told = [altered(envelopes[0], changes)]
+    for envelope in envelopes[1:]:
+        if envelope.type == "DriftAssessed":
+            told += _findings(told, envelope)
+        elif envelope.type not in FINDINGS:
+            if envelope.type in BINDING and (parting := _parting(told, envelope)):
+                return Counterfactual(_retold(envelopes, told), parting, _proposals(envelopes, told, parting))
+            told.append(envelope)
+    return Counterfactual(_retold(envelopes, told))
+
+
+def altered(started: Envelope, changes: Mapping[str, str]) -> Envelope:
+    """The campaign's start with other rules. Raises `Problem` for a change that cannot be."""
+    law = started.event.campaign.constitution.model_dump(mode="json")
+    for key, value in changes.items():
+        _put(law, key, value)
+    try:
+        campaign = Campaign.model_validate({**started.data["campaign"], "constitution": law})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise Problem(f"--set: {'.'.join(map(str, problem['loc'][1:]))}: {problem['msg']}") from error
+    started_so = {**started.data, "campaign": campaign.model_dump(mode="json")}
+    return started.model_copy(update={"data": {**started_so, "constitution_sha256": digest(campaign.constitution)}})
+
+
+def _put(law: dict[str, Any], key: str, value: str) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        law = law.get(parent) or {}
+    if not isinstance(law.get(last), (int, float)):
+        raise Problem(f"--set: {key!r} is no number of the constitution; name one such as drift.threshold or promotion")
+    law[last] = value
+
+
+def _findings(told: Sequence[Envelope], recorded: Envelope) -> list[Envelope]:
+    """The drift test's word on a round, and what it declares or clears."""
+    said = recorded.event
+    history = state_at(told, recorded.correlationid, said.basis.position)
+    assessed = assess(history, said.round)
+    return [_as(recorded, event) for event in (assessed, *verdicts(history, assessed))]
+
+
+def _as(recorded: Envelope, event: Frozen) -> Envelope:
+    """An event in the place of a recorded one."""
+    return recorded.model_copy(update={"type": type(event).__name__, "data": event.model_dump(mode="json")})
+
+
+def _parting(told: Sequence[Envelope], envelope: Envelope) -> Recomputed | None:
+    """The decision beside its repetition, where the two differ in substance."""
+    event = envelope.event
+    history = state_at(told, envelope.correlationid, event.basis.position)
+    again = DECIDERS[envelope.type](history, event)
+    assert again is not None
+    return None if substance(again) == substance(event) else Recomputed(envelope, again)
+
+
+def _proposals(envelopes: Sequence[Envelope], told: Sequence[Envelope], parting: Recomputed) -> tuple[str, ...]:
+    """What another policy would have proposed, on the data that the round really had."""
+    if not isinstance(parting.event, e.PolicyUpdated):
+        return ()
+    history = state_at(told, parting.envelope.correlationid, parting.envelope.sequence)
+    history.take(_as(parting.envelope, parting.event))
+    for ready in (x for x in envelopes if x.type == "DataBatchReady" and x.event.round == history.round):
+        history.take(ready)
+    return tuple(f"{proposed.candidate}: {proposed.intervention}" for proposed in propose(history))
+
+
+def substance(decision: Frozen) -> Any:
+    """What a policy or submission does, without its reasons and without the ground that it names."""
+    if isinstance(decision, e.PolicyUpdated):
+        return decision.policy
+    assert isinstance(decision, e.SubmissionsChosen)
+    return [[s.candidate for s in chosen] for chosen in (decision.confirm, decision.external, decision.final)]
+
+
+def _retold(recorded: Sequence[Envelope], told: Sequence[Envelope]) -> list[tuple[int, str]]:
+    """Declared and cleared drifts that are only in one of two tellings, as far as the second goes."""
+    end = max((x.event.round for x in told if x.type == "DriftAssessed"), default=0)
+    before, after = _declared(recorded, end), _declared(told, end)
+    gone = [(round_, f"{words} would not have been said") for round_, words in before if (round_, words) not in after]
+    new = [(round_, f"{words} would have been said") for round_, words in after if (round_, words) not in before]
+    return sorted(gone + new)
+
+
+def _declared(told: Sequence[Envelope], end: int) -> list[tuple[int, str]]:
+    said = [(x.type, x.event) for x in told if x.type in ("DriftDetected", "DriftCleared") and x.event.round <= end]
+    return [
+        (event.round, f"{type_} in {event.assessment.scope if type_ == 'DriftDetected' else event.scope}")
+        for type_, event in said
+    ]
