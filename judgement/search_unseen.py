@@ -18,6 +18,10 @@ from judgement.search_prior import NOISE, covariance
 from schemas.recipe import Recipe
 
 
+JITTER = 1e-8
+"""Added to variances, so that recipes which say the same of each other have a root too: a hundredth of a point."""
+
+
 def unseen(history: History, recipes: Sequence[Recipe], asked: Sequence[Recipe] = ()) -> Floats:
     """Covariance of the recipes' unseen parts, (P, P), given all target scores and those that are `asked` for."""
     known = [*_measured(history), *asked]
@@ -34,9 +38,12 @@ def unseen_sd(history: History, recipe: Recipe, asked: Sequence[Recipe] = ()) ->
 
 
 def unseen_draws(history: History, recipes: Sequence[Recipe], rng: np.random.Generator, draws: int) -> Floats:
-    """Joint draws of the unseen parts, (draws, P)."""
-    values, vectors = np.linalg.eigh(unseen(history, recipes))
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    """Joint draws of the unseen parts, (draws, P).
+
+    The root is Cholesky's because it is unique: eigenvectors of equal eigenvalues differ from processor to processor,
+    and a draw that differs is a decision that nobody else can take again.
+    """
+    root = np.linalg.cholesky(unseen(history, recipes) + JITTER * np.eye(len(recipes)))
     return np.asarray(rng.standard_normal((draws, len(recipes))) @ root.T)
 
 

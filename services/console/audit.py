@@ -14,7 +14,7 @@ from services.console.recompute import Recomputed, is_decision, recompute
 
 EVIDENCE = ("ScoresReported", "DriftDetected", "DriftCleared")
 """What a decision may rest on besides the rules."""
-SHOWN = 12
+SHOWN = 8
 """Differences that are printed; `--json` has them all."""
 
 

@@ -17,6 +17,9 @@ from services.console.recompute import Recomputed
 from services.console.replay import Counterfactual, replay, under
 from services.console.told_log import told
 
+REASONS = ("basis", "why", "changed")
+NUMBERS = ("policy.axes", "policy.interventions")
+
 
 async def audit(decision: str, file: Path | None, run: Path | None, campaign: str | None, *, as_json: bool) -> int:
     """Print the audit of one decision; 1 where taking it again gives another."""
@@ -50,7 +53,8 @@ def _compare(envelopes: Sequence[Envelope], changes: Mapping[str, str], as_json:
     found = under(envelopes, changes)
     if as_json:
         parting = _data(found.parting) if found.parting else None
-        _print({"changes": changes, "findings": found.findings, "parting": parting, "proposals": found.proposals})
+        proposals = [asdict(proposal) for proposal in found.proposals]
+        _print({"changes": changes, "findings": found.findings, "parting": parting, "proposals": proposals})
     else:
         typer.echo("\n".join(_comparison(found, changes)))
     return 0
@@ -62,17 +66,23 @@ def _comparison(found: Counterfactual, changes: Mapping[str, str]) -> list[str]:
     if found.parting is None:
         return [*said, "  no policy and no submission would differ"]
     said.append(f"  the first decision to differ: {_name(found.parting.envelope)}")
-    differing = [d for d in found.parting.differences if not d.path.startswith(("basis", "why", "changed"))]
-    said += [
+    said += _parting(found.parting)
+    if found.proposals:
+        said.append("  what it would have proposed")
+        said += [f"    {p.candidate}: recorded {p.recorded}, then {p.then}" for p in found.proposals]
+    return said
+
+
+def _parting(parting: Recomputed) -> list[str]:
+    """What differs in substance; what the decision does stands before the numbers of its distributions."""
+    differing = [d for d in parting.differences if not d.path.startswith(REASONS)]
+    differing.sort(key=lambda difference: difference.path.startswith(NUMBERS))
+    said = [
         f"    {d.path}: recorded {audits.short(d.recorded)}, then {audits.short(d.recomputed)}"
         for d in differing[: audits.SHOWN]
     ]
-    if len(differing) > audits.SHOWN:
-        said.append(f"    and {len(differing) - audits.SHOWN} values more; --json has them all")
-    if found.proposals:
-        said.append("  it would have proposed")
-        said += [f"    {proposal}" for proposal in found.proposals]
-    return said
+    more = len(differing) - len(said)
+    return [*said, f"    and {more} values more; --json has them all"] if more else said
 
 
 def _setting(text: str) -> tuple[str, str]:

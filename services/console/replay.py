@@ -33,6 +33,18 @@ def replay(envelopes: Sequence[Envelope]) -> Iterator[Recomputed]:
 
 
 @dataclass(frozen=True)
+class Proposal:
+    """One slot of the round after the parting."""
+
+    candidate: str
+    """Its name."""
+    recorded: str
+    """The change that was proposed."""
+    then: str
+    """The change that would have been."""
+
+
+@dataclass(frozen=True)
 class Counterfactual:
     """How a campaign would have gone under other rules, as far as its scores can tell."""
 
@@ -40,7 +52,7 @@ class Counterfactual:
     """Rounds, and what would have been said of drift in them, or would not."""
     parting: Recomputed | None = None
     """The first policy or submission that would differ."""
-    proposals: tuple[str, ...] = ()
+    proposals: tuple[Proposal, ...] = ()
     """What the other policy would have proposed; empty where the parting is no policy."""
 
 
@@ -105,7 +117,7 @@ def _parting(told: Sequence[Envelope], envelope: Envelope) -> Recomputed | None:
     return None if substance(again) == substance(event) else Recomputed(envelope, again)
 
 
-def _proposals(envelopes: Sequence[Envelope], told: Sequence[Envelope], parting: Recomputed) -> tuple[str, ...]:
+def _proposals(envelopes: Sequence[Envelope], told: Sequence[Envelope], parting: Recomputed) -> tuple[Proposal, ...]:
     """What another policy would have proposed, on the data that the round really had."""
     if not isinstance(parting.event, e.PolicyUpdated):
         return ()
@@ -113,7 +125,8 @@ def _proposals(envelopes: Sequence[Envelope], told: Sequence[Envelope], parting:
     history.take(_as(parting.envelope, parting.event))
     for ready in (x for x in envelopes if x.type == "DataBatchReady" and x.event.round == history.round):
         history.take(ready)
-    return tuple(f"{proposed.candidate}: {proposed.intervention}" for proposed in propose(history))
+    recorded = {x.event.candidate: x.event.intervention for x in envelopes if x.type == "RecipeProposed"}
+    return tuple(Proposal(p.candidate, recorded.get(p.candidate, "-"), p.intervention) for p in propose(history))
 
 
 def substance(decision: Frozen) -> Any:

@@ -8,6 +8,7 @@ from eventstore.store import EventStore
 from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
 from services.console import log_commands, migrate_command
 from services.console.problem import Problem
+from services.console.told_log import told
 from tests.conftest import PASSWORDS, create_database
 from tests.unit.console_events import DEMO
 from tests.unit.test_base_model import model
@@ -127,6 +128,11 @@ async def test_an_unreachable_database_is_told(monkeypatch):
     monkeypatch.setenv("AEVOLVE_POSTGRES", "postgresql://127.0.0.1:1/aevolve")
     with pytest.raises(Problem, match=r"AEVOLVE_POSTGRES: postgresql://127.0.0.1:1/aevolve; .*start the database"):
         await log_commands.status(None, None)
+
+
+async def test_a_live_log_is_audited_where_it_is(start):
+    campaign = await start()
+    assert [envelope.type for envelope in await told(None, None, campaign)] == ["CampaignStarted"]
 
 
 async def test_a_database_of_ones_own_is_prepared_and_preparing_it_again_changes_nothing(postgres, tmp_path, capsys):
