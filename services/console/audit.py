@@ -81,7 +81,7 @@ def text(audited: Audit) -> Iterator[str]:
 def explanation(event: Any) -> list[str]:
     """The reasons that a decision carries."""
     if reasons := [getattr(event, name) for name in ("why", "words", "intervention") if hasattr(event, name)]:
-        return [*reasons, *getattr(event, "changed", ())]
+        return [*reasons, *(said for said in getattr(event, "changed", ()) if said not in reasons[0])]
     chosen = (*event.confirm, *event.external, *event.final)
     return list(dict.fromkeys(f"{said.candidate}: {said.reason}" for said in chosen))
 
