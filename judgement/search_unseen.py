@@ -17,7 +17,6 @@ from judgement.search_basis import DIGITS
 from judgement.search_prior import NOISE, covariance
 from schemas.recipe import Recipe
 
-
 JITTER = 1e-8
 """Added to variances, so that recipes which say the same of each other have a root too: a hundredth of a point."""
 
