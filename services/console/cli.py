@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperGroup
 
 from services.console.problem import Problem
 
+T = TypeVar("T")
 Run = Annotated[Path | None, typer.Option("--run", help="Folder of an embedded run (`up`, `demo`) to talk to.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder of the run.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the log.")]
@@ -45,12 +46,12 @@ app = typer.Typer(
 )
 
 
-def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run a command's work; a signal ends it with the exit status that says so."""
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """The result of a command's work; a signal ends it with the exit status that says so."""
     from services.console import signals
 
     try:
-        signals.run(work)
+        return signals.run(work)
     except signals.Interrupted as interrupted:
         raise typer.Exit(interrupted.status) from None
 
@@ -192,6 +193,42 @@ def report(
     from services.console import log_commands
 
     run(log_commands.report(campaign, out, folder))
+
+
+@app.command()
+def verify(
+    folder: Run = None,
+    file: Annotated[Path | None, typer.Option("--file", metavar="LOG.jsonl", help="An exported log instead.")] = None,
+    anchor: Annotated[
+        Path | None, typer.Option("--anchor", help="File of heads seen before: compare, then add this one.")
+    ] = None,
+) -> None:
+    """Compute the log's hash chain again; exit status 1 names the first event that is not as it was written."""
+    from services.console import chain_commands
+
+    raise typer.Exit(run(chain_commands.verify(folder, file, anchor)))
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON lines; - for standard output.")],
+    folder: Run = None,
+) -> None:
+    """Write the whole log as recorded, one event per line with its hash."""
+    from services.console import chain_commands
+
+    run(chain_commands.export(file, folder))
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `aevolve export` wrote.")],
+    dsn: Annotated[str, typer.Option(help="Address of a migrated database with an empty log, as its owner.")],
+) -> None:
+    """Bring an exported log into an empty one: all of it, or nothing where its chain is broken."""
+    from services.console import chain_commands
+
+    run(chain_commands.import_(file, dsn))
 
 
 @app.command()
