@@ -56,8 +56,9 @@ async def import_(file: Path, dsn: str) -> None:
     """Bring an exported log into an empty database, all of it or nothing."""
     try:
         head = await import_log(dsn, read_rows(file))
-    except ChainBroken as broken:
-        raise Problem(f"{file}: {broken}; nothing was imported: export the log again") from broken
+    except (ChainBroken, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as broken:
+        words = " ".join(str(broken).split())  # the database says it in several lines
+        raise Problem(f"{file}: {words}; nothing was imported: export the log again") from broken
     except LogNotEmpty as refused:
         raise Problem(f"--dsn: {dsn}; {refused}") from refused
     except (*DISCONNECTED, asyncpg.PostgresError, ValueError) as error:
