@@ -1,7 +1,8 @@
 """The store as a service sees it: one object, one transaction per method.
 
-How each step is done stands in the modules named like it: `append`, `read`, `work`, `wake`. All of an effect's rows are
-written by its one transaction, in one order: inbox or work first, events last (`eventstore.append` says why).
+How each step is done stands in the modules named like it: `append`, `read`, `verify`, `work`, `wake`. All of an
+effect's rows are written by its one transaction, in one order: inbox or work first, events last (`eventstore.append`
+says why).
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from uuid import UUID
 import asyncpg
 
 from eventstore.append import append_events, carry_out, caused
+from eventstore.chain import Head, Row
 from eventstore.connect import connect, open_pool
 from eventstore.effect import Append, Effect
 from eventstore.errors import DISCONNECTED, LeaseLost, NotAWriter, StreamConflict, UnknownEvent, meaningful
 from eventstore.read import CampaignSummary, read_events, to_envelope
 from eventstore.sql import QUERIES
+from eventstore.verify import read_rows, verify_log
 from eventstore.wake import Wake
 from eventstore.work import Job, end_work, heartbeat_work, lease_work, queues, reap_work, requeue_work, to_job
 from schemas.base import canonical_json
@@ -106,6 +109,17 @@ class EventStore:
         """Position of the last event, 0 in an empty log."""
         position: int = await self._pool.fetchval(QUERIES["head"])
         return position
+
+    def rows(self) -> AsyncIterator[Row]:
+        """Every event as recorded, with its hash and the text of its payload, one page in memory."""
+        return read_rows(self._pool)
+
+    async def verify(self, anchors: Mapping[int, bytes]) -> Head:
+        """Compute the hash chain again and compare it with the head and with anchors (hash by position); the head.
+
+        Raises `ChainBroken` with the first position that is wrong.
+        """
+        return await verify_log(self._pool, anchors)
 
     async def get(self, event_id: UUID) -> Envelope | None:
         """One event by its id."""

@@ -28,3 +28,26 @@ SELECT e.campaign, e.data #>> '{campaign,name}' AS name, e.time,
        (SELECT min(ending.type) FROM events ending
         WHERE ending.campaign = e.campaign AND ending.type IN ('CampaignFinished', 'CampaignStopped')) AS ending
 FROM events e WHERE e.type = 'CampaignStarted' ORDER BY e.position
+
+-- name: recorded_head
+-- Position and hash of the last event, as the counter row has them.
+SELECT position, hash FROM log_head
+
+-- name: recorded
+-- One page of the log as recorded, for the hash chain. A time that Python cannot hold has been tampered with, and stays
+-- so when it is cut to what Python can hold.
+SELECT position, id, campaign, stream, stream_version, type, version, source, causation, traceparent,
+       greatest(least(time, '9999-12-31 23:59:59.999999Z'), '0001-01-01 00:00:00Z') AS time, data::text, hash
+FROM events WHERE position >= $1 ORDER BY position LIMIT $2
+
+-- name: lock_head
+-- Keep all appends waiting until the transaction ends; position of the last event.
+SELECT position FROM log_head FOR UPDATE
+
+-- name: is_empty
+-- Whether there is no event.
+SELECT NOT EXISTS (SELECT FROM events)
+
+-- name: set_head
+-- Say what the last event is, after an import.
+UPDATE log_head SET position = $1, hash = $2

@@ -68,7 +68,7 @@ async def test_campaigns_are_listed_with_how_they_ended(stores: Stores, started:
 LARGE = """
 INSERT INTO events
 SELECT 1000000 + n, gen_random_uuid(), 'c' || to_char(n / 100, 'FM0000'), 'large', n, 'AdvisorFailed', 1,
-       's', NULL, NULL, now(), '{}'
+       's', NULL, NULL, now(), '{}', ''
 FROM generate_series(1, 50000) n
 """
 

@@ -5,15 +5,21 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 from typer.testing import CliRunner
 
+from eventstore.chain import Row
 from services.console import signals
 from services.console.cli import app
 from tests.unit.console_events import DEMO
 
 COMMANDS = ("demo", "up", "serve", "start", "status", "events", "emit", "pause", "resume", "stop", "report", "doctor")
+COMMANDS += ("verify", "export", "import")
+ATTRIBUTES = {"id": UUID(int=1), "campaign": "c", "stream": "c", "stream_version": 1, "type": "T", "version": 1}
+ATTRIBUTES |= {"source": "s", "causation": None, "traceparent": None, "time": datetime.now(UTC), "data": "{}"}
 NOWHERE = "postgresql://127.0.0.1:1/aevolve"
 
 
@@ -77,6 +83,13 @@ def test_running_a_campaign_loads_no_model_library_into_the_console():
         (("report", "demo-x", "--out", "r"), ("AEVOLVE_POSTGRES", NOWHERE)),
         (("migrate", NOWHERE, "--secrets", "s"), ("DSN", NOWHERE, "start the database")),
         (("migrate", "nonsense", "--secrets", "s"), ("DSN", "nonsense", "give the address")),
+        (("verify",), ("AEVOLVE_POSTGRES", NOWHERE)),
+        (("verify", "--file", "none.jsonl"), ("none.jsonl", "cannot be read")),
+        (("verify", "--file", str(DEMO)), ("demo.yaml: line 1: all of it", "write it with `aevolve export`")),
+        (("verify", "--file", "none.jsonl", "--run", "r"), ("none.jsonl", "--run")),
+        (("verify", "--anchor", str(DEMO)), ("demo.yaml: line 1: all of it", "restore it")),
+        (("export", "log.jsonl"), ("AEVOLVE_POSTGRES", NOWHERE)),
+        (("import", "none.jsonl", "--dsn", NOWHERE), ("--dsn", NOWHERE, "start the database")),
         (("serve", "trainr"), ("'trainr'", "did you mean 'trainer'")),
     ],
 )
@@ -88,6 +101,14 @@ def test_wrong_input_is_one_message_and_status_2(call, arguments, words):
     assert len(result.stderr.splitlines()) == 1
     assert "Traceback" not in result.stderr
     assert all(word in result.stderr for word in words)
+
+
+def test_a_broken_chain_is_one_line_and_status_1(call, tmp_path):
+    bare = Row(**{**ATTRIBUTES, "position": 2}, hash=bytes(32))
+    (tmp_path / "log.jsonl").write_text(f"{bare.model_dump_json()}\n")
+    result = call("verify", "--file", "log.jsonl")
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert result.stdout == "broken at position 1: the event is missing, 2 follows\n"
 
 
 def test_a_wrong_option_is_status_2(call):

@@ -1,0 +1,152 @@
+"""The hash chain: each event's hash covers the hash before it, so nothing in the log can change without a trace.
+
+The database computes it as it appends (`001_log.sql`, where the canonical bytes are defined); here it is computed again
+without trusting the database, from the rows alone. A hash belongs to a row and not to `schemas.envelope.Envelope`: it
+covers the payload's recorded text, which an envelope has parsed, and says nothing to a service that handles an event.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, NamedTuple
+from uuid import UUID
+
+from pydantic import AwareDatetime, ConfigDict, Field
+
+from schemas.base import Frozen
+
+Hash = Annotated[bytes, Field(min_length=32, max_length=32)]
+"""SHA-256; hexadecimal in JSON."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+class Hashed(Frozen):
+    """A record of a file that names a hash."""
+
+    model_config = ConfigDict(ser_json_bytes="hex", val_json_bytes="hex")
+
+
+class Row(Hashed):
+    """One event as recorded: the columns of `events` in their order, which is that of the canonical bytes."""
+
+    position: int
+    id: UUID
+    campaign: str
+    stream: str
+    stream_version: int = Field(lt=2**63)
+    type: str
+    version: int = Field(lt=2**31)
+    source: str
+    causation: UUID | None
+    traceparent: str | None
+    time: AwareDatetime
+    data: str
+    """The payload's text, byte for byte."""
+    hash: Hash
+
+
+class Anchor(Hashed):
+    """A head that was seen, kept where whoever changes the log cannot reach."""
+
+    position: int = Field(ge=0)
+    hash: Hash
+    time: AwareDatetime
+    """When it was seen."""
+
+
+class Head(NamedTuple):
+    """The last event."""
+
+    position: int
+    hash: bytes
+
+
+EMPTY = Head(0, bytes(32))
+"""The head of a log without events."""
+
+
+class ChainBroken(Exception):
+    """The log is not as it was written, from a position on."""
+
+    def __init__(self, position: int, what: str) -> None:
+        super().__init__(f"position {position}: {what}")
+        self.position = position
+
+
+def canonical(row: Row) -> bytes:
+    """What is hashed of a row: every attribute with its length before it, so that no two rows have the same bytes."""
+    attributes = (
+        row.position,
+        row.id,
+        row.campaign,
+        row.stream,
+        row.stream_version,
+        row.type,
+        row.version,
+        row.source,
+        row.causation,
+        row.traceparent,
+        (row.time - EPOCH) // MICROSECOND,
+        row.data,
+    )
+    return "".join(map(_attribute, attributes)).encode()
+
+
+def _attribute(value: object) -> str:
+    if value is None:
+        return "-"
+    text = str(value)
+    return f"{len(text)}:{text}"
+
+
+def next_hash(previous: bytes, row: Row) -> bytes:
+    """The hash of a row that follows one with the hash `previous`."""
+    return hashlib.sha256(previous + canonical(row)).digest()
+
+
+class Chain:
+    """A walk along a log from its beginning; it keeps the head alone, so memory does not grow."""
+
+    def __init__(self, anchors: Mapping[int, bytes] | None = None) -> None:
+        self.head = EMPTY
+        """The last row that was right."""
+        self._anchors = anchors or {}
+
+    def checked(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """The rows as they come, each after it was found right. Raises `ChainBroken`."""
+        for row in rows:
+            self.add(row)
+            yield row
+
+    def add(self, row: Row) -> None:
+        """Go on to the next row. Raises `ChainBroken` where it is not what was written after the last one."""
+        position = self.head.position + 1
+        if row.position > position:
+            raise ChainBroken(position, f"the event is missing, {row.position} follows")
+        if row.position < position:
+            raise ChainBroken(position, f"event {row.position} stands in its place")
+        found = next_hash(self.head.hash, row)
+        if row.hash != found:
+            raise ChainBroken(position, "the event was altered, inserted or moved: its hash does not fit it")
+        if self._anchors.get(position, found) != found:
+            raise ChainBroken(position, "an anchor has another hash: the log was rewritten at or before this event")
+        self.head = Head(position, found)
+
+    def end(self, recorded: Head | None = None) -> Head:
+        """The head, after the last row. Raises `ChainBroken` where there were events behind it or should be none.
+
+        `recorded` is the counter row's head, which a file does not have.
+        """
+        position = self.head.position
+        known = max([*self._anchors, recorded.position if recorded else 0])
+        if position < known:
+            raise ChainBroken(position + 1, f"the event is missing, {known} events were recorded")
+        if recorded and position > recorded.position:
+            raise ChainBroken(recorded.position + 1, f"the event was inserted, {recorded.position} were recorded")
+        if recorded and self.head != recorded:
+            raise ChainBroken(position, "the event is not the recorded head: its hash is another")
+        return self.head

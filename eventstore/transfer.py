@@ -1,0 +1,49 @@
+"""Bringing an exported log into an empty database: positions, ids, times and hashes stay, so the chain goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from operator import attrgetter
+
+import asyncpg
+
+from eventstore.chain import Chain, Head, Row
+from eventstore.connect import SETTINGS
+from eventstore.sql import QUERIES
+
+COLUMNS = tuple(Row.model_fields)
+
+
+class LogNotEmpty(Exception):
+    """Only an empty log can take another one."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(f"the log holds events already, up to position {position}: import into a new database")
+
+
+async def import_log(dsn: str, rows: Iterable[Row]) -> Head:
+    """Copy the rows in as the owner, all or none; the new head.
+
+    Raises `LogNotEmpty`, or `ChainBroken` for the first row that is wrong.
+    """
+    connection = await asyncpg.connect(dsn, server_settings={"search_path": SETTINGS["search_path"]})
+    try:
+        async with connection.transaction():
+            position = await connection.fetchval(QUERIES["lock_head"])
+            if not await connection.fetchval(QUERIES["is_empty"]):
+                raise LogNotEmpty(position)
+            return await _copy(connection, rows)
+    finally:
+        await connection.close()
+
+
+async def _copy(connection: asyncpg.Connection, rows: Iterable[Row]) -> Head:
+    chain = Chain()
+    await connection.copy_records_to_table(
+        "events",
+        schema_name=SETTINGS["search_path"],
+        columns=COLUMNS,
+        records=(attrgetter(*COLUMNS)(row) for row in chain.checked(rows)),
+    )
+    await connection.execute(QUERIES["set_head"], *chain.head)
+    return chain.head

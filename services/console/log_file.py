@@ -1,0 +1,82 @@
+"""Files of JSON lines beside the log: exported rows and anchors. They are read strictly, one line in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from reprlib import repr as shortened
+from typing import TextIO, TypeVar
+
+import typer
+from pydantic import ValidationError
+
+from eventstore.chain import Anchor, Hashed, Head, Row
+from services.console.problem import Problem
+
+Line = TypeVar("Line", bound=Hashed)
+
+
+def read_rows(file: Path) -> Iterator[Row]:
+    """The rows of an exported log. Raises `Problem` for a line that is none."""
+    return _lines(file, Row, "write it with `aevolve export`")
+
+
+def read_anchors(file: Path) -> dict[int, bytes]:
+    """Hash by position; none where the file is not there yet. Raises `Problem` where two contradict each other."""
+    anchors: dict[int, bytes] = {}
+    for anchor in _lines(file, Anchor, "restore it from a copy") if file.exists() else ():
+        if anchors.setdefault(anchor.position, anchor.hash) != anchor.hash:
+            raise Problem(
+                f"{file}: position {anchor.position} has two hashes; keep the anchors of each log in a file of its own"
+            )
+    return anchors
+
+
+def keep_anchor(file: Path, head: Head) -> None:
+    """Append a head that was seen now, on the disk before it counts."""
+    line = Anchor(position=head.position, hash=head.hash, time=datetime.now(UTC)).model_dump_json()
+    try:
+        with file.open("a") as anchors:
+            anchors.write(f"{line}\n")
+            anchors.flush()
+            os.fsync(anchors.fileno())
+    except OSError as error:
+        raise Problem(f"--anchor: {file}; it cannot be written ({error.strerror}): name another file") from error
+
+
+@contextmanager
+def written(file: Path) -> Iterator[TextIO]:
+    """A file that appears once it is whole, or standard output (`-`): half an export would pass for an old one."""
+    if str(file) == "-":
+        yield typer.get_text_stream("stdout", encoding="utf-8")
+        return
+    new = file if file.exists() and not file.is_file() else file.with_name(f".{file.name}.new")  # a pipe stays one
+    try:
+        output = new.open("w", encoding="utf-8")
+    except OSError as error:
+        raise Problem(f"FILE: {file}; it cannot be written ({error.strerror}): name another file") from error
+    with output:
+        yield output
+    new.replace(file)
+
+
+def _lines(file: Path, model: type[Line], remedy: str) -> Iterator[Line]:
+    """The records of a file. Raises `Problem` that names the line, the field, its value and what would be right."""
+    try:
+        with file.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                yield _record(f"{file}: line {number}", line, model, remedy)
+    except OSError as error:
+        raise Problem(f"{file}: cannot be read ({error.strerror}); name another file") from error
+
+
+def _record(where: str, line: bytes, model: type[Line], remedy: str) -> Line:
+    try:
+        return model.model_validate_json(line, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "all of it"
+        raise Problem(f"{where}: {field}: {shortened(first['input'])}; {first['msg']}: {remedy}") from error
