@@ -13,15 +13,32 @@ from services.console import signals
 from services.console.cli import app
 from tests.unit.console_events import DEMO
 
-COMMANDS = ("demo", "up", "serve", "start", "status", "events", "emit", "pause", "resume", "stop", "report", "doctor")
-NOWHERE = "postgresql://127.0.0.1:1/aevolve"
+COMMANDS = (
+    "demo",
+    "up",
+    "serve",
+    "start",
+    "status",
+    "events",
+    "emit",
+    "pause",
+    "resume",
+    "stop",
+    "report",
+    "doctor",
+    "dead-letters",
+)
+LETTERS = ("list", "show", "retry")
+NOBODY = "127.0.0.1:1"
+NOWHERE = f"postgresql://{NOBODY}/aevolve"
 
 
 @pytest.fixture
 def call(monkeypatch, tmp_path):
-    """Runs the command in an empty folder, with a database that is not there."""
+    """Runs the command in an empty folder, with a database and a broker that are not there."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AEVOLVE_POSTGRES", NOWHERE)
+    monkeypatch.setenv("AEVOLVE_KAFKA", NOBODY)
     return lambda *arguments: CliRunner().invoke(app, list(arguments))
 
 
@@ -36,6 +53,11 @@ def test_every_command_has_help(call, command):
     result = call(command, "--help")
     assert result.exit_code == 0
     assert "Usage" in result.output
+
+
+def test_dead_letters_has_help_of_its_own(call):
+    assert all(command in call("dead-letters", "--help").output for command in LETTERS)
+    assert all("Usage" in call("dead-letters", command, "--help").output for command in LETTERS)
 
 
 def test_help_loads_no_heavy_library():
@@ -77,6 +99,10 @@ def test_running_a_campaign_loads_no_model_library_into_the_console():
         (("report", "demo-x", "--out", "r"), ("AEVOLVE_POSTGRES", NOWHERE)),
         (("migrate", NOWHERE, "--secrets", "s"), ("DSN", NOWHERE, "start the database")),
         (("migrate", "nonsense", "--secrets", "s"), ("DSN", "nonsense", "give the address")),
+        (("dead-letters", "list"), ("AEVOLVE_KAFKA", NOBODY, "start the broker")),
+        (("dead-letters", "show", "0:1"), ("AEVOLVE_KAFKA", NOBODY, "start the broker")),
+        (("dead-letters", "retry", "0:1"), ("AEVOLVE_KAFKA", NOBODY, "start the broker")),
+        (("dead-letters", "list", "--run", "none"), ("--run", "none", "aevolve up")),
         (("serve", "trainr"), ("'trainr'", "did you mean 'trainer'")),
     ],
 )
