@@ -5,7 +5,10 @@ RUN := runs/demo
 ARGS ?=
 COVERED := schemas/* judgement/* puzzles/* eventstore/* services/*/core.py,services/*/steps.py
 
-.PHONY: help demo test check coverage install format test-unit test-contract test-integration test-loop schemas clean
+ON_KAFKA := $(addprefix tests/integration/test_,services.py kafka_settings.py letters.py apache_kafka.py)
+
+.PHONY: help demo test check coverage install format test-unit test-contract test-integration test-kafka test-loop \
+  schemas clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -31,6 +34,10 @@ test-contract: install
 
 test-integration: install
 	$(BIN)/pytest tests/integration $(ARGS) --cov --cov-append --cov-report=
+
+test-kafka: export AEVOLVE_TEST_KAFKA ?= apache
+test-kafka: install  ## The services on Apache Kafka, which Maven fetches (Java 17); AEVOLVE_TEST_KAFKA=host:port for another
+	$(BIN)/pytest $(ON_KAFKA) -rs $(ARGS)
 
 coverage:  ## What the tests of the three targets above ran; too little is a failure
 	@set -f; for part in $(COVERED); do \

@@ -1,4 +1,4 @@
-"""The five services as processes on the embedded broker and a test's own database."""
+"""The five services as processes on a broker and a test's own database."""
 
 from __future__ import annotations
 
@@ -13,21 +13,25 @@ from pathlib import Path
 from typing import Any
 
 from eventstore.effect import Append
-from eventstore.embedded.broker import EmbeddedBroker
 from eventstore.store import EventStore
 from judgement.history import History, fold
 from schemas.campaign import Campaign, Substrate
 from schemas.envelope import Envelope
 from schemas.events import CampaignStarted
 from services.runtime.hashing import hash_folder
+from services.runtime.kafka import TOPICS
+from services.runtime.kafka_reader import read_topics
+from tests.brokers import EMBEDDED, Broker
 
 SERVICES = ("data", "recipes", "trainer", "oracle", "policy")
+PARTITIONS = 3
+"""Of each topic, where the broker leaves that to us: not one, and not Kafka's default for it either."""
 
 
 class Cluster:
     """Starts, kills and asks the services."""
 
-    def __init__(self, folder: Path, dsn: str, passwords: dict[str, str], broker: EmbeddedBroker, **extra: str) -> None:
+    def __init__(self, folder: Path, dsn: str, passwords: dict[str, str], broker: Broker, **extra: str) -> None:
         self.folder, self.dsn, self.passwords, self.broker = folder, dsn, passwords, broker
         self.extra = {"AEVOLVE_LEASE_SECONDS": "2", "AEVOLVE_CATCH_UP_SECONDS": "1", **extra}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -43,7 +47,8 @@ class Cluster:
             "AEVOLVE_PASSWORD": self.passwords[service],
             "AEVOLVE_KAFKA": self.broker.address,
             "AEVOLVE_INCARNATION": self.broker.incarnation,
-            "AEVOLVE_EMBEDDED": "1",
+            "AEVOLVE_EMBEDDED": str(EMBEDDED),
+            "AEVOLVE_PARTITIONS": str(PARTITIONS),
             "AEVOLVE_ARTIFACTS": str(self.folder / "artifacts"),
             "AEVOLVE_WORK": str(self.folder / "work"),
             "AEVOLVE_ORACLE_KEY_FILE": str(self.folder / "key"),
@@ -70,6 +75,10 @@ class Cluster:
 
     async def console(self) -> EventStore:
         return await EventStore.open(self.dsn, service="console", password=self.passwords["console"])
+
+    async def messages(self) -> list[Any]:
+        """Every message on the broker, by time."""
+        return await read_topics(self.broker.address, TOPICS)
 
     async def begin(self, store: EventStore, id_: str, campaign: Campaign, **substrate: Any) -> None:
         """Start a campaign as the console does."""

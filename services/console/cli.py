@@ -21,11 +21,9 @@ Out = Annotated[Path, typer.Option("--out", help="Folder of the run.")]
 LogFile = Annotated[Path | None, typer.Option("--file", help="A log.jsonl, in place of a live log.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the log.")]
 CampaignId = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Campaign id; `aevolve status` lists them.")]
+Position = Annotated[str, typer.Argument(metavar="POSITION", help="As `aevolve dead-letters list` prints it.")]
 DEMO = Path(__file__).parents[2] / "deploy" / "campaigns" / "demo.yaml"
 """Beside the packages, in a checkout as in an installation."""
-
-
-T = TypeVar("T")
 
 
 class Commands(TyperGroup):
@@ -48,6 +46,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+letters = typer.Typer(help="Look at what no service could handle, and give it to them again.", no_args_is_help=True)
+app.add_typer(letters, name="dead-letters")
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -197,6 +197,30 @@ def report(
     from services.console import log_commands
 
     run(log_commands.report(campaign, out, folder))
+
+
+@letters.command("list")
+def list_letters(folder: Run = None) -> None:
+    """Print position, time, topic, type, id, service and error of each, the oldest first."""
+    from services.console import letter_commands
+
+    run(letter_commands.list_(folder))
+
+
+@letters.command("show")
+def show_letter(position: Position, folder: Run = None) -> None:
+    """Print the headers and the payload of one."""
+    from services.console import letter_commands
+
+    run(letter_commands.show(position, folder))
+
+
+@letters.command("retry")
+def retry_letter(position: Position, folder: Run = None) -> None:
+    """Give the event of one to the services again, as the log holds it; refused where the log does not."""
+    from services.console import letter_commands
+
+    run(letter_commands.retry(position, folder))
 
 
 @app.command()

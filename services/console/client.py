@@ -21,6 +21,8 @@ from services.console.run_folder import RunFolder
 from services.runtime.settings import Settings
 
 DEFAULT_RUN = Path("runs/demo")
+PLACES = {"AEVOLVE_POSTGRES", "AEVOLVE_KAFKA"}
+"""Variables that say which system is meant, in place of the default run."""
 
 
 def read_settings(run: Path | None) -> Settings:
@@ -28,7 +30,7 @@ def read_settings(run: Path | None) -> Settings:
 
     Raises `Problem` for a variable with a wrong value, or a folder without a run.
     """
-    if run is None and "AEVOLVE_POSTGRES" not in os.environ and RunFolder(DEFAULT_RUN).settings.exists():
+    if run is None and not PLACES & os.environ.keys() and RunFolder(DEFAULT_RUN).settings.exists():
         run = DEFAULT_RUN
     if run is None:
         return from_environment()

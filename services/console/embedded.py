@@ -48,8 +48,12 @@ class Embedded:
             await uninterrupted(self.database.stop)
             raise
         self.settings = console_settings(self.folder, self.database.host)
-        self.folder.settings.write_text(self.settings.model_dump_json(include={"postgres", "password_file"}) + "\n")
+        self._tell("postgres", "password_file")
         return self
+
+    def _tell(self, *known: str) -> None:
+        """Write down, for the other commands, how they reach this run."""
+        self.folder.tell(self.settings.model_dump_json(include=set(known)))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -76,6 +80,8 @@ class Embedded:
             broker = EmbeddedBroker()
             try:
                 await uninterrupted(partial(_start, broker))
+                self.settings = self.settings.model_copy(update={"kafka": broker.address})
+                self._tell("postgres", "password_file", "kafka")
                 await first(keep_running(_services(self, broker)), _death(broker))
             finally:
                 await uninterrupted(broker.stop)

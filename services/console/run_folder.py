@@ -68,7 +68,7 @@ class RunFolder:
 
     @property
     def settings(self) -> Path:
-        """How the other commands reach this run's database."""
+        """How the other commands reach this run's database and broker."""
         return self.state / "settings.json"
 
     def log(self, name: str) -> Path:
@@ -86,9 +86,11 @@ class RunFolder:
 
     def keep(self, record: Record) -> None:
         """Write the record, whole or not at all."""
-        new = self.root / ".run.json"
-        new.write_text(record.model_dump_json(indent=1) + "\n")
-        new.replace(self.root / "run.json")
+        _replace(self.root / "run.json", record.model_dump_json(indent=1))
+
+    def tell(self, settings: str) -> None:
+        """Write the settings, whole or not at all."""
+        _replace(self.settings, settings)
 
     @contextmanager
     def lock(self) -> Iterator[int]:
@@ -103,6 +105,12 @@ class RunFolder:
                     f"--out: {self.root}; a run is alive in this folder: stop it first, or give another --out"
                 )
             yield file.fileno()
+
+
+def _replace(file: Path, text: str) -> None:
+    new = file.with_name(f".{file.name}")
+    new.write_text(text + "\n")
+    new.replace(file)
 
 
 def secret(file: Path) -> Path:

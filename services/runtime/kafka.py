@@ -13,9 +13,11 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
 from faststream import AckPolicy, BaseMiddleware
-from faststream.kafka import KafkaBroker, Topic
+from faststream.kafka import KafkaBroker
 from faststream.kafka.annotations import KafkaMessage
 from faststream.kafka.prometheus import KafkaPrometheusMiddleware
 
@@ -35,6 +37,9 @@ QUIET.setLevel(logging.ERROR)
 """FastStream says a line per message, and its own warnings are settled in `make_broker`."""
 
 DEAD_LETTER_TOPIC = "aevolve.dead-letters"
+TOPICS = (*map(topic, EVENTS), DEAD_LETTER_TOPIC)
+"""Everything that is ever published."""
+
 Handle = Callable[[Envelope], Awaitable[None]]
 
 
@@ -49,7 +54,7 @@ def make_broker(service: Service, settings: Settings, handle: Handle) -> KafkaBr
         enable_idempotence=not settings.embedded,
         request_timeout_ms=5_000,
         graceful_timeout=5.0,
-        allow_auto_create_topics=not settings.embedded,
+        allow_auto_create_topics=False,
         middlewares=(DeadLetters, KafkaPrometheusMiddleware(registry=REGISTRY, app_name=service.name)),
         description=service.name,
         logger=QUIET,
@@ -57,8 +62,28 @@ def make_broker(service: Service, settings: Settings, handle: Handle) -> KafkaBr
     _subscribe(broker, service, settings, handle)
     for model, writers in WRITERS.items():
         if service.name in writers:
-            broker.publisher(_topic(model.__name__, settings), schema=model, title=model.__name__)
+            broker.publisher(topic(model.__name__), schema=model, title=model.__name__)
     return broker
+
+
+async def declare_topics(settings: Settings) -> None:
+    """Make every topic that is not there yet, with the configured partitions, before anything is read or written.
+
+    FastStream would make only what it subscribes to, and the broker all others on first use, with one partition.
+    """
+    if settings.embedded:
+        return  # it makes topics on first use and serves no create-topic call
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await admin.start()
+    try:
+        absent = set(TOPICS) - set(await admin.list_topics())
+        made = await admin.create_topics([NewTopic(name, settings.partitions, 1) for name in sorted(absent)])
+    finally:
+        await admin.close()
+    for told in made.to_object()["topic_errors"]:
+        error = for_code(told["error_code"])
+        if error not in (NoError, TopicAlreadyExistsError):  # another service may have been quicker
+            raise error(f"topic {told['topic']}: {told.get('error_message')}")
 
 
 async def publish(broker: KafkaBroker, envelope: Envelope) -> None:
@@ -72,14 +97,9 @@ async def publish(broker: KafkaBroker, envelope: Envelope) -> None:
     )
 
 
-def _topic(type_: str, settings: Settings) -> Topic:
-    # The embedded broker makes topics on first use and serves no create-topic call.
-    return Topic(topic(type_), num_partitions=settings.partitions, declare=not settings.embedded)
-
-
 def _subscribe(broker: KafkaBroker, service: Service, settings: Settings, handle: Handle) -> None:
     subscriber = broker.subscriber(
-        *(_topic(type_, settings) for type_ in service.reactions),
+        *map(topic, service.reactions),
         group_id=f"aevolve.{service.name}",
         auto_offset_reset="earliest",
         ack_policy=AckPolicy.ACK,

@@ -31,7 +31,7 @@ from prometheus_client import make_asgi_app
 from eventstore.relay import Relay
 from eventstore.store import DISCONNECTED, EventStore
 from services.runtime.jobs import JobRunner
-from services.runtime.kafka import QUIET, make_broker, publish
+from services.runtime.kafka import QUIET, declare_topics, make_broker, publish
 from services.runtime.metrics import REGISTRY
 from services.runtime.models import OFFLINE
 from services.runtime.reactor import Reactor
@@ -90,6 +90,7 @@ def unreachable(settings: Settings, error: BaseException) -> str:
 async def serve(service: Service, settings: Settings, runner: JobRunner) -> None:
     """Open the log, start everything, and serve HTTP until a signal comes."""
     await knock(settings.kafka)
+    await declare_topics(settings)
     store = await EventStore.open(settings.postgres, service=service.name, password=settings.secret())
     reactor, pulse = Reactor(service, store), Pulse(settings.catch_up_seconds)
     broker = make_broker(service, settings, reactor.react)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,20 @@ class Up:
         except OSError:
             return False
 
+    def letters(self):
+        """What `aevolve dead-letters list` says of the run."""
+        command = [sys.executable, "-m", "services.console", "dead-letters", "list", "--run", str(self.folder)]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stderr
+
+    def kafka(self):
+        return json.loads((self.folder / "state" / "settings.json").read_text())["kafka"]
+
+    def broker(self):
+        """Process id of the broker, whose command line does not name the folder."""
+        children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        pids = [pid for file in children for pid in file.read_text().split()]
+        return next(int(pid) for pid in pids if b"embedded.broker" in Path(f"/proc/{pid}/cmdline").read_bytes())
+
     def pid(self, word):
         return next((pid for pid, command in processes(self.folder).items() if word in command), None)
 
@@ -55,3 +70,17 @@ def test_nothing_is_left_however_it_ends_and_it_comes_up_again(tmp_path, number)
         again.process.send_signal(signal.SIGINT)
         assert again.process.wait() == 0
         assert not processes(folder)
+
+
+def test_the_dead_letters_are_found_wherever_the_broker_is(tmp_path):
+    up = Up(tmp_path / "run")
+    assert up.letters() == "no dead letters\n"
+    first = up.kafka()
+    os.kill(up.broker(), signal.SIGKILL)
+    until(lambda: up.kafka() != first)
+    assert up.letters() == "no dead letters\n"
+    up.process.send_signal(signal.SIGTERM)
+    up.process.wait()
+    gone = up.letters()
+    assert gone.startswith(f"aevolve: AEVOLVE_KAFKA: {up.kafka()} does not answer")
+    assert len(gone.splitlines()) == 1

@@ -1,12 +1,15 @@
-"""Five services, the embedded broker, a real database: campaigns that end well whatever happens to the processes."""
+"""Five services, a broker, a real database: campaigns that end well whatever happens to the processes."""
 
 import asyncio
 import json
 import signal
 from collections import Counter
+from contextlib import asynccontextmanager
+from uuid import uuid4
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 
 from eventstore.effect import Append
 from eventstore.embedded.broker import EmbeddedBroker
@@ -14,7 +17,10 @@ from schemas.base import canonical_json
 from schemas.envelope import topic
 from schemas.recipe import Recipe
 from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
-from tests.cluster import Cluster, log_of, until
+from services.runtime.kafka import DEAD_LETTER_TOPIC, TOPICS
+from services.runtime.kafka_reader import read_topics
+from tests.brokers import EMBEDDED, KAFKA, broker
+from tests.cluster import PARTITIONS, Cluster, log_of, until
 from tests.conftest import PASSWORDS
 from tests.unit.loopworld import campaign
 
@@ -23,8 +29,8 @@ TIMES_AND_IDS = {"basis", "uri", "receipt", "worker", "seconds", "device_seconds
 
 @pytest.fixture(scope="module")
 async def cluster(database, tmp_path_factory):
-    with EmbeddedBroker() as broker:
-        running = Cluster(tmp_path_factory.mktemp("cluster"), database, PASSWORDS, broker)
+    with broker(tmp_path_factory.mktemp("broker")) as its_broker:
+        running = Cluster(tmp_path_factory.mktemp("cluster"), database, PASSWORDS, its_broker)
         running.start()
         yield running
         running.stop()
@@ -35,6 +41,16 @@ async def console(cluster):
     store = await cluster.console()
     yield store
     await store.close()
+
+
+@asynccontextmanager
+async def admin(its_broker):
+    client = AIOKafkaAdminClient(bootstrap_servers=its_broker.address)
+    await client.start()
+    try:
+        yield client
+    finally:
+        await client.close()
 
 
 def finished(history):
@@ -134,32 +150,67 @@ async def test_a_stopped_campaign_decides_nothing_more(cluster, console):
     assert (await until(console, "stopped", lambda h: h.stopped)).round == rounds
 
 
+@pytest.mark.skipif(EMBEDDED, reason="the embedded broker makes topics by itself")
+async def test_every_topic_has_the_configured_partitions(cluster, console):
+    """The broker would make an undeclared one by itself, with one partition (`tests.kafka.broker`)."""
+    async with admin(cluster.broker) as client:
+        partitions = {t["topic"]: len(t["partitions"]) for t in await client.describe_topics(list(TOPICS))}
+    assert partitions == dict.fromkeys(TOPICS, PARTITIONS)
+
+
+async def test_every_message_has_its_own_stream_as_its_key_and_each_key_one_partition(cluster, console):
+    events = {str(e.id): e for e in await log_of(console, "whole")}
+    published, places = set(), set()
+    for message in await cluster.messages():
+        if event := events.get(dict(message.headers)["ce_id"].decode()):
+            assert message.key.decode() == event.subject
+            assert message.value.decode() == canonical_json(event.data)
+            published.add(event.sequence)
+            places.add((message.topic, message.key, message.partition))
+    # The cursor of a new broker opens where every service has been.
+    assert published == {e.sequence for e in events.values() if e.sequence >= min(published)}
+    assert len(places) == len({place[:2] for place in places})
+    assert len({partition for *_, partition in places}) > 1
+
+
+async def bury(cluster, letters):
+    """Produce messages of `ScoresReported` and wait for their dead letters; the headers of these."""
+    marks = [uuid4().hex for _ in letters]
+    async with AIOKafkaProducer(bootstrap_servers=cluster.broker.address) as producer:
+        for mark, (headers, body) in zip(marks, letters, strict=True):
+            encoded = [(k, v.encode()) for k, v in {**headers, "mark": mark}.items()]
+            await producer.send_and_wait(topic("ScoresReported"), body, key=b"forged", headers=encoded)
+    found = {}
+    async with asyncio.timeout(30):
+        while not found.keys() >= {(mark, service) for mark in marks for service in ("oracle", "policy")}:
+            await asyncio.sleep(0.2)
+            read = await read_topics(cluster.broker.address, {DEAD_LETTER_TOPIC})
+            letters = [{k: v.decode() for k, v in letter.headers} for letter in read]
+            found = {(letter.get("mark"), letter["x-service"]): letter for letter in letters}
+    return [found[mark, "policy"] for mark in marks]
+
+
 async def test_what_cannot_be_handled_goes_to_the_dead_letters_and_the_partition_moves_on(cluster, console):
     real = next(e for e in await log_of(console, "whole") if e.type == "ScoresReported")
-    forged = {**real.headers(), "ce_id": "0192f0c1-2c4b-7000-8000-00000000ffff"}
-    letters = {
-        b"not json": real.headers(),
-        b'{"candidate": 7}': real.headers(),
-        canonical_json(real.data).encode(): forged,
-    }
-    async with AIOKafkaProducer(bootstrap_servers=cluster.broker.address) as producer:
-        for body, headers in letters.items():
-            encoded = [(k, v.encode()) for k, v in headers.items()]
-            await producer.send_and_wait(topic("ScoresReported"), body, key=b"forged", headers=encoded)
-    errors = set()
-    consumer = AIOKafkaConsumer(
-        "aevolve.dead-letters",
-        bootstrap_servers=cluster.broker.address,
-        auto_offset_reset="earliest",
-        group_id="test",
-        session_timeout_ms=4000,
-    )
-    async with consumer, asyncio.timeout(30):
-        while not {"JSONDecodeError", "ValidationError", "UnknownEvent"} <= errors:
-            headers = dict((await consumer.getone()).headers)
-            errors.add(headers["x-error"].decode())
+    buried = await bury(cluster, [(real.headers(), b"not json"), (real.headers(), b'{"candidate": 7}')])
+    assert [letter["x-error"] for letter in buried] == ["JSONDecodeError", "ValidationError"]
     await cluster.begin(console, "after", campaign(rounds=1))
     await until(console, "after", finished)
+
+
+async def test_forged_scores_go_to_the_dead_letters_and_change_nothing(cluster, console, owner):
+    await cluster.begin(console, "forged", campaign(rounds=1))
+    await until(console, "forged", lambda h: len(h.trials) > 1)
+    real = next(
+        e for e in await log_of(console, "after") if e.type == "ScoresReported" and e.data["candidate"] == "r1s1"
+    )
+    forged = real.model_copy(update={"id": uuid4(), "correlationid": "forged", "subject": "forged/r1s1"})
+    (letter,) = await bury(cluster, [(forged.headers(), canonical_json(forged.data).encode())])
+    assert letter["x-error"] == "UnknownEvent"
+    await until(console, "forged", finished)
+    assert await console.get(forged.id) is None
+    assert not await owner.fetchval("SELECT count(*) FROM inbox WHERE event = $1", forged.id)
+    assert told(await log_of(console, "forged")) == told(await log_of(console, "after"))
 
 
 async def test_a_service_stops_on_sigterm_with_status_0_and_gives_its_lease_back(cluster, console):
@@ -167,20 +218,36 @@ async def test_a_service_stops_on_sigterm_with_status_0_and_gives_its_lease_back
     cluster.start("trainer")
 
 
+@pytest.mark.skipif(not EMBEDDED, reason="only the embedded broker comes back as another one")
 async def test_a_new_broker_gets_the_log_again_and_the_campaign_goes_on(cluster, console):
     await cluster.begin(console, "moved", campaign(rounds=2))
     await until(console, "moved", lambda h: len(h.trials) > 1)
     cluster.stop()
-    with EmbeddedBroker() as broker:
-        cluster.broker = broker
+    with EmbeddedBroker() as another:
+        cluster.broker = another
         cluster.start()
         await until(console, "moved", finished, seconds=90)
         cluster.stop()
 
 
+@pytest.mark.skipif(KAFKA != "apache", reason="needs a broker that keeps its log and is ours to restart")
+async def test_a_restarted_broker_keeps_its_log_and_the_campaign_goes_on_with_the_same_services(cluster, console):
+    await cluster.begin(console, "restarted", campaign(rounds=2))
+    await until(console, "restarted", lambda h: any(t.checkpoint for t in h.trials.values()))  # all services are up
+    held, address = await cluster.messages(), cluster.broker.address
+    await asyncio.to_thread(cluster.broker.stop)
+    await asyncio.to_thread(cluster.broker.start)
+    assert cluster.broker.address == address
+    await until(console, "restarted", finished, seconds=90)
+    places = {(m.topic, m.partition, m.offset): m.value for m in await cluster.messages()}
+    assert all(places[m.topic, m.partition, m.offset] == m.value for m in held)
+    assert len(places) > len(held)
+    cluster.stop()
+
+
 async def test_the_pages_answer(database, tmp_path):
-    with EmbeddedBroker() as broker:
-        cluster = Cluster(tmp_path, database, PASSWORDS, broker, AEVOLVE_PORT="18431")
+    with broker(tmp_path / "broker") as its_broker:
+        cluster = Cluster(tmp_path, database, PASSWORDS, its_broker, AEVOLVE_PORT="18431")
         cluster.start("recipes")
         try:
             assert (await _page("/health"))["healthy"] is True

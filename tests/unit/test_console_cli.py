@@ -17,17 +17,20 @@ from services.console.cli import app
 from tests.unit.console_events import DEMO
 
 COMMANDS = ("demo", "up", "serve", "start", "status", "events", "emit", "pause", "resume", "stop", "report", "doctor")
-COMMANDS += ("verify", "export", "import")
+COMMANDS += ("verify", "export", "import", "audit", "replay", "migrate", "dead-letters")
 ATTRIBUTES = {"id": UUID(int=1), "campaign": "c", "stream": "c", "stream_version": 1, "type": "T", "version": 1}
 ATTRIBUTES |= {"source": "s", "causation": None, "traceparent": None, "time": datetime.now(UTC), "data": "{}"}
-NOWHERE = "postgresql://127.0.0.1:1/aevolve"
+LETTERS = ("list", "show", "retry")
+NOBODY = "127.0.0.1:1"
+NOWHERE = f"postgresql://{NOBODY}/aevolve"
 
 
 @pytest.fixture
 def call(monkeypatch, tmp_path):
-    """Runs the command in an empty folder, with a database that is not there."""
+    """Runs the command in an empty folder, with a database and a broker that are not there."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AEVOLVE_POSTGRES", NOWHERE)
+    monkeypatch.setenv("AEVOLVE_KAFKA", NOBODY)
     return lambda *arguments: CliRunner().invoke(app, list(arguments))
 
 
@@ -42,6 +45,11 @@ def test_every_command_has_help(call, command):
     result = call(command, "--help")
     assert result.exit_code == 0
     assert "Usage" in result.output
+
+
+def test_dead_letters_has_help_of_its_own(call):
+    assert all(command in call("dead-letters", "--help").output for command in LETTERS)
+    assert all("Usage" in call("dead-letters", command, "--help").output for command in LETTERS)
 
 
 def test_help_loads_no_heavy_library():
@@ -90,6 +98,10 @@ def test_running_a_campaign_loads_no_model_library_into_the_console():
         (("verify", "--anchor", str(DEMO)), ("demo.yaml: line 1: all of it", "restore it")),
         (("export", "log.jsonl"), ("AEVOLVE_POSTGRES", NOWHERE)),
         (("import", "none.jsonl", "--dsn", NOWHERE), ("--dsn", NOWHERE, "start the database")),
+        (("dead-letters", "list"), ("AEVOLVE_KAFKA", NOBODY, "start the broker")),
+        (("dead-letters", "show", "0:1"), ("AEVOLVE_KAFKA", NOBODY, "start the broker")),
+        (("dead-letters", "retry", "0:1"), ("AEVOLVE_KAFKA", NOBODY, "start the broker")),
+        (("dead-letters", "list", "--run", "none"), ("--run", "none", "aevolve up")),
         (("serve", "trainr"), ("'trainr'", "did you mean 'trainer'")),
     ],
 )

@@ -1,0 +1,52 @@
+"""Reads topics from their beginning to their present end, without a consumer group: reading moves nobody's offsets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaTimeoutError
+
+PATIENCE_SECONDS = 10
+"""How long a broker may take to answer or to send the next messages."""
+
+
+async def read_topics(kafka: str, names: Collection[str]) -> list[Any]:
+    """The messages (aiokafka's `ConsumerRecord`) of the topics, by time. Raises `KafkaError`."""
+    partitions = await _partitions(kafka, names)
+    if not partitions:
+        return []
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=kafka, enable_auto_commit=False, request_timeout_ms=1000 * PATIENCE_SECONDS
+    )
+    try:
+        await consumer.start()
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        return sorted(await _to_the_end(consumer, partitions), key=lambda record: record.timestamp)
+    finally:
+        await consumer.stop()
+
+
+async def _partitions(kafka: str, names: Collection[str]) -> list[TopicPartition]:
+    """Partitions of those topics that exist: all are listed, because asking for one by its name would make it."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka, request_timeout_ms=1000 * PATIENCE_SECONDS)
+    try:
+        await admin.start()
+        topics = await admin.describe_topics()
+    finally:
+        await admin.close()
+    return [TopicPartition(t["topic"], p["partition"]) for t in topics if t["topic"] in names for p in t["partitions"]]
+
+
+async def _to_the_end(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> list[Any]:
+    ends, records = await consumer.end_offsets(partitions), []
+    while behind := [p for p in partitions if await consumer.position(p) < ends[p]]:
+        batches = await consumer.getmany(*behind, timeout_ms=1000 * PATIENCE_SECONDS)
+        if not batches:
+            raise KafkaTimeoutError(f"no message within {PATIENCE_SECONDS} s")
+        for batch in batches.values():
+            records += batch
+    return records
