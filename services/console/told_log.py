@@ -8,6 +8,8 @@ from pathlib import Path
 import typer
 from pydantic import ValidationError
 
+from eventstore.chain import Row
+from eventstore.read import to_envelope
 from schemas.envelope import Envelope
 from services.console.client import DEFAULT_RUN, connected, read_settings
 from services.console.problem import Problem, nearest
@@ -25,7 +27,7 @@ async def told(file: Path | None, run: Path | None, campaign: str | None) -> lis
 
 
 def from_file(file: Path) -> list[Envelope]:
-    """The events of a file with one JSON object per line. Raises `Problem` naming the line that is none."""
+    """The events of a `log.jsonl` or of an exported log, one JSON object per line. Raises `Problem` naming the line that is none."""
     try:
         lines = file.read_text().splitlines()
     except OSError as error:
@@ -58,6 +60,8 @@ async def _from_log(run: Path | None) -> list[Envelope]:
 
 def _parsed(file: Path, number: int, line: str) -> Envelope:
     try:
+        if '"hash":' in line and '"correlationid":' not in line:  # a row as `aevolve export` writes it
+            return to_envelope(Row.model_validate_json(line).model_dump())
         return Envelope.model_validate_json(line)
     except ValidationError as error:
         problem = error.errors()[0]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from eventstore.chain import Row
 from judgement.history import History
 from schemas.base import canonical_json
 from services.console.audit import audit, find, text
@@ -169,6 +170,23 @@ def test_a_finished_run_is_audited_from_its_copy_but_never_in_place_of_a_databas
     assert "no log is alive; reading" in result.stderr
     monkeypatch.setenv("AEVOLVE_POSTGRES", "postgresql://127.0.0.1:1/aevolve")
     assert call("audit").exit_code == 2
+
+
+def test_an_exported_log_is_read_as_well(envelopes, tmp_path):
+    started = envelopes[0]
+    same = {name: getattr(started, name) for name in ("id", "stream_version", "type", "version", "source", "time")}
+    row = Row(
+        position=started.sequence,
+        campaign=started.correlationid,
+        stream=started.subject,
+        causation=None,
+        traceparent=None,
+        data=canonical_json(started.data),
+        hash=bytes(32),
+        **same,
+    )
+    (tmp_path / "export.jsonl").write_text(row.model_dump_json() + "\n")
+    assert from_file(tmp_path / "export.jsonl") == [started]
 
 
 def test_the_campaign_is_the_last_one_or_the_one_that_is_named(envelopes):
