@@ -27,7 +27,7 @@ async def told(file: Path | None, run: Path | None, campaign: str | None) -> lis
 
 
 def from_file(file: Path) -> list[Envelope]:
-    """The events of a `log.jsonl` or of an exported log, one JSON object per line. Raises `Problem` naming the line that is none."""
+    """The events of a `log.jsonl` or of an exported log. Raises `Problem` naming the line that is none."""
     try:
         lines = file.read_text().splitlines()
     except OSError as error:
