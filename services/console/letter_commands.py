@@ -64,8 +64,9 @@ class Letter:
 
 
 def _printable(raw: bytes) -> str:
-    """Text that cannot steer a terminal: a letter may hold anything."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in raw.decode(errors="replace"))
+    """Text on one line that cannot steer a terminal: a letter may hold anything."""
+    text = " ".join(raw.decode(errors="replace").splitlines())
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 async def list_(folder: Path | None) -> None:

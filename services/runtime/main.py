@@ -95,7 +95,8 @@ async def serve(service: Service, settings: Settings, runner: JobRunner) -> None
     reactor, pulse = Reactor(service, store), Pulse(settings.catch_up_seconds)
     broker = make_broker(service, settings, reactor.react)
     server = Server(uvicorn.Config(make_app(service, broker, pulse), settings.host, settings.port, log_level="warning"))
-    async with store, asyncio.TaskGroup() as tasks:
+    # FastStream's application says that it is up before its broker is: here the relay finds a producer.
+    async with store, broker, asyncio.TaskGroup() as tasks:
         http = tasks.create_task(server.serve())
         await server.up(http)
         log.info("pages: http://%s:%d/health, /metrics, /docs", *server.servers[0].sockets[0].getsockname()[:2])

@@ -71,7 +71,7 @@ async def test_without_letters_there_is_nothing_to_list_and_no_topic_is_made(kaf
 
 
 async def test_a_letter_is_listed_and_shown_and_cannot_steer_the_terminal(event, bury, capsys):
-    line = await bury(event.headers(), b"\x1b[31mnot json\xff", "JSONDecodeError")
+    line = await bury(event.headers(), b"\x1b[31mnot\njson\xff", "JSONDecodeError")
     position, *words = line.split()
     assert re.fullmatch(r"\d+:\d+", position)
     assert words[2:6] == ["aevolve.CampaignStarted", "CampaignStarted", str(event.id), "policy"]
