@@ -13,7 +13,7 @@ from eventstore.errors import DISCONNECTED
 from eventstore.transfer import LogNotEmpty, import_log
 from services.console.client import connected, read_settings
 from services.console.log_file import keep_anchor, read_anchors, read_rows, written
-from services.console.problem import Problem
+from services.console.problem import Problem, without_password
 
 
 async def verify(folder: Path | None, file: Path | None, anchor: Path | None) -> int:
@@ -60,10 +60,10 @@ async def import_(file: Path, dsn: str) -> None:
         words = " ".join(str(broken).split())  # the database says it in several lines
         raise Problem(f"{file}: {words}; nothing was imported: export the log again") from broken
     except LogNotEmpty as refused:
-        raise Problem(f"--dsn: {dsn}; {refused}") from refused
+        raise Problem(f"--dsn: {without_password(dsn)}; {refused}") from refused
     except (*DISCONNECTED, asyncpg.PostgresError, ValueError) as error:
         raise Problem(
-            f"--dsn: {dsn}; {error or type(error).__name__}: start the database, give the address and password of its "
+            f"--dsn: {without_password(dsn)}; {error or type(error).__name__}: start the database, give the address and password of its "
             "owner, and prepare it with `aevolve migrate`"
         ) from error
     typer.echo(_words(head))

@@ -10,7 +10,7 @@ import typer
 from eventstore.errors import DISCONNECTED
 from eventstore.migrate import MigrationEdited, migrate, provision
 from schemas.writers import SERVICES
-from services.console.problem import Problem
+from services.console.problem import Problem, without_password
 from services.console.run_folder import secret
 
 
@@ -25,10 +25,10 @@ async def prepare(dsn: str, secrets: Path) -> None:
         await provision(dsn, passwords)
     except (*DISCONNECTED, asyncpg.PostgresError, ValueError) as error:
         raise Problem(
-            f"DSN: {dsn}; {error or type(error).__name__}: start the database, or give the address and password of "
+            f"DSN: {without_password(dsn)}; {error or type(error).__name__}: start the database, or give the address and password of "
             "a user who may create schemas and roles"
         ) from error
     except MigrationEdited as error:
-        raise Problem(f"DSN: {dsn}; {error}") from error
+        raise Problem(f"DSN: {without_password(dsn)}; {error}") from error
     typer.echo("\n".join(applied) or "the schema is up to date")
     typer.echo(f"passwords of the services: {secrets}/<service>, for AEVOLVE_PASSWORD_FILE")

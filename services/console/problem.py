@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class Problem(Exception):
     """Wrong input or a missing part. Its text is shown as it stands, without a traceback."""
+
+
+def without_password(address: str) -> str:
+    """The address of a server as it may be shown: messages end up in logs."""
+    return re.sub(r"(://[^/@:]*:)[^/@]*@", r"\1***@", address)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

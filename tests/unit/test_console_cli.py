@@ -115,6 +115,13 @@ def test_wrong_input_is_one_message_and_status_2(call, arguments, words):
     assert all(word in result.stderr for word in words)
 
 
+def test_a_password_is_not_shown(call):
+    for command in (("migrate", "--secrets", "s"), ("import", "none.jsonl", "--dsn")):
+        result = call(*command, f"postgresql://owner:hidden@{NOBODY}/log")
+        assert "owner:***@" in result.stderr
+        assert "hidden" not in result.stderr
+
+
 def test_a_broken_chain_is_one_line_and_status_1(call, tmp_path):
     bare = Row(**{**ATTRIBUTES, "position": 2}, hash=bytes(32))
     (tmp_path / "log.jsonl").write_text(f"{bare.model_dump_json()}\n")
