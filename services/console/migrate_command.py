@@ -25,8 +25,8 @@ async def prepare(dsn: str, secrets: Path) -> None:
         await provision(dsn, passwords)
     except (*DISCONNECTED, asyncpg.PostgresError, ValueError) as error:
         raise Problem(
-            f"DSN: {without_password(dsn)}; {error or type(error).__name__}: start the database, or give the address and password of "
-            "a user who may create schemas and roles"
+            f"DSN: {without_password(dsn)}; {error or type(error).__name__}: start the database, or give the address "
+            "and password of a user who may create schemas and roles"
         ) from error
     except MigrationEdited as error:
         raise Problem(f"DSN: {without_password(dsn)}; {error}") from error
