@@ -63,8 +63,8 @@ async def import_(file: Path, dsn: str) -> None:
         raise Problem(f"--dsn: {without_password(dsn)}; {refused}") from refused
     except (*DISCONNECTED, asyncpg.PostgresError, ValueError) as error:
         raise Problem(
-            f"--dsn: {without_password(dsn)}; {error or type(error).__name__}: start the database, give the address and "
-            "password of its owner, and prepare it with `aevolve migrate`"
+            f"--dsn: {without_password(dsn)}; {error or type(error).__name__}: start the database, give the address "
+            "and password of its owner, and prepare it with `aevolve migrate`"
         ) from error
     typer.echo(_words(head))
 
