@@ -24,7 +24,7 @@ install: .venv/installed  ## Make .venv with everything that the demo and the te
 demo: install  ## A whole campaign on this machine: Postgres, Kafka protocol, fine-tuning, report in runs/demo
 	$(BIN)/aevolve demo --out $(RUN) $(ARGS)
 
-test: test-unit test-contract test-integration coverage test-loop  ## Every test; real Postgres, real broker, a real campaign
+test: test-unit test-contract test-integration coverage test-loop  ## The tests: real Postgres, real broker, a real campaign
 
 test-unit: install
 	$(BIN)/pytest tests/unit $(ARGS) --cov --cov-report=

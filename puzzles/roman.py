@@ -33,7 +33,7 @@ def pose(rng: Random, difficulty: int) -> Problem:
 
 
 def solve(examples: Examples, query: str) -> Solution:
-    """Rewrite place by place; the trace pairs each place's value with its letters."""
+    """Rewrite place by place; the trace pairs each place's digit with its letters."""
     if query.isdecimal():
         return Solution(roman(int(query)), " ".join(f"{digit}{letters}" for digit, letters in _places(int(query))))
     if "+" not in query:

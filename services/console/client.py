@@ -25,6 +25,10 @@ PLACES = {"AEVOLVE_POSTGRES", "AEVOLVE_KAFKA"}
 """Variables that say which system is meant, in place of the default run."""
 
 
+class Unreachable(Problem):
+    """No log answers where it was looked for."""
+
+
 def read_settings(run: Path | None) -> Settings:
     """The settings of this process: of the run in a folder, else of the environment, else of the default run.
 
@@ -36,7 +40,7 @@ def read_settings(run: Path | None) -> Settings:
         return from_environment()
     file = RunFolder(run).settings
     if not file.exists():
-        raise Problem(f"--run: {run}; no run lies there: start one with `aevolve up --out {run}`")
+        raise Unreachable(f"--run: {run}; no run lies there: start one with `aevolve up --out {run}`")
     return Settings(**json.loads(file.read_text()), password=None)
 
 
@@ -55,7 +59,7 @@ async def connected(settings: Settings) -> AsyncIterator[EventStore]:
     try:
         store = await EventStore.open(settings.postgres, service="console", password=settings.secret())
     except (*DISCONNECTED, asyncpg.PostgresError) as error:
-        raise Problem(
+        raise Unreachable(
             f"AEVOLVE_POSTGRES: {settings.postgres}; {error or type(error).__name__}: "
             "start the database, correct the address or the password, or start an embedded run with `aevolve up`"
         ) from error

@@ -1,8 +1,9 @@
-"""Files of JSON lines beside the log: exported rows and anchors. They are read strictly, one line in memory."""
+"""Files of JSON lines beside the log: exported rows, events and anchors. They are read strictly, one line in memory."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,15 +14,33 @@ from typing import TextIO, TypeVar
 import typer
 from pydantic import ValidationError
 
-from eventstore.chain import Anchor, Hashed, Head, Row
+from eventstore.chain import Anchor, Head, Row
+from eventstore.read import to_envelope
+from schemas.base import Frozen
+from schemas.envelope import Envelope
 from services.console.problem import Problem
 
-Line = TypeVar("Line", bound=Hashed)
+Line = TypeVar("Line", bound=Frozen)
 
 
 def read_rows(file: Path) -> Iterator[Row]:
     """The rows of an exported log. Raises `Problem` for a line that is none."""
     return _lines(file, Row, "write it with `aevolve export`")
+
+
+def read_envelopes(file: Path) -> Iterator[Envelope]:
+    """The events of a `log.jsonl` or of an exported log. Raises `Problem` for a line that is none."""
+    if _is_export(file):
+        return (to_envelope(row.model_dump()) for row in read_rows(file))
+    return _lines(file, Envelope, "give the log as `aevolve demo` or `aevolve export` wrote it")
+
+
+def _is_export(file: Path) -> bool:
+    """Whether the first line ends with a hash of its own: an envelope ends with its payload."""
+    if not file.is_file():
+        return False
+    with file.open("rb") as lines:
+        return bool(re.search(rb',"hash":"[0-9a-f]{64}"\}\s*$', lines.readline()))
 
 
 def read_anchors(file: Path) -> dict[int, bytes]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import typer
-from pydantic import ValidationError
 
-from eventstore.chain import Row
-from eventstore.read import to_envelope
 from schemas.envelope import Envelope
-from services.console.client import DEFAULT_RUN, connected, read_settings
+from services.console.client import DEFAULT_RUN, PLACES, Unreachable, connected, read_settings
+from services.console.log_file import read_envelopes
 from services.console.problem import Problem, nearest
 
 COPY = "log.jsonl"
@@ -23,47 +22,37 @@ async def told(file: Path | None, run: Path | None, campaign: str | None) -> lis
 
     Without a campaign id it is the one that was started last. Raises `Problem` where there is none.
     """
-    return of_campaign(from_file(file) if file else await _from_log(run), campaign)
-
-
-def from_file(file: Path) -> list[Envelope]:
-    """The events of a `log.jsonl` or of an exported log. Raises `Problem` naming the line that is none."""
+    if file:
+        return of_campaign(read_envelopes(file), campaign)
     try:
-        lines = file.read_text().splitlines()
-    except OSError as error:
-        raise Problem(f"--file: {file} cannot be read ({error.strerror}); name a log.jsonl") from error
-    return [_parsed(file, number, line) for number, line in enumerate(lines, start=1)]
-
-
-def of_campaign(envelopes: list[Envelope], campaign: str | None) -> list[Envelope]:
-    """The events of one campaign, by default of the one that was started last."""
-    known = list(dict.fromkeys(envelope.correlationid for envelope in envelopes))
-    if not known:
-        raise Problem("the log holds no event; start a campaign with `aevolve start` or `aevolve demo`")
-    if campaign is not None and campaign not in known:
-        raise Problem(f"--campaign: {campaign!r} is not in the log; {nearest(campaign, known)}")
-    return [envelope for envelope in envelopes if envelope.correlationid == (campaign or known[-1])]
-
-
-async def _from_log(run: Path | None) -> list[Envelope]:
-    copy = (run or DEFAULT_RUN) / COPY
-    named = run is None and "AEVOLVE_POSTGRES" in os.environ
-    try:
-        async with connected(read_settings(run)) as store:
-            return [envelope async for envelope in store.read()]
-    except Problem:
+        return await _alive(run, campaign)
+    except Unreachable:
+        copy = (run or DEFAULT_RUN) / COPY
+        named = run is None and PLACES & os.environ.keys()
         if named or not copy.exists():  # who names a database is not answered from another place
             raise
     typer.echo(f"no log is alive; reading {copy}", err=True)
-    return from_file(copy)
+    return of_campaign(read_envelopes(copy), campaign)
 
 
-def _parsed(file: Path, number: int, line: str) -> Envelope:
-    try:
-        if '"hash":' in line and '"correlationid":' not in line:  # a row as `aevolve export` writes it
-            return to_envelope(Row.model_validate_json(line).model_dump())
-        return Envelope.model_validate_json(line)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"])) or "line"
-        raise Problem(f"--file: {file}, line {number}: {where}: {problem['msg']}; give the log as written") from error
+def of_campaign(envelopes: Iterable[Envelope], campaign: str | None) -> list[Envelope]:
+    """The events of one campaign, by default of the one that was started last."""
+    held = list(envelopes)
+    wanted = choose([envelope.correlationid for envelope in held], campaign)
+    return [envelope for envelope in held if envelope.correlationid == wanted]
+
+
+def choose(known: Iterable[str], campaign: str | None) -> str:
+    """The campaign that was asked for, else the last that began. Raises `Problem` where there is none."""
+    ids = list(dict.fromkeys(known))
+    if not ids:
+        raise Problem("the log holds no campaign; start one with `aevolve start` or `aevolve demo`")
+    if campaign is not None and campaign not in ids:
+        raise Problem(f"--campaign: {campaign!r} is not in the log; {nearest(campaign, ids)}")
+    return campaign or ids[-1]
+
+
+async def _alive(run: Path | None, campaign: str | None) -> list[Envelope]:
+    async with connected(read_settings(run)) as store:
+        wanted = choose([known.id for known in await store.campaigns()], campaign)
+        return [envelope async for envelope in store.read(campaign=wanted)]

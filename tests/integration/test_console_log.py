@@ -135,6 +135,15 @@ async def test_a_live_log_is_audited_where_it_is(start):
     assert [envelope.type for envelope in await told(None, None, campaign)] == ["CampaignStarted"]
 
 
+async def test_a_campaign_that_a_live_log_does_not_hold_is_sought_nowhere_else(start, tmp_path, monkeypatch):
+    await start()
+    (tmp_path / "runs" / "demo").mkdir(parents=True)
+    (tmp_path / "runs" / "demo" / "log.jsonl").write_text("")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Problem, match="'gone' is not in the log"):
+        await told(None, None, "gone")
+
+
 async def test_a_database_of_ones_own_is_prepared_and_preparing_it_again_changes_nothing(postgres, tmp_path, capsys):
     owner = await create_database(postgres, "of_ones_own")
     await migrate_command.prepare(owner, tmp_path / "secrets")

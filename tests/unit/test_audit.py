@@ -11,17 +11,22 @@ from judgement.history import History
 from schemas.base import canonical_json
 from services.console.audit import audit, find, text
 from services.console.cli import app
+from services.console.log_file import read_envelopes
 from services.console.problem import Problem
 from services.console.recompute import differences, is_decision, recompute
 from services.console.replay import altered, replay, under
-from services.console.told_log import from_file, of_campaign
+from services.console.told_log import of_campaign
 
 RECORDED = Path(__file__).parents[1] / "recorded" / "demo.jsonl"
 
 
+def read_file(file):
+    return list(read_envelopes(file))
+
+
 @pytest.fixture(scope="module")
 def envelopes():
-    return from_file(RECORDED)
+    return read_file(RECORDED)
 
 
 def call(*arguments):
@@ -46,7 +51,7 @@ def test_every_decision_of_a_finished_campaign_is_taken_again_byte_for_byte(enve
 
 
 def test_a_touched_score_shows_in_the_policy_that_rested_on_it(envelopes, tmp_path):
-    copy = from_file(touched(envelopes, tmp_path / "log.jsonl"))
+    copy = read_file(touched(envelopes, tmp_path / "log.jsonl"))
     assert recompute(copy, find(copy, "policy:0")).identical
     again = recompute(copy, find(copy, "policy:1"))
     assert not again.identical
@@ -154,10 +159,10 @@ def test_differences_are_told_leaf_by_leaf():
 def test_a_file_that_is_no_log_is_told_with_its_line(tmp_path):
     file = tmp_path / "log.jsonl"
     file.write_text(RECORDED.read_text().splitlines()[0] + "\n{}\n")
-    with pytest.raises(Problem, match=r"line 2: id: Field required"):
-        from_file(file)
-    with pytest.raises(Problem, match=r"none\.jsonl cannot be read"):
-        from_file(tmp_path / "none.jsonl")
+    with pytest.raises(Problem, match=r"line 2: id: \{\}; Field required"):
+        read_file(file)
+    with pytest.raises(Problem, match=r"none\.jsonl: cannot be read"):
+        read_file(tmp_path / "none.jsonl")
 
 
 def test_a_finished_run_is_audited_from_its_copy_but_never_in_place_of_a_database_that_was_named(tmp_path, monkeypatch):
@@ -170,6 +175,13 @@ def test_a_finished_run_is_audited_from_its_copy_but_never_in_place_of_a_databas
     assert "no log is alive; reading" in result.stderr
     monkeypatch.setenv("AEVOLVE_POSTGRES", "postgresql://127.0.0.1:1/aevolve")
     assert call("audit").exit_code == 2
+
+
+def test_a_line_break_of_unicode_inside_a_text_breaks_no_line(envelopes, tmp_path):
+    data = {**envelopes[0].data, "note": "one\u2028two"}
+    odd = envelopes[0].model_copy(update={"data": data})
+    (tmp_path / "log.jsonl").write_text(odd.model_dump_json() + "\n")
+    assert read_file(tmp_path / "log.jsonl") == [odd]
 
 
 def test_an_exported_log_is_read_as_well(envelopes, tmp_path):
@@ -186,7 +198,7 @@ def test_an_exported_log_is_read_as_well(envelopes, tmp_path):
         **same,
     )
     (tmp_path / "export.jsonl").write_text(row.model_dump_json() + "\n")
-    assert from_file(tmp_path / "export.jsonl") == [started]
+    assert read_file(tmp_path / "export.jsonl") == [started]
 
 
 def test_the_campaign_is_the_last_one_or_the_one_that_is_named(envelopes):
@@ -195,7 +207,7 @@ def test_the_campaign_is_the_last_one_or_the_one_that_is_named(envelopes):
     assert of_campaign([*envelopes, other], envelopes[0].correlationid) == envelopes
     with pytest.raises(Problem, match="'gone' is not in the log"):
         of_campaign(envelopes, "gone")
-    with pytest.raises(Problem, match="holds no event"):
+    with pytest.raises(Problem, match="holds no campaign"):
         of_campaign([], None)
 
 
