@@ -10,15 +10,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, NamedTuple
-from uuid import UUID
+from typing import NamedTuple
 
 from pydantic import AwareDatetime, ConfigDict, Field
 
+from eventstore.row import Hash, Row
 from schemas.base import Frozen
-
-Hash = Annotated[bytes, Field(min_length=32, max_length=32)]
-"""SHA-256; hexadecimal in JSON."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -28,25 +25,6 @@ class Hashed(Frozen):
     """A record of a file that names a hash."""
 
     model_config = ConfigDict(ser_json_bytes="hex", val_json_bytes="hex")
-
-
-class Row(Hashed):
-    """One event as recorded: the columns of `events` in their order, which is that of the canonical bytes."""
-
-    position: int
-    id: UUID
-    campaign: str
-    stream: str
-    stream_version: int = Field(lt=2**63)
-    type: str
-    version: int = Field(lt=2**31)
-    source: str
-    causation: UUID | None
-    traceparent: str | None
-    time: AwareDatetime
-    data: str
-    """The payload's text, byte for byte."""
-    hash: Hash
 
 
 class Anchor(Hashed):
@@ -79,20 +57,7 @@ class ChainBroken(Exception):
 
 def canonical(row: Row) -> bytes:
     """What is hashed of a row: every attribute with its length before it, so that no two rows have the same bytes."""
-    attributes = (
-        row.position,
-        row.id,
-        row.campaign,
-        row.stream,
-        row.stream_version,
-        row.type,
-        row.version,
-        row.source,
-        row.causation,
-        row.traceparent,
-        (row.time - EPOCH) // MICROSECOND,
-        row.data,
-    )
+    attributes = (*row[:10], (row.time - EPOCH) // MICROSECOND, row.data)
     return "".join(map(_attribute, attributes)).encode()
 
 

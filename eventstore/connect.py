@@ -45,6 +45,10 @@ async def connect(dsn: str, service: str, password: str | None) -> asyncpg.Conne
     return await asyncpg.connect(dsn, server_settings=settings(service), **credentials(service, password))
 
 
+async def _as_it_is(connection: asyncpg.Connection) -> None:
+    """Leave a session as it comes back to the pool."""
+
+
 async def open_pool(dsn: str, service: str, password: str | None, min_size: int, max_size: int) -> asyncpg.Pool:
     """A pool of sessions. It replaces those that the server has closed."""
     return await asyncpg.create_pool(
@@ -52,6 +56,8 @@ async def open_pool(dsn: str, service: str, password: str | None, min_size: int,
         min_size=min_size,
         max_size=max_size,
         command_timeout=STATEMENT_SECONDS,
+        # Nothing here changes its session, so nothing is to be undone: it would be one more round trip each time.
+        reset=_as_it_is,
         server_settings=settings(service),
         **credentials(service, password),
     )

@@ -23,7 +23,9 @@ class Append:
     expected: int | None = None
     """Version the stream must have before this event (0: it must not exist); None for any."""
     causation: UUID | None = None
-    """The event that led to it; the runtime fills in the handled event where this is None."""
+    """The event that led to it; the handled event where this is None."""
+    id: UUID | None = None
+    """Its id, for a writer that may append it twice: the second time changes nothing. None for a new one."""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,8 @@
-"""What the store refuses. A rejection of the database is recognised by its constraint's name, never by its message."""
+"""What the store refuses, and what a database looks like that is away."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
 import asyncpg
 
@@ -21,19 +18,20 @@ class StreamConflict(Exception):  # an outcome to decide upon, not a fault
 class NotAWriter(PermissionError):
     """The role may not write this type of event (`schemas.writers.WRITERS`)."""
 
-    def __init__(self, role: str, type_: str, campaign: str) -> None:
+    def __init__(self, role: str, type: str, campaign: str) -> None:  # noqa: A002  # as the refusal says it
         super().__init__(
-            f"role {role!r} may not write {type_} into campaign {campaign!r}: leave it to its writer,"
+            f"role {role!r} may not write {type} into campaign {campaign!r}: leave it to its writer,"
             " or as the console use a campaign that was started with `test: true`",
         )
-        self.role, self.type, self.campaign = role, type_, campaign
+        self.role, self.type, self.campaign = role, type, campaign
 
 
 class UnknownEvent(LookupError):
     """An event that is not in the log, and therefore is none."""
 
-    def __init__(self, constraint: str, detail: str) -> None:
-        super().__init__(f"{detail} Only events of this log can be handled or named as a cause ({constraint}).")
+    def __init__(self, event: str) -> None:
+        super().__init__(f"event {event} is not in the log: only what is can be handled or named as a cause")
+        self.event = event
 
 
 class LeaseLost(Exception):
@@ -49,42 +47,18 @@ DISCONNECTED: tuple[type[Exception], ...] = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InterfaceError,
+    # The disk is full, or all connections are taken, or somebody sits on the log's head.
+    asyncpg.InsufficientResourcesError,
+    asyncpg.LockNotAvailableError,
     # asyncpg says this where the server ends a session in the moment in which we use it.
     asyncpg.InternalClientError,
 )
-"""What a lost database looks like; whoever retries after a pause catches these."""
+"""What a database looks like that is away or held up; whoever retries after a pause catches these."""
 
-
-def _conflict(error: Any) -> Exception:
-    return StreamConflict(**json.loads(error.detail))
-
-
-def _not_a_writer(error: Any) -> Exception:
-    detail = json.loads(error.detail)
-    return NotAWriter(detail["role"], detail["type"], detail["campaign"])
-
-
-def _unknown_event(error: Any) -> Exception:
-    return UnknownEvent(error.constraint_name, error.detail)
-
-
-MEANING: dict[str, Callable[[Any], Exception]] = {
-    "events_expected_version": _conflict,
-    "events_writer": _not_a_writer,
-    "events_causation": _unknown_event,
-    "inbox_event": _unknown_event,
-    "work_cause": _unknown_event,
+REFUSALS: dict[str, Callable[..., Exception | None]] = {
+    "conflict": StreamConflict,
+    "not a writer": NotAWriter,
+    "unknown event": UnknownEvent,
+    "handled": lambda: None,
 }
-"""Constraint -> the exception it stands for."""
-
-
-@contextmanager
-def meaningful() -> Iterator[None]:
-    """Raise the store's own exception where a named constraint of the database rejects a statement."""
-    try:
-        yield
-    except asyncpg.PostgresError as error:
-        meaning = MEANING.get(getattr(error, "constraint_name", None) or "")
-        if meaning is None:
-            raise
-        raise meaning(error) from error
+"""Kind of a refusal, as `write_effects_v1` says it -> what it means; None: all was done before."""

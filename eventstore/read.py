@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import asyncpg
+from pydantic_core import from_json
 
 from eventstore.sql import QUERIES
 from schemas.envelope import Envelope
@@ -36,6 +36,18 @@ class CampaignSummary:
         return self.ending is not None
 
 
+@dataclass(frozen=True)
+class Part:
+    """Which events of the log; None for all."""
+
+    campaign: str | None = None
+    stream: str | None = None
+    types: Sequence[str] | None = None
+
+
+WHOLE = Part()
+
+
 def to_envelope(row: Any) -> Envelope:
     """A row of `events` as its envelope."""
     return Envelope(
@@ -50,21 +62,20 @@ def to_envelope(row: Any) -> Envelope:
         correlationid=row["campaign"],
         causationid=row["causation"],
         traceparent=row["traceparent"],
-        data=json.loads(row["data"]),
+        data=from_json(row["data"]),
     )
 
 
 async def read_events(
     session: asyncpg.Pool | asyncpg.Connection,
     after: int,
-    campaign: str | None,
-    types: Sequence[str] | None,
-    limit: int | None,
+    part: Part = WHOLE,
+    limit: int | None = None,
 ) -> AsyncIterator[Envelope]:
-    """The events after a position, in log order, filtered."""
+    """The events of a part of the log after a position, in log order."""
     while limit is None or limit > 0:
         wanted = PAGE if limit is None else min(PAGE, limit)
-        page = await _page(session, after, campaign, types, wanted)
+        page = await _page(session, after, part, wanted)
         for row in page:
             yield to_envelope(row)
         if len(page) < wanted:
@@ -76,14 +87,15 @@ async def read_events(
 async def _page(
     session: asyncpg.Pool | asyncpg.Connection,
     after: int,
-    campaign: str | None,
-    types: Sequence[str] | None,
+    part: Part,
     size: int,
 ) -> list[Any]:
     """One page of rows."""
-    wanted = None if types is None else list(types)
-    if campaign is None:
-        rows = await session.fetch(QUERIES["read_log"], after, wanted, size)
+    types = None if part.types is None else list(part.types)
+    if part.stream is not None:
+        rows = await session.fetch(QUERIES["read_stream"], after, types, size, part.stream, part.campaign)
+    elif part.campaign is not None:
+        rows = await session.fetch(QUERIES["read_campaign"], after, types, size, part.campaign)
     else:
-        rows = await session.fetch(QUERIES["read_campaign"], after, wanted, size, campaign)
+        rows = await session.fetch(QUERIES["read_log"], after, types, size)
     return list(rows)

@@ -68,6 +68,7 @@ class Relay:
         """Wait for the lead, then publish as long as the session lives; its end gives the lead away."""
         connection = await self._store.connect()
         try:
+            await connection.execute(QUERIES["relax_commits"])
             while not await connection.fetchval(QUERIES["lead_relay"], self._incarnation):  # noqa: ASYNC110
                 await asyncio.sleep(STANDBY_SECONDS)
             self.position = await connection.fetchval(QUERIES["open_cursor"], self._incarnation)
@@ -83,11 +84,11 @@ class Relay:
 
         The log is read through the session that holds the lead: who has lost the one has lost the other.
         """
-        batch = [event async for event in read_events(connection, self.position, None, None, BATCH)]
+        batch = [event async for event in read_events(connection, self.position, limit=BATCH)]
         await _all(self._publish(event) for event in batch)
         if batch:
+            await connection.execute(QUERIES["move_cursor"], self._incarnation, batch[-1].sequence)
             self.position = batch[-1].sequence
-            await connection.execute(QUERIES["move_cursor"], self._incarnation, self.position)
         else:
             await self._store.wait(self.position, IDLE_SECONDS)
 

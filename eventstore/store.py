@@ -1,8 +1,8 @@
 """The store as a service sees it: one object, one transaction per method.
 
-How each step is done stands in the modules named like it: `append`, `read`, `verify`, `work`, `wake`. All of an
-effect's rows are written by its one transaction, in one order: inbox or work first, events last (`eventstore.append`
-says why).
+How each step is done stands in the modules named like it: `writer`, `read`, `verify`, `work`, `wake`. All of an
+effect's rows are written by one transaction. A row of a lease is locked before the log's head, never after it: whoever
+holds the head waits for nobody.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ from uuid import UUID
 
 import asyncpg
 
-from eventstore.append import append_events, carry_out, caused
-from eventstore.chain import Head, Row
+from eventstore.batch import Item, write_one
+from eventstore.chain import Head
 from eventstore.connect import connect, open_pool
 from eventstore.effect import Append, Effect
-from eventstore.errors import DISCONNECTED, LeaseLost, NotAWriter, StreamConflict, UnknownEvent, meaningful
-from eventstore.read import CampaignSummary, read_events, to_envelope
+from eventstore.errors import DISCONNECTED, LeaseLost, NotAWriter, StreamConflict, UnknownEvent
+from eventstore.read import CampaignSummary, Part, read_events, to_envelope
+from eventstore.row import Row
 from eventstore.sql import QUERIES
 from eventstore.verify import read_rows, verify_log
 from eventstore.wake import Wake
 from eventstore.work import Job, end_work, heartbeat_work, lease_work, queues, reap_work, requeue_work, to_job
+from eventstore.writer import Writer
 from schemas.base import canonical_json
 from schemas.envelope import Envelope
 
@@ -53,6 +55,7 @@ class EventStore:
         self._pool = pool
         self._dsn, self._password = dsn, password
         self._wake = Wake(self.connect, self.head)
+        self._writer = Writer(self.connect)
 
     @classmethod
     async def open(
@@ -63,6 +66,7 @@ class EventStore:
 
     async def close(self) -> None:
         """Close all sessions, after what runs in them has ended."""
+        await self._writer.close()
         await self._wake.close()
         await self._pool.close()
 
@@ -86,24 +90,32 @@ class EventStore:
     # The log
 
     async def append(self, events: Sequence[Append], traceparent: str | None = None) -> list[Envelope]:
-        """Append all events or none.
+        """Append all events or none. Concurrent calls share a commit, and none fails because of another.
 
-        Without `traceparent` each goes on with the trace of its cause. Raises `StreamConflict` where a stream does not
-        have the expected version, `NotAWriter` where this service may not write a type.
+        Without `traceparent` each goes on with the trace of its cause. Events whose ids are in the log already are not
+        appended again and come back as recorded. Raises `StreamConflict` where a stream does not have the expected
+        version, `NotAWriter` where this service may not write a type, `UnknownEvent` for a cause that is not in the
+        log.
         """
-        async with self._transaction() as connection:
-            return await append_events(connection, events, traceparent)
+        if not events:
+            return []
+        return await self._writer.write(Item(Effect(tuple(events)), traceparent=traceparent)) or []
 
     def read(
         self,
         *,
         after: int = 0,
         campaign: str | None = None,
+        stream: str | None = None,
         types: Sequence[str] | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[Envelope]:
-        """The events after a position, in log order; memory stays at one page however long the log is."""
-        return read_events(self._pool, after, campaign, types, limit)
+        """The events after a position in log order: all, or those of a campaign, of a stream, of some types.
+
+        Memory stays at one page however long the log is. `Envelope.event` is the payload as today's model, brought up
+        from the version that was written.
+        """
+        return read_events(self._pool, after, Part(campaign, stream, types), limit)
 
     async def head(self) -> int:
         """Position of the last event, 0 in an empty log."""
@@ -137,21 +149,17 @@ class EventStore:
 
     async def apply(self, effect: Effect) -> list[Envelope]:
         """Carry out an effect that no event caused, such as a deadline's. Raises what `append` raises."""
-        async with self._transaction() as connection:
-            return await carry_out(connection, effect, None)
+        return await self._writer.write(Item(effect)) or []
 
     # Handling
 
     async def handle(self, consumer: str, cause: Envelope, effect: Effect) -> list[Envelope] | None:
-        """Record an event as handled together with the whole effect of handling it.
+        """Record an event as handled together with the whole effect of handling it, in one transaction.
 
         None, and no effect, where the consumer has handled it before. Raises `UnknownEvent` for an event that is not in
         the log, and what `append` raises.
         """
-        async with self._transaction() as connection:
-            with meaningful():
-                claimed = await connection.fetchval(QUERIES["claim_event"], consumer, cause.id)
-            return await carry_out(connection, effect, cause.id) if claimed else None
+        return await self._writer.write(Item(effect, cause.id, consumer))
 
     async def handled(self, consumer: str, event_id: UUID) -> bool:
         """Whether a consumer has handled an event."""
@@ -188,7 +196,7 @@ class EventStore:
         async with self._transaction() as connection:
             job = await lease_work(connection, queues(queue), worker, ttl)
             if job is not None:
-                await append_events(connection, caused(started(job), job.cause))
+                await write_one(connection, Effect(tuple(started(job))), job.cause)
             return job
 
     async def heartbeat(self, job: Job, ttl: timedelta) -> None:
@@ -199,7 +207,7 @@ class EventStore:
         """End a job as done, with its effect. Raises `LeaseLost`, and then nothing is written."""
         async with self._transaction() as connection:
             await end_work(connection, job, "done")
-            return await carry_out(connection, effect, job.cause)
+            return await write_one(connection, effect, job.cause)
 
     async def fail(self, job: Job, effect: Effect, retry_in: timedelta | None) -> list[Envelope]:
         """Give a job back for another try after `retry_in`, or with None end it as failed. Raises `LeaseLost`."""
@@ -208,7 +216,7 @@ class EventStore:
                 await end_work(connection, job, "failed")
             else:
                 await requeue_work(connection, job, retry_in)
-            return await carry_out(connection, effect, job.cause)
+            return await write_one(connection, effect, job.cause)
 
     async def release(self, job: Job) -> None:
         """Give a job back untried, for a worker that stops. Nothing happens where the lease is lost already."""
@@ -222,7 +230,7 @@ class EventStore:
         """End an overdue job as failed. Raises `LeaseLost` where it has moved on since `overdue` saw it."""
         async with self._transaction() as connection:
             await reap_work(connection, job)
-            return await carry_out(connection, effect, job.cause)
+            return await write_one(connection, effect, job.cause)
 
     async def cancel(self, campaign: str) -> int:
         """End all open jobs of a campaign; running ones learn it by `LeaseLost`. The number of jobs ended."""

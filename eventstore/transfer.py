@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from operator import attrgetter
 
 import asyncpg
 
-from eventstore.chain import Chain, Head, Row
+from eventstore.chain import Chain, Head
 from eventstore.connect import SETTINGS
+from eventstore.row import Row
 from eventstore.sql import QUERIES
-
-COLUMNS = tuple(Row.model_fields)
 
 
 class LogNotEmpty(Exception):
@@ -42,8 +40,8 @@ async def _copy(connection: asyncpg.Connection, rows: Iterable[Row]) -> Head:
     await connection.copy_records_to_table(
         "events",
         schema_name=SETTINGS["search_path"],
-        columns=COLUMNS,
-        records=(attrgetter(*COLUMNS)(row) for row in chain.checked(rows)),
+        columns=Row._fields,
+        records=chain.checked(rows),
     )
     await connection.execute(QUERIES["set_head"], *chain.head)
     return chain.head

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Mapping
 
 import asyncpg
 
-from eventstore.chain import EMPTY, Chain, Head, Row
+from eventstore.chain import EMPTY, Chain, Head
 from eventstore.read import PAGE
+from eventstore.row import Row
 from eventstore.sql import QUERIES
 
 FIRST = -(2**63)
@@ -43,4 +44,4 @@ async def _head(session: asyncpg.Pool | asyncpg.Connection) -> Head:
 
 async def _page(session: asyncpg.Pool | asyncpg.Connection, start: int) -> list[Row]:
     """One page from a position on. What the rows hold is not validated: the chain judges it."""
-    return [Row.model_construct(**row) for row in await session.fetch(QUERIES["recorded"], start, PAGE)]
+    return [Row._make(row) for row in await session.fetch(QUERIES["recorded"], start, PAGE)]

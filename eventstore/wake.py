@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 CHANNEL = "aevolve_events"
-"""`append_events_v1` notifies here, with the new head."""
+"""`write_effects_v1` notifies here, once per batch."""
 
 
 class Wake:
@@ -25,13 +25,16 @@ class Wake:
         self._heard = asyncio.Event()
 
     async def wait(self, after: int, timeout: float) -> bool:  # noqa: ASYNC109  # a timeout is an answer here, no error
-        """Wait until the log is longer than `after`, at most `timeout` seconds; say whether it is."""
+        """Wait until the log is longer than `after`, at most `timeout` seconds; say whether it is.
+
+        A wait that is woken by a lost session says so too: looking finds out.
+        """
         await self._listen()
         heard = self._heard  # taken before the log is asked, so that nothing falls in between
         if await self._head() > after:
             return True
         with suppress(TimeoutError):
-            await asyncio.wait_for(heard.wait(), timeout)
+            return await asyncio.wait_for(heard.wait(), timeout)
         return await self._head() > after
 
     async def close(self) -> None:

@@ -6,7 +6,7 @@ The clock is the database's alone; workers with wrong clocks do no harm.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,10 +14,8 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from eventstore.effect import Work
-from eventstore.errors import LeaseLost, meaningful
+from eventstore.errors import LeaseLost
 from eventstore.sql import QUERIES
-from schemas.base import canonical_json
 
 
 @dataclass(frozen=True)
@@ -70,20 +68,6 @@ def to_job(row: Any) -> Job:
 def queues(queue: str | Sequence[str]) -> list[str]:
     """One queue or several, as a list."""
     return [queue] if isinstance(queue, str) else list(queue)
-
-
-async def queue_work(connection: asyncpg.Connection, work: Iterable[Work], cause: UUID | None) -> None:
-    """Queue jobs, in the order of their keys, so that two writers of the same rows cannot wait for each other."""
-    rows = [_row(item, cause) for item in sorted(work, key=lambda item: (item.queue, item.key))]
-    if rows:
-        with meaningful():
-            await connection.executemany(QUERIES["queue_work"], rows)
-
-
-def _row(item: Work, cause: UUID | None) -> tuple[object, ...]:
-    payload = canonical_json(item.payload)
-    limits = (item.priority, item.attempts, item.deadline)
-    return (item.queue, item.key, item.campaign, payload, *limits, item.cause or cause)
 
 
 async def lease_work(connection: asyncpg.Connection, names: Sequence[str], worker: str, ttl: timedelta) -> Job | None:

@@ -28,11 +28,15 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
+CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+"""`json.dumps` would make such an encoder with each call."""
+
+
 def canonical_json(value: Any) -> str:
     """One spelling for one value: sorted keys, no spaces, shortest float, non-ASCII kept, NaN refused."""
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json")
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return CANONICAL.encode(value)
 
 
 def digest(value: Any) -> str:

@@ -1,8 +1,3 @@
--- name: claim_event
--- Take an event for a consumer; no row where it has been handled already.
-INSERT INTO inbox (consumer, event) VALUES ($1, $2)
-ON CONFLICT (consumer, event) DO NOTHING RETURNING event
-
 -- name: is_handled
 -- Whether a consumer has handled an event.
 SELECT EXISTS (SELECT FROM inbox WHERE consumer = $1 AND event = $2)
@@ -36,6 +31,10 @@ WITH opened AS (
     ON CONFLICT (incarnation) DO NOTHING RETURNING position)
 SELECT position FROM opened
 UNION ALL SELECT position FROM relay_cursors WHERE incarnation = $1
+
+-- name: relax_commits
+-- A cursor that a crash sets back by a moment publishes twice, which does no harm: it need not wait for the disk.
+SET synchronous_commit = off
 
 -- name: move_cursor
 -- Everything up to the position has been published; never backwards.

@@ -1,6 +1,6 @@
--- name: append_events
--- Append one effect; rows come back in order.
-SELECT * FROM append_events_v1($1, $2, $3, $4, $5, $6, $7, $8, $9)
+-- name: write_effects
+-- Write a batch of effects; a row per event, or per refused effect.
+SELECT * FROM write_effects_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
 
 -- name: head
 -- Position of the last event; 0 where there is none.
@@ -18,9 +18,19 @@ SELECT * FROM events
 WHERE position > $1 AND ($2::text[] IS NULL OR type = ANY ($2)) AND campaign = $4
 ORDER BY position LIMIT $3
 
+-- name: read_stream
+-- One page of a stream after a position; its versions rise with its positions.
+SELECT * FROM events
+WHERE position > $1 AND ($2::text[] IS NULL OR type = ANY ($2)) AND stream = $4 AND ($5::text IS NULL OR campaign = $5)
+ORDER BY stream_version LIMIT $3
+
 -- name: get_event
 -- One event by its id.
 SELECT * FROM events WHERE id = $1
+
+-- name: get_events
+-- Events by their ids, in log order.
+SELECT * FROM events WHERE id = ANY ($1) ORDER BY position
 
 -- name: campaigns
 -- Every campaign in the order of their starts.

@@ -1,9 +1,3 @@
--- name: queue_work
--- Queue one job; a second of the same queue and key is a no-op.
-INSERT INTO work (queue, key, campaign, payload, priority, attempts, deadline, cause)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-ON CONFLICT ON CONSTRAINT work_key DO NOTHING
-
 -- name: lease_work
 -- Lease the job of the highest priority, the oldest first; an expired lease is taken over as one more try.
 UPDATE work

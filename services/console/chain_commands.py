@@ -49,7 +49,7 @@ async def export(file: Path, folder: Path | None) -> None:
     async with connected(read_settings(folder)) as store:
         with written(file) as output:
             async for row in store.rows():
-                output.write(f"{row.model_dump_json()}\n")
+                output.write(f"{row.to_json()}\n")
 
 
 async def import_(file: Path, dsn: str) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from reprlib import repr as shortened
 from typing import TextIO, TypeVar
@@ -14,25 +15,27 @@ from typing import TextIO, TypeVar
 import typer
 from pydantic import ValidationError
 
-from eventstore.chain import Anchor, Head, Row
+from eventstore.chain import Anchor, Head
 from eventstore.read import to_envelope
+from eventstore.row import Row
 from schemas.base import Frozen
 from schemas.envelope import Envelope
 from services.console.problem import Problem
 
-Line = TypeVar("Line", bound=Frozen)
+Line = TypeVar("Line")
+Model = TypeVar("Model", bound=Frozen)
 
 
 def read_rows(file: Path) -> Iterator[Row]:
     """The rows of an exported log. Raises `Problem` for a line that is none."""
-    return _lines(file, Row, "write it with `aevolve export`")
+    return _lines(file, Row.from_json, "write it with `aevolve export`")
 
 
 def read_envelopes(file: Path) -> Iterator[Envelope]:
     """The events of a `log.jsonl` or of an exported log. Raises `Problem` for a line that is none."""
     if _is_export(file):
-        return (to_envelope(row.model_dump()) for row in read_rows(file))
-    return _lines(file, Envelope, "give the log as `aevolve demo` or `aevolve export` wrote it")
+        return (to_envelope(row._asdict()) for row in read_rows(file))
+    return _lines(file, strictly(Envelope), "give the log as `aevolve demo` or `aevolve export` wrote it")
 
 
 def _is_export(file: Path) -> bool:
@@ -46,7 +49,7 @@ def _is_export(file: Path) -> bool:
 def read_anchors(file: Path) -> dict[int, bytes]:
     """Hash by position; none where the file is not there yet. Raises `Problem` where two contradict each other."""
     anchors: dict[int, bytes] = {}
-    for anchor in _lines(file, Anchor, "restore it from a copy") if file.exists() else ():
+    for anchor in _lines(file, strictly(Anchor), "restore it from a copy") if file.exists() else ():
         if anchors.setdefault(anchor.position, anchor.hash) != anchor.hash:
             raise Problem(
                 f"{file}: position {anchor.position} has two hashes; keep the anchors of each log in a file of its own"
@@ -82,19 +85,24 @@ def written(file: Path) -> Iterator[TextIO]:
     new.replace(file)
 
 
-def _lines(file: Path, model: type[Line], remedy: str) -> Iterator[Line]:
+def strictly(model: type[Model]) -> Callable[[bytes], Model]:
+    """How a record of a file is read: as it was written, with nothing converted."""
+    return partial(model.model_validate_json, strict=True)
+
+
+def _lines(file: Path, parse: Callable[[bytes], Line], remedy: str) -> Iterator[Line]:
     """The records of a file. Raises `Problem` that names the line, the field, its value and what would be right."""
     try:
         with file.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
-                yield _record(f"{file}: line {number}", line, model, remedy)
+                yield _record(f"{file}: line {number}", line, parse, remedy)
     except OSError as error:
         raise Problem(f"{file}: cannot be read ({error.strerror}); name another file") from error
 
 
-def _record(where: str, line: bytes, model: type[Line], remedy: str) -> Line:
+def _record(where: str, line: bytes, parse: Callable[[bytes], Line], remedy: str) -> Line:
     try:
-        return model.model_validate_json(line, strict=True)
+        return parse(line)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "all of it"

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Coroutine, Iterable
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from eventstore.effect import Effect
@@ -23,22 +26,24 @@ log = logging.getLogger(__name__)
 PAGE = 500
 """Events per look at the log."""
 
+_campaign = attrgetter("correlationid")
+
 
 class Reactor:
-    """Carries out a service's steps. One event or timer at a time: a service's decisions never race each other."""
+    """Carries out a service's steps: one event or timer of a campaign at a time, so that its decisions never race."""
 
     def __init__(self, service: Service, store: EventStore) -> None:
         self.service, self.store = service, store
         self.types = tuple(service.reactions)
         self.histories: dict[str, History] = {}
-        self.turn = asyncio.Lock()
+        self.turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def react(self, cause: Envelope) -> None:
         """Handle one event exactly once, however often it is delivered.
 
         Raises `eventstore.store.UnknownEvent` for an event that the log does not hold.
         """
-        async with self.turn:
+        async with self.turns[cause.correlationid]:
             while not await self.store.handled(self.service.name, cause.id):
                 try:
                     effect = await self.due(cause.correlationid, self.service.reactions[cause.type], cause.time)
@@ -50,15 +55,20 @@ class Reactor:
 
     async def tick(self, now: datetime | None = None) -> None:
         """Carry out what has become due by time alone in the campaigns that run."""
-        for campaign in await self._running():
-            await self._alone(campaign, self._timers(campaign, now or datetime.now(UTC)))
+        now = now or datetime.now(UTC)
+        await asyncio.gather(*(self._alone(c, self._timers(c, now)) for c in await self._running()))
 
     async def catch_up(self) -> bool:
         """Handle what the log holds and Kafka did not deliver; whether nothing is left behind."""
         missed = await self.store.unhandled(self.service.name, self.types, limit=PAGE)
-        done = [await self._alone(envelope.correlationid, self.react(envelope)) for envelope in missed]
+        by_campaign = groupby(sorted(missed, key=_campaign), key=_campaign)
+        done = await asyncio.gather(*(self._in_order(list(events)) for _, events in by_campaign))
         LOG_POSITION.labels(self.service.name).set(await self.store.advance(self.service.name, self.types))
         return all(done) and len(missed) < PAGE
+
+    async def _in_order(self, events: Iterable[Envelope]) -> bool:
+        """Handle a campaign's events one after the other, while other campaigns go on; whether all succeeded."""
+        return all([await self._alone(envelope.correlationid, self.react(envelope)) for envelope in events])
 
     async def _alone(self, campaign: str, work: Coroutine[Any, Any, None]) -> bool:
         """Do a campaign's work so that its failure stops no other campaign; whether it succeeded."""
@@ -72,7 +82,7 @@ class Reactor:
         return True
 
     async def _timers(self, campaign: str, now: datetime) -> None:
-        async with self.turn:
+        async with self.turns[campaign]:
             effect = await self.due(campaign, self.service.timers, now)
             if effect:
                 await self._apply(effect)

@@ -45,6 +45,8 @@ async def test_reading_by_campaign_and_type(stores: Stores, started: CampaignSta
     assert await found(campaign="mine", types=["AdvisorFailed"]) == [mine]
     assert await found(campaign="nobody's") == []
     assert await found(types=[]) == []
+    assert await found(stream="other/advice") == [other]
+    assert await found(stream="other/advice", campaign="mine") == []
 
 
 async def test_an_unknown_event_is_none(stores: Stores) -> None:

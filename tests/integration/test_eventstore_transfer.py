@@ -9,9 +9,10 @@ from urllib.parse import quote
 import asyncpg
 import pytest
 
-from eventstore.chain import EMPTY, ChainBroken, Row
+from eventstore.chain import EMPTY, ChainBroken
 from eventstore.effect import Append
 from eventstore.embedded.postgres import EmbeddedPostgres
+from eventstore.row import Row
 from eventstore.store import EventStore
 from eventstore.transfer import LogNotEmpty, import_log
 from schemas.events import AdvisorFailed
@@ -68,7 +69,7 @@ async def test_a_log_with_events_takes_no_other(empty: str, exported: list[Row],
 
 
 async def test_a_broken_chain_is_refused_whole(empty: str, exported: list[Row], other: EventStore) -> None:
-    altered = exported[8].model_copy(update={"campaign": "forged"})
+    altered = exported[8]._replace(campaign="forged")
     for rows in ([*exported[:8], altered, *exported[9:]], exported[:8] + exported[9:]):
         with pytest.raises(ChainBroken) as caught:
             await import_log(empty, rows)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from eventstore.chain import Row
+from eventstore.row import Row
 from judgement.history import History
 from schemas.base import canonical_json
 from services.console.audit import audit, find, text
@@ -197,7 +197,7 @@ def test_an_exported_log_is_read_as_well(envelopes, tmp_path):
         hash=bytes(32),
         **same,
     )
-    (tmp_path / "export.jsonl").write_text(row.model_dump_json() + "\n")
+    (tmp_path / "export.jsonl").write_text(row.to_json() + "\n")
     assert read_file(tmp_path / "export.jsonl") == [started]
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from typer.testing import CliRunner
 
-from eventstore.chain import Row
+from eventstore.row import Row
 from services.console import signals
 from services.console.cli import app
 from tests.unit.console_events import DEMO
@@ -124,7 +124,7 @@ def test_a_password_is_not_shown(call):
 
 def test_a_broken_chain_is_one_line_and_status_1(call, tmp_path):
     bare = Row(**{**ATTRIBUTES, "position": 2}, hash=bytes(32))
-    (tmp_path / "log.jsonl").write_text(f"{bare.model_dump_json()}\n")
+    (tmp_path / "log.jsonl").write_text(f"{bare.to_json()}\n")
     result = call("verify", "--file", "log.jsonl")
     assert (result.exit_code, result.stderr) == (1, "")
     assert result.stdout == "broken at position 1: the event is missing, 2 follows\n"

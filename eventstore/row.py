@@ -1,0 +1,45 @@
+"""One event as recorded. A tuple, because a log has millions: what the database gives is not checked again here."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Annotated, NamedTuple
+from uuid import UUID
+
+from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter
+
+Hash = Annotated[bytes, Field(min_length=32, max_length=32)]
+"""SHA-256; hexadecimal in JSON."""
+
+
+class Row(NamedTuple):
+    """The columns of `events` in their order, which is that of the canonical bytes."""
+
+    position: int
+    id: UUID
+    campaign: str
+    stream: str
+    stream_version: Annotated[int, Field(lt=2**63)]
+    type: str
+    version: Annotated[int, Field(lt=2**31)]
+    source: str
+    causation: UUID | None
+    traceparent: str | None
+    time: Annotated[datetime, AwareDatetime]
+    data: str
+    """The payload's text, byte for byte."""
+    hash: Hash
+
+    @classmethod
+    def from_json(cls, line: bytes | str) -> Row:
+        """A line of an exported log. Raises `pydantic.ValidationError` where it is none."""
+        return LINE.validate_json(line, strict=True)
+
+    def to_json(self) -> str:
+        """The row as a line of an exported log."""
+        values = LINE.dump_python(self, mode="json")
+        return json.dumps(dict(zip(self._fields, values, strict=True)), separators=(",", ":"), ensure_ascii=False)
+
+
+LINE = TypeAdapter(Row, config=ConfigDict(ser_json_bytes="hex", val_json_bytes="hex", extra="forbid"))
