@@ -1,6 +1,10 @@
 -- One statement writes a whole batch of effects, so that what a process has to write at the same time shares one commit.
 
--- The canonical bytes of 001_log.sql in one expression, for a third of the cost of a call per attribute.
+-- The canonical bytes of an event are its attributes in the order of the table's columns, each as its length in
+-- characters, a colon and its text, or as a hyphen where it is null, in UTF-8. The time is the whole number of
+-- microseconds since 1970 in UTC, the data its text byte for byte. No two events have the same bytes, because each
+-- attribute says where it ends. `eventstore/chain.py` computes the same without a database. (The same bytes as in
+-- 001_log.sql; one expression costs a third of a call per attribute.)
 CREATE FUNCTION canonical_event(
     "position" bigint, id uuid, campaign text, stream text, stream_version bigint, type text, version integer,
     source text, causation uuid, traceparent text, "time" timestamptz, data text
