@@ -1,6 +1,6 @@
 """The hash chain: each event's hash covers the hash before it, so nothing in the log can change without a trace.
 
-The database computes it as it appends (`005_writer.sql`, where the canonical bytes are defined); here it is computed again
+The database computes it as it appends (`005_writer.sql` defines the canonical bytes); here it is computed again
 without trusting the database, from the rows alone. A hash belongs to a row and not to `schemas.envelope.Envelope`: it
 covers the payload's recorded text, which an envelope has parsed, and says nothing to a service that handles an event.
 """
