@@ -13,7 +13,7 @@ import asyncpg
 from eventstore.effect import Append, Effect
 from eventstore.errors import REFUSALS
 from eventstore.ids import uuid7
-from eventstore.read import to_envelope
+from eventstore.read import to_envelopes
 from eventstore.sql import QUERIES
 from schemas.base import canonical_json
 from schemas.envelope import Envelope
@@ -90,7 +90,7 @@ async def _refused(connection: asyncpg.Connection, item: Item, refusal: dict[str
     """What a refusal means to whoever wanted the effect: for a repeated one, what came of it the first time."""
     kind = refusal.pop("kind")
     if kind == "repeated":
-        return [to_envelope(row) for row in await connection.fetch(QUERIES["get_events"], item.ids)]
+        return to_envelopes(await connection.fetch(QUERIES["get_events"], item.ids))
     return REFUSALS[kind](**refusal)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 from pydantic_core import from_json
 
+from eventstore.row import Row
 from eventstore.sql import QUERIES
 from schemas.envelope import Envelope
 
@@ -48,36 +49,38 @@ class Part:
 WHOLE = Part()
 
 
-def to_envelope(row: Any) -> Envelope:
-    """A row of `events` as its envelope."""
+def to_envelope(row: Row) -> Envelope:
+    """An event as services exchange it."""
     return Envelope(
-        id=row["id"],
-        source=row["source"],
-        type=row["type"],
-        subject=row["stream"],
-        time=row["time"],
-        version=row["version"],
-        sequence=row["position"],
-        stream_version=row["stream_version"],
-        correlationid=row["campaign"],
-        causationid=row["causation"],
-        traceparent=row["traceparent"],
-        data=from_json(row["data"]),
+        id=row.id,
+        source=row.source,
+        type=row.type,
+        subject=row.stream,
+        time=row.time,
+        version=row.version,
+        sequence=row.position,
+        stream_version=row.stream_version,
+        correlationid=row.campaign,
+        causationid=row.causation,
+        traceparent=row.traceparent,
+        data=from_json(row.data),
     )
 
 
-async def read_events(
-    session: asyncpg.Pool | asyncpg.Connection,
-    after: int,
-    part: Part = WHOLE,
-    limit: int | None = None,
-) -> AsyncIterator[Envelope]:
-    """The events of a part of the log after a position, in log order."""
+def to_envelopes(records: Iterable[Sequence[Any]]) -> list[Envelope]:
+    """Whole records of `events` as envelopes."""
+    return [to_envelope(Row._make(record)) for record in records]
+
+
+async def scan(
+    session: asyncpg.Pool | asyncpg.Connection, after: int, part: Part = WHOLE, limit: int | None = None
+) -> AsyncIterator[Row]:
+    """The events of a part of the log after a position, in log order, as recorded."""
     while limit is None or limit > 0:
         wanted = PAGE if limit is None else min(PAGE, limit)
         page = await _page(session, after, part, wanted)
-        for row in page:
-            yield to_envelope(row)
+        for record in page:
+            yield Row._make(record)
         if len(page) < wanted:
             return
         after = page[-1]["position"]

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable
 import asyncpg
 
 from eventstore.errors import DISCONNECTED
-from eventstore.read import read_events
+from eventstore.read import scan, to_envelope
 from eventstore.sql import QUERIES
 from eventstore.store import EventStore
 from schemas.envelope import Envelope
@@ -84,11 +84,11 @@ class Relay:
 
         The log is read through the session that holds the lead: who has lost the one has lost the other.
         """
-        batch = [event async for event in read_events(connection, self.position, limit=BATCH)]
-        await _all(self._publish(event) for event in batch)
+        batch = [row async for row in scan(connection, self.position, limit=BATCH)]
+        await _all(self._publish(to_envelope(row)) for row in batch)
         if batch:
-            await connection.execute(QUERIES["move_cursor"], self._incarnation, batch[-1].sequence)
-            self.position = batch[-1].sequence
+            await connection.execute(QUERIES["move_cursor"], self._incarnation, batch[-1].position)
+            self.position = batch[-1].position
         else:
             await self._store.wait(self.position, IDLE_SECONDS)
 

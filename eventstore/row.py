@@ -9,6 +9,9 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter
 
+from schemas.base import Frozen
+from schemas.registry import parse_json
+
 Hash = Annotated[bytes, Field(min_length=32, max_length=32)]
 """SHA-256; hexadecimal in JSON."""
 
@@ -30,6 +33,11 @@ class Row(NamedTuple):
     data: str
     """The payload's text, byte for byte."""
     hash: Hash
+
+    @property
+    def event(self) -> Frozen:
+        """The payload as today's model."""
+        return parse_json(self.type, self.version, self.data)
 
     @classmethod
     def from_json(cls, line: bytes | str) -> Row:

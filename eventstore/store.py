@@ -22,7 +22,7 @@ from eventstore.chain import Head
 from eventstore.connect import connect, open_pool
 from eventstore.effect import Append, Effect
 from eventstore.errors import DISCONNECTED, LeaseLost, NotAWriter, StreamConflict, UnknownEvent
-from eventstore.read import CampaignSummary, Part, read_events, to_envelope
+from eventstore.read import WHOLE, CampaignSummary, Part, scan, to_envelope, to_envelopes
 from eventstore.row import Row
 from eventstore.sql import QUERIES
 from eventstore.verify import read_rows, verify_log
@@ -115,7 +115,11 @@ class EventStore:
         Memory stays at one page however long the log is. `Envelope.event` is the payload as today's model, brought up
         from the version that was written.
         """
-        return read_events(self._pool, after, Part(campaign, stream, types), limit)
+        return (to_envelope(row) async for row in self.scan(after, Part(campaign, stream, types), limit))
+
+    def scan(self, after: int = 0, part: Part = WHOLE, limit: int | None = None) -> AsyncIterator[Row]:
+        """What `read` gives, as recorded: nothing is parsed but what is asked for (`Row.event`)."""
+        return scan(self._pool, after, part, limit)
 
     async def head(self) -> int:
         """Position of the last event, 0 in an empty log."""
@@ -136,7 +140,7 @@ class EventStore:
     async def get(self, event_id: UUID) -> Envelope | None:
         """One event by its id."""
         row = await self._pool.fetchrow(QUERIES["get_event"], event_id)
-        return to_envelope(row) if row else None
+        return to_envelope(Row._make(row)) if row else None
 
     async def campaigns(self) -> list[CampaignSummary]:
         """Every campaign, the oldest first."""
@@ -169,7 +173,7 @@ class EventStore:
     async def unhandled(self, consumer: str, types: Sequence[str], limit: int = 100) -> list[Envelope]:
         """The next events of these types that a consumer has not handled, in log order."""
         rows = await self._pool.fetch(QUERIES["unhandled"], consumer, list(types), limit)
-        return [to_envelope(row) for row in rows]
+        return to_envelopes(rows)
 
     async def advance(self, consumer: str, types: Sequence[str]) -> int:
         """Move a consumer's checkpoint to just before its first unhandled event of these types, or to the head.

@@ -34,7 +34,7 @@ def read_rows(file: Path) -> Iterator[Row]:
 def read_envelopes(file: Path) -> Iterator[Envelope]:
     """The events of a `log.jsonl` or of an exported log. Raises `Problem` for a line that is none."""
     if _is_export(file):
-        return (to_envelope(row._asdict()) for row in read_rows(file))
+        return (to_envelope(row) for row in read_rows(file))
     return _lines(file, strictly(Envelope), "give the log as `aevolve demo` or `aevolve export` wrote it")
 
 
