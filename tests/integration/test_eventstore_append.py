@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eventstore.effect import Append
+from eventstore.batch import write_one
+from eventstore.effect import Append, Effect
 from eventstore.ids import uuid7
 from eventstore.store import NotAWriter, StreamConflict, UnknownEvent
 from schemas.base import canonical_json
+from schemas.envelope import Envelope
 from schemas.events import AdvisorFailed, CampaignStarted, TrainingStarted
 from schemas.steering import CampaignPaused
 from tests.conftest import Stores
+
+RECORDED = Path("tests/recorded/demo.jsonl")
+
+
+def told() -> list[Envelope]:
+    """The events of a finished campaign."""
+    return [Envelope.model_validate_json(line) for line in RECORDED.read_text().splitlines()]
 
 
 def starting(candidate: str, attempt: int = 1, *, campaign: str = "c1", expected: int | None = None) -> Append:
@@ -98,10 +108,44 @@ async def test_of_two_writers_that_expect_the_same_version_one_wins(stores: Stor
 
 
 async def test_a_service_may_append_its_own_types_alone(stores: Stores) -> None:
-    oracle = await stores("oracle")
+    trainer, oracle = await stores("trainer"), await stores("oracle")
     with pytest.raises(NotAWriter) as caught:
         await oracle.append([starting("forged")])
     assert (caught.value.role, caught.value.type) == ("aevolve_oracle", "TrainingStarted")
+    score = next(e for e in told() if e.type == "ScoresReported").event
+    with pytest.raises(NotAWriter) as caught:
+        await trainer.append([Append("c1", "c1/r1s0", score)])
+    assert (caught.value.role, caught.value.type) == ("aevolve_trainer", "ScoresReported")
+
+
+async def test_a_reader_waits_for_nobody_and_a_rolled_back_append_leaves_no_gap(
+    stores: Stores, database: str, owner: asyncpg.Connection
+) -> None:
+    """An append that hangs before its commit: what comes later waits for it, so a checkpoint can never pass it."""
+    trainer = await stores("trainer")
+    before = await trainer.head()
+    hanging = await trainer.connect()
+    try:
+        transaction = hanging.transaction()
+        await transaction.start()
+        await write_one(hanging, Effect((starting("held"),)), None)
+        later = asyncio.create_task(trainer.append([starting("later")]))
+        await asyncio.sleep(0.2)
+        assert [event async for event in trainer.read(after=before)] == []
+        assert not later.done()
+        await transaction.rollback()
+        assert [event.sequence for event in await later] == [before + 1]
+    finally:
+        await hanging.close()
+
+
+async def test_no_session_waits_or_idles_for_ever(stores: Stores) -> None:
+    trainer = await stores("trainer")
+    await trainer.append([starting("limits")])
+    for session in (trainer._writer._connection, trainer._pool):
+        for setting in ("lock_timeout", "idle_in_transaction_session_timeout"):
+            assert await session.fetchval(f"SHOW {setting}") == "10s"
+        assert await session.fetchval("SHOW default_transaction_isolation") == "read committed"
 
 
 async def test_nobody_inserts_past_the_append_function(stores: Stores, database: str) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from eventstore.effect import NOTHING, Append, Effect, Work
 from eventstore.ids import uuid7
 from eventstore.store import DISCONNECTED, EventStore, NotAWriter, StreamConflict, UnknownEvent
+from eventstore.wake import CHANNEL
 from schemas.events import AdvisorFailed, TrainingStarted
 from tests.conftest import PASSWORDS, Stores
 
@@ -43,6 +44,15 @@ async def test_what_is_written_at_once_is_one_statement(trainer: EventStore, sta
     appended = await asyncio.gather(*(trainer.append([starting(f"once{n}")]) for n in range(50)))
     assert [event.sequence for (event,) in appended] == list(range(head + 1, head + 51))
     assert len(statements) == 1
+
+
+async def test_a_batch_notifies_once(trainer: EventStore, owner: asyncpg.Connection) -> None:
+    await trainer.append([starting("warm")])
+    heard: list[str] = []
+    await owner.add_listener(CHANNEL, lambda *told: heard.append(told[-1]))
+    await asyncio.gather(*(trainer.append([starting(f"note{n}")]) for n in range(30)))
+    await owner.fetchval("SELECT 1")
+    assert len(heard) == 1
 
 
 async def test_what_comes_while_a_batch_is_written_is_the_next_batch(
