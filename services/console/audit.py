@@ -8,6 +8,7 @@ from typing import Any
 
 from schemas.base import canonical_json
 from schemas.envelope import Envelope
+from services.console.difference import Difference
 from services.console.narrate import narrate
 from services.console.problem import Problem
 from services.console.recompute import Recomputed, is_decision, recompute
@@ -89,14 +90,32 @@ def explanation(event: Any) -> list[str]:
 def verdict(audited: Audit) -> Iterator[str]:
     """Whether the repetition agrees, and where not."""
     again = audited.again
-    if again.identical:
-        yield f"identical: {len(canonical_json(again.envelope.data).encode())} bytes"
+    by = again.ruling
+    if not by.known:
+        yield f"RULES UNKNOWN: taken by rules {by.rules} of {by.decider}, which are not here; {by.remedy}"
+    elif again.identical:
+        size = len(canonical_json(again.envelope.data).encode())
+        yield f"identical: {size} bytes, by rules {by.rules} of {by.decider}"
     elif again.event is None:
         yield "DIFFERENT: the same state does not lead to this decision"
     else:
-        found = again.differences
-        yield f"DIFFERENT in {len(found)} values"
-        yield from (f"{d.path}: recorded {short(d.recorded)}, now {short(d.recomputed)}" for d in found[:SHOWN])
+        yield f"DIFFERENT in {len(again.differences)} values"
+        yield from _told(again.differences)
+    if by.rules != by.today:
+        yield f"today's rules are {by.today}: {difference_today(again)}"
+        yield from _told(again.differences_today)
+
+
+def difference_today(again: Recomputed) -> str:
+    """What today's rules make of a decision that others took."""
+    if again.today is None:
+        return "they would not take it"
+    differing = len(again.differences_today)
+    return f"they differ in {differing} values" if differing else "they decide the same"
+
+
+def _told(found: Sequence[Difference]) -> Iterator[str]:
+    return (f"{d.path}: recorded {short(d.recorded)}, now {short(d.recomputed)}" for d in found[:SHOWN])
 
 
 def short(value: Any) -> str:
@@ -112,8 +131,21 @@ def data(audited: Audit) -> dict[str, Any]:
         "chain": [str(envelope.id) for envelope in audited.chain],
         "evidence": [str(envelope.id) for envelope in audited.evidence],
         "explanation": explanation(audited.decision.event),
-        "identical": audited.again.identical,
-        "differences": [asdict(difference) for difference in audited.again.differences],
+        **repetition(audited.again),
+    }
+
+
+def repetition(again: Recomputed) -> dict[str, Any]:
+    """A decision's repetition for a program."""
+    by = again.ruling
+    return {
+        "decider": by.decider,
+        "rules": by.rules,
+        "rules_known": by.known,
+        "rules_today": by.today,
+        "identical": again.identical,
+        "differences": [asdict(difference) for difference in again.differences] if by.known else [],
+        "differences_today": [asdict(difference) for difference in again.differences_today],
     }
 
 

@@ -41,7 +41,7 @@ async def replay_all(
 def _repeat(envelopes: Sequence[Envelope], as_json: bool) -> int:
     again = list(replay(envelopes))
     if as_json:
-        _print([_data(one) for one in again])
+        _print({"decisions": [_data(one) for one in again]})
     else:
         typer.echo("\n".join(_line(one) for one in again))
         same = sum(one.identical for one in again)
@@ -97,7 +97,13 @@ def _name(envelope: Envelope) -> str:
 
 
 def _line(again: Recomputed) -> str:
-    return f"{'identical' if again.identical else 'DIFFERENT'}  {_name(again.envelope)}"
+    by, name = again.ruling, _name(again.envelope)
+    if not by.known:
+        return f"UNKNOWN    {name}: taken by rules {by.rules} of {by.decider}; {by.remedy}"
+    line = f"{'identical' if again.identical else 'DIFFERENT'}  {name}"
+    if by.rules == by.today:
+        return line
+    return f"{line}, by rules {by.rules} of {by.decider}; today's are {by.today}: {audits.difference_today(again)}"
 
 
 def _data(again: Recomputed) -> dict[str, Any]:
@@ -105,8 +111,7 @@ def _data(again: Recomputed) -> dict[str, Any]:
         "id": str(again.envelope.id),
         "type": again.envelope.type,
         "position": again.envelope.sequence,
-        "identical": again.identical,
-        "differences": [asdict(difference) for difference in again.differences],
+        **audits.repetition(again),
     }
 
 

@@ -11,9 +11,10 @@ from judgement.history import History
 from schemas.base import canonical_json
 from services.console.audit import audit, find, text
 from services.console.cli import app
+from services.console.difference import differences
 from services.console.log_file import read_envelopes
 from services.console.problem import Problem
-from services.console.recompute import differences, is_decision, recompute
+from services.console.recompute import is_decision, recompute
 from services.console.replay import altered, replay, under
 from services.console.told_log import of_campaign
 
@@ -47,7 +48,11 @@ def touched(envelopes, path):
 def test_every_decision_of_a_finished_campaign_is_taken_again_byte_for_byte(envelopes):
     again = list(replay(envelopes))
     assert {one.envelope.type for one in again} >= {"PolicyUpdated", "SubmissionsChosen", "DriftDetected"}
-    assert [one.envelope.sequence for one in again if not one.identical] == []
+    otherwise = sorted({one.ruling.decider for one in again if not one.identical})
+    assert not otherwise, (
+        f"{', '.join(otherwise)}: rules that took decisions decide otherwise than they did. Keep them as they were in "
+        "services/console/deciders.py, add yours as the next version, and append the release in judgement/deciders.py"
+    )
 
 
 def test_a_touched_score_shows_in_the_policy_that_rested_on_it(envelopes, tmp_path):
