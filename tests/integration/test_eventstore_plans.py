@@ -1,7 +1,7 @@
 """On a log of twenty thousand events the planner takes an index for every statement that a service repeats.
 
-Events by type are read along the positions, from where the reader stands. An index of types would make rare types quicker
-to find for a person, and every append dearer: services ask for what is behind their checkpoint.
+Events by type are read along the positions, from where the reader stands. An index of types would make rare types
+quicker to find for a person, and every append dearer: services ask for what is behind their checkpoint.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ ALTER TABLE events ENABLE TRIGGER ALL;
 ALTER TABLE events ENABLE ALWAYS TRIGGER events_append_only;
 
 INSERT INTO inbox (consumer, event)
-SELECT consumer, id FROM events, unnest($${data,recipes,trainer,oracle,policy}$$::text[]) consumer WHERE position < 19900;
+SELECT consumer, id
+FROM events, unnest($${data,recipes,trainer,oracle,policy}$$::text[]) consumer WHERE position < 19900;
 INSERT INTO checkpoints SELECT unnest($${data,recipes,trainer,oracle,policy}$$::text[]), 19899;
 
 INSERT INTO work (queue, key, campaign, payload, priority, attempts, state, cause)
