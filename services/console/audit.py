@@ -8,6 +8,7 @@ from typing import Any
 
 from schemas.base import canonical_json
 from schemas.envelope import Envelope
+from services.console.artifacts import Artifact, artifacts
 from services.console.difference import Difference
 from services.console.narrate import narrate
 from services.console.problem import Problem
@@ -29,6 +30,8 @@ class Audit:
     """What caused it, from the campaign's start to the decision."""
     evidence: tuple[Envelope, ...]
     """Scores and findings that the log held when it was taken."""
+    artifacts: tuple[Artifact, ...]
+    """The files that the chain and the evidence name by hash, and their state."""
     again: Recomputed
     """The decision taken again."""
 
@@ -48,10 +51,12 @@ def audit(envelopes: Sequence[Envelope], decision: Envelope) -> Audit:
     """Gather everything about a decision from its campaign's events."""
     basis = decision.event.basis.position
     seen = [envelope for envelope in envelopes if envelope.type in EVIDENCE and envelope.sequence <= basis]
+    chain = _causes(envelopes, decision)
     return Audit(
         decision=decision,
-        chain=tuple(_causes(envelopes, decision)),
+        chain=tuple(chain),
         evidence=tuple(seen),
+        artifacts=tuple(artifacts([*chain, *seen])),
         again=recompute(envelopes, decision),
     )
 
@@ -73,6 +78,8 @@ def text(audited: Audit) -> Iterator[str]:
     yield from (_line(envelope) for envelope in audited.chain)
     yield f"\nWhat it rested on: the log up to position {event.basis.position}, seed {event.basis.seed}"
     yield from (_line(envelope) for envelope in audited.evidence)
+    yield "\nThe artifacts that these name"
+    yield from (f"  {found.state:8}  {found.kind:8}  {found.uri}" for found in audited.artifacts)
     yield "\nHow it explains itself"
     yield from (f"  {reason}" for reason in explanation(event))
     yield "\nTaken again"
@@ -130,6 +137,7 @@ def data(audited: Audit) -> dict[str, Any]:
         "decision": audited.decision.model_dump(mode="json"),
         "chain": [str(envelope.id) for envelope in audited.chain],
         "evidence": [str(envelope.id) for envelope in audited.evidence],
+        "artifacts": [asdict(found) for found in audited.artifacts],
         "explanation": explanation(audited.decision.event),
         **repetition(audited.again),
     }

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 
 import pytest
 
@@ -17,6 +18,8 @@ from tests.cluster import Cluster, until
 from tests.conftest import PASSWORDS, create_database
 from tests.unit.loopworld import campaign
 
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.fixture(scope="module")
 async def console(stores):
@@ -29,14 +32,14 @@ async def during(console, database, tmp_path_factory):
     folder = tmp_path_factory.mktemp("cluster")
     found = []
     with broker(tmp_path_factory.mktemp("broker")) as its_broker:
-        cluster = Cluster(folder, database, PASSWORDS, its_broker, STUB_SECONDS="0.1")
+        cluster = Cluster(folder, database, PASSWORDS, its_broker)
         cluster.start()
         running = asyncio.create_task(_compare_always(console, found))
         try:
             await cluster.begin(console, "a", campaign(rounds=2))
             await cluster.begin(console, "b", campaign(rounds=1, seed=1))
             for name in ("a", "b"):
-                await until(console, name, lambda history: history.finished is not None, seconds=120)
+                await until(console, name, lambda history: history.finished is not None, seconds=240)
             await asyncio.sleep(2)  # checkpoints follow
         finally:
             running.cancel()
@@ -47,7 +50,7 @@ async def during(console, database, tmp_path_factory):
 async def _compare_always(console, found):
     while True:
         found.append((await check(console)).deviations)
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.5)
 
 
 @pytest.fixture
@@ -209,3 +212,22 @@ async def test_replay_shows_deviations_row_by_row_and_exits_with_1(
     assert await audit_commands.replay_all((), None, None, "b", as_json=True) == 1
     (deviation,) = json.loads(capsys.readouterr().out)["projections"]["deviations"]
     assert (deviation["field"], deviation["live"], deviation["log"]) == ("state", "failed", "done")
+
+
+async def test_an_erased_artifact_is_shown_and_breaks_neither_the_chain_nor_a_decision(
+    console, database, monkeypatch, capsys, during
+):
+    monkeypatch.setenv("AEVOLVE_POSTGRES", database)
+    monkeypatch.setenv("AEVOLVE_PASSWORD", PASSWORDS["console"])
+
+    async def adapters():
+        assert await audit_commands.audit("latest", None, None, "a", as_json=True) == 0
+        named = json.loads(capsys.readouterr().out)["artifacts"]
+        return [artifact for artifact in named if artifact["kind"] == "adapter"]
+
+    (adapter,) = await adapters()
+    assert adapter["state"] == "present"
+    shutil.rmtree(adapter["uri"])
+    assert await adapters() == [{**adapter, "state": "erased"}]
+    assert await chain_commands.verify(None, None, None) == 0
+    assert await audit_commands.replay_all((), None, None, "a", as_json=False) == 0
