@@ -6,7 +6,7 @@ A service may have handled an event at any later state of the log, so the jobs a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -63,17 +63,15 @@ class CampaignJobs:
     """Whether somebody emitted events that only a service writes; then nothing can be said of its jobs."""
 
     def take(self, envelope: Envelope) -> None:
-        """One more event.
-
-        The events of one transaction name one source and one cause, and nobody has ever seen a part of them.
-        """
-        if self.last and (self.last.source, self.last.causationid) != (envelope.source, envelope.causationid):
+        """One more event."""
+        if self.last and not _together(self.last, envelope):
             self._look(self.last.time)
         self.last = envelope
         self.by_hand |= envelope.source == "aevolve/console" and envelope.type not in CONSOLE
         self.history.apply(envelope)
-        if subject := _subject(envelope.type, envelope.event):
-            self.words.setdefault(subject, []).append(Word(envelope.event, envelope.time))
+        if envelope.type in SUBJECTS:
+            event = envelope.event
+            self.words.setdefault(SUBJECTS[envelope.type](event), []).append(Word(event, envelope.time))
 
     def _look(self, now: datetime) -> None:
         """Ask the steps at this state."""
@@ -85,7 +83,7 @@ class CampaignJobs:
                 self.claims.update(_subjects(work))
 
     def _owed(self, now: datetime) -> Iterator[Work]:
-        if self.history.campaign is None or self.history.closed:
+        if self.history.campaign is None or self.history.closed or self.by_hand:
             return
         for service in {service.name: service for service in WORKING.values()}.values():
             steps = dict.fromkeys(step for steps in service.reactions.values() for step in steps)
@@ -150,13 +148,20 @@ ENDS = {"train": _trained, "score": _scored, "data": _made}
 """Queue -> how a job of it can stand."""
 
 
-def _subject(type_: str, event: Any) -> Key | None:
-    """What an event speaks of, where it speaks of a job."""
-    if type_ in ("TrainingStarted", "TrainingFailed", "CheckpointTrained"):
-        return "train", event.candidate
-    if type_ in ("ScoresReported", "EvaluationFailed"):
-        return event.kind, event.candidate
-    return ("data", str(event.round)) if type_ == "DataBatchReady" else None
+def _together(one: Envelope, other: Envelope) -> bool:
+    """Whether two events may be of one effect, of which nobody has ever seen a part: they have one source and cause."""
+    return one.causationid is not None and (one.source, one.causationid) == (other.source, other.causationid)
+
+
+SUBJECTS: dict[str, Callable[[Any], Key]] = {
+    "TrainingStarted": lambda event: ("train", event.candidate),
+    "TrainingFailed": lambda event: ("train", event.candidate),
+    "CheckpointTrained": lambda event: ("train", event.candidate),
+    "ScoresReported": lambda event: (event.kind, event.candidate),
+    "EvaluationFailed": lambda event: (event.kind, event.candidate),
+    "DataBatchReady": lambda event: ("data", str(event.round)),
+}
+"""Events that speak of a job -> of which."""
 
 
 def _subjects(work: Work) -> list[Key]:

@@ -52,8 +52,8 @@ def test_every_decision_of_a_finished_campaign_is_taken_again_byte_for_byte(reco
     assert {one.envelope.type for one in again} >= {"PolicyUpdated", "SubmissionsChosen", "DriftDetected"}
     otherwise = sorted({one.ruling.decider for one in again if not one.identical})
     assert not otherwise, (
-        f"{', '.join(otherwise)}: the rules that took decisions decide otherwise than they did. Keep them as they were in "
-        "services/console/deciders.py, add yours as the next version, and append the release in judgement/deciders.py"
+        f"{', '.join(otherwise)}: the rules that took decisions decide otherwise than they did. Keep them as they were "
+        "in services/console/deciders.py, add yours as the next version, and append a release in judgement/deciders.py"
     )
 
 
