@@ -17,6 +17,7 @@ from judgement.history import History
 from schemas.base import Frozen
 from schemas.campaign import Campaign, Model, Substrate
 from schemas.events import CheckpointTrained, RecipeProposed
+from schemas.evidence import Basis
 from schemas.policy import Policy
 from services.console.difference import differences
 from services.console.rebuild import CONSUMERS, CampaignJobs
@@ -25,6 +26,7 @@ SHOWN = 10
 """Deviations that are printed; `--json` has them all."""
 
 PARTS: dict[str, type[Frozen]] = {
+    "basis": Basis,
     "campaign": Campaign,
     "checkpoint": CheckpointTrained,
     "model": Model,

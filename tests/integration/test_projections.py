@@ -165,6 +165,14 @@ async def test_a_manipulated_projection_is_found_and_named(name, console, tamper
     assert field in {deviation.field for deviation in found}
 
 
+async def test_a_job_that_an_older_release_queued_without_a_later_field_is_no_deviation(console, tampered):
+    await tampered(
+        f"UPDATE work SET payload = payload::jsonb #- '{{proposed,basis,rules}}' WHERE id = {TRAIN}",
+        f"UPDATE work SET payload = payload::jsonb #- '{{basis,rules}}' WHERE id = {DATA}",
+    )
+    assert (await check(console)).deviations == []
+
+
 async def test_a_checkpoint_beyond_an_unhandled_event_is_found(console, during, tampered):
     """The services no longer run: nobody handles what is appended now."""
     resumed = CampaignResumed(by="test", reason="after the end")
