@@ -53,8 +53,9 @@ check: install  ## Lint, format, types, committed schemas, import rules
 	$(BIN)/mypy
 	$(BIN)/pytest tests/contract $(ARGS)
 
-schemas: install  ## Write schemas/json from the models
+schemas: install  ## Write schemas/json from the models and schemas/asyncapi from the services
 	$(BIN)/python -m schemas.registry
+	$(BIN)/python -m services.runtime.asyncapi
 
 format: install
 	$(BIN)/ruff check --fix .

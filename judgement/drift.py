@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from judgement import drift_words
+from judgement.deciders import version
 from judgement.drift_hypotheses import hypotheses
 from judgement.drift_posterior import Posterior, posterior
 from judgement.drift_scope import ALL, CAP, assess_scope
@@ -42,7 +43,7 @@ def assess(history: History, round_: int) -> DriftAssessed:
         gap=gap,
         evidence=candidates,
         words=drift_words.assessed(factor, threshold, calibration, gap, len(candidates)),
-        basis=Basis(position=history.position, digest=digest(evidence.used), seed=history.campaign.seed),
+        basis=_basis(history, evidence.used),
     )
 
 
@@ -72,6 +73,11 @@ def any_drift(weighed: Posterior) -> float:
     none = weighed.layout.no_drift
     ratio = (math.exp(min(100.0, weighed.evidence - weighed.tracking)) - none) / (1 - none)
     return float(f"{min(CAP, max(0.0, ratio)):.6g}")
+
+
+def _basis(history: History, used: object) -> Basis:
+    seed = history.campaign.seed
+    return Basis(position=history.position, digest=digest(used), seed=seed, rules=version("drift"))
 
 
 def _offset(base: Trial) -> Estimate:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from judgement.deciders import version
 from judgement.history import History, Trial
 from schemas.base import digest
 from schemas.evidence import Basis
@@ -29,12 +30,17 @@ def generator(basis: Basis) -> np.random.Generator:
 
 
 def basis(history: History, round_: int, purpose: str, *, scored: bool = True) -> Basis:
-    """The basis of a decision taken now; `scored` says whether it looks at scores and drifts.
+    """The basis of a decision taken now by the decider `purpose`; `scored`: whether it looks at scores and drifts.
 
     Round 1 opens while the base is still being measured, so its decisions must not depend on who is faster.
     """
     seen = {**rules(history), **evidence(history)} if scored else rules(history)
-    return Basis(position=history.position, digest=digest(seen), seed=seed_of(history.campaign.seed, round_, purpose))
+    return Basis(
+        position=history.position,
+        digest=digest(seen),
+        seed=seed_of(history.campaign.seed, round_, purpose),
+        rules=version(purpose),
+    )
 
 
 def rules(history: History) -> dict[str, Any]:

@@ -17,6 +17,8 @@ class Basis(Frozen):
     """Hash of the evidence it used, ordered by candidate, without times and ids."""
     seed: int = Field(ge=0)
     """Seed of its random draws."""
+    rules: int = Field(1, ge=1)
+    """Version of the decider's rules that took it (`judgement.deciders`)."""
 
 
 class Yield(Frozen):

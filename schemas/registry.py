@@ -26,14 +26,34 @@ FOLDER = Path(__file__).parent / "json"
 """Where the schemas are committed."""
 
 
+class UnknownVersion(ValueError):
+    """This code cannot read this version of an event."""
+
+    def __init__(self, type_: str, version: int, remedy: str) -> None:
+        super().__init__(f"version: {type_} is recorded in version {version}, today's is {VERSIONS[type_]}: {remedy}")
+
+
 def parse(type_: str, version: int, data: dict[str, Any]) -> Frozen:
     """The event that a stored payload holds. Unknown keys of newer writers are ignored.
 
-    Raises `KeyError` for an unknown type and `pydantic.ValidationError` for a payload that does not fit.
+    Raises `KeyError` for an unknown type, `UnknownVersion` for a version that cannot be read here, and
+    `pydantic.ValidationError` for a payload that does not fit.
     """
+    return EVENTS[type_].model_validate(upcast(type_, version, data), extra="ignore")
+
+
+def upcast(type_: str, version: int, data: dict[str, Any]) -> dict[str, Any]:
+    """A stored payload as the version that today's writers write.
+
+    Raises `KeyError` for an unknown type, and `UnknownVersion` where a step up to today's version is missing.
+    """
+    if version > VERSIONS[type_]:
+        raise UnknownVersion(type_, version, "install the release that wrote it")
     for step in range(version, VERSIONS[type_]):
+        if (type_, step) not in UPCASTERS:
+            raise UnknownVersion(type_, version, f"register UPCASTERS[{type_!r}, {step}] in schemas/registry.py")
         data = UPCASTERS[type_, step](data)
-    return EVENTS[type_].model_validate(data, extra="ignore")
+    return data
 
 
 def parse_json(type_: str, version: int, text: str) -> Frozen:

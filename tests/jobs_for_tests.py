@@ -3,6 +3,8 @@
 import os
 import time
 
+from services.trainer.job import SnapshotMissing
+
 
 def double(argument, report):
     report({"step": 1})
@@ -11,6 +13,10 @@ def double(argument, report):
 
 def explode(argument, report):
     raise LookupError(f"no {argument} here; look elsewhere")
+
+
+def refuse(argument, report):
+    raise SnapshotMissing(argument)
 
 
 def vanish(argument, report):

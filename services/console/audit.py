@@ -8,6 +8,8 @@ from typing import Any
 
 from schemas.base import canonical_json
 from schemas.envelope import Envelope
+from services.console.artifacts import Artifact, artifacts
+from services.console.difference import Difference
 from services.console.narrate import narrate
 from services.console.problem import Problem
 from services.console.recompute import Recomputed, is_decision, recompute
@@ -28,6 +30,8 @@ class Audit:
     """What caused it, from the campaign's start to the decision."""
     evidence: tuple[Envelope, ...]
     """Scores and findings that the log held when it was taken."""
+    artifacts: tuple[Artifact, ...]
+    """The files that the chain and the evidence name by hash, and their state."""
     again: Recomputed
     """The decision taken again."""
 
@@ -47,10 +51,12 @@ def audit(envelopes: Sequence[Envelope], decision: Envelope) -> Audit:
     """Gather everything about a decision from its campaign's events."""
     basis = decision.event.basis.position
     seen = [envelope for envelope in envelopes if envelope.type in EVIDENCE and envelope.sequence <= basis]
+    chain = _causes(envelopes, decision)
     return Audit(
         decision=decision,
-        chain=tuple(_causes(envelopes, decision)),
+        chain=tuple(chain),
         evidence=tuple(seen),
+        artifacts=tuple(artifacts([*chain, *seen])),
         again=recompute(envelopes, decision),
     )
 
@@ -72,6 +78,8 @@ def text(audited: Audit) -> Iterator[str]:
     yield from (_line(envelope) for envelope in audited.chain)
     yield f"\nWhat it rested on: the log up to position {event.basis.position}, seed {event.basis.seed}"
     yield from (_line(envelope) for envelope in audited.evidence)
+    yield "\nThe artifacts that these name"
+    yield from (f"  {found.state:8}  {found.kind:8}  {found.uri}" for found in audited.artifacts)
     yield "\nHow it explains itself"
     yield from (f"  {reason}" for reason in explanation(event))
     yield "\nTaken again"
@@ -89,14 +97,32 @@ def explanation(event: Any) -> list[str]:
 def verdict(audited: Audit) -> Iterator[str]:
     """Whether the repetition agrees, and where not."""
     again = audited.again
-    if again.identical:
-        yield f"identical: {len(canonical_json(again.envelope.data).encode())} bytes"
+    by = again.ruling
+    if not by.known:
+        yield f"RULES UNKNOWN: taken by rules {by.rules} of {by.decider}, which are not here; {by.remedy}"
+    elif again.identical:
+        size = len(canonical_json(again.envelope.data).encode())
+        yield f"identical: {size} bytes, by rules {by.rules} of {by.decider}"
     elif again.event is None:
         yield "DIFFERENT: the same state does not lead to this decision"
     else:
-        found = again.differences
-        yield f"DIFFERENT in {len(found)} values"
-        yield from (f"{d.path}: recorded {short(d.recorded)}, now {short(d.recomputed)}" for d in found[:SHOWN])
+        yield f"DIFFERENT in {len(again.differences)} values"
+        yield from _told(again.differences)
+    if by.rules != by.today:
+        yield f"today's rules are {by.today}: {difference_today(again)}"
+        yield from _told(again.differences_today)
+
+
+def difference_today(again: Recomputed) -> str:
+    """What today's rules make of a decision that others took."""
+    if again.today is None:
+        return "they would not take it"
+    differing = len(again.differences_today)
+    return f"they differ in {differing} values" if differing else "they decide the same"
+
+
+def _told(found: Sequence[Difference]) -> Iterator[str]:
+    return (f"{d.path}: recorded {short(d.recorded)}, now {short(d.recomputed)}" for d in found[:SHOWN])
 
 
 def short(value: Any) -> str:
@@ -111,9 +137,23 @@ def data(audited: Audit) -> dict[str, Any]:
         "decision": audited.decision.model_dump(mode="json"),
         "chain": [str(envelope.id) for envelope in audited.chain],
         "evidence": [str(envelope.id) for envelope in audited.evidence],
+        "artifacts": [asdict(found) for found in audited.artifacts],
         "explanation": explanation(audited.decision.event),
-        "identical": audited.again.identical,
-        "differences": [asdict(difference) for difference in audited.again.differences],
+        **repetition(audited.again),
+    }
+
+
+def repetition(again: Recomputed) -> dict[str, Any]:
+    """A decision's repetition for a program."""
+    by = again.ruling
+    return {
+        "decider": by.decider,
+        "rules": by.rules,
+        "rules_known": by.known,
+        "rules_today": by.today,
+        "identical": again.identical,
+        "differences": [asdict(difference) for difference in again.differences] if by.known else [],
+        "differences_today": [asdict(difference) for difference in again.differences_today],
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,7 +13,10 @@ import typer
 
 from schemas.envelope import Envelope
 from services.console import audit as audits
+from services.console import projections
+from services.console.client import Unreachable, connected, read_settings
 from services.console.problem import Problem
+from services.console.projections import Projections
 from services.console.recompute import Recomputed
 from services.console.replay import Counterfactual, replay, under
 from services.console.told_log import told
@@ -35,18 +39,31 @@ async def replay_all(
     """Print every decision taken again, or where other rules part; 1 where a decision does not hold."""
     changes = dict(map(_setting, settings))
     envelopes = await told(file, run, campaign)
-    return _compare(envelopes, changes, as_json) if changes else _repeat(envelopes, as_json)
+    if changes:
+        return _compare(envelopes, changes, as_json)
+    return _repeat(envelopes, await _projections(file, run), as_json)
 
 
-def _repeat(envelopes: Sequence[Envelope], as_json: bool) -> int:
+async def _projections(file: Path | None, run: Path | None) -> Projections | None:
+    """The projections beside the log that is alive; None where the log is a file."""
+    if file is None:
+        with contextlib.suppress(Unreachable):
+            async with connected(read_settings(run)) as store:
+                return await projections.check(store)
+    return None
+
+
+def _repeat(envelopes: Sequence[Envelope], beside: Projections | None, as_json: bool) -> int:
     again = list(replay(envelopes))
     if as_json:
-        _print([_data(one) for one in again])
+        told = [_data(one) for one in again]
+        _print({"decisions": told, "projections": projections.data(beside) if beside else None})
     else:
-        typer.echo("\n".join(_line(one) for one in again))
         same = sum(one.identical for one in again)
-        typer.echo(f"{same} of {len(again)} decisions of {envelopes[0].correlationid} are identical when taken again")
-    return 0 if all(one.identical for one in again) else 1
+        said = [_line(one) for one in again]
+        said.append(f"{same} of {len(again)} decisions of {envelopes[0].correlationid} are identical when taken again")
+        typer.echo("\n".join([*said, *(projections.text(beside) if beside else ())]))
+    return 0 if all(one.identical for one in again) and not (beside and beside.deviations) else 1
 
 
 def _compare(envelopes: Sequence[Envelope], changes: Mapping[str, str], as_json: bool) -> int:
@@ -97,7 +114,13 @@ def _name(envelope: Envelope) -> str:
 
 
 def _line(again: Recomputed) -> str:
-    return f"{'identical' if again.identical else 'DIFFERENT'}  {_name(again.envelope)}"
+    by, name = again.ruling, _name(again.envelope)
+    if not by.known:
+        return f"UNKNOWN    {name}: taken by rules {by.rules} of {by.decider}; {by.remedy}"
+    line = f"{'identical' if again.identical else 'DIFFERENT'}  {name}"
+    if by.rules == by.today:
+        return line
+    return f"{line}, by rules {by.rules} of {by.decider}; today's are {by.today}: {audits.difference_today(again)}"
 
 
 def _data(again: Recomputed) -> dict[str, Any]:
@@ -105,8 +128,7 @@ def _data(again: Recomputed) -> dict[str, Any]:
         "id": str(again.envelope.id),
         "type": again.envelope.type,
         "position": again.envelope.sequence,
-        "identical": again.identical,
-        "differences": [asdict(difference) for difference in again.differences],
+        **audits.repetition(again),
     }
 
 

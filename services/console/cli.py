@@ -247,7 +247,10 @@ def replay(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     folder: Run = None,
 ) -> None:
-    """Take every decision of a campaign again; with other rules, show the first that would differ."""
+    """Take every decision of a campaign again and rebuild the tables beside the log; exit status 1 where they differ.
+
+    With other rules, show the first decision that would differ.
+    """
     from services.console import audit_commands
 
     raise typer.Exit(run(audit_commands.replay_all(settings or (), file, folder, campaign, as_json=as_json)))

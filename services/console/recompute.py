@@ -1,32 +1,17 @@
-"""A recorded decision taken again: the state that it rests on, the decider that took it, and where the two differ."""
+"""A recorded decision taken again: by the rules that took it, and by today's where these are others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from judgement.drift import assess, verdicts
 from judgement.history import History
-from schemas import events as e
 from schemas.base import Frozen, canonical_json
 from schemas.envelope import Envelope
-from services.policy.core import choose_final, choose_submissions, finish, first_policy, update
-from services.recipes.core import propose
-
-Decider = Callable[[History, Any], Frozen | None]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One value that is not the same in two messages."""
-
-    path: str
-    """Where it stands, as `policy.axes.2.probabilities.0`."""
-    recorded: Any
-    """What the log holds; None where it holds nothing."""
-    recomputed: Any
-    """What came out now."""
+from schemas.registry import upcast
+from services.console.deciders import DECIDES, Closed, Ruling, decide, ruling
+from services.console.difference import Difference, completed, differences
 
 
 @dataclass(frozen=True)
@@ -35,21 +20,39 @@ class Recomputed:
 
     envelope: Envelope
     """As recorded."""
+    ruling: Ruling
+    """The rules that took it."""
     event: Frozen | None
-    """As taken again; None where it would not be taken."""
+    """As taken again by these; None where it would not be taken, or where they are not known here."""
+    today: Frozen | None
+    """As today's rules take it."""
+
+    @property
+    def recorded(self) -> Any:
+        """The payload as today's schema spells it: fields that the recorded one could not have are at their default."""
+        data = upcast(self.envelope.type, self.envelope.version, self.envelope.data)
+        return completed(data, self.envelope.event.model_dump(mode="json"))
 
     @property
     def identical(self) -> bool:
         """Whether both have the same canonical bytes."""
-        return self.event is not None and canonical_json(self.event) == canonical_json(self.envelope.data)
+        return self.event is not None and canonical_json(self.event) == canonical_json(self.recorded)
 
     @property
     def differences(self) -> list[Difference]:
         """Every value that is not the same."""
-        return list(differences(self.envelope.data, self.event.model_dump(mode="json") if self.event else None))
+        return self._against(self.event)
+
+    @property
+    def differences_today(self) -> list[Difference]:
+        """Every value that today's rules decide otherwise; the number of the rules itself aside."""
+        return [found for found in self._against(self.today) if found.path != "basis.rules"]
+
+    def _against(self, event: Frozen | None) -> list[Difference]:
+        return list(differences(self.recorded, event.model_dump(mode="json") if event else None))
 
 
-def state_at(envelopes: Iterable[Envelope], campaign: str, position: int) -> History:
+def state_at(envelopes: Sequence[Envelope], campaign: str, position: int) -> History:
     """The campaign folded up to a position of the log."""
     history = History(campaign)
     for envelope in envelopes:
@@ -60,58 +63,65 @@ def state_at(envelopes: Iterable[Envelope], campaign: str, position: int) -> His
 
 def is_decision(envelope: Envelope) -> bool:
     """Whether somebody decided this, and it can be decided again."""
-    return envelope.type in DECIDERS
+    return envelope.type in DECIDES
 
 
-def recompute(envelopes: Iterable[Envelope], decision: Envelope) -> Recomputed:
+def recompute(envelopes: Sequence[Envelope], decision: Envelope) -> Recomputed:
     """Take a decision again on the events up to its basis."""
-    event = decision.event
-    history = state_at(envelopes, decision.correlationid, event.basis.position)
-    return Recomputed(decision, DECIDERS[decision.type](history, event))
+    return Replayer(envelopes, decision.correlationid).again(decision)
 
 
-def differences(recorded: Any, recomputed: Any, path: str = "") -> Iterator[Difference]:
-    """Where two JSON values differ, leaf by leaf."""
-    if isinstance(recorded, Mapping) and isinstance(recomputed, Mapping):
-        for key in sorted({*recorded, *recomputed}):
-            yield from differences(recorded.get(key), recomputed.get(key), f"{path}.{key}".lstrip("."))
-    elif isinstance(recorded, list) and isinstance(recomputed, list) and len(recorded) == len(recomputed):
-        for at, (left, right) in enumerate(zip(recorded, recomputed, strict=True)):
-            yield from differences(left, right, f"{path}.{at}".lstrip("."))
-    elif recorded != recomputed:
-        yield Difference(path, recorded, recomputed)
+def counterpart(decided: Sequence[Frozen], said: Any) -> Frozen | None:
+    """The one of several decisions that stands in the place of a recorded one."""
+    return next((one for one in decided if type(one) is type(said) and _place(one) == _place(said)), None)
 
 
-def _policy(history: History, said: e.PolicyUpdated) -> Frozen:
-    return update(history) if said.policy.version else first_policy(history)
+def _place(event: Any) -> Any:
+    """What tells decisions of one type and one moment apart: slot or scope."""
+    if scoped := getattr(event, "assessment", None):
+        return scoped.scope
+    return getattr(event, "slot", getattr(event, "scope", None))
 
 
-def _submissions(history: History, said: e.SubmissionsChosen) -> Frozen:
-    return choose_final(history) if said.final else choose_submissions(history, said.round, said.closed_by)
+class Replayer:
+    """Takes a campaign's decisions again in the order of the log: each event is folded once, each state asked once."""
 
+    def __init__(self, envelopes: Sequence[Envelope], campaign: str) -> None:
+        self.envelopes, self.campaign = envelopes, campaign
+        self._folded = self._fresh()
+        self._answers: dict[Ruling, tuple[Frozen, ...]] = {}
+        self._asked: tuple[int, Closed] = (0, "complete")
 
-def _proposal(history: History, said: e.RecipeProposed) -> Frozen | None:
-    return next((event for event in propose(history) if event.slot == said.slot), None)
+    def all(self) -> Iterator[Recomputed]:
+        """Every decision."""
+        return (self.again(envelope) for envelope in self.envelopes if is_decision(envelope))
 
+    def again(self, decision: Envelope) -> Recomputed:
+        """One decision, on the events up to its basis."""
+        said = decision.event
+        by = ruling(said)
+        event = counterpart(self._decided(by, said), said) if by.known else None
+        today = event if by.rules == by.today else counterpart(self._decided(Ruling(by.decider, by.today), said), said)
+        return Recomputed(decision, by, event, today)
 
-def _detected(history: History, said: e.DriftDetected) -> Frozen | None:
-    again = verdicts(history, assess(history, said.round))
-    found = (v for v in again if isinstance(v, e.DriftDetected))
-    return next((v for v in found if v.assessment.scope == said.assessment.scope), None)
+    def _decided(self, by: Ruling, said: Any) -> tuple[Frozen, ...]:
+        """All that these rules decide at the state of a decision; asked once for all that were decided there."""
+        position: int = said.basis.position
+        closed_by: Closed = getattr(said, "closed_by", "complete")
+        asked = position, closed_by
+        if self._asked != asked:
+            self._asked, self._answers = asked, {}
+        if by not in self._answers:
+            self._answers[by] = decide(by, self._state(position), closed_by)
+        return self._answers[by]
 
+    def _state(self, position: int) -> History:
+        history, rest = self._folded
+        if history.position > position:
+            self._folded = history, rest = self._fresh()
+        while rest and rest[-1].sequence <= position:
+            history.take(rest.pop())
+        return history
 
-def _cleared(history: History, said: e.DriftCleared) -> Frozen | None:
-    again = verdicts(history, assess(history, said.round))
-    return next((v for v in again if isinstance(v, e.DriftCleared) and v.scope == said.scope), None)
-
-
-DECIDERS: dict[str, Decider] = {
-    "PolicyUpdated": _policy,
-    "RecipeProposed": _proposal,
-    "SubmissionsChosen": _submissions,
-    "DriftAssessed": lambda history, said: assess(history, said.round),
-    "DriftDetected": _detected,
-    "DriftCleared": _cleared,
-    "CampaignFinished": lambda history, _: finish(history),
-}
-"""Who takes which decision."""
+    def _fresh(self) -> tuple[History, list[Envelope]]:
+        return History(self.campaign), list(reversed(self.envelopes))

@@ -13,14 +13,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from judgement.drift import assess, verdicts
+from judgement.history import History
 from schemas import events as e
 from schemas.base import Frozen, digest
 from schemas.campaign import Campaign
 from schemas.envelope import Envelope
+from services.console.deciders import decide, ruling
 from services.console.problem import Problem
-from services.console.recompute import DECIDERS, Recomputed, is_decision, recompute, state_at
-from services.recipes.core import propose
+from services.console.recompute import Recomputed, Replayer, counterpart, state_at
 
 FINDINGS = ("DriftAssessed", "DriftDetected", "DriftCleared")
 BINDING = ("PolicyUpdated", "SubmissionsChosen")
@@ -29,7 +29,7 @@ BINDING = ("PolicyUpdated", "SubmissionsChosen")
 
 def replay(envelopes: Sequence[Envelope]) -> Iterator[Recomputed]:
     """Every decision of a campaign, taken again."""
-    return (recompute(envelopes, envelope) for envelope in envelopes if is_decision(envelope))
+    return Replayer(envelopes, envelopes[0].correlationid).all()
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class Counterfactual:
 def under(envelopes: Sequence[Envelope], changes: Mapping[str, str]) -> Counterfactual:
     """Replay under a constitution with some values changed, such as `drift.threshold`.
 
-    Raises `Problem` for an unknown name or a value out of its range.
+    Each decision is taken by the rules that took it, so that what differs differs by the change alone. Raises `Problem`
+    for an unknown name, a value out of its range, or a decision whose rules this release does not have.
     """
     told = [altered(envelopes[0], changes)]
     for envelope in envelopes[1:]:
@@ -99,8 +100,15 @@ def _findings(told: Sequence[Envelope], recorded: Envelope) -> list[Envelope]:
     """The drift test's word on a round, and what it declares or clears."""
     said = recorded.event
     history = state_at(told, recorded.correlationid, said.basis.position)
-    assessed = assess(history, said.round)
-    return [_as(recorded, event) for event in (assessed, *verdicts(history, assessed))]
+    return [_as(recorded, event) for event in _decide(history, said)]
+
+
+def _decide(history: History, said: Any) -> tuple[Frozen, ...]:
+    """All that the rules of a recorded decision decide at another state."""
+    by = ruling(said)
+    if not by.known:
+        raise Problem(f"rules: {by.decider} decided by rules {by.rules}, which this release does not have; {by.remedy}")
+    return decide(by, history, getattr(said, "closed_by", "complete"))
 
 
 def _as(recorded: Envelope, event: Frozen) -> Envelope:
@@ -112,9 +120,9 @@ def _parting(told: Sequence[Envelope], envelope: Envelope) -> Recomputed | None:
     """The decision beside its repetition, where the two differ in substance."""
     event = envelope.event
     history = state_at(told, envelope.correlationid, event.basis.position)
-    again = DECIDERS[envelope.type](history, event)
+    again = counterpart(_decide(history, event), event)
     assert again is not None
-    return None if substance(again) == substance(event) else Recomputed(envelope, again)
+    return None if substance(again) == substance(event) else Recomputed(envelope, ruling(event), again, again)
 
 
 def _proposals(envelopes: Sequence[Envelope], told: Sequence[Envelope], parting: Recomputed) -> tuple[Proposal, ...]:
@@ -125,8 +133,10 @@ def _proposals(envelopes: Sequence[Envelope], told: Sequence[Envelope], parting:
     history.take(_as(parting.envelope, parting.event))
     for ready in (x for x in envelopes if x.type == "DataBatchReady" and x.event.round == history.round):
         history.take(ready)
-    recorded = {x.event.candidate: x.event.intervention for x in envelopes if x.type == "RecipeProposed"}
-    return tuple(Proposal(p.candidate, recorded.get(p.candidate, "-"), p.intervention) for p in propose(history))
+    said = [x.event for x in envelopes if x.type == "RecipeProposed"]
+    recorded = {proposed.candidate: proposed.intervention for proposed in said}
+    then = _decide(history, said[-1])
+    return tuple(Proposal(p.candidate, recorded.get(p.candidate, "-"), p.intervention) for p in then)  # type: ignore[attr-defined]
 
 
 def substance(decision: Frozen) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from eventstore.effect import NOTHING, Append, Effect, Work
+from judgement.deciders import version
 from judgement.history import History
-from schemas.base import digest
+from schemas.base import Frozen, digest
 from schemas.envelope import round_stream
 from schemas.evidence import Basis
 
@@ -20,7 +21,7 @@ def refresh(history: History, now: datetime) -> Effect:
     if history.policy is None or history.round in history.snapshots:
         return NOTHING
     policy = history.policy
-    basis = Basis(position=history.position, digest=digest(policy), seed=history.campaign.seed)
+    basis = _basis(history, policy)
     payload = {
         "round": policy.round,
         "policy": policy.model_dump(mode="json"),
@@ -39,6 +40,10 @@ def reuse(history: History, now: datetime) -> Effect:
     if now < history.policy_times[history.round] + patience:
         return NOTHING
     last = history.snapshots[max(history.snapshots)]
-    basis = Basis(position=history.position, digest=digest(last), seed=history.campaign.seed)
-    event = last.model_copy(update={"round": history.round, "reused": True, "basis": basis})
+    event = last.model_copy(update={"round": history.round, "reused": True, "basis": _basis(history, last)})
     return Effect((Append(history.id, round_stream(history.id, history.round), event, expected=0),))
+
+
+def _basis(history: History, ground: Frozen) -> Basis:
+    seed = history.campaign.seed
+    return Basis(position=history.position, digest=digest(ground), seed=seed, rules=version("data"))

@@ -20,6 +20,8 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
+from services.runtime.words import words
+
 Report = Callable[[dict[str, Any]], None]
 """What a job calls with its progress."""
 
@@ -108,7 +110,7 @@ def _child(pipe: Connection, function: str, argument: Any) -> None:
         )
     except Exception as error:  # noqa: BLE001 - the class of any failure is what the log records
         traceback.print_exc()
-        pipe.send(("failed", type(error).__name__, str(error), sum(os.times()[:2])))
+        pipe.send(("failed", type(error).__name__, words(error), sum(os.times()[:2])))
 
 
 def _die_with_parent(pipe: Connection) -> None:

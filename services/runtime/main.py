@@ -25,11 +25,11 @@ import uvicorn
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from faststream.asgi import AsgiFastStream, AsyncAPIRoute
 from faststream.kafka import KafkaBroker
-from faststream.specification import AsyncAPI
 from prometheus_client import make_asgi_app
 
 from eventstore.relay import Relay
 from eventstore.store import DISCONNECTED, EventStore
+from services.runtime.asyncapi import Contract
 from services.runtime.jobs import JobRunner
 from services.runtime.kafka import QUIET, declare_topics, make_broker, publish
 from services.runtime.metrics import REGISTRY
@@ -138,7 +138,7 @@ def make_app(service: Service, broker: KafkaBroker, pulse: Pulse) -> AsgiFastStr
     """The service as an ASGI application: its subscriber, and three pages."""
     return AsgiFastStream(
         broker,
-        specification=AsyncAPI(title=f"aevolve {service.name}", version="1", description=service.name),
+        specification=Contract(service),
         asyncapi_path=AsyncAPIRoute("/docs", try_it_out_path=None),
         asgi_routes=[("/health", health(service.name, pulse)), ("/metrics", make_asgi_app(REGISTRY))],
         logger=QUIET,

@@ -17,6 +17,7 @@ from schemas.base import canonical_json
 from schemas.envelope import topic
 from schemas.recipe import Recipe
 from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
+from services.console.projections import check
 from services.runtime.kafka import DEAD_LETTER_TOPIC, TOPICS
 from services.runtime.kafka_reader import read_topics
 from tests.brokers import EMBEDDED, KAFKA, broker
@@ -216,6 +217,10 @@ async def test_forged_scores_go_to_the_dead_letters_and_change_nothing(cluster, 
 async def test_a_service_stops_on_sigterm_with_status_0_and_gives_its_lease_back(cluster, console):
     assert cluster.kill("trainer", signal.SIGTERM) == 0
     cluster.start("trainer")
+
+
+async def test_the_projections_follow_from_the_log_after_all_this(cluster, console):
+    assert (await check(console)).deviations == []
 
 
 @pytest.mark.skipif(not EMBEDDED, reason="only the embedded broker comes back as another one")

@@ -9,11 +9,13 @@ from typer.testing import CliRunner
 from eventstore.row import Row
 from judgement.history import History
 from schemas.base import canonical_json
+from services.console import deciders
 from services.console.audit import audit, find, text
 from services.console.cli import app
+from services.console.difference import differences
 from services.console.log_file import read_envelopes
 from services.console.problem import Problem
-from services.console.recompute import differences, is_decision, recompute
+from services.console.recompute import is_decision, recompute
 from services.console.replay import altered, replay, under
 from services.console.told_log import of_campaign
 
@@ -44,10 +46,23 @@ def touched(envelopes, path):
     return path
 
 
-def test_every_decision_of_a_finished_campaign_is_taken_again_byte_for_byte(envelopes):
-    again = list(replay(envelopes))
+@pytest.mark.parametrize("recorded", sorted(RECORDED.parent.glob("*.jsonl")), ids=lambda path: path.stem)
+def test_every_decision_of_a_finished_campaign_is_taken_again_byte_for_byte(recorded):
+    again = list(replay(read_file(recorded)))
     assert {one.envelope.type for one in again} >= {"PolicyUpdated", "SubmissionsChosen", "DriftDetected"}
-    assert [one.envelope.sequence for one in again if not one.identical] == []
+    otherwise = sorted({one.ruling.decider for one in again if not one.identical})
+    assert not otherwise, (
+        f"{', '.join(otherwise)}: the rules that took decisions decide otherwise than they did. Keep them as they were "
+        "in services/console/deciders.py, add yours as the next version, and append a release in judgement/deciders.py"
+    )
+
+
+def test_a_decider_that_changed_without_a_new_version_is_told_what_to_do(envelopes, monkeypatch):
+    """The measure of the test above."""
+    first = deciders.RULES["propose", 1]
+    other = lambda h, c: tuple(p.model_copy(update={"seed": p.seed + 1}) for p in first(h, c))  # noqa: E731
+    monkeypatch.setitem(deciders.RULES, ("propose", 1), other)
+    assert {one.ruling.decider for one in replay(envelopes) if not one.identical} == {"propose"}
 
 
 def test_a_touched_score_shows_in_the_policy_that_rested_on_it(envelopes, tmp_path):

@@ -7,6 +7,7 @@ import textwrap
 import pytest
 
 from services.runtime.jobs import JobFailed, JobRunner
+from services.runtime.words import LONGEST
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,22 @@ async def test_a_job_that_raises_fails_by_the_class_of_its_error(runner):
     with pytest.raises(JobFailed) as failed:
         await runner.run("tests.jobs_for_tests:explode", "rows", lambda _: None, None)
     assert failed.value.error == "LookupError"
-    assert "look elsewhere" in failed.value.message
+
+
+async def test_the_words_of_a_library_stay_out_of_the_log_because_they_may_quote_a_row(runner):
+    with pytest.raises(JobFailed) as failed:
+        await runner.run("tests.jobs_for_tests:explode", "Ada Lovelace", lambda _: None, None)
+    assert "Ada" not in failed.value.message
+    assert failed.value.message.startswith("raised at jobs_for_tests.py, line ")
+    assert "in explode; its words may quote data and stand in the service's log alone" in failed.value.message
+
+
+async def test_our_own_words_reach_the_log_with_their_remedy_and_cut(runner):
+    with pytest.raises(JobFailed) as failed:
+        await runner.run("tests.jobs_for_tests:refuse", "x" * 600, lambda _: None, None)
+    assert failed.value.error == "SnapshotMissing"
+    assert failed.value.message.startswith("xxx")
+    assert len(failed.value.message) == LONGEST
 
 
 async def test_a_job_whose_process_dies_is_a_lost_worker(runner):

@@ -1,0 +1,24 @@
+"""Which version of each decider's rules is in force, and which release brought it.
+
+A decision records the version in its basis, so that it can be taken again by the rules that took it. Whoever changes
+what a decider decides appends the release here and keeps the old rules in `services/console/deciders.py`, or gives them
+up knowingly: then `aevolve replay` names the release that still has them.
+"""
+
+from __future__ import annotations
+
+RELEASES: dict[str, tuple[str, ...]] = {
+    "data": ("0.1.0",),  # DataBatchReady
+    "propose": ("0.1.0",),  # RecipeProposed
+    "submissions": ("0.1.0",),  # SubmissionsChosen of a round
+    "final": ("0.1.0",),  # SubmissionsChosen of the final set
+    "drift": ("0.1.0",),  # DriftAssessed, DriftDetected, DriftCleared
+    "policy": ("0.1.0",),  # PolicyUpdated
+    "finish": ("0.1.0",),  # CampaignFinished
+}
+"""Decider -> the releases that changed its rules, the first one first: version 1 is that of the first."""
+
+
+def version(decider: str) -> int:
+    """The version of a decider's rules in force."""
+    return len(RELEASES[decider])

@@ -1,0 +1,21 @@
+"""What the log may say of a failed job. Events are for ever, so they must never quote a row of text."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+LONGEST = 500
+"""Characters of a message."""
+OURS = ("schemas", "judgement", "puzzles", "eventstore", "services")
+"""Packages whose own exceptions are worded for the log: paths, settings, numbers, and what to do."""
+
+
+def words(error: BaseException) -> str:
+    """A failure's message: our own as they are, a library's by its place, because it may quote what it read."""
+    if type(error).__module__.partition(".")[0] in OURS:
+        text = str(error)
+        return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(last.filename).name}, line {last.lineno}, in {last.name}"
+    return f"raised at {place}; its words may quote data and stand in the service's log alone"

@@ -1,0 +1,84 @@
+"""The state of the files that events name: as recorded, altered, erased, or on another machine."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from schemas.envelope import Envelope
+from services.console.artifacts import artifacts
+from services.data.job import CellPlan, SnapshotPlan
+from services.data.snapshot import build
+from services.oracle.receipts import Line, write
+from services.runtime.hashing import hash_folder
+
+GOLDEN = Path(__file__).parents[1] / "contract" / "golden"
+
+
+def told(type_, number, **changes):
+    """A golden event in an envelope, with some of its values replaced."""
+    return Envelope(
+        id=f"0192f0c1-2c4b-7000-8000-{number:012}",
+        source="aevolve/test",
+        type=type_,
+        subject="c",
+        time="2026-01-01T00:00:00+00:00",
+        sequence=number,
+        stream_version=number,
+        correlationid="c",
+        data={**json.loads((GOLDEN / f"{type_}.v1.json").read_text()), **changes},
+    )
+
+
+@pytest.fixture
+def events(tmp_path):
+    made = build(
+        SnapshotPlan(seed="0", cells=(CellPlan(domain="roman", difficulty=1, wording=0, rows=3),)),
+        tmp_path / "snapshots",
+    )
+    adapter = tmp_path / "adapters" / "c" / "r1s0"
+    adapter.mkdir(parents=True)
+    (adapter / "adapter_config.json").write_text("{}")
+    line = Line(domain="roman", item="1", output="IV", correct=True, answer="0" * 64)
+    receipt = write([line], tmp_path / "receipts").model_dump()
+    return [
+        told("DataBatchReady", 1, snapshot=made.snapshot, uri=made.uri),
+        told("CheckpointTrained", 2, uri=str(adapter), sha256=hash_folder(adapter)),
+        told("ScoresReported", 3, receipt=receipt),
+        told("ScoresReported", 4, receipt=receipt),
+    ]
+
+
+def states(events):
+    return {artifact.kind: artifact.state for artifact in artifacts(events)}
+
+
+def test_what_is_as_recorded_is_present_and_named_once(events):
+    assert states(events) == {"snapshot": "present", "adapter": "present", "receipt": "present"}
+    assert len(artifacts(events)) == 3
+
+
+def test_what_was_altered_is_told(events):
+    for artifact in artifacts(events):
+        place = Path(artifact.uri)
+        (place / "more" if place.is_dir() else place).write_text("other")
+    assert set(states(events).values()) == {"altered"}
+
+
+def test_what_was_erased_is_told_while_the_others_are_there(events):
+    for artifact in artifacts(events):
+        place = Path(artifact.uri)
+        shutil.rmtree(place) if place.is_dir() else place.unlink()
+        assert states(events)[artifact.kind] == "erased"
+
+
+def test_all_adapters_of_a_campaign_can_be_erased_at_once(events, tmp_path):
+    shutil.rmtree(tmp_path / "adapters" / "c")
+    assert states(events)["adapter"] == "erased"
+
+
+def test_a_machine_without_the_folder_of_artifacts_cannot_tell(events, tmp_path):
+    for store in ("snapshots", "adapters", "receipts"):
+        shutil.rmtree(tmp_path / store)
+    assert set(states(events).values()) == {"not here"}
