@@ -12,7 +12,7 @@ from benchmarks.store.figures import Figure, interleaved
 from benchmarks.store.scratch import Scratch, open_store
 from benchmarks.store.statements import STATEMENTS
 
-HASH = re.compile(r"chain\(previous,.*?\) OVER \(ORDER BY r\.position\)", re.DOTALL)
+HASH = re.compile(r"chain\(previous,.*?\)\s+OVER \(ORDER BY r\.position\)", re.DOTALL)
 """The hash of an event in the text of the append function, canonical bytes and all."""
 
 NO_HASH = "previous"
@@ -24,7 +24,7 @@ class AppendHasChanged(Exception):
 
     def __init__(self, found: int) -> None:
         super().__init__(
-            f"{found} append functions of the database match HASH in benchmarks/store/chain_cost.py, not 1:"
+            f"{found} functions of the database match HASH in benchmarks/store/chain_cost.py, not 1:"
             " write down there how the function computes the hash now"
         )
 
@@ -51,7 +51,7 @@ async def leave_out_hash(dsn: str) -> None:
     """Replace a database's append function by one that stores no hash. Raises `AppendHasChanged`."""
     connection = await asyncpg.connect(dsn)
     try:
-        known = [text for (text,) in await connection.fetch(STATEMENTS["append_functions"])]
+        known = [text for (text,) in await connection.fetch(STATEMENTS["hashing_functions"])]
         without = [changed for changed, times in (HASH.subn(NO_HASH, text) for text in known) if times == 1]
         if len(without) != 1:
             raise AppendHasChanged(len(without))

@@ -20,10 +20,10 @@ INSERT INTO work (queue, key, campaign, payload) VALUES ($1, $2, $3, $4)
 -- An event happened.
 INSERT INTO events (id, campaign, stream, type, causation, data) VALUES ($1, $2, $3, $4, $5, $6)
 
--- name: append_functions
--- The functions that append to the log, as the statements that made them.
+-- name: hashing_functions
+-- The functions that write the log, as the statements that made them: those that chain its hashes.
 SELECT pg_get_functiondef(oid) FROM pg_proc
-WHERE pronamespace = 'aevolve'::regnamespace AND prokind = 'f' AND proname LIKE 'append%'
+WHERE pronamespace = 'aevolve'::regnamespace AND prokind = 'f' AND prosrc LIKE '%chain(previous,%'
 
 -- name: tidy
 -- Leave nothing for the autovacuum to do while something is measured.

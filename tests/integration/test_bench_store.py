@@ -62,7 +62,7 @@ async def test_the_store_without_its_hash_is_this_store_without_its_hash(databas
     with pytest.raises(ChainBroken) as caught:
         await store.verify({})
     assert caught.value.position == 2
-    with pytest.raises(AppendHasChanged, match="0 append functions"):
+    with pytest.raises(AppendHasChanged, match="0 functions"):
         await leave_out_hash(database)
 
 
