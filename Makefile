@@ -47,7 +47,7 @@ coverage:  ## What the tests of the three targets above ran; too little is a fai
 test-loop: install  ## One campaign of two rounds, end to end
 	$(BIN)/pytest tests/loop $(ARGS)
 
-bench-store: install  ## The event store beside its peers on this disk (ARGS=--huge: also 10 million events, 13 GB)
+bench-store: install  ## The event store beside its peers on this disk (ARGS=--huge: also 10 million events, 10 GB)
 	$(BIN)/python -m benchmarks.store $(ARGS)
 
 check: install  ## Lint, format, types, committed schemas, import rules
