@@ -8,7 +8,7 @@ COVERED := schemas/* judgement/* puzzles/* eventstore/* services/*/core.py,servi
 ON_KAFKA := $(addprefix tests/integration/test_,services.py kafka_settings.py letters.py long_jobs.py apache_kafka.py)
 
 .PHONY: help demo test check coverage install format test-unit test-contract test-integration test-kafka test-loop \
-  schemas clean
+  bench-store schemas clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -46,6 +46,9 @@ coverage:  ## What the tests of the three targets above ran; too little is a fai
 
 test-loop: install  ## One campaign of two rounds, end to end
 	$(BIN)/pytest tests/loop $(ARGS)
+
+bench-store: install  ## The event store beside its peers on this disk (ARGS=--huge: also 10 million events, 10 GB)
+	$(BIN)/python -m benchmarks.store $(ARGS)
 
 check: install  ## Lint, format, types, committed schemas, import rules
 	$(BIN)/ruff check .

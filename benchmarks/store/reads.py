@@ -1,0 +1,64 @@
+"""Reading the whole log: as the relay reads it, and with every event validated to its model."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+from itertools import count
+from uuid import uuid4
+
+from eventsourcing.postgres import PostgresApplicationRecorder
+
+from benchmarks.store import peer_eventsourcing as peer
+from benchmarks.store.figures import Figure, interleaved
+from benchmarks.store.generated import rows
+from benchmarks.store.scratch import Scratch, open_store
+from eventstore.store import EventStore
+from eventstore.transfer import import_log
+
+EVENTS = 20_000
+
+
+async def measure(scratch: Scratch) -> list[Figure]:
+    """Both figures. The peer's events stay as they are stored, bytes, in both."""
+    number, log = scratch.number(EVENTS), await scratch.log()
+    await import_log(log, rows(number))
+    with peer.recorder(await scratch.empty(), functions=False, connections=1) as made:
+        fill(made, number)
+        async with await open_store(log) as store:
+            relay, typed, selected = await interleaved(
+                scratch.repetitions,
+                partial(read, store),
+                partial(replayed, store),
+                partial(asyncio.to_thread, peer.selected, made),
+            )
+    against = "eventsourcing, select_notifications"
+    return [
+        Figure("read for the relay", "events/s", relay, selected, against, at_least=5),
+        Figure("typed replay, validated", "events/s", typed, selected, f"{against}, not validated", at_least=2),
+    ]
+
+
+def fill(made: PostgresApplicationRecorder, number: int) -> None:
+    """Give the peer as many events."""
+    stream, versions = uuid4(), count(1)
+    for start in range(0, number, peer.PAGE):
+        made.insert_events(peer.stored(stream, versions, min(peer.PAGE, number - start)))
+
+
+async def read(store: EventStore, after: int = 0) -> float:
+    """Envelopes per second of a reader from a position to the head."""
+    start, number = time.perf_counter(), 0
+    async for _ in store.read(after=after):
+        number += 1
+    return number / (time.perf_counter() - start)
+
+
+async def replayed(store: EventStore) -> float:
+    """Events per second, as models, of a reader of the whole log."""
+    start, number = time.perf_counter(), 0
+    async for envelope in store.read():
+        _ = envelope.event
+        number += 1
+    return number / (time.perf_counter() - start)
