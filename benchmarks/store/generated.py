@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from benchmarks.store import payload
-from eventstore.chain import EMPTY, Row, next_hash
+from eventstore.chain import EMPTY, next_hash
 from eventstore.ids import uuid7
+from eventstore.row import Row
 
 PER_STREAM = 100
 PER_CAMPAIGN = 10_000
@@ -20,14 +21,14 @@ def rows(number: int) -> Iterator[Row]:
     for position in range(1, number + 1):
         row = _row(position)
         previous = next_hash(previous, row)
-        yield row.model_copy(update={"hash": previous})
+        yield row._replace(hash=previous)
 
 
 def _row(position: int) -> Row:
     """A row, but for its hash."""
     place = position - 1
     campaign = f"{payload.CAMPAIGN}-{place // PER_CAMPAIGN}"
-    return Row.model_construct(
+    return Row(
         position=position,
         id=uuid7(),
         campaign=campaign,

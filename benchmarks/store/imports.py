@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from operator import attrgetter
 
 import asyncpg
 
 from benchmarks.store.figures import Figure, interleaved
 from benchmarks.store.generated import rows
 from benchmarks.store.scratch import Scratch
-from eventstore.transfer import COLUMNS, import_log
+from eventstore.row import Row
+from eventstore.transfer import import_log
 
 EVENTS = 50_000
 
@@ -19,13 +19,12 @@ EVENTS = 50_000
 async def measure(scratch: Scratch) -> list[Figure]:
     """The figure."""
     log = list(rows(scratch.number(EVENTS)))
-    records = list(map(attrgetter(*COLUMNS), log))
 
     async def ours() -> float:
         return await _rate(scratch, len(log), lambda dsn: import_log(dsn, log))
 
     async def bare() -> float:
-        return await _rate(scratch, len(log), lambda dsn: _copy(dsn, records))
+        return await _rate(scratch, len(log), lambda dsn: _copy(dsn, log))
 
     checked, copied = await interleaved(scratch.repetitions, ours, bare)
     return [Figure("bulk import, chain verified", "events/s", checked, copied, "COPY, nothing verified", at_least=0.6)]
@@ -41,9 +40,9 @@ async def _rate(scratch: Scratch, number: int, fill: Callable[[str], Awaitable[o
     return rate
 
 
-async def _copy(dsn: str, records: Sequence[tuple[object, ...]]) -> None:
+async def _copy(dsn: str, records: Sequence[Row]) -> None:
     connection = await asyncpg.connect(dsn)
     try:
-        await connection.copy_records_to_table("events", schema_name="aevolve", columns=COLUMNS, records=records)
+        await connection.copy_records_to_table("events", schema_name="aevolve", columns=Row._fields, records=records)
     finally:
         await connection.close()

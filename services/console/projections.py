@@ -11,7 +11,7 @@ import asyncpg
 from pydantic import ValidationError
 
 from eventstore.projections import Deviation, compare, sizes, snapshot
-from eventstore.read import read_events
+from eventstore.read import scan, to_envelope
 from eventstore.store import EventStore
 from judgement.history import History
 from schemas.base import Frozen
@@ -69,9 +69,8 @@ async def check(store: EventStore) -> Projections:
 
 async def _jobs(connection: asyncpg.Connection) -> dict[str, CampaignJobs]:
     campaigns: dict[str, CampaignJobs] = {}
-    async for envelope in read_events(connection, 0, None, None, None):
-        name = envelope.correlationid
-        campaigns.setdefault(name, CampaignJobs(History(name))).take(envelope)
+    async for row in scan(connection, 0):
+        campaigns.setdefault(row.campaign, CampaignJobs(History(row.campaign))).take(to_envelope(row))
     return campaigns
 
 
