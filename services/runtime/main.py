@@ -107,13 +107,18 @@ async def serve(service: Service, settings: Settings, runner: JobRunner) -> None
 
 
 async def knock(kafka: str) -> None:
-    """Raise `KafkaConnectionError` unless something listens at the first bootstrap address."""
-    host, _, port = kafka.split(",", maxsplit=1)[0].rpartition(":")
-    try:
-        _, writer = await asyncio.open_connection(host, int(port))
-    except (OSError, ValueError) as error:
-        raise KafkaConnectionError(str(error)) from None
-    writer.close()
+    """Raise `KafkaConnectionError` unless something listens at one of the bootstrap addresses."""
+    refusals = []
+    for address in kafka.split(","):
+        host, _, port = address.rpartition(":")
+        try:
+            _, writer = await asyncio.open_connection(host, int(port))
+        except (OSError, ValueError) as error:
+            refusals.append(str(error))
+        else:
+            writer.close()
+            return
+    raise KafkaConnectionError("; ".join(refusals))
 
 
 class Server(uvicorn.Server):

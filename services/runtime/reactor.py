@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from eventstore.clock import Clock
 from eventstore.effect import Effect
 from eventstore.store import DISCONNECTED, EventStore, StreamConflict
 from judgement.history import History
@@ -31,6 +32,7 @@ class Reactor:
         self.service, self.store = service, store
         self.types = tuple(service.reactions)
         self.histories: dict[str, History] = {}
+        self.clock = Clock(store.connect)
         self.turn = asyncio.Lock()
 
     async def react(self, cause: Envelope) -> None:
@@ -51,7 +53,7 @@ class Reactor:
     async def tick(self, now: datetime | None = None) -> None:
         """Carry out what has become due by time alone in the campaigns that run."""
         for campaign in await self._running():
-            await self._alone(campaign, self._timers(campaign, now or datetime.now(UTC)))
+            await self._alone(campaign, self._timers(campaign, now or await self.clock.now()))
 
     async def catch_up(self) -> bool:
         """Handle what the log holds and Kafka did not deliver; whether nothing is left behind."""
