@@ -10,9 +10,10 @@ import contextlib
 import logging
 import time
 from datetime import timedelta
+from typing import Any
 
 from eventstore.effect import NOTHING, Effect
-from eventstore.store import EventStore, Job, LeaseLost, StreamConflict
+from eventstore.store import DISCONNECTED, EventStore, Job, LeaseLost, StreamConflict
 from schemas.scores import Cost
 from services.runtime.jobs import JobFailed, JobRunner, Report
 from services.runtime.metrics import JOB_SECONDS, JOBS, RUNNING
@@ -110,7 +111,12 @@ class Worker:
     def progress(self, job: Job) -> Report:
         """A reporter that overwrites the job's row in the progress table, without waiting for it."""
         loop = asyncio.get_running_loop()
-        return lambda data: _forget(loop.create_task(self.store.set_progress(job.campaign, job.key, data)))
+        return lambda data: _forget(loop.create_task(self.tell(job, data)))
+
+    async def tell(self, job: Job, data: dict[str, Any]) -> None:
+        """Overwrite the progress; one that no database hears is followed by the next."""
+        with contextlib.suppress(*DISCONNECTED):
+            await self.store.set_progress(job.campaign, job.key, data)
 
     async def keep(self, job: Job) -> None:
         """Renew the lease three times per its life; a database that is away does not end the job. Raises `LeaseLost`."""

@@ -60,6 +60,7 @@ async def test_a_storm_of_faults_changes_no_decision(kind: str) -> None:
         await storm
         await eventually(lambda: checks.nothing_is_lost_or_doubled(system, store))
         tending.cancel()
+        assert not system.crashes, system.crashes
         undisturbed = await log_of(store, "undisturbed")
         for name in names:
             log = await log_of(store, name)
