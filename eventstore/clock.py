@@ -1,4 +1,4 @@
-"""The database's clock, which alone decides when a deadline has passed: a process whose own clock is wrong does no harm.
+"""The database's clock, which alone says when a deadline has passed: a process whose own clock is wrong does no harm.
 
 It is read now and then and carried on by the process's monotonic clock, which no one can set.
 """

@@ -1,4 +1,4 @@
-"""The broker that the tests run on, by `AEVOLVE_TEST_KAFKA`: `embedded` (the default), `apache`, `cluster`, or an address.
+"""The tests' broker, by `AEVOLVE_TEST_KAFKA`: `embedded` (the default), `apache`, `cluster` or an address.
 
 `apache` starts one node of Apache Kafka (`tests.kafka.broker`), `cluster` three (`tests.kafka.cluster`); `host:port`
 takes a broker that runs already, whatever it holds.

@@ -12,7 +12,7 @@ TIMES_AND_IDS = {"basis", "uri", "receipt", "worker", "seconds", "device_seconds
 
 
 def told(envelopes: Iterable[Envelope], also: Collection[str] = ()) -> dict[str, list[tuple[str, str]]]:
-    """Each stream's events without times and ids, and without the order between streams; `also` names more to leave out."""
+    """Each stream's events without times and ids, and without the order between streams; `also` names more to omit."""
     left_out = TIMES_AND_IDS | set(also)
 
     def plain(value: Any) -> Any:

@@ -119,7 +119,7 @@ class Worker:
             await self.store.set_progress(job.campaign, job.key, data)
 
     async def keep(self, job: Job) -> None:
-        """Renew the lease three times per its life; a database that is away does not end the job. Raises `LeaseLost`."""
+        """Renew the lease three times per its life, also after the database was away. Raises `LeaseLost`."""
         while True:
             await asyncio.sleep(self.settings.lease_seconds / 3)
             await outlasting(lambda: self.store.heartbeat(job, self.ttl))

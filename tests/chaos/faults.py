@@ -29,7 +29,8 @@ LEADER = """
 SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted
 """
 NO_SPACE = """
-SELECT position FROM events WHERE type = 'TrainingFailed' AND data ->> 'message' LIKE '%No space left%' AND position > $1
+SELECT position FROM events
+WHERE type = 'TrainingFailed' AND data ->> 'message' LIKE '%No space left%' AND position > $1
 """
 NEWEST = "SELECT * FROM events ORDER BY position DESC LIMIT $1"
 END_SESSIONS = """
@@ -102,12 +103,12 @@ async def fill_disk(system: System, target: str) -> None:
 async def put_clock_ahead(system: System, target: str) -> None:
     """A service comes back with a wrong clock, which it has until it is started again for another reason."""
     system.kill(target)
-    system.begin_process(target, skew=SKEW_SECONDS)
+    system.begin_process(target, ahead=SKEW_SECONDS)
 
 
 async def put_clock_back(system: System, target: str) -> None:
     system.kill(target)
-    system.begin_process(target, skew=-SKEW_SECONDS)
+    system.begin_process(target, ahead=-SKEW_SECONDS)
 
 
 async def stall_broker(system: System, target: str) -> None:

@@ -22,6 +22,7 @@ from tests.chaos.plan import PROCESSES
 from tests.cluster import Cluster
 from tests.conftest import PASSWORDS
 from tests.kafka.cluster import KafkaCluster
+from tests.skew import wrong_clock
 
 LEASE_SECONDS = 2.0
 JOB_SECONDS = 0.4
@@ -36,7 +37,6 @@ class System(Cluster):
         self.postgres = postgres
         self.scratch = folder / "scratch"
         self.scratch.mkdir()
-        self.skew = _built(folder)
         self.crashes: list[str] = []
         super().__init__(
             folder,
@@ -49,11 +49,10 @@ class System(Cluster):
             STUB_SCRATCH=str(self.scratch),
         )
 
-    def begin_process(self, name: str, skew: int = 0) -> None:
-        """Start one process of `PROCESSES`, with a clock that is wrong by so many seconds."""
+    def begin_process(self, name: str, ahead: int = 0) -> None:
+        """Start one process of `PROCESSES`, with a clock that is so many seconds ahead."""
         service = name.rstrip("2")
-        wrong = {"LD_PRELOAD": str(self.skew), "AEVOLVE_TEST_SKEW": str(skew)} if skew else {}
-        self.start(service, key=name.removeprefix(service), AEVOLVE_WORKER=name, **wrong)
+        self.start(service, key=name.removeprefix(service), AEVOLVE_WORKER=name, **wrong_clock(self.folder, ahead))
 
     def begin_all(self) -> None:
         for name in PROCESSES:
@@ -107,17 +106,8 @@ def _parents() -> dict[int, int]:
     return parents
 
 
-def _built(folder: Path) -> Path:
-    """The library that makes a clock wrong."""
-    library = folder / "skew.so"
-    source = Path(__file__).with_name("skew.c")
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
-    return library
-
-
 @contextmanager
 def broker(kind: str, folder: Path) -> Iterator[EmbeddedBroker | KafkaCluster]:
     """An empty broker of a kind, `embedded` or `apache`."""
     with EmbeddedBroker() if kind == "embedded" else apache_cluster(folder) as running:
         yield running
-

@@ -1,6 +1,7 @@
 """Campaigns run while everything around them breaks; afterwards their logs say what an undisturbed one says.
 
-`make test-chaos` runs it on the embedded broker and on three nodes of Apache Kafka. `AEVOLVE_CHAOS_SEED` draws other faults.
+`make test-chaos` runs it on the embedded broker and on three nodes of Apache Kafka. Another `AEVOLVE_CHAOS_SEED` draws
+other faults.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from tests.conftest import PASSWORDS
 from tests.told import told
 from tests.unit.loopworld import campaign
 
+
 @pytest.fixture(scope="module")
 async def cluster(database, tmp_path_factory):
     with broker(tmp_path_factory.mktemp("broker")) as its_broker:
