@@ -9,7 +9,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 
 from eventstore.effect import Append
 from eventstore.store import EventStore
@@ -41,6 +41,7 @@ async def test_a_standby_publishes_what_is_appended_after_the_leader_was_killed(
         cluster = Cluster(tmp_path / "cluster", database, PASSWORDS, its_broker)
         cluster.start(*SERVICES)
         try:
+            await leading(owner)  # who leads has declared the topics
             async with hearing(its_broker.address, await write(console, 1)) as consumer:
                 for _ in SERVICES[1:]:
                     leader = await leading(owner)
@@ -67,14 +68,10 @@ async def leading(owner: asyncpg.Connection) -> str:
 
 @asynccontextmanager
 async def hearing(address: str, first: Sequence[Envelope]) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer of the topic that has heard the first events, so that all services and the topic are there."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=address, auto_offset_reset="earliest", enable_auto_commit=False)
+    """A consumer of the topic that has heard the first events."""
+    consumer = AIOKafkaConsumer(TOPIC, bootstrap_servers=address, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        while not (partitions := consumer.partitions_for_topic(TOPIC)):
-            await consumer.topics()
-            await asyncio.sleep(0.1)
-        consumer.assign([TopicPartition(TOPIC, partition) for partition in partitions])
         await hears(consumer, first)
         yield consumer
     finally:

@@ -11,7 +11,7 @@ CHUNK = 64 * 1024
 
 
 class Proxy:
-    """Passes bytes between `address` and a server, both `host:port`, as long as the context lasts."""
+    """Passes bytes between `address` (`host:port`) and a server (the same, or a socket's path), within the context."""
 
     def __init__(self, address: str, server: str) -> None:
         self.address, self._server = address, server
@@ -49,7 +49,7 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            there_reader, there = await asyncio.open_connection(*_split(self._server))
+            there_reader, there = await _connection(self._server)
         except OSError:  # the node is down, and its proxy refuses as it would
             writer.transport.abort()
             return
@@ -79,6 +79,12 @@ class Proxy:
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
         await asyncio.sleep(0)
+
+
+async def _connection(server: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if server.startswith("/"):
+        return await asyncio.open_unix_connection(server)
+    return await asyncio.open_connection(*_split(server))
 
 
 def _split(address: str) -> tuple[str, int]:
