@@ -15,14 +15,14 @@ from eventstore.read import to_envelope
 from schemas.base import canonical_json
 from schemas.envelope import topic
 from tests.chaos.plan import Fault
-from tests.chaos.system import LEASE_SECONDS, System
+from tests.chaos.system import LEASE_SECONDS, System, children_of_children
 
 SKEW_SECONDS = 3900
 """More than an hour: the deadlines of a candidate (30 min) and of the board (an hour) would have passed, and Kafka
 refuses messages that are stamped an hour ahead."""
 
 STALL_SECONDS = 1.5
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 300.0
 REPEATED = 20
 
 LEADER = """
@@ -52,15 +52,15 @@ async def kill_leader(system: System, target: str) -> None:
 
 
 async def kill_job(system: System, target: str) -> None:
-    for pid in await _jobs(system, target):
+    _, jobs = await _working(system)
+    for pid in jobs:
         with suppress(ProcessLookupError):  # it was just done
             os.kill(pid, signal.SIGKILL)
 
 
 async def freeze(system: System, target: str) -> None:
     """Stop a trainer that holds a job until its lease has passed; its job's own process goes on, and ends too late."""
-    await _jobs(system, target)
-    pid = system.processes[target].pid
+    pid, _ = await _working(system)
     os.kill(pid, signal.SIGSTOP)
     await asyncio.sleep(1.6 * LEASE_SECONDS)
     os.kill(pid, signal.SIGCONT)
@@ -171,13 +171,14 @@ async def inflict(system: System, fault: Fault) -> None:
     await asyncio.sleep(fault.pause)
 
 
-async def _jobs(system: System, name: str) -> list[int]:
-    """Processes of the jobs that a service process runs, as soon as there are any."""
+async def _working(system: System) -> tuple[int, list[int]]:
+    """A trainer's process and those of the jobs that it runs, as soon as there are any."""
 
-    async def running() -> list[int]:
-        return system.jobs(name)
+    async def found() -> tuple[int, list[int]] | None:
+        trainers = [process.pid for name, process in system.processes.items() if name.startswith("trainer")]
+        return next(((pid, jobs) for pid in trainers if (jobs := children_of_children(pid))), None)
 
-    return await _until(running)
+    return await _until(found)
 
 
 async def _until(ask):

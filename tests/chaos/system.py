@@ -91,11 +91,12 @@ class System(Cluster):
                     await session.close()
             await asyncio.sleep(0.2)
 
-    def jobs(self, name: str) -> list[int]:
-        """Processes of the jobs that a service process runs: the children of its warm process."""
-        parents = _parents()
-        warm = {pid for pid, parent in parents.items() if parent == self.processes[name].pid}
-        return [pid for pid, parent in parents.items() if parent in warm]
+
+def children_of_children(pid: int) -> list[int]:
+    """Of a service: the processes of its jobs, which are children of its warm process."""
+    parents = _parents()
+    children = {child for child, parent in parents.items() if parent == pid}
+    return [child for child, parent in parents.items() if parent in children]
 
 
 def _parents() -> dict[int, int]:

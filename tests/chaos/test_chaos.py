@@ -32,7 +32,7 @@ from tests.conftest import PASSWORDS
 from tests.unit.loopworld import campaign
 
 SEED = int(os.environ.get("AEVOLVE_CHAOS_SEED", "0"))
-FAULTS = int(os.environ.get("AEVOLVE_CHAOS_FAULTS", "220"))
+FAULTS = int(os.environ.get("AEVOLVE_CHAOS_FAULTS", "210"))
 """In all, shared between the brokers that can run here."""
 
 BROKERS = ("embedded",) if missing() else ("embedded", "apache")
@@ -42,7 +42,7 @@ CALM_SECONDS = 120.0
 INFLICTED: Counter[str] = Counter()
 """Faults of this run by kind."""
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(2400)
 
 TRIED_OFTEN = campaign(rounds=2, candidates=4, budget={"external_queries": 9, "attempts": 20})
 

@@ -22,22 +22,23 @@ WRONG = {"data": 1, "recipes": -1, "trainer": 1, "oracle": 1, "policy": 1}
 SMALL = campaign(rounds=2, candidates=3)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 async def test_services_with_wrong_clocks_decide_the_same(database: str, tmp_path: Path) -> None:
     with broker(tmp_path / "broker") as its_broker:
         cluster = Cluster(tmp_path / "cluster", database, PASSWORDS, its_broker)
-        store = await cluster.console()
-        cluster.start()
-        await finish(cluster, store, "right")
-        cluster.stop()
-        for service, sign in WRONG.items():
-            cluster.start(service, **wrong_clock(tmp_path, sign * MORE_THAN_AN_HOUR))
-        await finish(cluster, store, "wrong")
-        cluster.stop()
-        assert told(await log_of(store, "wrong")) == told(await log_of(store, "right"))
-        await store.close()
+        async with await cluster.console() as store:
+            try:
+                cluster.start()
+                await finish(cluster, store, "right")
+                cluster.stop()
+                for service, sign in WRONG.items():
+                    cluster.start(service, **wrong_clock(tmp_path, sign * MORE_THAN_AN_HOUR))
+                await finish(cluster, store, "wrong")
+            finally:
+                cluster.stop()
+            assert told(await log_of(store, "wrong")) == told(await log_of(store, "right"))
 
 
 async def finish(cluster: Cluster, store: EventStore, name: str) -> None:
     await cluster.begin(store, name, SMALL)
-    await until(store, name, lambda history: history.finished is not None, seconds=80)
+    await until(store, name, lambda history: history.finished is not None, seconds=180)
