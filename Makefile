@@ -5,10 +5,11 @@ RUN := runs/demo
 ARGS ?=
 COVERED := schemas/* judgement/* puzzles/* eventstore/* services/*/core.py,services/*/steps.py
 
-ON_KAFKA := $(addprefix tests/integration/test_,services.py kafka_settings.py letters.py long_jobs.py apache_kafka.py)
+ON_KAFKA := $(addprefix tests/integration/test_,services.py kafka_settings.py letters.py long_jobs.py apache_kafka.py \
+  kafka_cluster.py relay_takeover.py wrong_clocks.py)
 
-.PHONY: help demo test check coverage install format test-unit test-contract test-integration test-kafka test-loop \
-  bench-store schemas clean
+.PHONY: help demo test check coverage install format test-unit test-contract test-integration test-kafka test-chaos \
+  test-loop bench-store schemas clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -38,6 +39,9 @@ test-integration: install
 test-kafka: export AEVOLVE_TEST_KAFKA ?= apache
 test-kafka: install  ## The services on Apache Kafka, which Maven fetches (Java 17); AEVOLVE_TEST_KAFKA=host:port for another
 	$(BIN)/pytest $(ON_KAFKA) -rs $(ARGS)
+
+test-chaos: install  ## Campaigns while everything around them breaks, 200 times; AEVOLVE_CHAOS_SEED for other faults
+	$(BIN)/pytest tests/chaos --capture=no $(ARGS)
 
 coverage:  ## What the tests of the three targets above ran; too little is a failure
 	@set -f; for part in $(COVERED); do \

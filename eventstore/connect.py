@@ -18,6 +18,8 @@ SETTINGS = {
     "tcp_keepalives_idle": "20",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
+    # Nothing is kept alive while an answer to the vanished host is still being sent again: for 15 minutes by default.
+    "tcp_user_timeout": "50000",
 }
 """Set in each session."""
 
@@ -41,8 +43,16 @@ def settings(service: str) -> dict[str, str]:
 
 
 async def connect(dsn: str, service: str, password: str | None) -> asyncpg.Connection:
-    """One session outside the pool, for what lasts: listening and leading."""
-    return await asyncpg.connect(dsn, server_settings=settings(service), **credentials(service, password))
+    """One session outside the pool, for what lasts: listening and leading.
+
+    Its statements end too, where the server's host has vanished: a leader that waited for it would never give up.
+    """
+    return await asyncpg.connect(
+        dsn,
+        command_timeout=STATEMENT_SECONDS,
+        server_settings=settings(service),
+        **credentials(service, password),
+    )
 
 
 async def _as_it_is(connection: asyncpg.Connection) -> None:

@@ -40,6 +40,8 @@ class Job:
     """The lease, where there is one."""
     deadline: datetime | None
     """When the job is no longer worth doing."""
+    seconds_left: float | None
+    """Until the deadline, by the database's clock when this was read; not above 0 where it has passed."""
     cause: UUID | None
     """The event that led to it."""
 
@@ -61,6 +63,7 @@ def to_job(row: Any) -> Job:
         attempts=row["attempts"],
         token=row["token"],
         deadline=row["deadline"],
+        seconds_left=row["seconds_left"],
         cause=row["cause"],
     )
 

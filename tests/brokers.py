@@ -1,6 +1,7 @@
-"""The broker that the tests run on, by `AEVOLVE_TEST_KAFKA`: `embedded` (the default), `apache`, or an address.
+"""The tests' broker, by `AEVOLVE_TEST_KAFKA`: `embedded` (the default), `apache`, `cluster` or an address.
 
-`apache` starts Apache Kafka (`tests.kafka.broker`); `host:port` takes a broker that runs already, whatever it holds.
+`apache` starts one node of Apache Kafka (`tests.kafka.broker`), `cluster` three (`tests.kafka.cluster`); `host:port`
+takes a broker that runs already, whatever it holds.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import pytest
 
 from eventstore.embedded.broker import EmbeddedBroker
 from tests.kafka.broker import ApacheKafka, missing
+from tests.kafka.cluster import KafkaCluster
 
 KAFKA = os.environ.get("AEVOLVE_TEST_KAFKA", "embedded")
 EMBEDDED = KAFKA == "embedded"
@@ -29,21 +31,32 @@ class ForeignBroker:
     incarnation: str = field(default_factory=lambda: f"foreign-{uuid4().hex}")
 
 
-Broker = EmbeddedBroker | ApacheKafka | ForeignBroker
+Broker = EmbeddedBroker | ApacheKafka | KafkaCluster | ForeignBroker
 
 
 @contextmanager
 def broker(folder: Path) -> Iterator[Broker]:
     """The broker of this test run, an empty one unless it is a foreign one."""
-    if KAFKA not in ("embedded", "apache"):
+    ours = {"embedded": lambda _: EmbeddedBroker(), "apache": apache, "cluster": apache_cluster}
+    if KAFKA not in ours:
         yield ForeignBroker(KAFKA)
         return
-    with EmbeddedBroker() if EMBEDDED else apache(folder) as running:
+    with ours[KAFKA](folder) as running:
         yield running
 
 
 def apache(folder: Path) -> ApacheKafka:
     """Apache Kafka on a folder. Skips the test where it cannot run here, except in CI: there that is a failure."""
+    _must_run()
+    return ApacheKafka(folder)
+
+
+def apache_cluster(folder: Path) -> KafkaCluster:
+    """Three nodes of it. Skips or fails likewise."""
+    _must_run()
+    return KafkaCluster(folder)
+
+
+def _must_run() -> None:
     if lack := missing():
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(lack)
-    return ApacheKafka(folder)

@@ -55,12 +55,12 @@ class Cluster:
             **self.extra,
         }
 
-    def start(self, *services: str, key: str = "") -> None:
-        """Start services; `key` tells a second process of a service from the first."""
+    def start(self, *services: str, key: str = "", **variables: str) -> None:
+        """Start services; `key` tells a second process of a service from the first, `variables` are for these alone."""
         for service in services or SERVICES:
             with (self.folder / f"{service}{key}.log").open("ab") as log:
                 command = [sys.executable, "-m", "tests.stub_service", service]
-                environment = self.environment(service)
+                environment = self.environment(service) | variables
                 self.processes[service + key] = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> int:

@@ -1,6 +1,8 @@
 """Jobs that a test runs in a child process."""
 
+import ctypes
 import os
+import subprocess
 import time
 
 from services.trainer.job import SnapshotMissing
@@ -26,3 +28,17 @@ def vanish(argument, report):
 def sleep(argument, report):
     report({"pid": os.getpid()})
     time.sleep(argument)
+
+
+def hold_the_interpreter(seconds, report):
+    """Keep the interpreter's lock all the while: no thread of this process runs."""
+    report({"pid": os.getpid()})
+    ctypes.PyDLL(None).usleep(ctypes.c_uint(int(seconds * 1e6)))
+    return seconds
+
+
+def have_a_child(seconds, report):
+    """Start a process of the job's own and wait for it."""
+    child = subprocess.Popen(["sleep", str(seconds)])
+    report({"pid": child.pid})
+    child.wait()

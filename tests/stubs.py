@@ -21,6 +21,10 @@ SECONDS = float(os.environ.get("STUB_SECONDS", "0"))
 """How long a training job takes, for tests that want to interrupt it."""
 
 
+SCRATCH = os.environ.get("STUB_SCRATCH")
+"""Folder on whose file `volume` a training job writes, for tests that want to fill its disk."""
+
+
 def make(job, report):
     rows = dict.fromkeys(job.campaign.constitution.domains, 10)
     name = digest({"seed": job.campaign.seed, "round": job.round})
@@ -35,6 +39,8 @@ def train(job, report):
         raise TargetModuleMissing("target_modules: 'no_such_layer' is not in the model; name one that is")
     report({"step": 1, "steps": job.recipe.steps, "loss": 1.0})
     time.sleep(SECONDS)
+    if SCRATCH:
+        Path(SCRATCH, "volume").write_bytes(bytes(4096))
     out = Path(job.out)
     out.mkdir(parents=True, exist_ok=True)
     content = {"recipe": job.recipe.model_dump(mode="json"), "seed": job.seed}

@@ -10,7 +10,7 @@ WHERE id = (
       AND (deadline IS NULL OR deadline > now())
       AND CASE state WHEN 'queued' THEN available_at ELSE lease_until END <= now()
     ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING *
+RETURNING *, extract(epoch FROM deadline - now())::float8 AS seconds_left
 
 -- name: heartbeat_work
 -- Prolong a lease; no row where it is lost.
@@ -34,7 +34,8 @@ WHERE id = $1 AND token = $2 AND state = 'leased'
 
 -- name: overdue_work
 -- Jobs that nobody will end any more.
-SELECT * FROM work WHERE queue = ANY ($1) AND state IN ('queued', 'leased') AND is_overdue(work) ORDER BY id
+SELECT *, extract(epoch FROM deadline - now())::float8 AS seconds_left
+FROM work WHERE queue = ANY ($1) AND state IN ('queued', 'leased') AND is_overdue(work) ORDER BY id
 
 -- name: reap_work
 -- End an overdue job as failed; no row where it has been leased, prolonged or ended since it was seen.
@@ -49,6 +50,10 @@ WHERE campaign = $1 AND state IN ('queued', 'leased') RETURNING id
 -- name: count_work
 -- Jobs per queue and state.
 SELECT queue, state, count(*) AS jobs FROM work GROUP BY queue, state
+
+-- name: clock
+-- The time, whatever a transaction says.
+SELECT clock_timestamp()
 
 -- name: set_progress
 -- Overwrite the live progress of a subject.

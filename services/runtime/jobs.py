@@ -71,7 +71,7 @@ async def _listen(pipe: Connection, report: Report) -> Any:
     while True:
         try:
             kind, *rest = await _receive(pipe)
-        except EOFError:
+        except (EOFError, OSError):  # the latter where it died within a message
             raise JobFailed(
                 "WorkerLost", "the job's process died; see the service's log, and dmesg for the memory killer"
             ) from None

@@ -46,7 +46,7 @@ Handle = Callable[[Envelope], Awaitable[None]]
 def make_broker(service: Service, settings: Settings, handle: Handle) -> KafkaBroker:
     """A broker whose one subscriber wakes `handle` with each event that the service reacts to."""
     broker = KafkaBroker(
-        settings.kafka,
+        settings.kafka.split(","),
         client_id=f"aevolve-{service.name}",
         acks="all",
         # An idempotent producer never expires its batches: with the embedded broker dead, its process would ignore
@@ -77,13 +77,18 @@ async def declare_topics(settings: Settings) -> None:
     await admin.start()
     try:
         absent = set(TOPICS) - set(await admin.list_topics())
-        made = await admin.create_topics([NewTopic(name, settings.partitions, 1) for name in sorted(absent)])
+        made = await admin.create_topics([_new_topic(name, settings) for name in sorted(absent)])
     finally:
         await admin.close()
     for told in made.to_object()["topic_errors"]:
         error = for_code(told["error_code"])
         if error not in (NoError, TopicAlreadyExistsError):  # another service may have been quicker
             raise error(f"topic {told['topic']}: {told.get('error_message')}")
+
+
+def _new_topic(name: str, settings: Settings) -> NewTopic:
+    """A topic to make. aiokafka lets the broker choose the copies only beside a list, here empty, of who keeps them."""
+    return NewTopic(name, settings.partitions, settings.replication, {} if settings.replication == -1 else None)
 
 
 async def publish(broker: KafkaBroker, envelope: Envelope) -> None:
@@ -94,6 +99,8 @@ async def publish(broker: KafkaBroker, envelope: Envelope) -> None:
         key=envelope.subject.encode(),
         headers=envelope.headers(),
         correlation_id=envelope.correlationid,
+        # The database's clock. By its own, a process that is an hour ahead could publish nothing: Kafka refuses that.
+        timestamp_ms=int(envelope.time.timestamp() * 1000),
     )
 
 

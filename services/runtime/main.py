@@ -16,6 +16,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any
@@ -54,6 +55,9 @@ The warning is PEFT's affair with transformers; it would stand in the log of eve
 """
 
 
+SETTLING_SECONDS = 30.0
+"""A cluster that loses a node has another leader for all of its partitions before long."""
+
 REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 """The database answers, and has no place for this service."""
 
@@ -70,7 +74,7 @@ def main(service: Service) -> None:
         runner.warm()  # before asyncio starts any thread
     try:
         asyncio.run(serve(service, settings, runner))
-    except (*REFUSED, *DISCONNECTED, KafkaConnectionError) as error:
+    except (*REFUSED, *DISCONNECTED, KafkaError) as error:
         print(unreachable(settings, error), file=sys.stderr)  # noqa: T201 - the process ends here
         raise SystemExit(2) from None
 
@@ -79,6 +83,8 @@ def unreachable(settings: Settings, error: BaseException) -> str:
     """Which address did not answer, and what to do."""
     if isinstance(error, KafkaConnectionError):
         return f"AEVOLVE_KAFKA: {settings.kafka} does not answer ({error}); start the broker or correct the address"
+    if isinstance(error, KafkaError):
+        return f"AEVOLVE_KAFKA: {settings.kafka} refuses this service ({error}); see the log of the broker"
     if isinstance(error, REFUSED):
         return (
             f"AEVOLVE_POSTGRES: {settings.postgres} refuses this service ({error}); "
@@ -90,7 +96,7 @@ def unreachable(settings: Settings, error: BaseException) -> str:
 async def serve(service: Service, settings: Settings, runner: JobRunner) -> None:
     """Open the log, start everything, and serve HTTP until a signal comes."""
     await knock(settings.kafka)
-    await declare_topics(settings)
+    await settled(partial(declare_topics, settings))
     store = await EventStore.open(settings.postgres, service=service.name, password=settings.secret())
     reactor, pulse = Reactor(service, store), Pulse(settings.catch_up_seconds)
     broker = make_broker(service, settings, reactor.react)
@@ -107,13 +113,34 @@ async def serve(service: Service, settings: Settings, runner: JobRunner) -> None
 
 
 async def knock(kafka: str) -> None:
-    """Raise `KafkaConnectionError` unless something listens at the first bootstrap address."""
-    host, _, port = kafka.split(",", maxsplit=1)[0].rpartition(":")
-    try:
-        _, writer = await asyncio.open_connection(host, int(port))
-    except (OSError, ValueError) as error:
-        raise KafkaConnectionError(str(error)) from None
-    writer.close()
+    """Raise `KafkaConnectionError` unless something listens at one of the bootstrap addresses."""
+    refusals = []
+    for address in kafka.split(","):
+        host, _, port = address.rpartition(":")
+        try:
+            _, writer = await asyncio.open_connection(host, int(port))
+        except (OSError, ValueError) as error:
+            refusals.append(str(error))
+        else:
+            writer.close()
+            return
+    raise KafkaConnectionError("; ".join(refusals))
+
+
+async def settled(ask: Run) -> None:
+    """Ask a cluster again while it says that it is still sorting itself out, such as after the death of a node.
+
+    Raises the last `KafkaError` where that takes too long, and any other at once.
+    """
+    end = time.monotonic() + SETTLING_SECONDS
+    while True:
+        try:
+            return await ask()
+        except KafkaError as error:
+            if not error.retriable or time.monotonic() > end:
+                raise
+            log.warning("waiting for Kafka: %s", error)
+        await asyncio.sleep(0.5)
 
 
 class Server(uvicorn.Server):

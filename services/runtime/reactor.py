@@ -9,11 +9,12 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Coroutine, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
+from eventstore.clock import Clock
 from eventstore.effect import Effect
 from eventstore.store import DISCONNECTED, EventStore, StreamConflict
 from judgement.history import History
@@ -36,6 +37,7 @@ class Reactor:
         self.service, self.store = service, store
         self.types = tuple(service.reactions)
         self.histories: dict[str, History] = {}
+        self.clock = Clock(store.connect)
         self.turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def react(self, cause: Envelope) -> None:
@@ -55,7 +57,7 @@ class Reactor:
 
     async def tick(self, now: datetime | None = None) -> None:
         """Carry out what has become due by time alone in the campaigns that run."""
-        now = now or datetime.now(UTC)
+        now = now or await self.clock.now()
         await asyncio.gather(*(self._alone(c, self._timers(c, now)) for c in await self._running()))
 
     async def catch_up(self) -> bool:

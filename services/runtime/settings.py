@@ -27,9 +27,12 @@ class Settings(BaseSettings):
     password_file: Path | None = None
     """File with the password, used where `password` is not set."""
     kafka: str = "localhost:9092"
-    """Bootstrap address of the broker."""
+    """Bootstrap address of the broker, or several with commas: of a cluster, any one that answers will do."""
     partitions: int = Field(12, ge=1)
     """Partitions of each topic, where this process may create topics."""
+    replication: int = Field(-1, ge=-1)
+    """Copies of each topic that this process creates; -1 for the broker's own default, since who runs the brokers knows
+    how many there are and how many of them must acknowledge (`default.replication.factor`, `min.insync.replicas`)."""
     incarnation: str = "kafka"
     """Name of this life of the broker; a new name makes the relay start over. Only the embedded broker changes it."""
     artifacts: str = "runs/artifacts"

@@ -6,15 +6,18 @@ A worker that loses its lease kills its job and says nothing: the log belongs to
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from typing import Any
 
-from eventstore.effect import Effect
-from eventstore.store import EventStore, Job, LeaseLost
+from eventstore.effect import NOTHING, Effect
+from eventstore.store import DISCONNECTED, EventStore, Job, LeaseLost, StreamConflict
 from schemas.scores import Cost
 from services.runtime.jobs import JobFailed, JobRunner, Report
 from services.runtime.metrics import JOB_SECONDS, JOBS, RUNNING
+from services.runtime.patience import outlasting
 from services.runtime.service import Failure, JobKind
 from services.runtime.settings import Settings
 
@@ -46,13 +49,14 @@ class Worker:
     async def bury(self) -> None:
         """Report the jobs that nobody will finish: out of tries with a dead worker, or past their deadline."""
         for job in await self.store.overdue(self.kind.queue):
-            dead = job.deadline is not None and job.deadline <= datetime.now(UTC)
+            dead = job.seconds_left is not None and job.seconds_left <= 0
             error, message = (
                 ("DeadlinePassed", f"the deadline {job.deadline} passed; raise budget.candidate_seconds or add workers")
                 if dead
                 else ("WorkerLost", f"all {job.attempts} tries lost their worker; see the services' logs")
             )
-            await self.store.reap(job, self.kind.failed(job, Failure(error, message, terminal=True, cost=Cost())))
+            with contextlib.suppress(LeaseLost):  # another worker has buried it meanwhile, or its own has come back
+                await self.store.reap(job, self.kind.failed(job, Failure(error, message, terminal=True, cost=Cost())))
 
     async def hold(self, job: Job) -> None:
         """Run one leased job to its end, whatever that is."""
@@ -67,6 +71,7 @@ class Worker:
             JOBS.labels(job.queue, "lease lost").inc()
             log.warning("%s", lost)
         except asyncio.CancelledError:
+            await _cancel(run, heart)  # first: whoever takes the job next must not meet our process
             await self.store.release(job)
             raise
         finally:
@@ -77,34 +82,47 @@ class Worker:
     async def run(self, job: Job) -> None:
         """Run the job's function and write its end; filtered on the lease by the store."""
         begun = time.monotonic()
-        left = (job.deadline - datetime.now(UTC)).total_seconds() if job.deadline else None
         try:
             argument = self.kind.prepare(job, self.settings)
-            result = await self.runner.run(self.kind.function, argument, self.progress(job), left)
+            result = await self.runner.run(self.kind.function, argument, self.progress(job), job.seconds_left)
         except JobFailed as failed:
             await self.fail(job, failed, time.monotonic() - begun)
         else:
-            await self.store.finish(job, self.kind.finished(job, result))
+            await self.finish(job, self.kind.finished(job, result))
+
+    async def finish(self, job: Job, effect: Effect) -> None:
+        """Write the result, as soon as there is a database; or nothing, where the log has gone on without it."""
+        try:
+            await outlasting(lambda: self.store.finish(job, effect))
             JOBS.labels(job.queue, "done").inc()
+        except StreamConflict as late:
+            await outlasting(lambda: self.store.finish(job, NOTHING))
+            JOBS.labels(job.queue, "late").inc()
+            log.warning("job %s came too late: %s", job.key, late)
 
     async def fail(self, job: Job, failed: JobFailed, seconds: float) -> None:
         """Charge a failed try, and queue the next where there is one."""
         terminal = failed.error in self.kind.permanent or job.attempt >= job.attempts
         cost = Cost(seconds=round(seconds, 3), device_seconds=round(failed.device_seconds, 3))
         effect: Effect = self.kind.failed(job, Failure(failed.error, failed.message, terminal, cost))
-        await self.store.fail(job, effect, None if terminal else RETRY)
+        await outlasting(lambda: self.store.fail(job, effect, None if terminal else RETRY))
         JOBS.labels(job.queue, "failed").inc()
 
     def progress(self, job: Job) -> Report:
         """A reporter that overwrites the job's row in the progress table, without waiting for it."""
         loop = asyncio.get_running_loop()
-        return lambda data: _forget(loop.create_task(self.store.set_progress(job.campaign, job.key, data)))
+        return lambda data: _forget(loop.create_task(self.tell(job, data)))
+
+    async def tell(self, job: Job, data: dict[str, Any]) -> None:
+        """Overwrite the progress; one that no database hears is followed by the next."""
+        with contextlib.suppress(*DISCONNECTED):
+            await self.store.set_progress(job.campaign, job.key, data)
 
     async def keep(self, job: Job) -> None:
-        """Renew the lease three times per its life. Raises `LeaseLost`."""
+        """Renew the lease three times per its life, also after the database was away. Raises `LeaseLost`."""
         while True:
             await asyncio.sleep(self.settings.lease_seconds / 3)
-            await self.store.heartbeat(job, self.ttl)
+            await outlasting(lambda: self.store.heartbeat(job, self.ttl))
 
 
 async def _cancel(*tasks: asyncio.Task[None]) -> None:

@@ -28,7 +28,8 @@ def prepare(job: Job, settings: Settings) -> TrainingJob:
         seed=proposed.seed,
         max_length=model.max_length,
         work=str(settings.work / "train" / job.campaign / proposed.candidate),
-        out=str(Path(settings.artifacts) / "adapters" / job.campaign / proposed.candidate),
+        # Each try has its own folder: one that lost its lease and does not know it yet cannot touch what the log names.
+        out=str(Path(settings.artifacts) / "adapters" / job.campaign / proposed.candidate / str(job.attempt)),
     )
 
 

@@ -19,10 +19,13 @@ EVERY = 50
 
 
 def save(job: TrainingJob, state: dict[str, Any]) -> None:
-    """Replace the job's checkpoint. The rename is the marker: a half-written file never bears the name."""
+    """Replace the job's checkpoint. The rename is the marker: a half-written file never bears the name.
+
+    Each process writes a file of its own: a try that lost its lease may not have noticed, and writes beside the next.
+    """
     path = _path(job)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
+    part = path.with_suffix(f".{os.getpid()}.part")
     with part.open("wb") as file:
         torch.save({"job": _identity(job), "rng": _rng(), **state}, file)
         os.fsync(file.fileno())

@@ -11,7 +11,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 
 from schemas.envelope import Envelope
 from schemas.events import CampaignStarted
-from services.runtime.kafka import PatientAssignor, declare_topics, make_broker, publish
+from services.runtime.kafka import PatientAssignor, _new_topic, declare_topics, make_broker, publish
 from services.runtime.settings import Settings
 from tests.brokers import EMBEDDED, broker
 
@@ -29,6 +29,16 @@ async def ignore(envelope: Envelope) -> None: ...
 def test_the_patience_for_the_embedded_broker_ends_with_it() -> None:
     assert assignors(Settings(embedded=True)) == (PatientAssignor,)
     assert assignors(Settings(embedded=False)) == (RoundRobinPartitionAssignor,)
+
+
+@pytest.mark.parametrize("copies", [-1, 2])
+def test_the_broker_chooses_the_copies_of_a_topic_unless_they_are_set(copies: int) -> None:
+    assert _new_topic("any", Settings(replication=copies)).replication_factor == copies
+
+
+def test_several_bootstrap_addresses_are_several() -> None:
+    client = make_broker(POLICY, Settings(kafka="one:9092,two:9092"), ignore)
+    assert client.specification.url == ["one:9092", "two:9092"]
 
 
 @pytest.mark.timeout(60)

@@ -23,9 +23,8 @@ from services.runtime.kafka_reader import read_topics
 from tests.brokers import EMBEDDED, KAFKA, broker
 from tests.cluster import PARTITIONS, Cluster, log_of, until
 from tests.conftest import PASSWORDS
+from tests.told import told
 from tests.unit.loopworld import campaign
-
-TIMES_AND_IDS = {"basis", "uri", "receipt", "worker", "seconds", "device_seconds", "cost"}
 
 
 @pytest.fixture(scope="module")
@@ -56,21 +55,6 @@ async def admin(its_broker):
 
 def finished(history):
     return history.finished is not None
-
-
-def told(envelopes):
-    """What a log says, without times and ids and without the order between streams."""
-
-    def plain(value):
-        if isinstance(value, dict):
-            return {k: plain(v) for k, v in value.items() if k not in TIMES_AND_IDS}
-        return [plain(v) for v in value] if isinstance(value, list) else value
-
-    streams = {}
-    for envelope in envelopes:
-        stream = envelope.subject.partition("/")[2]
-        streams.setdefault(stream, []).append((envelope.type, canonical_json(plain(envelope.data))))
-    return streams
 
 
 async def test_a_campaign_runs_to_its_end_and_every_candidate_is_told_once(cluster, console):

@@ -133,7 +133,7 @@ def _free_addresses() -> list[str]:
 
 def _address(properties: Path) -> str:
     lines = dict(line.split("=", 1) for line in properties.read_text().splitlines() if not line.startswith("#"))
-    return lines["advertised.listeners"].removeprefix("BROKER://")
+    return lines["advertised.listeners"].partition(",")[0].removeprefix("BROKER://")
 
 
 def _java(program: str) -> list[str]:

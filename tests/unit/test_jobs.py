@@ -65,6 +65,13 @@ async def test_a_job_past_its_deadline_is_killed(runner):
     assert await gone(said[0]["pid"])
 
 
+async def test_a_deadline_kills_the_processes_that_the_job_has_started(runner):
+    said = []
+    with pytest.raises(JobFailed):
+        await runner.run("tests.jobs_for_tests:have_a_child", 60, said.append, 1.0)
+    assert await gone(said[0]["pid"])
+
+
 async def test_cancelling_kills_the_job(runner):
     said = []
     run = asyncio.create_task(runner.run("tests.jobs_for_tests:sleep", 60, said.append, None))

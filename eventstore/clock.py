@@ -1,0 +1,41 @@
+"""The database's clock, which alone says when a deadline has passed: a process whose own clock is wrong does no harm.
+
+It is read now and then and carried on by the process's monotonic clock, which no one can set.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+import asyncpg
+
+from eventstore.sql import QUERIES
+
+FRESH_SECONDS = 300.0
+"""How long a reading serves: the two clocks drift apart by milliseconds in this time."""
+
+
+class Clock:
+    """The time of the database to which `connect` opens a session."""
+
+    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]]) -> None:
+        self._connect = connect
+        self._read: tuple[float, datetime] | None = None
+        """When by the monotonic clock, and what."""
+
+    async def now(self) -> datetime:
+        """The time, with its zone."""
+        if self._read is None or time.monotonic() - self._read[0] > FRESH_SECONDS:
+            self._read = await self._ask()
+        begun, told = self._read
+        return told + timedelta(seconds=time.monotonic() - begun)
+
+    async def _ask(self) -> tuple[float, datetime]:
+        connection = await self._connect()
+        try:
+            told: datetime = await connection.fetchval(QUERIES["clock"])
+            return time.monotonic(), told
+        finally:
+            await connection.close()

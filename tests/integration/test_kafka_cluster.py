@@ -1,0 +1,54 @@
+"""Three nodes of Apache Kafka: what a service declares lies on all of them, and any one may die."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from schemas.events import CampaignStarted
+from services.runtime.kafka import TOPICS, declare_topics, make_broker, publish
+from services.runtime.kafka_reader import read_topics
+from services.runtime.main import knock
+from services.runtime.settings import Settings
+from tests.brokers import KAFKA, apache_cluster
+from tests.integration.test_kafka_settings import envelope, ignore
+from tests.kafka.cluster import NODES, KafkaCluster
+
+pytestmark = pytest.mark.skipif(KAFKA not in ("apache", "cluster"), reason="asked for by AEVOLVE_TEST_KAFKA=apache")
+
+POLICY = importlib.import_module("services.policy.app").SERVICE
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+    with apache_cluster(Path(tmp_path_factory.mktemp("cluster"))) as running:
+        yield running
+
+
+async def test_what_a_service_declares_has_as_many_copies_as_the_brokers_keep(cluster) -> None:
+    settings = Settings(kafka=cluster.address, partitions=2)
+    await declare_topics(settings)
+    admin = AIOKafkaAdminClient(bootstrap_servers=cluster.address)
+    await admin.start()
+    described = {t["topic"]: t["partitions"] for t in await admin.describe_topics(list(TOPICS))}
+    await admin.close()
+    assert described.keys() == set(TOPICS)
+    assert {len(partition["replicas"]) for partitions in described.values() for partition in partitions} == {len(NODES)}
+
+
+async def test_each_node_may_die_while_events_are_published(cluster, started: CampaignStarted) -> None:
+    settings = Settings(kafka=cluster.address, partitions=2)
+    await declare_topics(settings)
+    events = [envelope(number, started) for number in NODES]
+    async with make_broker(POLICY, settings, ignore) as client:
+        for node, event in zip(NODES, events, strict=True):
+            cluster.kill(node)
+            await knock(settings.kafka)  # as a service does that is started now
+            await publish(client, event)
+            cluster.start(node)
+    read = await read_topics(cluster.address, TOPICS)
+    assert {dict(message.headers)["ce_id"].decode() for message in read} == {str(event.id) for event in events}

@@ -1,0 +1,242 @@
+"""A worker and its lease: what a job may do to it, what takes it away, and what its end leaves in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from eventstore.effect import Effect, Work
+from eventstore.embedded.postgres import EmbeddedPostgres
+from eventstore.migrate import migrate, provision
+from eventstore.store import EventStore
+from services.runtime.jobs import JobRunner
+from services.runtime.settings import Settings
+from services.runtime.worker import Worker
+from tests.conftest import PASSWORDS, Stores
+from tests.unit.test_jobs import gone
+from tests.work_for_tests import finished_event, kind, started_event
+
+NUMBERS = count()
+
+
+@pytest.fixture(scope="module")
+def runner() -> JobRunner:
+    return JobRunner(["tests.jobs_for_tests"])
+
+
+@pytest.fixture
+async def trainer(stores: Stores) -> EventStore:
+    return await stores("trainer")
+
+
+@pytest.fixture
+def queue() -> str:
+    return f"queue{next(NUMBERS)}"
+
+
+async def put(store: EventStore, queue: str, **more: Any) -> None:
+    """Queue one job, whose stream is named like its queue."""
+    (cause,) = await store.append([started_event(queue, 1)])
+    await store.handle(queue, cause, Effect(work=(Work(queue, queue, "w", {}, **more),)))
+
+
+@asynccontextmanager
+async def working(
+    store: EventStore, runner: JobRunner, queue: str, function: str, argument: object, lease: float = 0.6
+) -> AsyncIterator[asyncio.Task[None]]:
+    """A worker of the queue, as long as the context lasts."""
+    settings = Settings(lease_seconds=lease)
+    task = asyncio.create_task(Worker(kind(queue, function, argument), store, runner, settings, "me").work())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def row(owner: asyncpg.Connection, queue: str) -> asyncpg.Record:
+    return await owner.fetchrow("SELECT * FROM work WHERE queue = $1", queue)
+
+
+async def until(true: Callable[[], Any], seconds: float = 60) -> Any:
+    end = time.monotonic() + seconds
+    while not (answer := await true()):
+        assert time.monotonic() < end, "waited in vain"
+        await asyncio.sleep(0.02)
+    return answer
+
+
+async def ended(owner: asyncpg.Connection, queue: str) -> asyncpg.Record:
+    """The job's row once it is done or has failed."""
+
+    async def end() -> asyncpg.Record | None:
+        found = await row(owner, queue)
+        return found if found["state"] in ("done", "failed") else None
+
+    return await until(end)
+
+
+async def job_process(store: EventStore, queue: str) -> int:
+    """Process id of the running job, which it reports as its progress."""
+
+    async def told() -> int | None:
+        return (await store.progress("w")).get(queue, {}).get("pid")
+
+    return await until(told)
+
+
+async def said(store: EventStore, queue: str) -> list[tuple[str, dict[str, Any]]]:
+    """Type and data of the events of the job's stream, but its starts."""
+    events = [event async for event in store.read(campaign="w") if event.subject == queue]
+    return [(event.type, event.data) for event in events if event.type != "TrainingStarted"]
+
+
+async def test_a_job_that_blocks_its_interpreter_does_not_lose_its_lease(trainer, runner, queue, owner) -> None:
+    await put(trainer, queue)
+    async with working(trainer, runner, queue, "hold_the_interpreter", 2.5):
+        pid = await job_process(trainer, queue)
+        assert await trainer.lease(queue, "other", timedelta(seconds=60)) is None
+        assert (await ended(owner, queue))["attempt"] == 1
+    assert await gone(pid)
+    assert [type_ for type_, _ in await said(trainer, queue)] == ["CheckpointTrained"]
+
+
+async def test_a_worker_that_lost_its_lease_kills_its_job_and_says_nothing(trainer, runner, queue, owner) -> None:
+    await put(trainer, queue)
+    async with working(trainer, runner, queue, "sleep", 60):
+        pid = await job_process(trainer, queue)
+        await owner.execute("UPDATE work SET token = gen_random_uuid() WHERE queue = $1", queue)
+        assert await gone(pid)
+        assert not await said(trainer, queue)
+
+
+async def test_the_result_of_a_worker_that_lost_its_lease_unnoticed_is_refused(trainer, runner, queue, owner) -> None:
+    await put(trainer, queue)
+    async with working(trainer, runner, queue, "sleep", 1.5, lease=600):
+        pid = await job_process(trainer, queue)
+        await owner.execute("UPDATE work SET lease_until = now() - interval '1 s' WHERE queue = $1", queue)
+        taken = await trainer.lease(queue, "other", timedelta(seconds=600))
+        assert await gone(pid)  # it has come to its end
+        await asyncio.sleep(0.5)
+        assert not await said(trainer, queue)
+        await trainer.finish(taken, Effect())
+
+
+async def test_tries_are_capped_and_each_is_charged(trainer, runner, queue, owner) -> None:
+    await put(trainer, queue, attempts=2)
+    async with working(trainer, runner, queue, "explode", "adapter"):
+        assert (await ended(owner, queue))["state"] == "failed"
+    tries = await said(trainer, queue)
+    assert [(data["attempt"], data["error"], data["terminal"]) for _, data in tries] == [
+        (1, "LookupError", False),
+        (2, "LookupError", True),
+    ]
+    assert all(data["cost"]["seconds"] > 0 for _, data in tries)
+
+
+async def test_a_deadline_ends_a_running_job_for_good(trainer, runner, queue, owner) -> None:
+    await put(trainer, queue, attempts=5, deadline=datetime.now(UTC) + timedelta(seconds=3))
+    async with working(trainer, runner, queue, "sleep", 60):
+        pid = await job_process(trainer, queue)
+        assert (await ended(owner, queue))["attempt"] == 1
+    assert await gone(pid)
+    (said_once,) = await said(trainer, queue)
+    assert (said_once[1]["error"], said_once[1]["terminal"]) == ("DeadlinePassed", True)
+
+
+async def test_two_workers_bury_an_overdue_job_once_and_both_go_on(trainer, runner, queue, owner) -> None:
+    """The one that comes second finds it gone."""
+    await put(trainer, queue, deadline=datetime.now(UTC))
+    stale = await trainer.overdue(queue)
+    worker = Worker(kind(queue, "sleep", 0), trainer, runner, Settings(), "me")
+    await worker.bury()
+    worker.store = Remembering(trainer, stale)
+    await worker.bury()
+    assert len(await said(trainer, queue)) == 1
+
+
+class Remembering:
+    """A store whose answer about overdue jobs is an old one."""
+
+    def __init__(self, store: EventStore, overdue: list[Any]) -> None:
+        self.reap, self._overdue = store.reap, overdue
+
+    async def overdue(self, queue: str) -> list[Any]:
+        return self._overdue
+
+
+async def test_a_result_that_the_log_has_gone_on_without_ends_its_job_quietly(trainer, runner, queue, owner) -> None:
+    """Such as a snapshot that came after the round had fallen back on the last one."""
+    await put(trainer, queue)
+    of = replace(kind(queue, "sleep", 0.1), finished=lambda job, result: finished_event(queue, expected=0))
+    job = await trainer.lease(queue, "me", timedelta(seconds=60))
+    await Worker(of, trainer, runner, Settings(), "me").hold(job)
+    assert (await row(owner, queue))["state"] == "done"
+    assert not await said(trainer, queue)
+
+
+async def test_the_time_left_is_counted_by_the_databases_clock(trainer, queue, owner) -> None:
+    deadline = await owner.fetchval("SELECT now() + interval '1 hour'")
+    await put(trainer, queue, deadline=deadline)
+    job = await trainer.lease(queue, "me", timedelta(seconds=60))
+    assert 3500 < job.seconds_left <= 3600
+
+
+async def test_a_database_that_is_away_ends_no_job_and_loses_no_result(runner, queue, tmp_path: Path) -> None:
+    with EmbeddedPostgres(tmp_path) as server:
+        await migrate(server.dsn)
+        await provision(server.dsn, PASSWORDS)
+        async with await EventStore.open(server.dsn, service="trainer", password=PASSWORDS["trainer"]) as store:
+            await put(store, queue)
+            async with working(store, runner, queue, "sleep", 2, lease=1):
+                pid = await job_process(store, queue)
+                server.stop()
+                assert await gone(pid)  # it has come to its end, and there is no one to be told
+                server.start()
+                owner = await asyncpg.connect(server.dsn, server_settings={"search_path": "aevolve"})
+                assert (await ended(owner, queue))["attempt"] == 1
+                await owner.close()
+            assert [type_ for type_, _ in await said(store, queue)] == ["CheckpointTrained"]
+
+
+async def test_a_job_whose_worker_is_killed_is_taken_over(trainer, runner, queue, owner, database) -> None:
+    script = f"""
+        import asyncio
+        from eventstore.store import EventStore
+        from services.runtime.jobs import JobRunner
+        from services.runtime.settings import Settings
+        from services.runtime.worker import Worker
+        from tests.work_for_tests import kind
+        async def work():
+            store = await EventStore.open({database!r}, service="trainer", password={PASSWORDS["trainer"]!r})
+            of = kind({queue!r}, "sleep", 60)
+            await Worker(of, store, JobRunner([]), Settings(lease_seconds=1), "doomed").work()
+        if __name__ == "__main__":
+            asyncio.run(work())
+    """
+    await put(trainer, queue)
+    doomed = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)])
+    try:
+        orphan = await job_process(trainer, queue)
+    finally:
+        doomed.send_signal(signal.SIGKILL)
+        doomed.wait()
+    assert await gone(orphan)
+    async with working(trainer, runner, queue, "sleep", 0.1):
+        end = await ended(owner, queue)
+    assert (end["attempt"], end["worker"], end["state"]) == (2, "me", "done")
