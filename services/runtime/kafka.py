@@ -38,7 +38,11 @@ QUIET.setLevel(logging.ERROR)
 
 DEAD_LETTER_TOPIC = "aevolve.dead-letters"
 TOPICS = (*map(topic, EVENTS), DEAD_LETTER_TOPIC)
-"""Everything that is ever published."""
+"""Every event, and what could not be handled."""
+
+ANCHOR_TOPIC = "aevolve.anchors"
+KEPT_FOR_EVER = {"cleanup.policy": "compact", "retention.ms": "-1", "min.compaction.lag.ms": str(2**63 - 1)}
+"""Of the anchors: nothing expires, and no later message with the key of an earlier one makes that one disappear."""
 
 Handle = Callable[[Envelope], Awaitable[None]]
 
@@ -66,6 +70,11 @@ def make_broker(service: Service, settings: Settings, handle: Handle) -> KafkaBr
     return broker
 
 
+def make_sender(settings: Settings) -> KafkaBroker:
+    """A broker that hears nothing, for a message now and then; its producer lives as long as its context."""
+    return KafkaBroker(settings.kafka, acks="all", request_timeout_ms=5_000, logger=QUIET)
+
+
 async def declare_topics(settings: Settings) -> None:
     """Make every topic that is not there yet, with the configured partitions, before anything is read or written.
 
@@ -76,8 +85,10 @@ async def declare_topics(settings: Settings) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
     await admin.start()
     try:
-        absent = set(TOPICS) - set(await admin.list_topics())
-        made = await admin.create_topics([NewTopic(name, settings.partitions, 1) for name in sorted(absent)])
+        wanted = [NewTopic(name, settings.partitions, 1) for name in TOPICS]
+        wanted.append(NewTopic(ANCHOR_TOPIC, 1, 1, topic_configs=KEPT_FOR_EVER))
+        there = await admin.list_topics()
+        made = await admin.create_topics([new for new in wanted if new.name not in there])
     finally:
         await admin.close()
     for told in made.to_object()["topic_errors"]:

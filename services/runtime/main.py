@@ -6,6 +6,7 @@ broker             wakes the reactor with events
 catch-up           finds what Kafka did not deliver
 timers             what becomes due by time alone
 workers            long jobs in subprocesses
+anchorers          sign the log's head, in the process that has the key
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ from prometheus_client import make_asgi_app
 
 from eventstore.relay import Relay
 from eventstore.store import DISCONNECTED, EventStore
+from services.runtime.anchoring import anchorers, read_signer
 from services.runtime.jobs import JobRunner
 from services.runtime.kafka import QUIET, declare_topics, make_broker, publish
 from services.runtime.metrics import REGISTRY
 from services.runtime.models import OFFLINE
 from services.runtime.reactor import Reactor
 from services.runtime.service import Service
-from services.runtime.settings import Settings
+from services.runtime.settings import BadSetting, Settings
 from services.runtime.web import Pulse, health
 from services.runtime.worker import Worker
 
@@ -59,7 +61,7 @@ REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalo
 
 
 def main(service: Service) -> None:
-    """Run the service until SIGTERM or SIGINT. Exits with 2 where the log or Kafka cannot be reached."""
+    """Run the service until SIGTERM or SIGINT. Exits with 2 for a wrong setting, or a log or a Kafka out of reach."""
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {service.name} %(levelname)s %(name)s: %(message)s")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs 80 lines a second while a broker is away
     settings = Settings()
@@ -72,6 +74,9 @@ def main(service: Service) -> None:
         asyncio.run(serve(service, settings, runner))
     except (*REFUSED, *DISCONNECTED, KafkaConnectionError) as error:
         print(unreachable(settings, error), file=sys.stderr)  # noqa: T201 - the process ends here
+        raise SystemExit(2) from None
+    except BadSetting as wrong:
+        print(wrong, file=sys.stderr)  # noqa: T201
         raise SystemExit(2) from None
 
 
@@ -89,6 +94,7 @@ def unreachable(settings: Settings, error: BaseException) -> str:
 
 async def serve(service: Service, settings: Settings, runner: JobRunner) -> None:
     """Open the log, start everything, and serve HTTP until a signal comes."""
+    signer = read_signer(settings)
     await knock(settings.kafka)
     await declare_topics(settings)
     store = await EventStore.open(settings.postgres, service=service.name, password=settings.secret())
@@ -100,7 +106,9 @@ async def serve(service: Service, settings: Settings, runner: JobRunner) -> None
         http = tasks.create_task(server.serve())
         await server.up(http)
         log.info("pages: http://%s:%d/health, /metrics, /docs", *server.servers[0].sockets[0].getsockname()[:2])
-        loops = [tasks.create_task(run()) for run in loops_of(service, settings, store, reactor, broker, pulse, runner)]
+        runs = loops_of(service, settings, store, reactor, broker, pulse, runner)
+        runs += [anchorer.run for anchorer in anchorers(settings, signer, store)]
+        loops = [tasks.create_task(run()) for run in runs]
         await http
         for loop in loops:
             loop.cancel()

@@ -15,6 +15,13 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "aevolve"
 
 
+class BadSetting(Exception):
+    """A setting that cannot be used; its text names the variable, the value and the remedy."""
+
+    def __init__(self, field: str, value: object, remedy: str) -> None:
+        super().__init__(f"AEVOLVE_{field.upper()}: {value}; {remedy}")
+
+
 class Settings(BaseSettings):
     """One process's settings; each field is the variable `AEVOLVE_<FIELD>`."""
 
@@ -52,6 +59,15 @@ class Settings(BaseSettings):
     """How long a worker may be silent before another takes its job."""
     catch_up_seconds: float = Field(5.0, gt=0)
     """Pause between two looks at the log for what Kafka did not deliver."""
+    anchor_key_file: Path | None = None
+    """File with a private key (`aevolve anchors keygen`); the process that has it signs the log's head. One is enough,
+    on another machine than the database."""
+    anchor_seconds: float = Field(10.0, gt=0)
+    """Pause between two looks at the head: what is younger than the last anchor, only the chain protects."""
+    anchor_file: Path | None = None
+    """File that the signed heads are appended to, and that `aevolve verify` compares with."""
+    anchor_public_key: str | None = None
+    """Public key of the anchors, in hexadecimal or in a file, for `aevolve verify`."""
     worker: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     """Name of this process in leases."""
 
