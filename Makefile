@@ -5,7 +5,7 @@ RUN := runs/demo
 ARGS ?=
 COVERED := schemas/* judgement/* puzzles/* eventstore/* services/*/core.py,services/*/steps.py
 
-ON_KAFKA := $(addprefix tests/integration/test_,services.py kafka_settings.py letters.py apache_kafka.py anchors.py)
+ON_KAFKA := $(addprefix tests/integration/test_,services.py kafka_settings.py letters.py apache_kafka.py anchors.py tls.py)
 
 .PHONY: help demo test check coverage install format test-unit test-contract test-integration test-kafka test-loop \
   schemas clean

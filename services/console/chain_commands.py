@@ -13,6 +13,7 @@ import typer
 from eventstore.anchor import Anchor, Attested
 from eventstore.anchor_files import append_anchor
 from eventstore.chain import Chain, ChainBroken, Head
+from eventstore.connect import tls_fault
 from eventstore.errors import DISCONNECTED
 from eventstore.transfer import LogNotEmpty, import_log
 from services.console.anchors import Witnesses, hear
@@ -108,10 +109,11 @@ async def import_(file: Path, dsn: str, told: Witnesses) -> None:
     except LogNotEmpty as refused:
         raise Problem(f"--dsn: {without_password(dsn)}; {refused}") from refused
     except (*DISCONNECTED, asyncpg.PostgresError, ValueError) as error:
-        raise Problem(
-            f"--dsn: {without_password(dsn)}; {error or type(error).__name__}: start the database, give the address "
+        words = tls_fault(dsn, error) or (
+            f"{error or type(error).__name__}: start the database, give the address "
             "and password of its owner, and prepare it with `aevolve migrate`"
-        ) from error
+        )
+        raise Problem(f"--dsn: {without_password(dsn)}; {words}") from error
     typer.echo(_words(head))
     _tell(attested)
 

@@ -26,6 +26,7 @@ from schemas.base import canonical_json
 from schemas.envelope import Envelope, topic
 from schemas.registry import EVENTS, parse
 from schemas.writers import WRITERS
+from services.runtime.kafka_security import client_options, security
 from services.runtime.metrics import DEAD_LETTERS, REGISTRY
 from services.runtime.service import Service
 from services.runtime.settings import Settings
@@ -52,6 +53,7 @@ def make_broker(service: Service, settings: Settings, handle: Handle) -> KafkaBr
     broker = KafkaBroker(
         settings.kafka,
         client_id=f"aevolve-{service.name}",
+        security=security(settings),
         acks="all",
         # An idempotent producer never expires its batches: with the embedded broker dead, its process would ignore
         # SIGTERM. The inbox absorbs the doubles that the other kind may make.
@@ -72,7 +74,8 @@ def make_broker(service: Service, settings: Settings, handle: Handle) -> KafkaBr
 
 def make_sender(settings: Settings) -> KafkaBroker:
     """A broker that hears nothing, for a message now and then; its producer lives as long as its context."""
-    return KafkaBroker(settings.kafka, acks="all", request_timeout_ms=5_000, logger=QUIET)
+    address = settings.kafka.split(",")
+    return KafkaBroker(address, acks="all", request_timeout_ms=5_000, security=security(settings), logger=QUIET)
 
 
 async def declare_topics(settings: Settings) -> None:
@@ -82,19 +85,24 @@ async def declare_topics(settings: Settings) -> None:
     """
     if settings.embedded:
         return  # it makes topics on first use and serves no create-topic call
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka, **client_options(settings))
     await admin.start()
     try:
-        wanted = [NewTopic(name, settings.partitions, 1) for name in TOPICS]
-        wanted.append(NewTopic(ANCHOR_TOPIC, 1, 1, topic_configs=KEPT_FOR_EVER))
-        there = await admin.list_topics()
-        made = await admin.create_topics([new for new in wanted if new.name not in there])
+        absent = {*TOPICS, ANCHOR_TOPIC} - set(await admin.list_topics())
+        made = await admin.create_topics([_new_topic(name, settings) for name in sorted(absent)])
     finally:
         await admin.close()
     for told in made.to_object()["topic_errors"]:
         error = for_code(told["error_code"])
         if error not in (NoError, TopicAlreadyExistsError):  # another service may have been quicker
             raise error(f"topic {told['topic']}: {told.get('error_message')}")
+
+
+def _new_topic(name: str, settings: Settings) -> NewTopic:
+    """A topic to make; the anchors' has one partition, so that they stay in their order."""
+    if name == ANCHOR_TOPIC:
+        return NewTopic(name, 1, 1, topic_configs=KEPT_FOR_EVER)
+    return NewTopic(name, settings.partitions, 1)
 
 
 async def publish(broker: KafkaBroker, envelope: Envelope) -> None:

@@ -29,11 +29,13 @@ from faststream.kafka import KafkaBroker
 from faststream.specification import AsyncAPI
 from prometheus_client import make_asgi_app
 
+from eventstore.connect import tls_fault
 from eventstore.relay import Relay
 from eventstore.store import DISCONNECTED, EventStore
 from services.runtime.anchoring import anchorers, read_signer
 from services.runtime.jobs import JobRunner
 from services.runtime.kafka import QUIET, declare_topics, make_broker, publish
+from services.runtime.kafka_knock import knock
 from services.runtime.metrics import REGISTRY
 from services.runtime.models import OFFLINE
 from services.runtime.reactor import Reactor
@@ -83,19 +85,22 @@ def main(service: Service) -> None:
 def unreachable(settings: Settings, error: BaseException) -> str:
     """Which address did not answer, and what to do."""
     if isinstance(error, KafkaConnectionError):
-        return f"AEVOLVE_KAFKA: {settings.kafka} does not answer ({error}); start the broker or correct the address"
+        remedy = "start the broker, or correct the address or AEVOLVE_KAFKA_PROTOCOL"
+        return f"AEVOLVE_KAFKA: {settings.kafka} does not answer ({error}); {remedy}"
     if isinstance(error, REFUSED):
         return (
             f"AEVOLVE_POSTGRES: {settings.postgres} refuses this service ({error}); "
             "prepare the database with `aevolve migrate` and name the password's file in AEVOLVE_PASSWORD_FILE"
         )
+    if fault := tls_fault(settings.postgres, error):
+        return f"AEVOLVE_POSTGRES: {settings.postgres}; {fault}"
     return f"AEVOLVE_POSTGRES: {settings.postgres} does not answer ({error}); start the database or correct the DSN"
 
 
 async def serve(service: Service, settings: Settings, runner: JobRunner) -> None:
     """Open the log, start everything, and serve HTTP until a signal comes."""
     signer = read_signer(settings)
-    await knock(settings.kafka)
+    await knock(settings)
     await declare_topics(settings)
     store = await EventStore.open(settings.postgres, service=service.name, password=settings.secret())
     reactor, pulse = Reactor(service, store), Pulse(settings.catch_up_seconds)
@@ -112,16 +117,6 @@ async def serve(service: Service, settings: Settings, runner: JobRunner) -> None
         await http
         for loop in loops:
             loop.cancel()
-
-
-async def knock(kafka: str) -> None:
-    """Raise `KafkaConnectionError` unless something listens at the first bootstrap address."""
-    host, _, port = kafka.split(",", maxsplit=1)[0].rpartition(":")
-    try:
-        _, writer = await asyncio.open_connection(host, int(port))
-    except (OSError, ValueError) as error:
-        raise KafkaConnectionError(str(error)) from None
-    writer.close()
 
 
 class Server(uvicorn.Server):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -35,6 +36,20 @@ class Settings(BaseSettings):
     """File with the password, used where `password` is not set."""
     kafka: str = "localhost:9092"
     """Bootstrap address of the broker."""
+    kafka_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """Kafka's `security.protocol`: whether there is TLS (SSL), and whether we log in (SASL)."""
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """How we log in."""
+    kafka_user: str | None = None
+    """As whom."""
+    kafka_password_file: Path | None = None
+    """File with the user's password."""
+    kafka_ca_file: Path | None = None
+    """PEM file of the authority that signs the brokers' certificates; the system's own where it is not set."""
+    kafka_cert_file: Path | None = None
+    """PEM file with our own certificate, for brokers that ask for one."""
+    kafka_key_file: Path | None = None
+    """PEM file with its key, where that does not stand in the same file."""
     partitions: int = Field(12, ge=1)
     """Partitions of each topic, where this process may create topics."""
     incarnation: str = "kafka"
