@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -71,8 +72,9 @@ class Anchorer:
                 await self._try()
                 await asyncio.sleep(self._seconds)
         finally:
-            async with asyncio.timeout(LAST_SECONDS):
-                await self._try()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_SECONDS):
+                    await self._try()
 
     async def _try(self) -> None:
         try:
