@@ -81,7 +81,8 @@ def _keys(told: Witnesses, settings: Settings) -> Keys:
     if settings.anchor_public_key:
         return known([public_key("AEVOLVE_ANCHOR_PUBLIC_KEY", settings.anchor_public_key)])
     raise Problem(
-        "--public-key: not given; without it an anchor proves nothing: give the one that `aevolve anchors` shows"
+        "--public-key: not given; without it an anchor proves nothing: "
+        "give the one that `aevolve anchors keygen` printed, or set AEVOLVE_ANCHOR_PUBLIC_KEY"
     )
 
 

@@ -64,9 +64,9 @@ def _refused(attested: Attested) -> int:
 
 def _tell(attested: Attested) -> None:
     if attested.heads:
-        typer.echo(f"{len(attested.heads)} anchors agree, the last at position {max(attested.heads)}")
+        typer.echo(f"anchors that agree: {len(attested.heads)}, the last at position {max(attested.heads)}")
     for key, number in attested.foreign.items():
-        typer.echo(f"{number} anchors of key {key} were not compared: give its --public-key to compare them")
+        typer.echo(f"anchors of key {key}: {number}, not compared; give its --public-key to compare them")
 
 
 def _keep(file: Path, anchor: Anchor) -> None:

@@ -42,8 +42,15 @@ TOPICS = (*map(topic, EVENTS), DEAD_LETTER_TOPIC)
 """Every event, and what could not be handled."""
 
 ANCHOR_TOPIC = "aevolve.anchors"
-KEPT_FOR_EVER = {"cleanup.policy": "compact", "retention.ms": "-1", "min.compaction.lag.ms": str(2**63 - 1)}
-"""Of the anchors: nothing expires, and no later message with the key of an earlier one makes that one disappear."""
+KEPT_FOR_EVER = {
+    "cleanup.policy": "compact",
+    "retention.ms": "-1",
+    # Compaction never comes: no later message with the key of an earlier one makes that one disappear.
+    "min.compaction.lag.ms": str(2**63 - 1),
+    # The broker's clock: by a signer's, Kafka would refuse what comes an hour early.
+    "message.timestamp.type": "LogAppendTime",
+}
+"""Of the anchors."""
 
 Handle = Callable[[Envelope], Awaitable[None]]
 

@@ -23,7 +23,7 @@ from schemas.events import AdvisorFailed
 from services.console import chain_commands
 from services.console.anchors import Witnesses
 from services.console.problem import Problem
-from services.runtime.kafka import ANCHOR_TOPIC
+from services.runtime.kafka import ANCHOR_TOPIC, KEPT_FOR_EVER
 from services.runtime.kafka_reader import read_topics
 from tests.brokers import EMBEDDED, broker
 from tests.cluster import Cluster
@@ -132,14 +132,14 @@ async def test_the_topic_has_one_partition_and_keeps_everything_for_ever(signed)
         await admin.close()
     configs = {name: value for name, value, *_ in answer.resources[0][4]}
     assert len(topic["partitions"]) == 1
+    assert {name: configs[name] for name in KEPT_FOR_EVER} == KEPT_FOR_EVER
     assert configs["cleanup.policy"] == "compact"
-    assert configs["retention.ms"] == "-1"
 
 
 @pytest.mark.parametrize("place", ["file", "topic"])
 async def test_an_untouched_log_agrees_with_its_anchors(copy, told, place, capsys):
     assert await chain_commands.verify(None, None, told[place]) == 0
-    assert capsys.readouterr().out.splitlines()[1] == "3 anchors agree, the last at position 12"
+    assert capsys.readouterr().out.splitlines()[1] == "anchors that agree: 3, the last at position 12"
 
 
 @pytest.mark.parametrize("place", ["file", "topic"])
@@ -193,8 +193,8 @@ async def test_forged_unsigned_and_foreign_anchors_are_told_and_hide_nothing(cop
     capsys.readouterr()
     assert await chain_commands.verify(None, None, Witnesses(foreign.file, keys=told["file"].keys)) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1] == "3 anchors agree, the last at position 12"
-    assert re.fullmatch(r"1 anchors of key [0-9a-f]{16} were not compared: .*", lines[2])
+    assert lines[1] == "anchors that agree: 3, the last at position 12"
+    assert re.fullmatch(r"anchors of key [0-9a-f]{16}: 1, not compared; .*", lines[2])
     assert "line 2: position 5: the anchor is forged" in lines[3]
     assert "line 3: position 10: the anchor is not signed" in lines[4]
     await rewrite(copy, 3)
@@ -214,5 +214,5 @@ async def test_what_others_write_on_the_topic_is_told_and_hides_nothing(copy, to
     assert await chain_commands.verify(None, None, told["topic"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("13 events, head ")
-    assert lines[1] == "3 anchors agree, the last at position 12"
+    assert lines[1] == "anchors that agree: 3, the last at position 12"
     assert [line.rpartition(": ")[2] for line in lines[2:]] == ["it is no anchor"] * 2

@@ -80,7 +80,7 @@ async def test_each_success_adds_an_anchor_and_the_next_is_compared_with_all(sto
     assert [set(head) for head in heads] == [{"position", "hash", "time", "key", "signature"}] * 2
     assert heads[1]["position"] == heads[0]["position"] + 1
     assert await chain_commands.verify(None, None, Witnesses(told.file, keys=(read_key(key).public.hex(),))) == 0
-    assert f"2 anchors agree, the last at position {heads[1]['position']}" in capsys.readouterr().out
+    assert f"anchors that agree: 2, the last at position {heads[1]['position']}" in capsys.readouterr().out
     assert len(told.file.read_text().splitlines()) == 2
 
 

@@ -146,7 +146,7 @@ async def test_the_console_reads_log_letters_and_anchors_over_tls(prepared, camp
     key = read_key(prepared.folder / "anchor.key").public.hex()
     found = prepared.aevolve("verify", "--anchors-from-kafka", "--public-key", key)
     assert found.returncode == 0
-    assert "anchors agree" in found.stdout
+    assert "anchors that agree" in found.stdout
 
 
 async def test_every_session_of_the_database_is_encrypted(prepared, campaign_over_tls):
