@@ -12,28 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from pydantic import AwareDatetime, ConfigDict, Field
-
-from eventstore.row import Hash, Row
-from schemas.base import Frozen
+from eventstore.row import Row
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-
-
-class Hashed(Frozen):
-    """A record of a file that names a hash."""
-
-    model_config = ConfigDict(ser_json_bytes="hex", val_json_bytes="hex")
-
-
-class Anchor(Hashed):
-    """A head that was seen, kept where whoever changes the log cannot reach."""
-
-    position: int = Field(ge=0)
-    hash: Hash
-    time: AwareDatetime
-    """When it was seen."""
 
 
 class Head(NamedTuple):
@@ -80,6 +62,8 @@ class Chain:
         self.head = EMPTY
         """The last row that was right."""
         self._anchors = anchors or {}
+        self._agreed = 0
+        """The last position at which an anchor has the same hash."""
 
     def checked(self, rows: Iterable[Row]) -> Iterator[Row]:
         """The rows as they come, each after it was found right. Raises `ChainBroken`."""
@@ -97,9 +81,15 @@ class Chain:
         found = next_hash(self.head.hash, row)
         if row.hash != found:
             raise ChainBroken(position, "the event was altered, inserted or moved: its hash does not fit it")
-        if self._anchors.get(position, found) != found:
-            raise ChainBroken(position, "an anchor has another hash: the log was rewritten at or before this event")
+        if position in self._anchors:
+            self._compare(position, found)
         self.head = Head(position, found)
+
+    def _compare(self, position: int, found: bytes) -> None:
+        if self._anchors[position] != found:
+            words = f"the log was rewritten somewhere from position {self._agreed + 1} to this event"
+            raise ChainBroken(position, f"an anchor has another hash: {words}")
+        self._agreed = position
 
     def end(self, recorded: Head | None = None) -> Head:
         """The head, after the last row. Raises `ChainBroken` where there were events behind it or should be none.

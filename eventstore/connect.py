@@ -5,7 +5,14 @@ A session that hangs inside a transaction could hold the counter row's lock and 
 
 from __future__ import annotations
 
+import ssl
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
 import asyncpg
+
+TLS_FILES = ("sslrootcert", "sslcert", "sslkey")
+"""Parameters of a DSN that name a file."""
 
 SETTINGS = {
     "search_path": "aevolve",
@@ -71,3 +78,20 @@ async def open_pool(dsn: str, service: str, password: str | None, min_size: int,
         server_settings=settings(service),
         **credentials(service, password),
     )
+
+
+def tls_fault(dsn: str, error: BaseException) -> str | None:
+    """What to mend where a session failed for TLS: a file that the DSN names, or the server's certificate."""
+    named = parse_qs(urlsplit(dsn).query)
+    for parameter in TLS_FILES:
+        for file in named.get(parameter, ()):
+            if not Path(file).is_file():
+                return f"{parameter}={file} is no file: name a PEM file"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"the server does not prove who it is ({error.verify_message}): name its CA by sslrootcert=FILE, "
+            "and its host as its certificate does"
+        )
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS with the server ({error}): check the files that the address names"
+    return None

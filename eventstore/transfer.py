@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import asyncpg
 
@@ -19,10 +19,10 @@ class LogNotEmpty(Exception):
         super().__init__(f"the log holds events already, up to position {position}: import into a new database")
 
 
-async def import_log(dsn: str, rows: Iterable[Row]) -> Head:
+async def import_log(dsn: str, rows: Iterable[Row], anchors: Mapping[int, bytes] | None = None) -> Head:
     """Copy the rows in as the owner, all or none; the new head.
 
-    Raises `LogNotEmpty`, or `ChainBroken` for the first row that is wrong.
+    Raises `LogNotEmpty`, or `ChainBroken` for the first row that is wrong by itself or by an anchor (hash by position).
     """
     connection = await asyncpg.connect(dsn, server_settings={"search_path": SETTINGS["search_path"]})
     try:
@@ -30,18 +30,18 @@ async def import_log(dsn: str, rows: Iterable[Row]) -> Head:
             position = await connection.fetchval(QUERIES["lock_head"])
             if not await connection.fetchval(QUERIES["is_empty"]):
                 raise LogNotEmpty(position)
-            return await _copy(connection, rows)
+            return await _copy(connection, rows, Chain(anchors))
     finally:
         await connection.close()
 
 
-async def _copy(connection: asyncpg.Connection, rows: Iterable[Row]) -> Head:
-    chain = Chain()
+async def _copy(connection: asyncpg.Connection, rows: Iterable[Row], chain: Chain) -> Head:
     await connection.copy_records_to_table(
         "events",
         schema_name=SETTINGS["search_path"],
         columns=Row._fields,
         records=chain.checked(rows),
     )
-    await connection.execute(QUERIES["set_head"], *chain.head)
-    return chain.head
+    head = chain.end()
+    await connection.execute(QUERIES["set_head"], *head)
+    return head

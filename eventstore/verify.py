@@ -19,7 +19,8 @@ async def verify_log(session: asyncpg.Pool | asyncpg.Connection, anchors: Mappin
     """Compute the whole chain again; the head. Raises `ChainBroken` for the first position that is wrong."""
     chain, start = Chain(anchors), FIRST
     while True:
-        recorded = await _head(session)  # read before the page, so that an append in between is never taken for a cut
+        # Read before the page, so that an append in between is never taken for a cut.
+        recorded = await recorded_head(session)
         page = await _page(session, start)
         for row in page:
             chain.add(row)
@@ -37,7 +38,8 @@ async def read_rows(session: asyncpg.Pool | asyncpg.Connection) -> AsyncIterator
         start = page[-1].position + 1
 
 
-async def _head(session: asyncpg.Pool | asyncpg.Connection) -> Head:
+async def recorded_head(session: asyncpg.Pool | asyncpg.Connection) -> Head:
+    """The last event as the counter row has it, committed."""
     row = await session.fetchrow(QUERIES["recorded_head"])
     return Head(row["position"], row["hash"]) if row else EMPTY
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from typer.core import TyperGroup
 
+from services.console.cli_chain import anchors, chain
 from services.console.problem import Problem
 
 T = TypeVar("T")
@@ -48,6 +49,8 @@ app = typer.Typer(
 )
 letters = typer.Typer(help="Look at what no service could handle, and give it to them again.", no_args_is_help=True)
 app.add_typer(letters, name="dead-letters")
+app.add_typer(chain)
+app.add_typer(anchors, name="anchors")
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -254,42 +257,6 @@ def replay(
     from services.console import audit_commands
 
     raise typer.Exit(run(audit_commands.replay_all(settings or (), file, folder, campaign, as_json=as_json)))
-
-
-@app.command()
-def verify(
-    folder: Run = None,
-    file: Annotated[Path | None, typer.Option("--file", metavar="LOG.jsonl", help="An exported log instead.")] = None,
-    anchor: Annotated[
-        Path | None, typer.Option("--anchor", help="File of heads seen before: compare, then add this one.")
-    ] = None,
-) -> None:
-    """Compute the log's hash chain again; exit status 1 names the first event that is not as it was written."""
-    from services.console import chain_commands
-
-    raise typer.Exit(run(chain_commands.verify(folder, file, anchor)))
-
-
-@app.command()
-def export(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON lines; - for standard output.")],
-    folder: Run = None,
-) -> None:
-    """Write the whole log as recorded, one event per line with its hash."""
-    from services.console import chain_commands
-
-    run(chain_commands.export(file, folder))
-
-
-@app.command("import")
-def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `aevolve export` wrote.")],
-    dsn: Annotated[str, typer.Option(help="Address of a migrated database with an empty log, as its owner.")],
-) -> None:
-    """Bring an exported log into an empty one: all of it, or nothing where its chain is broken."""
-    from services.console import chain_commands
-
-    run(chain_commands.import_(file, dsn))
 
 
 @app.command()

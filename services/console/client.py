@@ -13,6 +13,7 @@ from pathlib import Path
 import asyncpg
 from pydantic import ValidationError
 
+from eventstore.connect import tls_fault
 from eventstore.errors import DISCONNECTED
 from eventstore.store import EventStore
 from judgement.history import History
@@ -59,10 +60,11 @@ async def connected(settings: Settings) -> AsyncIterator[EventStore]:
     try:
         store = await EventStore.open(settings.postgres, service="console", password=settings.secret())
     except (*DISCONNECTED, asyncpg.PostgresError) as error:
-        raise Unreachable(
-            f"AEVOLVE_POSTGRES: {settings.postgres}; {error or type(error).__name__}: "
+        words = tls_fault(settings.postgres, error) or (
+            f"{error or type(error).__name__}: "
             "start the database, correct the address or the password, or start an embedded run with `aevolve up`"
-        ) from error
+        )
+        raise Unreachable(f"AEVOLVE_POSTGRES: {settings.postgres}; {words}") from error
     try:
         yield store
     finally:

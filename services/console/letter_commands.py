@@ -6,7 +6,6 @@ forged or foreign, and what is in the log may have been damaged on its way.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,13 +14,12 @@ from uuid import UUID
 
 import typer
 from aiokafka.errors import KafkaError
-from faststream.kafka import KafkaBroker
 
 from schemas.envelope import Envelope, topic
 from services.console.client import connected, read_settings
+from services.console.kafka_messages import absent, messages
 from services.console.problem import Problem
-from services.runtime.kafka import DEAD_LETTER_TOPIC, QUIET, publish
-from services.runtime.kafka_reader import read_topics
+from services.runtime.kafka import DEAD_LETTER_TOPIC, make_sender, publish
 from services.runtime.settings import Settings
 
 
@@ -109,23 +107,12 @@ async def _letter(position: str, settings: Settings) -> Letter:
 
 
 async def _letters(settings: Settings) -> list[Letter]:
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it would say of an absent broker, `_absent` says
-    try:
-        return [Letter.of(record) for record in await read_topics(settings.kafka, {DEAD_LETTER_TOPIC})]
-    except (KafkaError, OSError, ValueError) as error:
-        raise _absent(settings, error) from error
+    return [Letter.of(record) for record in await messages(settings, DEAD_LETTER_TOPIC)]
 
 
 async def _send(event: Envelope, settings: Settings) -> None:
     try:
-        async with KafkaBroker(settings.kafka, acks="all", logger=QUIET) as broker:
+        async with make_sender(settings) as broker:
             await publish(broker, event)
     except (KafkaError, OSError) as error:
-        raise _absent(settings, error) from error
-
-
-def _absent(settings: Settings, error: Exception) -> Problem:
-    return Problem(
-        f"AEVOLVE_KAFKA: {settings.kafka} does not answer ({error}); "
-        "start the broker, correct the address, or name an embedded run that is up by --run"
-    )
+        raise absent(settings, error) from error

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from reprlib import repr as shortened
@@ -15,7 +13,7 @@ from typing import TextIO, TypeVar
 import typer
 from pydantic import ValidationError
 
-from eventstore.chain import Anchor, Head
+from eventstore.anchor import Anchor
 from eventstore.read import to_envelope
 from eventstore.row import Row
 from schemas.base import Frozen
@@ -46,27 +44,9 @@ def _is_export(file: Path) -> bool:
         return bool(re.search(rb',"hash":"[0-9a-f]{64}"\}\s*$', lines.readline()))
 
 
-def read_anchors(file: Path) -> dict[int, bytes]:
-    """Hash by position; none where the file is not there yet. Raises `Problem` where two contradict each other."""
-    anchors: dict[int, bytes] = {}
-    for anchor in _lines(file, strictly(Anchor), "restore it from a copy") if file.exists() else ():
-        if anchors.setdefault(anchor.position, anchor.hash) != anchor.hash:
-            raise Problem(
-                f"{file}: position {anchor.position} has two hashes; keep the anchors of each log in a file of its own"
-            )
-    return anchors
-
-
-def keep_anchor(file: Path, head: Head) -> None:
-    """Append a head that was seen now, on the disk before it counts."""
-    line = Anchor(position=head.position, hash=head.hash, time=datetime.now(UTC)).model_dump_json()
-    try:
-        with file.open("a") as anchors:
-            anchors.write(f"{line}\n")
-            anchors.flush()
-            os.fsync(anchors.fileno())
-    except OSError as error:
-        raise Problem(f"--anchor: {file}; it cannot be written ({error.strerror}): name another file") from error
+def read_anchors(file: Path) -> Iterator[Anchor]:
+    """The anchors of a file, genuine or not. Raises `Problem` for a line that is none."""
+    return _lines(file, strictly(Anchor), "restore it from a copy")
 
 
 @contextmanager

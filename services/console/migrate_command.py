@@ -7,6 +7,7 @@ from pathlib import Path
 import asyncpg
 import typer
 
+from eventstore.connect import tls_fault
 from eventstore.errors import DISCONNECTED
 from eventstore.migrate import MigrationEdited, migrate, provision
 from schemas.writers import SERVICES
@@ -24,10 +25,11 @@ async def prepare(dsn: str, secrets: Path) -> None:
         applied = await migrate(dsn)
         await provision(dsn, passwords)
     except (*DISCONNECTED, asyncpg.PostgresError, ValueError) as error:
-        raise Problem(
-            f"DSN: {without_password(dsn)}; {error or type(error).__name__}: start the database, or give the address "
+        words = tls_fault(dsn, error) or (
+            f"{error or type(error).__name__}: start the database, or give the address "
             "and password of a user who may create schemas and roles"
-        ) from error
+        )
+        raise Problem(f"DSN: {without_password(dsn)}; {words}") from error
     except MigrationEdited as error:
         raise Problem(f"DSN: {without_password(dsn)}; {error}") from error
     typer.echo("\n".join(applied) or "the schema is up to date")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from eventstore.anchor_files import make_key, read_key
 from schemas.campaign import Campaign
 from services.console.problem import Problem
 from services.console.report_data import Clock
@@ -78,6 +79,25 @@ class RunFolder:
     def password(self, service: str) -> Path:
         """File with the password of a service's role."""
         return secret(self.state / "secrets" / service)
+
+    @property
+    def anchor_key(self) -> Path:
+        """File with the private key that signs the log's heads; made when it is first asked for."""
+        file = self.state / "secrets" / "anchor.key"
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        signer = read_key(file) if file.exists() else make_key(file)
+        _replace(self.public_key, signer.public.hex())
+        return file
+
+    @property
+    def public_key(self) -> Path:
+        """File with the public one, for whoever checks the log."""
+        return self.root / "anchors.pub"
+
+    @property
+    def anchors(self) -> Path:
+        """The signed heads."""
+        return self.root / "anchors.jsonl"
 
     def record(self) -> Record:
         """What is known of the run; empty for a new folder."""

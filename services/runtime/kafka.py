@@ -26,6 +26,7 @@ from schemas.base import canonical_json
 from schemas.envelope import Envelope, topic
 from schemas.registry import EVENTS, parse
 from schemas.writers import WRITERS
+from services.runtime.kafka_security import client_options, security
 from services.runtime.metrics import DEAD_LETTERS, REGISTRY
 from services.runtime.service import Service
 from services.runtime.settings import Settings
@@ -38,7 +39,18 @@ QUIET.setLevel(logging.ERROR)
 
 DEAD_LETTER_TOPIC = "aevolve.dead-letters"
 TOPICS = (*map(topic, EVENTS), DEAD_LETTER_TOPIC)
-"""Everything that is ever published."""
+"""Every event, and what could not be handled."""
+
+ANCHOR_TOPIC = "aevolve.anchors"
+KEPT_FOR_EVER = {
+    "cleanup.policy": "compact",
+    "retention.ms": "-1",
+    # Compaction never comes: no later message with the key of an earlier one makes that one disappear.
+    "min.compaction.lag.ms": str(2**63 - 1),
+    # The broker's clock: by a signer's, Kafka would refuse what comes an hour early.
+    "message.timestamp.type": "LogAppendTime",
+}
+"""Of the anchors."""
 
 Handle = Callable[[Envelope], Awaitable[None]]
 
@@ -48,6 +60,7 @@ def make_broker(service: Service, settings: Settings, handle: Handle) -> KafkaBr
     broker = KafkaBroker(
         settings.kafka.split(","),
         client_id=f"aevolve-{service.name}",
+        security=security(settings),
         acks="all",
         # An idempotent producer never expires its batches: with the embedded broker dead, its process would ignore
         # SIGTERM. The inbox absorbs the doubles that the other kind may make.
@@ -66,6 +79,12 @@ def make_broker(service: Service, settings: Settings, handle: Handle) -> KafkaBr
     return broker
 
 
+def make_sender(settings: Settings) -> KafkaBroker:
+    """A broker that hears nothing, for a message now and then; its producer lives as long as its context."""
+    address = settings.kafka.split(",")
+    return KafkaBroker(address, acks="all", request_timeout_ms=5_000, security=security(settings), logger=QUIET)
+
+
 async def declare_topics(settings: Settings) -> None:
     """Make every topic that is not there yet, with the configured partitions, before anything is read or written.
 
@@ -73,10 +92,10 @@ async def declare_topics(settings: Settings) -> None:
     """
     if settings.embedded:
         return  # it makes topics on first use and serves no create-topic call
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka, **client_options(settings))
     await admin.start()
     try:
-        absent = set(TOPICS) - set(await admin.list_topics())
+        absent = {*TOPICS, ANCHOR_TOPIC} - set(await admin.list_topics())
         made = await admin.create_topics([_new_topic(name, settings) for name in sorted(absent)])
     finally:
         await admin.close()
@@ -87,8 +106,18 @@ async def declare_topics(settings: Settings) -> None:
 
 
 def _new_topic(name: str, settings: Settings) -> NewTopic:
-    """A topic to make. aiokafka lets the broker choose the copies only beside a list, here empty, of who keeps them."""
-    return NewTopic(name, settings.partitions, settings.replication, {} if settings.replication == -1 else None)
+    """A topic to make; the anchors' has one partition, so that they stay in their order.
+
+    aiokafka lets the broker choose the copies only beside a list, here empty, of who keeps them.
+    """
+    anchors = name == ANCHOR_TOPIC
+    return NewTopic(
+        name,
+        1 if anchors else settings.partitions,
+        settings.replication,
+        {} if settings.replication == -1 else None,
+        KEPT_FOR_EVER if anchors else None,
+    )
 
 
 async def publish(broker: KafkaBroker, envelope: Envelope) -> None:

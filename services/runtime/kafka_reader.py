@@ -13,14 +13,16 @@ PATIENCE_SECONDS = 10
 """How long a broker may take to answer or to send the next messages."""
 
 
-async def read_topics(kafka: str, names: Collection[str]) -> list[Any]:
-    """The messages (aiokafka's `ConsumerRecord`) of the topics, by time. Raises `KafkaError`."""
-    partitions = await _partitions(kafka, names)
+async def read_topics(kafka: str, names: Collection[str], **options: Any) -> list[Any]:
+    """The messages (aiokafka's `ConsumerRecord`) of the topics, by time; `options` as `client_options` gives them.
+
+    Raises `KafkaError`.
+    """
+    options |= {"bootstrap_servers": kafka, "request_timeout_ms": 1000 * PATIENCE_SECONDS}
+    partitions = await _partitions(names, options)
     if not partitions:
         return []
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka, enable_auto_commit=False, request_timeout_ms=1000 * PATIENCE_SECONDS
-    )
+    consumer = AIOKafkaConsumer(enable_auto_commit=False, **options)
     try:
         await consumer.start()
         consumer.assign(partitions)
@@ -30,9 +32,9 @@ async def read_topics(kafka: str, names: Collection[str]) -> list[Any]:
         await consumer.stop()
 
 
-async def _partitions(kafka: str, names: Collection[str]) -> list[TopicPartition]:
+async def _partitions(names: Collection[str], options: dict[str, Any]) -> list[TopicPartition]:
     """Partitions of those topics that exist: all are listed, because asking for one by its name would make it."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka, request_timeout_ms=1000 * PATIENCE_SECONDS)
+    admin = AIOKafkaAdminClient(**options)
     try:
         await admin.start()
         topics = await admin.describe_topics()

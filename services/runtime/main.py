@@ -6,6 +6,7 @@ broker             wakes the reactor with events
 catch-up           finds what Kafka did not deliver
 timers             what becomes due by time alone
 workers            long jobs in subprocesses
+anchorers          sign the log's head, in the process that has the key
 """
 
 from __future__ import annotations
@@ -28,16 +29,19 @@ from faststream.asgi import AsgiFastStream, AsyncAPIRoute
 from faststream.kafka import KafkaBroker
 from prometheus_client import make_asgi_app
 
+from eventstore.connect import tls_fault
 from eventstore.relay import Relay
 from eventstore.store import DISCONNECTED, EventStore
+from services.runtime.anchoring import anchorers, read_signer
 from services.runtime.asyncapi import Contract
 from services.runtime.jobs import JobRunner
 from services.runtime.kafka import QUIET, declare_topics, make_broker, publish
+from services.runtime.kafka_knock import knock
 from services.runtime.metrics import REGISTRY
 from services.runtime.models import OFFLINE
 from services.runtime.reactor import Reactor
 from services.runtime.service import Service
-from services.runtime.settings import Settings
+from services.runtime.settings import BadSetting, Settings
 from services.runtime.web import Pulse, health
 from services.runtime.worker import Worker
 
@@ -63,7 +67,7 @@ REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalo
 
 
 def main(service: Service) -> None:
-    """Run the service until SIGTERM or SIGINT. Exits with 2 where the log or Kafka cannot be reached."""
+    """Run the service until SIGTERM or SIGINT. Exits with 2 for a wrong setting, or a log or a Kafka out of reach."""
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {service.name} %(levelname)s %(name)s: %(message)s")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs 80 lines a second while a broker is away
     settings = Settings()
@@ -77,12 +81,16 @@ def main(service: Service) -> None:
     except (*REFUSED, *DISCONNECTED, KafkaError) as error:
         print(unreachable(settings, error), file=sys.stderr)  # noqa: T201 - the process ends here
         raise SystemExit(2) from None
+    except BadSetting as wrong:
+        print(wrong, file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from None
 
 
 def unreachable(settings: Settings, error: BaseException) -> str:
     """Which address did not answer, and what to do."""
     if isinstance(error, KafkaConnectionError):
-        return f"AEVOLVE_KAFKA: {settings.kafka} does not answer ({error}); start the broker or correct the address"
+        remedy = "start the broker, or correct the address or AEVOLVE_KAFKA_PROTOCOL"
+        return f"AEVOLVE_KAFKA: {settings.kafka} does not answer ({error}); {remedy}"
     if isinstance(error, KafkaError):
         return f"AEVOLVE_KAFKA: {settings.kafka} refuses this service ({error}); see the log of the broker"
     if isinstance(error, REFUSED):
@@ -90,12 +98,15 @@ def unreachable(settings: Settings, error: BaseException) -> str:
             f"AEVOLVE_POSTGRES: {settings.postgres} refuses this service ({error}); "
             "prepare the database with `aevolve migrate` and name the password's file in AEVOLVE_PASSWORD_FILE"
         )
+    if fault := tls_fault(settings.postgres, error):
+        return f"AEVOLVE_POSTGRES: {settings.postgres}; {fault}"
     return f"AEVOLVE_POSTGRES: {settings.postgres} does not answer ({error}); start the database or correct the DSN"
 
 
 async def serve(service: Service, settings: Settings, runner: JobRunner) -> None:
     """Open the log, start everything, and serve HTTP until a signal comes."""
-    await knock(settings.kafka)
+    signer = read_signer(settings)
+    await knock(settings)
     await settled(partial(declare_topics, settings))
     store = await EventStore.open(settings.postgres, service=service.name, password=settings.secret())
     reactor, pulse = Reactor(service, store), Pulse(settings.catch_up_seconds)
@@ -106,25 +117,12 @@ async def serve(service: Service, settings: Settings, runner: JobRunner) -> None
         http = tasks.create_task(server.serve())
         await server.up(http)
         log.info("pages: http://%s:%d/health, /metrics, /docs", *server.servers[0].sockets[0].getsockname()[:2])
-        loops = [tasks.create_task(run()) for run in loops_of(service, settings, store, reactor, broker, pulse, runner)]
+        runs = loops_of(service, settings, store, reactor, broker, pulse, runner)
+        runs += [anchorer.run for anchorer in anchorers(settings, signer, store)]
+        loops = [tasks.create_task(run()) for run in runs]
         await http
         for loop in loops:
             loop.cancel()
-
-
-async def knock(kafka: str) -> None:
-    """Raise `KafkaConnectionError` unless something listens at one of the bootstrap addresses."""
-    refusals = []
-    for address in kafka.split(","):
-        host, _, port = address.rpartition(":")
-        try:
-            _, writer = await asyncio.open_connection(host, int(port))
-        except (OSError, ValueError) as error:
-            refusals.append(str(error))
-        else:
-            writer.close()
-            return
-    raise KafkaConnectionError("; ".join(refusals))
 
 
 async def settled(ask: Run) -> None:

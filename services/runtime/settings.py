@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -13,6 +14,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 def cache_folder() -> Path:
     """The user's cache folder for base models and broker jars."""
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "aevolve"
+
+
+class BadSetting(Exception):
+    """A setting that cannot be used; its text names the variable, the value and the remedy."""
+
+    def __init__(self, field: str, value: object, remedy: str) -> None:
+        super().__init__(f"AEVOLVE_{field.upper()}: {value}; {remedy}")
 
 
 class Settings(BaseSettings):
@@ -28,6 +36,20 @@ class Settings(BaseSettings):
     """File with the password, used where `password` is not set."""
     kafka: str = "localhost:9092"
     """Bootstrap address of the broker, or several with commas: of a cluster, any one that answers will do."""
+    kafka_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """Kafka's `security.protocol`: whether there is TLS (SSL), and whether we log in (SASL)."""
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """How we log in."""
+    kafka_user: str | None = None
+    """As whom."""
+    kafka_password_file: Path | None = None
+    """File with the user's password."""
+    kafka_ca_file: Path | None = None
+    """PEM file of the authority that signs the brokers' certificates; the system's own where it is not set."""
+    kafka_cert_file: Path | None = None
+    """PEM file with our own certificate, for brokers that ask for one."""
+    kafka_key_file: Path | None = None
+    """PEM file with its key, where that does not stand in the same file."""
     partitions: int = Field(12, ge=1)
     """Partitions of each topic, where this process may create topics."""
     replication: int = Field(-1, ge=-1)
@@ -55,6 +77,15 @@ class Settings(BaseSettings):
     """How long a worker may be silent before another takes its job."""
     catch_up_seconds: float = Field(5.0, gt=0)
     """Pause between two looks at the log for what Kafka did not deliver."""
+    anchor_key_file: Path | None = None
+    """File with a private key (`aevolve anchors keygen`); the process that has it signs the log's head. One is enough,
+    on another machine than the database."""
+    anchor_seconds: float = Field(10.0, gt=0)
+    """Pause between two looks at the head: what is younger than the last anchor, only the chain protects."""
+    anchor_file: Path | None = None
+    """File that the signed heads are appended to, and that `aevolve verify` compares with."""
+    anchor_public_key: str | None = None
+    """Public key of the anchors, in hexadecimal or in a file, for `aevolve verify`."""
     worker: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     """Name of this process in leases."""
 

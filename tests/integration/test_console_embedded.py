@@ -1,5 +1,6 @@
 """The whole system as processes: it comes up, survives the loss of its parts, and leaves nothing behind."""
 
+import asyncio
 import json
 import os
 import signal
@@ -10,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from eventstore.effect import Append
+from eventstore.store import EventStore
+from schemas.events import AdvisorFailed
 from tests.processes import processes, until
 
 
@@ -84,3 +88,31 @@ def test_the_dead_letters_are_found_wherever_the_broker_is(tmp_path):
     gone = up.letters()
     assert gone.startswith(f"aevolve: AEVOLVE_KAFKA: {up.kafka()} does not answer")
     assert len(gone.splitlines()) == 1
+
+
+def test_a_run_signs_its_heads_and_is_verified_by_them(tmp_path):
+    folder = tmp_path / "run"
+    up = Up(folder)
+    asyncio.run(advise(folder, 3))
+    until(lambda: verified(folder)[1:2] == ["anchors that agree: 1, the last at position 3"])
+    asyncio.run(advise(folder, 2))
+    up.process.send_signal(signal.SIGTERM)
+    up.process.wait()
+    anchors = [json.loads(line)["position"] for line in (folder / "anchors.jsonl").read_text().splitlines()]
+    assert anchors == [3, 5]
+
+
+async def advise(folder, number):
+    """Append to the run's log what no service reacts to."""
+    dsn = json.loads((folder / "state" / "settings.json").read_text())["postgres"]
+    password = (folder / "state" / "secrets" / "policy").read_text()
+    async with await EventStore.open(dsn, service="policy", password=password) as store:
+        await store.append([Append("c", "c", AdvisorFailed(error="E", message="m"))] * number)
+
+
+def verified(folder):
+    """What `aevolve verify` says of the run."""
+    command = [sys.executable, "-m", "services.console", "verify", "--run", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()

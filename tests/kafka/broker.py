@@ -60,8 +60,9 @@ num.partitions=1
 class ApacheKafka(Hosted):
     """A broker on a folder, as a child process."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__("tests.kafka.broker", str(folder.resolve()))
+    def __init__(self, folder: Path, properties: str = "", *users: str) -> None:
+        """Further `properties` (a template like `PROPERTIES`) and SCRAM users count where the folder is new."""
+        super().__init__("tests.kafka.broker", str(folder.resolve()), properties, *users)
         self.incarnation = f"apache-{uuid4().hex}"
         """Of the folder's log, which outlives a restart."""
 
@@ -96,13 +97,13 @@ def fetch() -> None:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[dict[str, Any]]:
+def running(folder: Path, further: str, users: list[str]) -> Iterator[dict[str, Any]]:
     """A broker on the folder, formatted where it is new."""
     if not jars().exists():
         fetch()
     properties = folder / "server.properties"
     if not properties.exists():
-        _format(folder, properties)
+        _format(folder, properties, further, users)
     address = _address(properties)
     with (folder / "kafka.log").open("ab") as output:
         server = subprocess.Popen([*_tied(), *_java("kafka.Kafka"), str(properties)], stdout=output, stderr=output)
@@ -114,12 +115,13 @@ def running(folder: Path) -> Iterator[dict[str, Any]]:
         server.wait()
 
 
-def _format(folder: Path, properties: Path) -> None:
+def _format(folder: Path, properties: Path, further: str, users: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     broker, controller = _free_addresses()
     new = folder / "new.properties"
-    new.write_text(PROPERTIES.format(broker=broker, controller=controller, folder=folder))
-    _run([*_java("kafka.tools.StorageTool"), "format", "--standalone", "-t", CLUSTER, "-c", str(new)])
+    new.write_text((PROPERTIES + further).format(broker=broker, controller=controller, folder=folder))
+    scram = [word for user in users for word in ("--add-scram", user)]
+    _run([*_java("kafka.tools.StorageTool"), "format", "--standalone", "-t", CLUSTER, "-c", str(new), *scram])
     new.rename(properties)
 
 
@@ -173,4 +175,4 @@ async def _answers(address: str) -> bool:
 
 if __name__ == "__main__":
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that nothing answers yet is no news
-    sys.exit(serve(lambda: running(Path(sys.argv[1]))))
+    sys.exit(serve(lambda: running(Path(sys.argv[1]), sys.argv[2], sys.argv[3:])))

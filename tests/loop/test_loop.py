@@ -1,5 +1,6 @@
 """A whole campaign by `aevolve demo`: real PostgreSQL, a real broker, a real model that is trained and scored."""
 
+import asyncio
 import hashlib
 import json
 import os
@@ -13,6 +14,8 @@ from pydantic import TypeAdapter
 
 from judgement.history import fold
 from schemas.envelope import Envelope
+from services.console.anchors import Witnesses, hear
+from services.runtime.settings import Settings
 from tests.processes import processes, until
 
 CAMPAIGN = Path(__file__).with_name("small.yaml")
@@ -69,6 +72,13 @@ def test_the_campaign_ends_with_a_report_and_leaves_nothing_running(undisturbed)
     assert (undisturbed / "report.png").stat().st_size > 10_000
     assert "Does dev still track the target?" in (undisturbed / "report.md").read_text()
     assert not processes(undisturbed)
+
+
+def test_the_last_event_is_covered_by_a_signed_anchor(undisturbed):
+    told = Witnesses(undisturbed / "anchors.jsonl", keys=(str(undisturbed / "anchors.pub"),))
+    attested = asyncio.run(hear(told, Settings()))
+    assert not attested.refused
+    assert max(attested.heads) == log(undisturbed)[-1].sequence
 
 
 def test_every_score_has_a_receipt_that_hashes_to_its_name_in_the_log(undisturbed):

@@ -17,10 +17,11 @@ from services.console.cli import app
 from tests.unit.console_events import DEMO
 
 COMMANDS = ("demo", "up", "serve", "start", "status", "events", "emit", "pause", "resume", "stop", "report", "doctor")
-COMMANDS += ("verify", "export", "import", "audit", "replay", "migrate", "dead-letters")
+COMMANDS += ("verify", "export", "import", "audit", "replay", "migrate", "dead-letters", "anchors")
 ATTRIBUTES = {"id": UUID(int=1), "campaign": "c", "stream": "c", "stream_version": 1, "type": "T", "version": 1}
 ATTRIBUTES |= {"source": "s", "causation": None, "traceparent": None, "time": datetime.now(UTC), "data": "{}"}
 LETTERS = ("list", "show", "retry")
+KEY = "00" * 32
 NOBODY = "127.0.0.1:1"
 NOWHERE = f"postgresql://{NOBODY}/aevolve"
 
@@ -95,7 +96,13 @@ def test_running_a_campaign_loads_no_model_library_into_the_console():
         (("verify", "--file", "none.jsonl"), ("none.jsonl", "cannot be read")),
         (("verify", "--file", str(DEMO)), ("demo.yaml: line 1: all of it", "write it with `aevolve export`")),
         (("verify", "--file", "none.jsonl", "--run", "r"), ("none.jsonl", "--run")),
-        (("verify", "--anchor", str(DEMO)), ("demo.yaml: line 1: all of it", "restore it")),
+        (("verify", "--anchor", str(DEMO), "--public-key", KEY), ("demo.yaml: line 1: all of it", "restore it")),
+        (("verify", "--anchor", "none.jsonl", "--public-key", KEY), ("none.jsonl", "cannot be read")),
+        (("verify", "--anchor", str(DEMO)), ("--public-key", "not given")),
+        (("verify", "--anchors-from-kafka", "--public-key", KEY), ("AEVOLVE_KAFKA", NOBODY, "start the broker")),
+        (("verify", "--sign", "key"), ("--sign", "name it by --anchor")),
+        (("import", "l", "--dsn", NOWHERE, "--anchor", "a", "--public-key", "b"), ("--public-key", "64 hexadecimal")),
+        (("anchors", "keygen", "none/key"), ("none/key", "name a new file")),
         (("export", "log.jsonl"), ("AEVOLVE_POSTGRES", NOWHERE)),
         (("import", "none.jsonl", "--dsn", NOWHERE), ("--dsn", NOWHERE, "start the database")),
         (("dead-letters", "list"), ("AEVOLVE_KAFKA", NOBODY, "start the broker")),
