@@ -19,7 +19,9 @@ LIVES = """
 import os, pathlib, subprocess, sys, time
 folder = pathlib.Path(sys.argv[1])
 grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-(folder / f"{os.getpid()}.started").write_text(str(grandchild.pid))
+note = folder / f"{os.getpid()}.new"
+note.write_text(str(grandchild.pid))
+note.rename(note.with_suffix(".started"))  # it is whole when it is seen
 time.sleep(600)
 """
 STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + LIVES
