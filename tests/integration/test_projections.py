@@ -12,6 +12,7 @@ from schemas.events import TrainingFailed
 from schemas.scores import Cost
 from schemas.steering import CampaignResumed
 from services.console import audit_commands, chain_commands
+from services.console.anchors import Witnesses
 from services.console.projections import check
 from tests.brokers import broker
 from tests.cluster import Cluster, until
@@ -190,7 +191,7 @@ async def test_an_imported_log_misses_no_projection(
     monkeypatch.setenv("AEVOLVE_PASSWORD", PASSWORDS["console"])
     await chain_commands.export(tmp_path / "log.jsonl", None)
     other = await create_database(postgres, "imported_projections", migrated)
-    await chain_commands.import_(tmp_path / "log.jsonl", other)
+    await chain_commands.import_(tmp_path / "log.jsonl", other, Witnesses())
     async with await EventStore.open(other, service="console", password=PASSWORDS["console"]) as store:
         found = await check(store)
     assert found.deviations == []
@@ -237,5 +238,5 @@ async def test_an_erased_artifact_is_shown_and_breaks_neither_the_chain_nor_a_de
     assert adapter["state"] == "present"
     shutil.rmtree(adapter["uri"])
     assert await adapters() == [{**adapter, "state": "erased"}]
-    assert await chain_commands.verify(None, None, None) == 0
+    assert await chain_commands.verify(None, None, Witnesses()) == 0
     assert await audit_commands.replay_all((), None, None, "a", as_json=False) == 0
