@@ -34,8 +34,3 @@ def running(folder: Path, dsn: str, *, quick: bool) -> Iterator[Settings]:
             incarnation=broker.incarnation,
             embedded=embedded,
         )
-
-
-def fetch_wait_ms(settings: Settings) -> int:
-    """How long the broker may hold a fetch: for both sides what `services.runtime.kafka` says."""
-    return 50 if settings.embedded else 500

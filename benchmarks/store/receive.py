@@ -14,11 +14,10 @@ from contextlib import asynccontextmanager, suppress
 from aiokafka import AIOKafkaConsumer
 
 from benchmarks.store import payload
-from benchmarks.store.broker import fetch_wait_ms
 from eventstore.effect import NOTHING
 from eventstore.store import EventStore
 from schemas.envelope import Envelope
-from services.runtime.kafka import make_broker
+from services.runtime.kafka import FETCH_WAIT_MS, make_broker
 from services.runtime.service import Service
 from services.runtime.settings import Settings
 
@@ -60,7 +59,7 @@ async def plain(settings: Settings) -> AsyncIterator[None]:
         group_id=TOPIC,
         auto_offset_reset="earliest",
         enable_auto_commit=False,
-        fetch_max_wait_ms=fetch_wait_ms(settings),
+        fetch_max_wait_ms=FETCH_WAIT_MS,
     )
     async with consumer:
         fetching = asyncio.create_task(_fetch(consumer))

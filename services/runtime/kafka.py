@@ -18,14 +18,12 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
 from faststream import AckPolicy, BaseMiddleware
 from faststream.kafka import KafkaBroker
-from faststream.kafka.annotations import KafkaMessage
 from faststream.kafka.prometheus import KafkaPrometheusMiddleware
 
 from eventstore.store import DISCONNECTED
 from schemas.base import canonical_json
 from schemas.envelope import Envelope, topic
 from schemas.registry import EVENTS, parse
-from schemas.writers import WRITERS
 from services.runtime.kafka_security import client_options, security
 from services.runtime.metrics import DEAD_LETTERS, REGISTRY
 from services.runtime.service import Service
@@ -52,6 +50,10 @@ KEPT_FOR_EVER = {
 }
 """Of the anchors."""
 
+FETCH_WAIT_MS = 50
+"""How long a broker may hold a fetch that finds nothing. The embedded one always takes this time. aiokafka leaves a
+partition out of its next fetch while its messages are being handled, and then waits so long for the others."""
+
 Handle = Callable[[Envelope], Awaitable[None]]
 
 
@@ -70,12 +72,11 @@ def make_broker(service: Service, settings: Settings, handle: Handle) -> KafkaBr
         allow_auto_create_topics=False,
         middlewares=(DeadLetters, KafkaPrometheusMiddleware(registry=REGISTRY, app_name=service.name)),
         description=service.name,
+        # The decoder has done what FastStream would do in a thread with each message.
+        apply_types=False,
         logger=QUIET,
     )
     _subscribe(broker, service, settings, handle)
-    for model, writers in WRITERS.items():
-        if service.name in writers:
-            broker.publisher(topic(model.__name__), schema=model, title=model.__name__)
     return broker
 
 
@@ -139,23 +140,19 @@ def _subscribe(broker: KafkaBroker, service: Service, settings: Settings, handle
         group_id=f"aevolve.{service.name}",
         auto_offset_reset="earliest",
         ack_policy=AckPolicy.ACK,
-        # The embedded broker answers a fetch only after this time; Apache Kafka answers as soon as there is something.
-        fetch_max_wait_ms=50 if settings.embedded else 500,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
         partition_assignment_strategy=(PatientAssignor if settings.embedded else RoundRobinPartitionAssignor,),
         # Below 4 s the embedded broker's first rebalance (3 s) would hang the group.
         session_timeout_ms=4_000 if settings.embedded else 10_000,
         heartbeat_interval_ms=500 if settings.embedded else 3_000,
-        decoder=_decode,
+        decoder=_decoder(service),
         title=service.name,
     )
-    for type_ in service.reactions:
-        subscriber(_handler(type_, handle), filter=_of_type(type_))
-    subscriber(_unknown)
+    subscriber(_handler(handle))
 
 
-def _handler(type_: str, handle: Handle) -> Callable[..., Awaitable[None]]:
-    async def on_event(event: Any, message: KafkaMessage) -> None:
-        envelope = Envelope.from_headers(message.headers, json.loads(message.body))
+def _handler(handle: Handle) -> Callable[[Envelope], Awaitable[None]]:
+    async def on_event(envelope: Envelope) -> None:
         while True:
             try:
                 return await handle(envelope)
@@ -163,24 +160,19 @@ def _handler(type_: str, handle: Handle) -> Callable[..., Awaitable[None]]:
                 log.warning("waiting for the log: %s", error)
                 await asyncio.sleep(1)
 
-    on_event.__annotations__["event"] = EVENTS[type_]
-    on_event.__name__ = f"on_{type_}"
-    on_event.__doc__ = EVENTS[type_].__doc__
     return on_event
 
 
-def _of_type(type_: str) -> Callable[[Any], bool]:
-    return lambda message: message.headers.get("ce_type") == type_
+def _decoder(service: Service) -> Callable[[Any], Awaitable[Envelope]]:
+    async def decode(message: Any) -> Envelope:
+        """The event of a message. Raises what a dead letter is to say where it is none, or none of the service's."""
+        if (type_ := message.headers.get("ce_type")) not in service.reactions:
+            raise ValueError(f"ce_type: {type_!r} is not handled here; see schemas/json for the types")
+        envelope = Envelope.from_headers(message.headers, json.loads(message.body))
+        parse(envelope.type, envelope.version, envelope.data)
+        return envelope
 
-
-async def _decode(message: Any) -> Any:
-    type_, version = message.headers["ce_type"], int(message.headers["ce_dataschema"].rpartition(".v")[2])
-    return parse(type_, version, json.loads(message.body))
-
-
-async def _unknown(event: Any, message: KafkaMessage) -> None:
-    """Refuse what names no event type that this service reacts to."""
-    raise ValueError(f"ce_type: {message.headers.get('ce_type')!r} is not handled here; see schemas/json for the types")
+    return decode
 
 
 class DeadLetters(BaseMiddleware):
