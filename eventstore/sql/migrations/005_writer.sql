@@ -25,46 +25,6 @@ CREATE FUNCTION canonical_event(
         char_length(data), ':', data)
 $$;
 
--- Why effects cannot be carried out, as far as one can tell without the others of the batch: one row (effect, refusal)
--- per reason, the one that decides last. A refusal is {"kind", ...} as `eventstore/writer.py` reads it.
-CREATE FUNCTION refusals(
-    consumers text[], handled uuid[], effects integer[], ids uuid[], campaigns text[], types text[], causations uuid[],
-    payloads text[], work_effects integer[], causes uuid[]
-) RETURNS TABLE (effect integer, refusal json) LANGUAGE plpgsql STABLE
-SET search_path = aevolve, pg_temp AS $$
-BEGIN
-    RETURN QUERY
-    SELECT item.effect, json_build_object('kind', 'not a writer', 'role', session_user, 'type', item.type,
-                                          'campaign', item.campaign)
-    FROM unnest(effects, types, campaigns) AS item (effect, type, campaign)
-    WHERE NOT EXISTS (SELECT FROM writers w WHERE w.type = item.type AND w.role = session_user)
-      AND NOT (session_user = 'aevolve_console'
-               AND (is_test_campaign(item.campaign)
-                    OR EXISTS (SELECT FROM unnest(effects, types, campaigns, payloads)
-                                   AS own (effect, type, campaign, payload)
-                               WHERE own.effect = item.effect AND own.campaign = item.campaign
-                                 AND own.type = 'CampaignStarted'
-                                 AND (own.payload::json #>> '{campaign,test}')::boolean)));
-
-    RETURN QUERY
-    SELECT item.effect, json_build_object('kind', 'unknown event', 'event', item.cause)
-    FROM (SELECT * FROM unnest(effects, causations)
-          UNION ALL SELECT * FROM unnest(work_effects, causes)
-          UNION ALL SELECT n::integer, cause FROM unnest(handled) WITH ORDINALITY AS woken (cause, n)) AS item (effect, cause)
-    WHERE item.cause IS NOT NULL AND item.cause <> ALL (ids)
-      AND NOT EXISTS (SELECT FROM events e WHERE e.id = item.cause);
-
-    RETURN QUERY
-    SELECT item.effect, json_build_object('kind', 'repeated')
-    FROM unnest(effects, ids) AS item (effect, id) JOIN events e ON e.id = item.id;
-
-    RETURN QUERY
-    SELECT woken.n::integer, json_build_object('kind', 'handled')
-    FROM unnest(consumers, handled) WITH ORDINALITY AS woken (consumer, event, n)
-    JOIN inbox i ON i.consumer = woken.consumer AND i.event = woken.event;
-END
-$$;
-
 -- Write a batch of effects, each whole or not at all, and none because of another. Arrays run in parallel. An effect may
 -- be that of a consumer that handles an event (else both are null); `effects` and `work_effects` say, counting from 1,
 -- to which effect an event or a job belongs. `expected` is the version that its stream must have before an event, null
@@ -100,8 +60,37 @@ BEGIN
     -- From here to the commit nobody else writes effects, and nothing below waits for another session.
     SELECT h.position, h.hash INTO before, previous FROM log_head h FOR UPDATE;
 
-    FOR wrong IN SELECT * FROM refusals(consumers, handled, effects, ids, campaigns, types, causations,
-                                        payloads, work_effects, causes) LOOP
+    -- What one can tell of an effect without the others; of several reasons the last decides. A refusal is {"kind", ...},
+    -- as `eventstore/errors.py` reads it.
+    FOR wrong IN
+        SELECT 1 AS rank, item.effect, json_build_object('kind', 'not a writer', 'role', session_user, 'type', item.type,
+                                                         'campaign', item.campaign) AS refusal
+        FROM unnest(effects, types, campaigns) AS item (effect, type, campaign)
+        WHERE item.type <> ALL (ARRAY(SELECT w.type FROM writers w WHERE w.role = session_user))
+          AND NOT (session_user = 'aevolve_console'
+                   AND (is_test_campaign(item.campaign)
+                        OR EXISTS (SELECT FROM unnest(effects, types, campaigns, payloads)
+                                       AS own (effect, type, campaign, payload)
+                                   WHERE own.effect = item.effect AND own.campaign = item.campaign
+                                     AND own.type = 'CampaignStarted'
+                                     AND (own.payload::json #>> '{campaign,test}')::boolean)))
+        UNION ALL
+        SELECT 2, item.effect, json_build_object('kind', 'unknown event', 'event', item.cause)
+        FROM (SELECT * FROM unnest(effects, causations)
+              UNION ALL SELECT * FROM unnest(work_effects, causes)
+              UNION ALL SELECT n::integer, cause FROM unnest(handled) WITH ORDINALITY AS woken (cause, n))
+                 AS item (effect, cause)
+        WHERE item.cause IS NOT NULL AND item.cause <> ALL (ids)
+          AND NOT EXISTS (SELECT FROM events e WHERE e.id = item.cause)
+        UNION ALL
+        SELECT 3, item.effect, json_build_object('kind', 'repeated')
+        FROM unnest(effects, ids) AS item (effect, id) JOIN events e ON e.id = item.id
+        UNION ALL
+        SELECT 4, woken.n::integer, json_build_object('kind', 'handled')
+        FROM unnest(consumers, handled) WITH ORDINALITY AS woken (consumer, event, n)
+        JOIN inbox i ON i.consumer = woken.consumer AND i.event = woken.event
+        ORDER BY rank
+    LOOP
         refused[wrong.effect] := wrong.refusal;
     END LOOP;
 
