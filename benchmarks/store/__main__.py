@@ -64,9 +64,11 @@ async def _measured(asked: argparse.Namespace, measures: Sequence[Measure]) -> d
         with EmbeddedPostgres(folder / "postgres") as server:
             scratch = Scratch(server, folder, asked.quick)
             await scratch.prepare()
+            await scratch.slow_commits(asked.commit_ms)
             about |= {"payload_bytes": len(payload.BYTES), "postgres": await machine.describe_server(server.dsn)}
             print(json.dumps(about, indent=1))
             figures = [figure for measure in measures for figure in await measure(scratch)]
+        about["commit_ms_added"] = asked.commit_ms
         about["fdatasync_ms_after"] = machine.fdatasync_ms(folder)
     print(f"\n{table(figures)}\n\n{missed(figures)}")
     return {**about, "quick": asked.quick, "figures": [figure.record() for figure in figures]}
@@ -78,6 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", action="append", choices=[*MEASURES, "huge"], help="measure this alone; repeatable")
     parser.add_argument("--huge", action="store_true", help="also measure the end of a long log")
     parser.add_argument("--events", type=_events, default=10_000_000, help="length of the long log (10_000_000)")
+    parser.add_argument(
+        "--commit-ms", type=int, default=0, help="longer flushes, as of a slower disk"
+    )
     parser.add_argument("--folder", type=Path, help="where the scratch database lies, on a real disk (the system's)")
     parser.add_argument("--out", type=Path, default=Path("runs/bench-store.json"), help="the JSON file")
     return parser

@@ -46,6 +46,12 @@ class Scratch:
         """Make the database with the log's schema that the others are copied from."""
         await provisioned(await self._create(MIGRATED, "template1"))
 
+    async def slow_commits(self, milliseconds: int) -> None:
+        """Have the server wait so long before each flush of commits, in place of a disk that takes so long."""
+        await self._owner(f"ALTER SYSTEM SET commit_delay = {1000 * milliseconds}")
+        await self._owner("ALTER SYSTEM SET commit_siblings = 0")
+        await self._owner("SELECT pg_reload_conf()")
+
     async def log(self) -> str:
         """A new database with an empty log; its owner's DSN."""
         return await self._create(f"log_{next(self._numbers)}", MIGRATED)
