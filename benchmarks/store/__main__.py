@@ -80,9 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", action="append", choices=[*MEASURES, "huge"], help="measure this alone; repeatable")
     parser.add_argument("--huge", action="store_true", help="also measure the end of a long log")
     parser.add_argument("--events", type=_events, default=10_000_000, help="length of the long log (10_000_000)")
-    parser.add_argument(
-        "--commit-ms", type=int, default=0, help="longer flushes, as of a slower disk"
-    )
+    parser.add_argument("--commit-ms", type=int, default=0, help="longer flushes, as of a slower disk")
     parser.add_argument("--folder", type=Path, help="where the scratch database lies, on a real disk (the system's)")
     parser.add_argument("--out", type=Path, default=Path("runs/bench-store.json"), help="the JSON file")
     return parser
