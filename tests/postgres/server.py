@@ -75,7 +75,8 @@ def fetch() -> None:
     making.mkdir(parents=True)
     try:
         goal = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:unpack"
-        command = ["mvn", "-q", "-B", goal, f"-Dartifact={ARTIFACT}", f"-DoutputDirectory={making}"]
+        folders = (f"-DoutputDirectory={making}", f"-DmarkersDirectory={making}/markers")
+        command = ["mvn", "-q", "-B", goal, f"-Dartifact={ARTIFACT}", *folders]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=making)
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(command)} failed: {(done.stdout + done.stderr).strip()[-2000:]}")
