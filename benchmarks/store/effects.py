@@ -37,14 +37,14 @@ async def measure(scratch: Scratch) -> list[Figure]:
         await pool.execute(STATEMENTS["create_plain"])
         ours, bare = await interleaved(
             scratch.repetitions,
-            partial(_rate, partial(handle, store), scratch.seconds),
-            partial(_rate, partial(three_statements, pool), scratch.seconds),
+            partial(rate, partial(handle, store), scratch.seconds),
+            partial(rate, partial(three_statements, pool), scratch.seconds),
         )
     against = f"three statements in a transaction, {CALLERS} connections, no chain"
     return [Figure(f"whole effects, {CALLERS} callers", "effects/s", ours, bare, against, at_least=2)]
 
 
-async def _rate(caller: Caller, seconds: float) -> float:
+async def rate(caller: Caller, seconds: float) -> float:
     """Effects per second of all callers."""
     start = time.perf_counter()
     effects = sum(await asyncio.gather(*(caller(number, start + seconds) for number in range(CALLERS))))

@@ -28,3 +28,14 @@ WHERE pronamespace = 'aevolve'::regnamespace AND prokind = 'f' AND prosrc LIKE '
 -- name: tidy
 -- Leave nothing for the autovacuum to do while something is measured.
 VACUUM (ANALYZE) aevolve.events
+
+-- name: last_writer
+-- The session that called the append function last, in this database.
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND query LIKE '%write_effects%' AND pid <> pg_backend_pid()
+ORDER BY query_start DESC LIMIT 1
+
+-- name: hashes
+-- So many hashes over 640 bytes.
+SELECT count(sha256(text.bytes)) FROM (SELECT convert_to(repeat('x', 634) || to_char(n, 'FM000000'), 'UTF8') AS bytes
+                                       FROM generate_series(1, $1) n OFFSET 0) text
