@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from services.console.recompute import Recomputed, is_decision, recompute
 
 EVIDENCE = ("ScoresReported", "DriftDetected", "DriftCleared")
 """What a decision may rest on besides the rules."""
+AMISS = ("altered", "erased")
+"""States of artifacts that are printed one by one; `--json` has them all."""
 SHOWN = 8
 """Differences that are printed; `--json` has them all."""
 
@@ -78,12 +81,17 @@ def text(audited: Audit) -> Iterator[str]:
     yield from (_line(envelope) for envelope in audited.chain)
     yield f"\nWhat it rested on: the log up to position {event.basis.position}, seed {event.basis.seed}"
     yield from (_line(envelope) for envelope in audited.evidence)
-    yield "\nThe artifacts that these name"
-    yield from (f"  {found.state:8}  {found.kind:8}  {found.uri}" for found in audited.artifacts)
+    yield f"\nThe artifacts that these name: {_states(audited.artifacts)}"
+    yield from (f"  {found.state}  {found.kind}  {found.uri}" for found in audited.artifacts if found.state in AMISS)
     yield "\nHow it explains itself"
     yield from (f"  {reason}" for reason in explanation(event))
     yield "\nTaken again"
     yield from (f"  {line}" for line in verdict(audited))
+
+
+def _states(artifacts: Sequence[Artifact]) -> str:
+    counts = Counter(found.state for found in artifacts)
+    return ", ".join(f"{number} {state}" for state, number in counts.items()) or "none"
 
 
 def explanation(event: Any) -> list[str]:
