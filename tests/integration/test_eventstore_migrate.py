@@ -37,6 +37,33 @@ async def test_migrating_again_keeps_the_events(stores: Stores, database: str) -
     assert await policy.get(event.id) == event
 
 
+FIRST_WRITER = """
+SELECT position FROM aevolve.append_events_v1(
+    ARRAY[gen_random_uuid(), gen_random_uuid()], '{m,m}', '{m/a,m/a}', '{0,1}', '{AdvisorFailed,AdvisorFailed}',
+    '{1,1}', '{NULL,NULL}', '{NULL,NULL}', ARRAY['{"error":"é","message":"1"}', '{"error":"E","message":"2"}'])
+"""
+"""An append of the first version, by a role that may write them."""
+
+
+async def test_a_log_that_an_older_version_wrote_goes_on(
+    postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dsn = await create_database(postgres, "older")
+    whole = list(migrations())
+    monkeypatch.setattr(migrate_module, "migrations", lambda: whole[:4])
+    await migrate(dsn)
+    await provision(dsn, PASSWORDS)
+    monkeypatch.setattr(migrate_module, "migrations", lambda: whole)
+    async with await EventStore.open(dsn, service="policy", password=PASSWORDS["policy"]) as policy:
+        session = await policy.connect()
+        assert [row["position"] for row in await session.fetch(FIRST_WRITER)] == [1, 2]
+        await session.close()
+        assert await migrate(dsn) == ALL[4:]
+        (event,) = await policy.append([Append("m", "m/a", AdvisorFailed(error="E", message="3"), expected=2)])
+        assert (event.sequence, event.stream_version) == (3, 3)
+        assert (await policy.verify({})).position == 3
+
+
 async def test_an_edited_migration_is_refused(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     edited = [(name, text + "-- better\n") for name, text in migrations()]
     monkeypatch.setattr(migrate_module, "migrations", lambda: edited)
