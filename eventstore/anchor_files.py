@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import IO
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -51,7 +52,25 @@ def _is_public(text: str) -> bool:
 
 def append_anchor(file: Path, anchor: Anchor) -> None:
     """Add an anchor, on the disk before it counts. Raises `OSError`."""
-    with file.open("a", encoding="utf-8") as anchors:
-        anchors.write(f"{anchor.model_dump_json()}\n")
+    with file.open("ab+") as anchors:
+        _mend_end(anchors)
+        anchors.write(f"{anchor.model_dump_json()}\n".encode())
         anchors.flush()
         os.fsync(anchors.fileno())
+
+
+def is_torn(line: bytes) -> bool:
+    """Whether a line was cut while it was written, by a power cut: it never counted."""
+    return not line.endswith((b"\n", b"}"))
+
+
+def _mend_end(anchors: IO[bytes]) -> None:
+    """Cut off a torn last line, and end one that has lost its end."""
+    anchors.seek(0)
+    last = b"\n"
+    for last in anchors:  # noqa: B007 - the last one is wanted
+        pass
+    if is_torn(last):
+        anchors.truncate(anchors.tell() - len(last))
+    elif not last.endswith(b"\n"):
+        anchors.write(b"\n")

@@ -14,6 +14,7 @@ import typer
 from pydantic import ValidationError
 
 from eventstore.anchor import Anchor
+from eventstore.anchor_files import is_torn
 from eventstore.read import to_envelope
 from eventstore.row import Row
 from schemas.base import Frozen
@@ -46,7 +47,7 @@ def _is_export(file: Path) -> bool:
 
 def read_anchors(file: Path) -> Iterator[Anchor]:
     """The anchors of a file, genuine or not. Raises `Problem` for a line that is none."""
-    return _lines(file, strictly(Anchor), "restore it from a copy")
+    return _lines(file, strictly(Anchor), "restore it from a copy", torn=is_torn)
 
 
 @contextmanager
@@ -70,11 +71,15 @@ def strictly(model: type[Model]) -> Callable[[bytes], Model]:
     return partial(model.model_validate_json, strict=True)
 
 
-def _lines(file: Path, parse: Callable[[bytes], Line], remedy: str) -> Iterator[Line]:
+def _lines(
+    file: Path, parse: Callable[[bytes], Line], remedy: str, torn: Callable[[bytes], bool] = lambda _: False
+) -> Iterator[Line]:
     """The records of a file. Raises `Problem` that names the line, the field, its value and what would be right."""
     try:
         with file.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
+                if torn(line):
+                    return
                 yield _record(f"{file}: line {number}", line, parse, remedy)
     except OSError as error:
         raise Problem(f"{file}: cannot be read ({error.strerror}); name another file") from error

@@ -135,6 +135,17 @@ def test_a_service_that_cannot_write_its_anchors_is_told_before_it_starts(tmp_pa
         read_signer(Settings(anchor_key_file=tmp_path / "key", anchor_file=tmp_path / "none" / "anchors"))
 
 
+@pytest.mark.parametrize(("cut", "kept"), [(1, 2), (2, 1), (100, 1)])
+def test_an_anchor_that_a_power_cut_tore_never_counted(tmp_path, signer, cut, kept):
+    for _ in range(2):
+        append_anchor(tmp_path / "anchors", signer.sign(HEAD, WHEN))
+    whole = (tmp_path / "anchors").read_bytes()
+    (tmp_path / "anchors").write_bytes(whole[:-cut])
+    assert len(list(read_anchors(tmp_path / "anchors"))) == kept
+    append_anchor(tmp_path / "anchors", signer.sign(HEAD, WHEN))
+    assert (tmp_path / "anchors").read_bytes() == whole[: len(whole) // 2] * (kept + 1)
+
+
 @pytest.mark.parametrize(
     ("told", "words"),
     [
