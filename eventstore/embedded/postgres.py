@@ -108,6 +108,8 @@ def unprivileged() -> list[str]:
         f"--reuid={nobody.pw_uid}",
         f"--regid={nobody.pw_gid}",
         "--clear-groups",
+        # Else access(2), which `initdb` and `postgres` ask about their own programs, would forget the capability.
+        "--securebits=+no_setuid_fixup",
         f"--inh-caps={capability}",
         f"--ambient-caps={capability}",
         f"--bounding-set={capability}",

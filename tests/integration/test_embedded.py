@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -49,6 +50,19 @@ def await_end(pids: list[int]) -> None:
     while left := [pid for pid in pids if alive(pid)]:
         assert time.monotonic() < patience, f"still running: {left}"
         time.sleep(0.02)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user may enter the folders of its own files")
+def test_root_may_keep_the_programs_where_nobody_else_may_enter(tmp_path, monkeypatch):
+    """As below a home folder of mode 0700, where root has cloned the repository."""
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    wheel = postgres_module.programs().parents[1]
+    for part in (wheel, wheel.with_name(f"{wheel.name}.libs")):
+        shutil.copytree(part, private / part.name, symlinks=True)
+    monkeypatch.setattr(postgres_module, "programs", lambda: private / wheel.name / "pginstall18" / "bin")
+    with postgres_module.running(private / "data") as said:
+        assert alive(said["pid"])
 
 
 async def query(dsn: str, statement: str) -> object:
