@@ -11,8 +11,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from schemas.events import CampaignStarted
 from services.runtime.kafka import TOPICS, declare_topics, make_broker, publish
+from services.runtime.kafka_knock import knock
 from services.runtime.kafka_reader import read_topics
-from services.runtime.main import knock
 from services.runtime.settings import Settings
 from tests.brokers import KAFKA, apache_cluster
 from tests.integration.test_kafka_settings import envelope, ignore
@@ -47,7 +47,7 @@ async def test_each_node_may_die_while_events_are_published(cluster, started: Ca
     async with make_broker(POLICY, settings, ignore) as client:
         for node, event in zip(NODES, events, strict=True):
             cluster.kill(node)
-            await knock(settings.kafka)  # as a service does that is started now
+            await knock(settings)  # as a service does that is started now
             await publish(client, event)
             cluster.start(node)
     read = await read_topics(cluster.address, TOPICS)

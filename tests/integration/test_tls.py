@@ -225,7 +225,7 @@ def test_a_kafka_that_is_not_to_be_believed_is_told(prepared, case, command):
 POSTGRES_REFUSALS = {
     "an authority that is not the server's": (
         lambda world: world.postgres.address(world.other),
-        "the server does not prove who it is (unable to get local issuer certificate): name its CA by sslrootcert",
+        "the server does not prove who it is (self-signed certificate in certificate chain): name its CA",
     ),
     "a certificate of another host": (
         lambda world: world.postgres.address(world.ca, host="localhost"),
