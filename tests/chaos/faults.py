@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from aiokafka import AIOKafkaProducer
 
-from eventstore.read import to_envelope
+from eventstore.read import to_envelopes
 from schemas.base import canonical_json
 from schemas.envelope import topic
 from tests.chaos.plan import Fault
@@ -82,7 +82,7 @@ async def end_sessions(system: System, target: str) -> None:
 
 async def repeat(system: System, target: str) -> None:
     """Produce the newest events again as the relay did: some are just being handled."""
-    events = [to_envelope(row) for row in await system.ask(NEWEST, REPEATED)]
+    events = to_envelopes(await system.ask(NEWEST, REPEATED))
     async with AIOKafkaProducer(bootstrap_servers=system.broker.address) as producer:
         for event in events:
             headers = [(name, value.encode()) for name, value in event.headers().items()]
