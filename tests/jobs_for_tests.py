@@ -4,6 +4,7 @@ import ctypes
 import os
 import subprocess
 import time
+from pathlib import Path
 
 from services.trainer.job import SnapshotMissing
 
@@ -15,6 +16,10 @@ def double(argument, report):
 
 def explode(argument, report):
     raise LookupError(f"no {argument} here; look elsewhere")
+
+
+def overfill(argument, report):
+    Path("/dev/full").write_text(argument)
 
 
 def refuse(argument, report):

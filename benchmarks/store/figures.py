@@ -28,6 +28,8 @@ class Figure:
     """Goal for ours / peer, where more is better."""
     at_most: float | None = None
     """Goal for ours / peer, where less is better."""
+    held_back: str | None = None
+    """What stands between us and a goal that is missed, and what would come next."""
 
     @property
     def ratio(self) -> float:

@@ -19,6 +19,10 @@ from eventstore.transfer import import_log
 
 EVENTS = 20_000
 
+COLUMNS = (
+    "a row of ours has thirteen columns to decode, the peer's five. Next: one column that holds what a message needs"
+)
+
 
 async def measure(scratch: Scratch) -> list[Figure]:
     """Both figures. The peer's events stay as they are stored, bytes, in both."""
@@ -34,10 +38,10 @@ async def measure(scratch: Scratch) -> list[Figure]:
                 partial(asyncio.to_thread, peer.selected, made),
             )
     against = "eventsourcing, select_notifications"
-    return [
-        Figure("read for the relay", "events/s", relay, selected, against, at_least=5),
-        Figure("typed replay, validated", "events/s", typed, selected, f"{against}, not validated", at_least=2),
-    ]
+    relayed = Figure("read for the relay", "events/s", relay, selected, against, at_least=5, held_back=COLUMNS)
+    unchecked = f"{against}, not validated"
+    replay = Figure("typed replay, validated", "events/s", typed, selected, unchecked, at_least=2, held_back=COLUMNS)
+    return [relayed, replay]
 
 
 def fill(made: PostgresApplicationRecorder, number: int) -> None:

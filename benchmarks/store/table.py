@@ -20,9 +20,9 @@ def table(figures: Sequence[Figure]) -> str:
 
 
 def missed(figures: Sequence[Figure]) -> str:
-    """Which goals were missed, in a sentence."""
-    names = [figure.measure for figure in figures if figure.met is False]
-    return f"goals missed: {'; '.join(names)}" if names else "all goals are met"
+    """Which goals were missed, and why; a line each."""
+    lines = [f"missed: {figure.measure}: {figure.held_back}" for figure in figures if figure.met is False]
+    return "\n".join(lines) or "all goals are met"
 
 
 def _cells(figure: Figure) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from pathlib import Path
 
@@ -12,10 +13,15 @@ OURS = ("schemas", "judgement", "puzzles", "eventstore", "services")
 
 
 def words(error: BaseException) -> str:
-    """A failure's message: our own as they are, a library's by its place, because it may quote what it read."""
+    """A failure's message: our own as they are, a library's by its place, because it may quote what it read.
+
+    What the system says of itself, such as that a disk is full, quotes nothing and stands before the place.
+    """
     if type(error).__module__.partition(".")[0] in OURS:
         text = str(error)
         return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
     last = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(last.filename).name}, line {last.lineno}, in {last.name}"
+    if isinstance(error, OSError) and error.errno:
+        return f"{os.strerror(error.errno)} (raised at {place})"
     return f"raised at {place}; its words may quote data and stand in the service's log alone"

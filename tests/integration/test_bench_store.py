@@ -90,9 +90,9 @@ async def test_repetitions_take_turns() -> None:
 
 def test_a_goal_is_for_the_ratio_of_medians() -> None:
     more = Figure("more", "events/s", [1, 30, 99], [10], "peer", at_least=3)
-    less = Figure("less", "ms", [31], [10, 10, 11], "peer", at_most=3)
+    less = Figure("less", "ms", [31], [10, 10, 11], "peer", at_most=3, held_back="of this")
     shown = Figure("shown", "ms", [1], [1], "peer")
     assert (more.met, less.met, shown.met) == (True, False, None)
-    assert missed([more, less, shown]) == "goals missed: less"
+    assert missed([more, less, shown]) == "missed: less: of this"
     assert missed([more, shown]) == "all goals are met"
     assert [line.split()[-2] for line in table([more, less, shown]).splitlines()[1:]] == ["yes", "NO", "-"]

@@ -43,6 +43,13 @@ async def test_the_words_of_a_library_stay_out_of_the_log_because_they_may_quote
     assert "in explode; its words may quote data and stand in the service's log alone" in failed.value.message
 
 
+async def test_what_the_system_says_reaches_the_log_without_what_was_written(runner):
+    with pytest.raises(JobFailed) as failed:
+        await runner.run("tests.jobs_for_tests:overfill", "Ada Lovelace", lambda _: None, None)
+    assert failed.value.message.startswith("No space left on device (raised at ")
+    assert "Ada" not in failed.value.message
+
+
 async def test_our_own_words_reach_the_log_with_their_remedy_and_cut(runner):
     with pytest.raises(JobFailed) as failed:
         await runner.run("tests.jobs_for_tests:refuse", "x" * 600, lambda _: None, None)
