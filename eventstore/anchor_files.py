@@ -17,6 +17,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from eventstore.anchor import Anchor, Signer
 
+LONGEST_LINE = 4096
+"""Bytes that no anchor's line reaches: a file may be long, and is looked at from its end."""
+
 
 def make_key(file: Path) -> Signer:
     """Write a new private key (PKCS 8, PEM, mode 0600). Raises `FileExistsError`: a key is never overwritten."""
@@ -66,11 +69,10 @@ def is_torn(line: bytes) -> bool:
 
 def _mend_end(anchors: IO[bytes]) -> None:
     """Cut off a torn last line, and end one that has lost its end."""
-    anchors.seek(0)
-    last = b"\n"
-    for last in anchors:  # noqa: B007 - the last one is wanted
-        pass
-    if is_torn(last):
-        anchors.truncate(anchors.tell() - len(last))
-    elif not last.endswith(b"\n"):
+    end = anchors.seek(0, os.SEEK_END)
+    anchors.seek(max(0, end - LONGEST_LINE))
+    last = anchors.read().splitlines(keepends=True)[-1:] or [b"\n"]
+    if is_torn(last[0]):
+        anchors.truncate(end - len(last[0]))
+    elif not last[0].endswith(b"\n"):
         anchors.write(b"\n")

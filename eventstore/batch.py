@@ -36,7 +36,7 @@ class Item:
     traceparent: str | None = None
     """Trace context of its events; None for that of their causes."""
     ids: tuple[UUID, ...] = field(init=False)
-    """Of its events, made once: written twice, they are appended once."""
+    """Of its events, made once: an item that is written twice is appended once."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ids", tuple(event.id or uuid7() for event in self.effect.events))

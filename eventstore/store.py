@@ -25,7 +25,7 @@ from eventstore.errors import DISCONNECTED, LeaseLost, NotAWriter, StreamConflic
 from eventstore.read import WHOLE, CampaignSummary, Part, scan, to_envelope, to_envelopes
 from eventstore.row import Row
 from eventstore.sql import QUERIES
-from eventstore.verify import read_rows, verify_log
+from eventstore.verify import read_rows, recorded_head, verify_log
 from eventstore.wake import Wake
 from eventstore.work import Job, end_work, heartbeat_work, lease_work, queues, reap_work, requeue_work, to_job
 from eventstore.writer import Writer
@@ -125,6 +125,10 @@ class EventStore:
         """Position of the last event, 0 in an empty log."""
         position: int = await self._pool.fetchval(QUERIES["head"])
         return position
+
+    async def recorded_head(self) -> Head:
+        """The last event and its hash, as the counter row has them."""
+        return await recorded_head(self._pool)
 
     def rows(self) -> AsyncIterator[Row]:
         """Every event as recorded, with its hash and the text of its payload, one page in memory."""

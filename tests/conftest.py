@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import count
 from pathlib import Path
 
 import asyncpg
@@ -22,6 +23,7 @@ PASSWORDS = {service: f"secret of {service}" for service in SERVICES}
 """Of the service roles, in every test database."""
 
 TEMPLATE = "migrated"
+NUMBERS = count()
 
 Stores = Callable[[str], Awaitable[EventStore]]
 
@@ -82,6 +84,18 @@ async def stores(database: str) -> AsyncIterator[Stores]:
     yield open_store
     for store in opened.values():
         await store.close()
+
+
+@pytest.fixture
+async def trainer(stores: Stores) -> EventStore:
+    """The module's store as the trainer sees it."""
+    return await stores("trainer")
+
+
+@pytest.fixture
+def queue() -> str:
+    """Name of a work queue that no other test uses."""
+    return f"queue{next(NUMBERS)}"
 
 
 @pytest.fixture

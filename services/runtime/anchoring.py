@@ -20,7 +20,6 @@ from eventstore.anchor_files import append_anchor, read_key
 from eventstore.chain import EMPTY
 from eventstore.errors import DISCONNECTED
 from eventstore.store import EventStore
-from eventstore.verify import recorded_head
 from services.runtime.kafka import ANCHOR_TOPIC, make_sender
 from services.runtime.settings import BadSetting, Settings
 
@@ -84,13 +83,9 @@ class Anchorer:
 
     async def look(self) -> None:
         """Sign the head, where it is another than at the last look."""
-        if await self._store.head() == self._last:
+        head = await self._store.recorded_head()
+        if head.position == self._last:
             return
-        session = await self._store.connect()
-        try:
-            head = await recorded_head(session)
-        finally:
-            await session.close()
         await self._keep(self._signer.sign(head, datetime.now(UTC)))
         self._last = head.position
 

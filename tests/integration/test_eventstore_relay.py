@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 import asyncpg
 import pytest
@@ -15,6 +15,7 @@ from eventstore.relay import Relay
 from eventstore.store import EventStore
 from schemas.envelope import Envelope
 from schemas.events import AdvisorFailed
+from tests import background
 from tests.conftest import Stores
 
 
@@ -52,15 +53,8 @@ async def write(store: EventStore, number: int) -> list[int]:
     return [event.sequence for event in await store.append([Append("r", "r/advice", event)] * number)]
 
 
-@asynccontextmanager
-async def running(relay: Relay) -> AsyncIterator[asyncio.Task[None]]:
-    task = asyncio.create_task(relay.run())
-    try:
-        yield task
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+def running(relay: Relay) -> AbstractAsyncContextManager[asyncio.Task[None]]:
+    return background.running(relay.run())
 
 
 async def until(true: Callable[[], bool]) -> None:

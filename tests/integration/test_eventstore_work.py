@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -20,18 +19,6 @@ from tests.conftest import Stores
 LONG = timedelta(minutes=5)
 GONE = timedelta(0)
 """A lease that has expired as soon as it is given."""
-
-NUMBERS = count()
-
-
-@pytest.fixture
-async def trainer(stores: Stores) -> EventStore:
-    return await stores("trainer")
-
-
-@pytest.fixture
-def queue() -> str:
-    return f"queue{next(NUMBERS)}"
 
 
 async def put(store: EventStore, queue: str, key: str = "a", **more: Any) -> UUID:

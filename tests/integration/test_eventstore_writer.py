@@ -26,11 +26,6 @@ def starting(stream: str, expected: int | None = None, **more: object) -> Append
 
 
 @pytest.fixture
-async def trainer(stores: Stores) -> EventStore:
-    return await stores("trainer")
-
-
-@pytest.fixture
 async def statements(trainer: EventStore) -> AsyncIterator[list[str]]:
     """The statements that the writer's session sends."""
     await trainer.append([starting("warm")])

@@ -8,11 +8,10 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -26,26 +25,15 @@ from eventstore.store import EventStore
 from services.runtime.jobs import JobRunner
 from services.runtime.settings import Settings
 from services.runtime.worker import Worker
-from tests.conftest import PASSWORDS, Stores
+from tests.background import running
+from tests.conftest import PASSWORDS
 from tests.unit.test_jobs import gone
 from tests.work_for_tests import finished_event, kind, started_event
-
-NUMBERS = count()
 
 
 @pytest.fixture(scope="module")
 def runner() -> JobRunner:
     return JobRunner(["tests.jobs_for_tests"])
-
-
-@pytest.fixture
-async def trainer(stores: Stores) -> EventStore:
-    return await stores("trainer")
-
-
-@pytest.fixture
-def queue() -> str:
-    return f"queue{next(NUMBERS)}"
 
 
 async def put(store: EventStore, queue: str, **more: Any) -> None:
@@ -54,19 +42,12 @@ async def put(store: EventStore, queue: str, **more: Any) -> None:
     await store.handle(queue, cause, Effect(work=(Work(queue, queue, "w", {}, **more),)))
 
 
-@asynccontextmanager
-async def working(
+def working(
     store: EventStore, runner: JobRunner, queue: str, function: str, argument: object, lease: float = 0.6
-) -> AsyncIterator[asyncio.Task[None]]:
+) -> AbstractAsyncContextManager[asyncio.Task[None]]:
     """A worker of the queue, as long as the context lasts."""
     settings = Settings(lease_seconds=lease)
-    task = asyncio.create_task(Worker(kind(queue, function, argument), store, runner, settings, "me").work())
-    try:
-        yield task
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+    return running(Worker(kind(queue, function, argument), store, runner, settings, "me").work())
 
 
 async def row(owner: asyncpg.Connection, queue: str) -> asyncpg.Record:

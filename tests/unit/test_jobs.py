@@ -1,8 +1,8 @@
 import asyncio
-import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +17,10 @@ def runner():
 
 async def gone(pid: int) -> bool:
     for _ in range(200):
-        if not os.path.exists(f"/proc/{pid}") or "zombie" in open(f"/proc/{pid}/status").read():
+        try:
+            if "zombie" in Path(f"/proc/{pid}/status").read_text():
+                return True
+        except (FileNotFoundError, ProcessLookupError):  # it may go while it is looked at
             return True
         await asyncio.sleep(0.02)
     return False
