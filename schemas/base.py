@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_serializer
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """Lower-case hexadecimal SHA-256."""
@@ -26,6 +27,24 @@ class Frozen(BaseModel):
     """Base of all messages: immutable, strict about unknown keys, documented field by field."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class Grown(Frozen):
+    """A message that is covered by hashes and has got fields since its first release.
+
+    Such a field is left out while it holds its default, so that what was hashed before it existed hashes the same.
+    """
+
+    LATER: ClassVar[tuple[str, ...]] = ()
+    """Names of the fields that came later; each has a default."""
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        said = dump(self)
+        for name in self.LATER:
+            if getattr(self, name) == type(self).model_fields[name].get_default(call_default_factory=True):
+                said.pop(name, None)
+        return said
 
 
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from schemas.base import Frozen, Name, Sha256, digest
+from schemas.base import Frozen, Grown, Name, Sha256, digest
 from schemas.recipe import Recipe, Value, Weight
 
 DOMAINS = ("bits", "cipher", "roman", "units", "gravity", "equations")
@@ -94,7 +94,7 @@ class Axis(Frozen):
         return self
 
 
-class DriftRule(Frozen):
+class DriftRule(Grown):
     """Acceptance thresholds of the drift test, fixed before any result exists (design rule 7)."""
 
     threshold: float = Field(10.0, gt=1.0)
@@ -105,8 +105,10 @@ class DriftRule(Frozen):
     """Assessments in a row below `clear` that clear a drift."""
 
 
-class Constitution(Frozen):
+class Constitution(Grown):
     """What the loop may never change. Its hash stands in `CampaignStarted`."""
+
+    LATER = ("search",)
 
     domains: tuple[Name, ...] = DOMAINS
     """Domains of the campaign, in reporting order."""
@@ -126,6 +128,8 @@ class Constitution(Frozen):
     """The axes of the search and their bounds."""
     drift: DriftRule = DriftRule()
     """Thresholds of the drift test."""
+    search: Literal["trust"] = "trust"
+    """The search policy, by its name in `judgement.search_policies`."""
     promotion: float = Field(0.8, gt=0.5, lt=1.0)
     """Posterior probability of a better target at which a candidate's recipe becomes the standing one."""
 
@@ -152,7 +156,7 @@ def _try(knob: str, value: Value, domains: tuple[str, ...]) -> None:
         raise ValueError(f"space: {knob} cannot be {value!r}: it is text; write it as a number, such as {held!r}")
 
 
-class Campaign(Frozen):
+class Campaign(Grown):
     """One campaign file."""
 
     name: Name

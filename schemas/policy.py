@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.base import Frozen, Share
+from schemas.base import Frozen, Grown, Share
 from schemas.recipe import Recipe, Value
 
 Direction = Literal["inflated", "blind"]
@@ -74,7 +74,7 @@ class DeadEnd(Frozen):
     """Why, with the numbers."""
 
 
-class Policy(Frozen):
+class Policy(Grown):
     """What the next round starts from."""
 
     version: int = Field(ge=0)

@@ -16,10 +16,12 @@ from schemas.writers import WRITERS
 EVENTS: dict[str, type[Frozen]] = {model.__name__: model for model in WRITERS}
 """Every event type by name."""
 
-VERSIONS: dict[str, int] = dict.fromkeys(EVENTS, 1)
-"""The version that today's writers write."""
+VERSIONS: dict[str, int] = {**dict.fromkeys(EVENTS, 1), "CampaignStarted": 2}
+"""The version that today's writers write. CampaignStarted: 2 has targets besides the sealed set."""
 
-UPCASTERS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
+UPCASTERS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {
+    ("CampaignStarted", 1): lambda data: data,
+}
 """(type, version) -> function that makes a payload of the next version from it."""
 
 FOLDER = Path(__file__).parent / "json"

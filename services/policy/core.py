@@ -1,4 +1,7 @@
-"""The policy's four decisions, each a pure function of the history: open, choose, revise, finish."""
+"""The policy's four decisions, each a pure function of the history: open, choose, revise, finish.
+
+`search` defaults everywhere to the policy that the constitution names.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,10 @@ from judgement.beliefs_axes import dead_ends, opening, revised
 from judgement.history import History
 from judgement.search import Model
 from judgement.search_basis import DIGITS, basis, generator
-from judgement.search_promote import Rival, mode, promotion, rivals, winner
+from judgement.search_policies import policy_of
+from judgement.search_policy import SearchPolicy
+from judgement.search_promote import Rival, mode, promotion, rivals
 from judgement.search_rules import check
-from judgement.search_submit import choose
-from judgement.trust import TrustModel
 from schemas.events import CampaignFinished, PolicyUpdated, SubmissionsChosen
 from schemas.evidence import Basis, Submission
 from schemas.policy import Distrust, Estimate, Policy
@@ -43,13 +46,13 @@ def first_policy(history: History) -> PolicyUpdated:
 
 
 def choose_submissions(
-    history: History, round_: int, closed_by: Literal["complete", "deadline"], model: Model | None = None
+    history: History,
+    round_: int,
+    closed_by: Literal["complete", "deadline"],
+    search: SearchPolicy | None = None,
 ) -> SubmissionsChosen:
-    """The round's candidates to confirm and to query externally; those not ended are given up.
-
-    `model` defaults to the fitted `TrustModel`.
-    """
-    confirm, external = choose(history, model or TrustModel.fit(history), round_)
+    """The round's candidates to confirm and to query externally; those not ended are given up."""
+    confirm, external = (search or policy_of(history)).choose_submissions(history, round_)
     return SubmissionsChosen(
         round=round_,
         closed_by=closed_by,
@@ -60,15 +63,15 @@ def choose_submissions(
     )
 
 
-def update(history: History, model: Model | None = None) -> PolicyUpdated:
-    """The policy of the next round, after this round's `DriftAssessed`. `model` defaults to the fitted `TrustModel`."""
+def update(history: History, search: SearchPolicy | None = None) -> PolicyUpdated:
+    """The policy of the next round, after this round's `DriftAssessed`."""
     last = history.policies[history.round]
-    trust: Model = model or TrustModel.fit(history)
+    model = (search or policy_of(history)).model(history)
     ground = basis(history, last.round, "policy")
     threshold = history.campaign.constitution.promotion
-    found = rivals(history, trust, last.standing)
+    found = rivals(history, model, last.standing)
     promoted = promotion(found, threshold)
-    policy = _revise(history, trust, last, promoted, ground)
+    policy = _revise(history, model, last, promoted, ground)
     return PolicyUpdated(
         policy=policy,
         changed=explain_policy.changes(last, policy, promoted, threshold),
@@ -107,9 +110,9 @@ def distrust(history: History) -> tuple[Distrust, ...]:
     )
 
 
-def choose_final(history: History, model: Model | None = None) -> SubmissionsChosen:
+def choose_final(history: History, search: SearchPolicy | None = None) -> SubmissionsChosen:
     """The one query of the final set: the base, and the winner where it is not the base itself."""
-    name, estimate = winner(history, model or TrustModel.fit(history))
+    name, estimate = (search or policy_of(history)).final(history)
     final = [Submission(candidate=BASE, reason="What the campaign started from; every gain is measured against it.")]
     if name != BASE:
         final.append(Submission(candidate=name, reason=explain.winner(history.trials[name], estimate)))

@@ -7,61 +7,34 @@ from collections.abc import Sequence
 import numpy as np
 
 from judgement.history import History, Trial
-from judgement.search import DESIGN_POOL, POOL, Model, gains, pool, thompson
 from judgement.search_basis import basis, generator, seed_of
-from judgement.search_prior import design, prior_gains
+from judgement.search_policies import policy_of
+from judgement.search_policy import Proposal, SearchPolicy
 from judgement.search_rules import check
-from judgement.trust import TrustModel
 from schemas.events import RecipeProposed
 from schemas.evidence import Basis
-from schemas.policy import Estimate, Policy
+from schemas.policy import Estimate
 from schemas.recipe import Recipe, differences
 
 __all__ = ["check", "propose"]
 
 
-def propose(history: History, model: Model | None = None) -> tuple[RecipeProposed, ...]:
+def propose(history: History, search: SearchPolicy | None = None) -> tuple[RecipeProposed, ...]:
     """The candidates of the round that the latest policy opened; slot 0 is the anchor.
 
     Fewer than the constitution's `candidates` where the open part of the space holds no more untried recipes.
-    `model` defaults to the fitted `TrustModel`.
+    `search` defaults to the policy that the constitution names.
     """
     policy = history.policies[history.round]
     ground = basis(history, policy.round, "propose", scored=policy.round > 1)
-    chosen = _first(history, policy, ground) if policy.round == 1 else _next(history, policy, ground, model)
-    return tuple(_proposal(history, policy, slot, *pick, ground) for slot, pick in enumerate(chosen))
+    slots = history.campaign.constitution.candidates - 1
+    anchor: Proposal = policy.standing, Estimate(mean=0.0, sd=0.0)
+    chosen = [anchor, *(search or policy_of(history)).propose(history, slots, generator(ground))]
+    return tuple(_proposal(history, slot, recipe, gain, ground) for slot, (recipe, gain) in enumerate(chosen))
 
 
-def _first(history: History, policy: Policy, ground: Basis) -> list[tuple[Recipe, Estimate]]:
-    """Round 1: what tells most about the space, by the prior alone; the base may not even be measured yet."""
-    space = history.campaign.constitution.space
-    drawn = _pool(history, policy, generator(ground), DESIGN_POOL)
-    recipes = [policy.standing, *design(space, policy.standing, drawn, _slots(history))]
-    return list(zip(recipes, prior_gains(space, policy.standing, recipes), strict=True))
-
-
-def _next(history: History, policy: Policy, ground: Basis, model: Model | None) -> list[tuple[Recipe, Estimate]]:
-    """Later rounds: what may be the best, by draws from the model."""
-    trust: Model = model or TrustModel.fit(history)
-    rng = generator(ground)
-    drawn = _pool(history, policy, rng, POOL)
-    recipes = [policy.standing, *thompson(history, trust, drawn, _slots(history), rng)]
-    return list(zip(recipes, gains(trust, policy.standing, recipes, rng), strict=True))
-
-
-def _pool(history: History, policy: Policy, rng: np.random.Generator, size: int) -> list[Recipe]:
-    tried = [t.recipe for t in history.trials.values() if t.recipe]
-    return pool(policy, history.campaign.constitution.max_changes, tried, rng, size)
-
-
-def _slots(history: History) -> int:
-    """Slots besides the anchor's."""
-    return history.campaign.constitution.candidates - 1
-
-
-def _proposal(
-    history: History, policy: Policy, slot: int, recipe: Recipe, gain: Estimate, ground: Basis
-) -> RecipeProposed:
+def _proposal(history: History, slot: int, recipe: Recipe, gain: Estimate, ground: Basis) -> RecipeProposed:
+    policy = history.policies[history.round]
     changes = differences(policy.standing, recipe, tuple(axis.knob for axis in policy.axes))
     return RecipeProposed(
         round=policy.round,

@@ -7,7 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from schemas.envelope import Envelope, topic
-from schemas.registry import EVENTS
+from schemas.registry import EVENTS, VERSIONS
 from schemas.writers import SERVICES, WRITERS
 from services.policy.app import SERVICE
 from services.runtime.asyncapi import COMMITTED, files
@@ -67,7 +67,11 @@ def test_a_service_sends_what_it_may_write_on_the_topics_of_the_events(name):
     assert all(message["summary"] == EVENTS[key].__doc__ for key, message in document["components"]["messages"].items())
 
 
-@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.json")), ids=lambda path: path.stem)
+WRITTEN = sorted(GOLDEN / f"{name}.v{version}.json" for name, version in VERSIONS.items())
+"""What today's writers write; a document describes no older version."""
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.stem)
 def test_a_real_message_fits_its_channel(path):
     type_, _, version = path.stem.partition(".v")
     envelope = Envelope(

@@ -41,7 +41,7 @@ def scored_round(accuracies=(0.35, 0.45, 0.55, 0.40), queries=9):
     opening = first_policy(log.history)
     log.append(opening, data_ready(1))
     for slot, (recipe, accuracy) in enumerate(zip(RECIPES, accuracies, strict=True)):
-        log.append(_proposal(log.history, opening.policy, slot, recipe, {"mean": 0.0, "sd": 0.0}, opening.basis))
+        log.append(_proposal(log.history, slot, recipe, {"mean": 0.0, "sd": 0.0}, opening.basis))
         if accuracy is not None:
             log.append(trained(f"r1s{slot}", recipe), report(f"r1s{slot}", "dev", even(accuracy)))
     return log.history

@@ -3,6 +3,7 @@
 import pytest
 
 from judgement.search_rules import check
+from judgement.search_trust import Trust
 from schemas import events as e
 from schemas.evidence import Basis, Submission
 from schemas.policy import DeadEnd
@@ -43,11 +44,11 @@ def refused(history, event):
 def test_what_the_deciders_say_is_never_refused():
     decided = Deciders(
         first_policy,
-        lambda h: propose(h, FieldModel(h)),
-        lambda h, r, c: choose_submissions(h, r, c, FieldModel(h)),
+        lambda h: propose(h, Trust(FieldModel)),
+        lambda h, r, c: choose_submissions(h, r, c, Trust(FieldModel)),
         lambda h, r: [],
-        lambda h: update(h, FieldModel(h)),
-        lambda h: choose_final(h, FieldModel(h)),
+        lambda h: update(h, Trust(FieldModel)),
+        lambda h: choose_final(h, Trust(FieldModel)),
         finish,
     )
     assert play(campaign(3), World(3), decided, obeys=True).history.finished
@@ -109,7 +110,7 @@ def test_an_external_query_beyond_the_campaigns_budget_is_refused():
 
 def test_a_policy_outside_the_constitution_is_refused():
     history = scored_round()
-    good = update(history, FieldModel(history))
+    good = update(history, Trust(FieldModel))
     assert check(history, good) is None
 
     def broken(**fields):

@@ -1,0 +1,15 @@
+"""The search policies that a constitution can name."""
+
+from __future__ import annotations
+
+from judgement.history import History
+from judgement.search_policy import SearchPolicy
+from judgement.search_trust import Trust
+
+POLICIES: dict[str, SearchPolicy] = {"trust": Trust()}
+"""By the name in `Constitution.search`."""
+
+
+def policy_of(history: History) -> SearchPolicy:
+    """The policy that the campaign's constitution names."""
+    return POLICIES[history.campaign.constitution.search]
