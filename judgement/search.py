@@ -70,6 +70,12 @@ def pool(
     return found
 
 
+def drawn_pool(history: History, policy: Policy, rng: np.random.Generator, size: int) -> list[Recipe]:
+    """Untried recipes within the constitution's `max_changes` of the standing one."""
+    tried = [t.recipe for t in history.trials.values() if t.recipe]
+    return pool(policy, history.campaign.constitution.max_changes, tried, rng, size)
+
+
 def _move(recipe: Recipe, axis: AxisBelief, rng: np.random.Generator) -> Recipe:
     """The recipe with another value of one axis, drawn from its learned distribution."""
     mass = _elsewhere(axis, recipe)

@@ -128,8 +128,8 @@ class Constitution(Grown):
     """The axes of the search and their bounds."""
     drift: DriftRule = DriftRule()
     """Thresholds of the drift test."""
-    search: Literal["trust"] = "trust"
-    """The search policy, by its name in `judgement.search_policies`."""
+    search: Literal["trust", "dev_greedy", "random"] = "trust"
+    """Who searches: the loop's own policy, or a baseline to measure it against."""
     promotion: float = Field(0.8, gt=0.5, lt=1.0)
     """Posterior probability of a better target at which a candidate's recipe becomes the standing one."""
 
