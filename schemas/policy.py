@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.base import Frozen, Grown, Share
+from schemas.base import Frozen, Grown, Name, Share
 from schemas.recipe import Recipe, Value
 
 Direction = Literal["inflated", "blind"]
@@ -74,8 +74,21 @@ class DeadEnd(Frozen):
     """Why, with the numbers."""
 
 
+class Best(Frozen):
+    """The best score of the target that has been announced."""
+
+    candidate: Name
+    """Its candidate, or `base`."""
+    score: Share
+    """Its score."""
+    se: float = Field(ge=0.0)
+    """Its standard error."""
+
+
 class Policy(Grown):
     """What the next round starts from."""
+
+    LATER = ("best",)
 
     version: int = Field(ge=0)
     """0 at the start, one more with each update."""
@@ -97,3 +110,5 @@ class Policy(Grown):
     """Standard deviation of dev between replicates of one recipe (the anchors)."""
     mode: str
     """The search in a word, from the posterior: `recipe stabilisation`, `stack and calibrate` or `proxy-aware`."""
+    best: Best | None = None
+    """The announced best on the target: a new one must climb the last by a step (`judgement.ladder`)."""
