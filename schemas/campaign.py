@@ -126,7 +126,7 @@ class DriftRule(Grown):
 class Constitution(Grown):
     """What the loop may never change. Its hash stands in `CampaignStarted`."""
 
-    LATER = ("search",)
+    LATER = ("search", "price")
 
     domains: tuple[Name, ...] = DOMAINS
     """Domains of the campaign, in reporting order."""
@@ -148,6 +148,9 @@ class Constitution(Grown):
     """Thresholds of the drift test."""
     search: Literal["trust", "dev_greedy", "random"] = "trust"
     """Who searches: the loop's own policy, or a baseline to measure it against."""
+    price: float = Field(0.0, ge=0.0)
+    """Gain of the target, in accuracy, that a training of the first recipe's cost must bring to be worth it; a dearer
+    recipe must bring as much more. 0: only the gain counts. Cost is tokens times active parameters."""
     promotion: float = Field(0.8, gt=0.5, lt=1.0)
     """Posterior probability of a better target at which a candidate's recipe becomes the standing one."""
 

@@ -35,8 +35,10 @@ class AxisBelief(Frozen):
     """Whether the axis has reached its plateau and is no longer varied."""
 
 
-class InterventionBelief(Frozen):
+class InterventionBelief(Grown):
     """What one named change did, over all candidates that carried it."""
+
+    LATER = ("cost",)
 
     name: str
     """The change, as `knob=value`."""
@@ -46,6 +48,9 @@ class InterventionBelief(Frozen):
     """Effect on the target, by the model average."""
     trials: tuple[str, ...]
     """The candidates that carried it."""
+    cost: float | None = None
+    """Training cost of its candidates against that of the first recipe, their mean; the target's effect over it is the
+    gain per cost. None where none was trained."""
 
 
 class Distrust(Frozen):
