@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from judgement.drift_hypotheses import SLOPES, hypotheses
-from judgement.drift_posterior import Law, Posterior, condition, law, mixture, posterior
+from judgement.drift_posterior import Law, Posterior, condition, law, mixture, normal, posterior
 from judgement.features import Floats
 from judgement.history import History
 from judgement.profile import Gains, Point, profile
@@ -95,8 +95,8 @@ class TrustModel:
 
     def _draw(self, gains: Gains, rng: np.random.Generator) -> Floats:
         p = self.posterior
-        slope, regime = np.unravel_index(rng.choice(p.outer.size, p=_normal(p.outer.ravel())), p.outer.shape)
-        drawn = np.array([rng.choice(len(h), p=_normal(h)) for h in p.inner[slope, regime]])
+        slope, regime = np.unravel_index(rng.choice(p.outer.size, p=normal(p.outer.ravel())), p.outer.shape)
+        drawn = np.array([rng.choice(len(h), p=normal(h)) for h in p.inner[slope, regime]])
         hyps, layout = p.layout.narrowed(p.hyps, drawn)
         prior = law(hyps, layout, gains, SLOPES[slope : slope + 1])
         score = np.arange(len(drawn))
@@ -127,8 +127,3 @@ def _gates(domains: tuple[str, ...], standing: Mapping[str, DriftDetected]) -> d
         for index in range(len(domains)) if scope == "all" else (domains.index(scope),):
             levels[index] = min(drift.assessment.level, levels.get(index, np.inf))
     return levels
-
-
-def _normal(weights: Floats) -> Floats:
-    """The weights, summing to 1 to the last bit, as drawing wants them."""
-    return weights / float(weights.sum())
