@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from judgement.features import Floats, coordinates
 from schemas.campaign import Axis
-from schemas.recipe import Recipe
+from schemas.recipe import Recipe, Value
 
 Codes = NDArray[np.int64]
 """A recipe as the index of its value on each axis, (A,); -1 where it holds a value that the axis does not name."""
@@ -54,8 +54,22 @@ class Terms:
 
     def point(self, recipe: Recipe) -> tuple[Floats, Floats]:
         """Coordinates and squares of a recipe, each (F,); any recipe has them, on its axes' values or beside."""
-        parts = [_terms(axis, [recipe.get(axis.knob)]) for axis in self.space]
-        return np.concatenate([p[0][0] for p in parts]), np.concatenate([p[1][0] for p in parts])
+        parts = [self._on(index, recipe.get(axis.knob)) for index, axis in enumerate(self.space)]
+        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+    def _on(self, index: int, value: Value) -> tuple[Floats, Floats]:
+        """Coordinates and squares of a value of one axis, each (coordinates of the axis,)."""
+        found = self.named[index].get(value)
+        if found is None:
+            z, q = _terms(self.space[index], [value])
+            found = z[0], q[0]
+        return found
+
+    @cached_property
+    def named(self) -> list[dict[Value, tuple[Floats, Floats]]]:
+        """The same for the values that the axes name."""
+        rows = ((axis, *_terms(axis, axis.values)) for axis in self.space)
+        return [dict(zip(axis.values, zip(z, q, strict=True), strict=True)) for axis, z, q in rows]
 
     def features(self, recipes: Sequence[Recipe]) -> Floats:
         """All terms of recipes, (N, size)."""
