@@ -74,10 +74,13 @@ class Terms:
     def features(self, recipes: Sequence[Recipe]) -> Floats:
         """All terms of recipes, (N, size)."""
         points = [self.point(recipe) for recipe in recipes]
-        z = np.array([p[0] for p in points]).reshape(len(points), -1)
-        q = np.array([p[1] for p in points]).reshape(len(points), -1)
+        z, q = np.array(points).reshape(len(points), 2, len(self.owner)).swapaxes(0, 1)
+        return self.rows(z, q)
+
+    def rows(self, z: Floats, q: Floats) -> Floats:
+        """All terms of points, (N, size), from their coordinates and squares, each (N, F)."""
         products = (z[:, :, None] * z[:, None, :])[:, self.apart]
-        return np.concatenate([np.ones((len(points), 1)), z, q, products], axis=1)
+        return np.concatenate([np.ones((len(z), 1)), z, q, products], axis=1)
 
     def variances(self, level: float, slope: float, square: float, product: float) -> Floats:
         """Prior variance of each weight, (size,), from standard deviations of the four kinds."""

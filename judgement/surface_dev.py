@@ -62,7 +62,7 @@ class DevSurfaces:
     apart: Fit
     """Each domain less that mean."""
     center: Floats
-    """Mean of each domain over the trials, (D,)."""
+    """What each domain is expected to be in the middle of the space, (D,)."""
 
     def draw(self, rng: np.random.Generator) -> Surface:
         """One draw of the dev of all domains."""
@@ -72,9 +72,8 @@ class DevSurfaces:
         return Surface(self.terms, weights)
 
 
-def fit(terms: Terms, features: Floats, accuracy: Floats, noise: Floats) -> DevSurfaces:
-    """Learn from N trials: terms (N, size), accuracies (N, D) and the variances of their errors (N, D)."""
-    center = accuracy.mean(axis=0)
+def fit(terms: Terms, features: Floats, accuracy: Floats, noise: Floats, center: Floats) -> DevSurfaces:
+    """Learn from N trials: terms (N, size), accuracies (N, D), variances of their errors (N, D); center (D,)."""
     away, domains = accuracy - center, accuracy.shape[1]
     mean = away.mean(axis=1, keepdims=True)
     common = _best(terms, features, mean, noise.sum(axis=1) / domains**2)

@@ -134,7 +134,8 @@ def dev_surfaces(posterior: Posterior, terms: Terms) -> DevSurfaces:
     profile = posterior.profile
     recipes = [recipe for _, recipe in profile.trials.values()]
     noise = profile.noise + profile.smoothing.seed_sd**2
-    return fit(terms, terms.features(recipes), profile.accuracy, noise)
+    center = profile.accuracy.mean(axis=0) if recipes else profile.base_dev[0]
+    return fit(terms, terms.features(recipes), profile.accuracy, noise, center)
 
 
 def unit_variances(terms: Terms) -> Floats:
@@ -142,7 +143,5 @@ def unit_variances(terms: Terms) -> Floats:
     raw = terms.variances(0.5, 1.0, 0.5, 0.3)
     rng = np.random.default_rng(0)
     pick = [rng.choice(np.flatnonzero(terms.axis == a), 64) for a in range(len(terms.space))]
-    z, q = (sum(table[rows] for rows in pick) for table in (terms.linear, terms.square))
-    products = (z[:, :, None] * z[:, None, :])[:, terms.apart]
-    features = np.concatenate([np.ones((64, 1)), z, q, products], axis=1)
-    return np.asarray(raw / ((features**2) @ raw).mean())
+    z, q = (np.sum([table[rows] for rows in pick], axis=0) for table in (terms.linear, terms.square))
+    return np.asarray(raw / (terms.rows(z, q) ** 2 @ raw).mean())
