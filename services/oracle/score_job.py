@@ -29,7 +29,7 @@ def prepare(job: Job, settings: Settings) -> EvaluationJob:
     return EvaluationJob(
         candidate=job.payload["candidate"],
         base=str(base_folder(Substrate.model_validate(job.payload["substrate"]))),
-        adapter=_adapter(job),
+        adapter=adapter_of(job),
         sets=tuple(_sealed(campaign, kind, job.payload["round"]) for kind in job.payload["kinds"]),
         domains=campaign.constitution.domains,
         key_file=str(settings.oracle_key_file),
@@ -41,7 +41,7 @@ def prepare(job: Job, settings: Settings) -> EvaluationJob:
 
 def finished(job: Job, result: Evaluated) -> Effect:
     """One score per set."""
-    return Effect(tuple(_append(job, _scores(job, result.candidate, measured)) for measured in result.measured))
+    return Effect(tuple(append(job, _scores(job, result.candidate, measured)) for measured in result.measured))
 
 
 def failed(job: Job, failure: Failure) -> Effect:
@@ -49,7 +49,7 @@ def failed(job: Job, failure: Failure) -> Effect:
     kinds: list[Kind] = job.payload["kinds"]
     return Effect(
         tuple(
-            _append(
+            append(
                 job,
                 EvaluationFailed(
                     candidate=job.payload["candidate"],
@@ -66,7 +66,8 @@ def failed(job: Job, failure: Failure) -> Effect:
     )
 
 
-def _adapter(job: Job) -> str | None:
+def adapter_of(job: Job) -> str | None:
+    """Folder of the candidate's adapter, None for the base. Raises `JobFailed` where it is not the one trained."""
     if job.payload["checkpoint"] is None:
         return None
     trained = CheckpointTrained.model_validate(job.payload["checkpoint"])
@@ -100,7 +101,8 @@ def _scores(job: Job, candidate: str, measured: Measured) -> ScoresReported:
     )
 
 
-def _append(job: Job, event: Frozen) -> Append:
+def append(job: Job, event: Frozen) -> Append:
+    """An event of the job's candidate."""
     return Append(job.campaign, candidate_stream(job.campaign, job.payload["candidate"]), event)
 
 
