@@ -5,10 +5,9 @@ Every try begins with the question, so a process that dies between sending and r
 
 from __future__ import annotations
 
-import logging
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
@@ -21,9 +20,8 @@ from schemas.targets import BoardTarget, Outside
 from services.oracle import receipts
 from services.oracle.board_job import Answer, Query
 from services.oracle.submission_zip import Limits, pack
+from services.runtime.hashing import hash_folder
 from services.runtime.jobs import Again
-
-log = logging.getLogger(__name__)
 
 Error = Annotated[float, Field(gt=0.0)]
 
@@ -46,6 +44,10 @@ class BoardRefused(Exception):
 
 class ScoreOutOfScale(Exception):
     """The board's score does not lie on the scale that the campaign states."""
+
+
+class AdapterChanged(Exception):
+    """The adapter is not the one that was trained."""
 
 
 class Part(BaseModel):
@@ -112,7 +114,8 @@ class Board(Protocol):
 def ask(query: Query, report: Callable[[dict[str, Any]], None]) -> Answer | Again:
     """The target's score, or when to ask again.
 
-    Raises `BoardUnreachable`, `BoardDenied`, `BoardGarbled`, `BoardRefused`, `ScoreOutOfScale` or `AdapterUnfit`.
+    Raises `BoardUnreachable`, `BoardDenied`, `BoardGarbled`, `BoardRefused`, `ScoreOutOfScale`, `AdapterChanged`
+    or `AdapterUnfit`.
     """
     begun = time.monotonic()
     board = open_board(query)
@@ -122,7 +125,7 @@ def ask(query: Query, report: Callable[[dict[str, Any]], None]) -> Answer | Agai
     receipt = receipts.keep(standing.raw, Path(query.out), ".json")
     if standing.state == "rejected":
         raise BoardRefused(f"{board.name} rejected {query.candidate}; its answer, with its reason, is {receipt.uri}")
-    scores, stamp = scores_of(standing, query.target), stamp_of(board, standing, query.target)
+    scores, stamp = scores_of(standing, query.target, query.domains), stamp_of(board, standing, query.target)
     return Answer(scores=scores, receipt=receipt, stamp=stamp, seconds=time.monotonic() - begun)
 
 
@@ -141,12 +144,23 @@ def send(board: Board, query: Query) -> Standing:
     """Pack the candidate and submit it."""
     Path(query.work).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=query.work) as folder:
-        adapter = Path(query.adapter) if query.adapter else None
-        package = pack(adapter, Path(query.base), query.module, board.limits, Path(folder))
+        package = pack(_adapter(query), Path(query.base), query.module, board.limits, Path(folder))
         return board.submit(query.key, package)
 
 
-def scores_of(standing: Standing, target: Outside) -> Scores:
+def _adapter(query: Query) -> Path | None:
+    """The candidate's adapter, None for the base. Raises `AdapterChanged`."""
+    if query.adapter is None:
+        return None
+    folder = Path(query.adapter)
+    found = hash_folder(folder) if folder.is_dir() else "missing"
+    if found != query.sha256:
+        words = f"adapter {folder}: its hash is {found}, the trainer recorded {query.sha256}; train it again"
+        raise AdapterChanged(words)
+    return folder
+
+
+def scores_of(standing: Standing, target: Outside, domains: Collection[str] = ()) -> Scores:
     """The board's answer on [0, 1]. Raises `ScoreOutOfScale`."""
     assert standing.score is not None
     width, share = target.highest - target.lowest, _share(standing.score, target)
@@ -155,8 +169,8 @@ def scores_of(standing: Standing, target: Outside) -> Scores:
         se = (standing.se or target.se or 0.0) / width
     else:
         se = share_error(share, items or 1)
-    domains = {name: _domain(part, target) for name, part in standing.domains.items()}
-    return Scores(score=share, se=se, n=items or 1, domains=domains)
+    parts = {name: _domain(part, target) for name, part in standing.domains.items() if name in domains}
+    return Scores(score=share, se=se, n=items or 1, domains=parts)
 
 
 def _domain(part: Part, target: Outside) -> DomainScore:

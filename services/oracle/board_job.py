@@ -13,16 +13,15 @@ from pydantic import Field
 
 from eventstore.effect import Effect
 from eventstore.store import Job
-from schemas.base import Frozen, Name, digest
-from schemas.campaign import Campaign, Substrate
+from schemas.base import Frozen, Name, Sha256, digest
+from schemas.campaign import Campaign
 from schemas.events import ScoresReported
 from schemas.scores import Cost, Kind, Receipt, Scores, Stamp
 from schemas.targets import BoardTarget, KaggleTarget
-from services.oracle.score_job import adapter_of, append, failed
+from services.oracle.score_job import append, failed
 from services.oracle.steps import BOARD_QUEUE
 from services.runtime.service import JobKind
 from services.runtime.settings import Settings
-from services.runtime.substrate import base_folder
 
 LONGEST_PAUSE = timedelta(hours=1)
 """Between two tries against a board that does not answer."""
@@ -39,10 +38,14 @@ class Query(Frozen):
     """Campaign id."""
     candidate: Name
     """Candidate id, or `base`."""
-    base: str
-    """Folder of the base model."""
+    domains: tuple[Name, ...]
+    """The campaign's domains; what a board tells of others is not recorded."""
     adapter: str | None
     """Folder of the candidate's adapter; None for the base, which enters with one that changes nothing."""
+    sha256: Sha256 | None
+    """Hash of the adapter, as recorded."""
+    base: str
+    """Folder of the base model; it is read for the shapes of its weights alone."""
     module: str
     """A module of the base that can bear an adapter."""
     token_file: str | None
@@ -72,16 +75,19 @@ def key_of(campaign: str, candidate: str, kind: Kind) -> str:
 
 
 def prepare(job: Job, settings: Settings) -> Query:
-    """The query. Raises `JobFailed` where the adapter is not the one that was trained."""
+    """The query; nothing is read here, since most tries only ask."""
     campaign = Campaign.model_validate(job.payload["campaign"])
+    trained = job.payload["checkpoint"] or {}
     candidate, (kind,) = job.payload["candidate"], job.payload["kinds"]
     return Query(
         target=campaign.constitution.target,
         key=key_of(job.campaign, candidate, kind),
         campaign=job.campaign,
         candidate=candidate,
-        base=str(base_folder(Substrate.model_validate(job.payload["substrate"]))),
-        adapter=adapter_of(job),
+        domains=campaign.constitution.domains,
+        adapter=trained.get("uri"),
+        sha256=trained.get("sha256"),
+        base=job.payload["substrate"]["base_uri"],
         module=campaign.recipe.target_modules[0],
         token_file=str(settings.board_token_file) if settings.board_token_file else None,
         work=str(settings.work),
@@ -118,10 +124,8 @@ ASKING = JobKind(
         {
             "AdapterChanged",
             "AdapterUnfit",
-            "BaseChanged",
             "BoardRefused",
             "DeadlinePassed",
-            "ModelMissing",
             "ScoreOutOfScale",
         }
     ),

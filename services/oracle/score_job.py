@@ -29,7 +29,7 @@ def prepare(job: Job, settings: Settings) -> EvaluationJob:
     return EvaluationJob(
         candidate=job.payload["candidate"],
         base=str(base_folder(Substrate.model_validate(job.payload["substrate"]))),
-        adapter=adapter_of(job),
+        adapter=_adapter(job),
         sets=tuple(_sealed(campaign, kind, job.payload["round"]) for kind in job.payload["kinds"]),
         domains=campaign.constitution.domains,
         key_file=str(settings.oracle_key_file),
@@ -66,8 +66,7 @@ def failed(job: Job, failure: Failure) -> Effect:
     )
 
 
-def adapter_of(job: Job) -> str | None:
-    """Folder of the candidate's adapter, None for the base. Raises `JobFailed` where it is not the one trained."""
+def _adapter(job: Job) -> str | None:
     if job.payload["checkpoint"] is None:
         return None
     trained = CheckpointTrained.model_validate(job.payload["checkpoint"])

@@ -10,6 +10,7 @@ from judgement.statistics import domain_score
 from schemas.targets import BoardTarget
 from services.oracle import board_http
 from services.oracle.board import (
+    AdapterChanged,
     BoardDenied,
     BoardGarbled,
     BoardRefused,
@@ -21,6 +22,7 @@ from services.oracle.board import (
 )
 from services.oracle.board_http import token_for
 from services.oracle.board_job import Answer, Query, key_of
+from services.runtime.hashing import hash_folder
 from services.runtime.jobs import Again
 from tests.adapters import make_adapter, make_base
 from tests.board_server import Board, serving
@@ -39,14 +41,16 @@ def asked(board, tmp_path):
     """Asks the board about one candidate, and again with each call."""
     adapter, base = make_adapter(tmp_path / "adapter"), make_base(tmp_path / "base")
 
-    def ask_once(candidate="r1s1", tokens=None, **target):
+    def ask_once(candidate="r1s1", tokens=None, sha256=None, **target):
         query = Query(
             target=BoardTarget(**{"url": board.url, "items": 250, "poll_seconds": 7, **target}),
             key=key_of("c-1", candidate, "external"),
             campaign="c-1",
             candidate=candidate,
+            domains=("bits", "roman"),
             base=str(base),
             adapter=None if candidate == "base" else str(adapter),
+            sha256=None if candidate == "base" else sha256 or hash_folder(adapter),
             module="q_proj",
             token_file=tokens,
             work=str(tmp_path / "work"),
@@ -109,10 +113,15 @@ def test_what_the_board_knows_of_its_error_and_its_domains_is_taken(board, asked
     board.score = lambda _: {
         "score": 30.0,
         "se": 2.0,
-        "domains": {"bits": {"score": 20.0, "n": 50}, "roman": {"score": 40.0, "se": 1.0, "n": 50}},
+        "domains": {
+            "bits": {"score": 20.0, "n": 50},
+            "roman": {"score": 40.0, "se": 1.0, "n": 50},
+            "x": {"score": 1, "n": 1},
+        },
     }
     scores = asked(highest=100).scores
     assert (scores.score, scores.se) == (0.3, 0.02)
+    assert set(scores.domains) == {"bits", "roman"}  # whatever else a board tells stays in the receipt
     assert scores.domains["bits"] == domain_score(10, 50)
     assert (scores.domains["roman"].score, scores.domains["roman"].se) == (0.4, 0.01)
 
@@ -183,6 +192,12 @@ def test_another_adapter_under_a_known_key_is_a_conflict_not_a_second_submission
     with pytest.raises(BoardRefused, match="answered 409"):
         asked()
     assert len(board.held) == 1
+
+
+def test_an_adapter_that_is_not_the_one_that_was_trained_is_not_sent(board, asked, tmp_path):
+    with pytest.raises(AdapterChanged, match=r"the trainer recorded 0000.*; train it again"):
+        asked(sha256="0" * 64)
+    assert board.held == {}
 
 
 def test_a_board_gets_its_own_token_and_no_other(board, asked, tmp_path):

@@ -19,6 +19,7 @@ from services.oracle.board import BoardDenied, BoardGarbled, BoardRefused, Board
 from services.oracle.board_job import Answer, Query, key_of
 from services.oracle.board_kaggle import KEPT, STATES, ClientMissing, open_client
 from services.oracle.submission_zip import AdapterUnfit
+from services.runtime.hashing import hash_folder
 from services.runtime.jobs import Again
 from tests.adapters import make_adapter, make_base
 
@@ -88,8 +89,10 @@ def asked(client, tmp_path):
             key=KEY,
             campaign="c-1",
             candidate="r1s1",
+            domains=(),
             base=str(base),
             adapter=str(adapter),
+            sha256=hash_folder(adapter),
             module="q_proj",
             token_file=None,
             work=str(tmp_path / "work"),
