@@ -12,14 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from judgement.history import History
-from judgement.search import DESIGN_POOL, POOL, Model, gains, pool, thompson
+from judgement.search import DESIGN_POOL, POOL, Model, drawn_pool, gains, thompson
 from judgement.search_policy import Chosen, Proposal
 from judgement.search_prior import design, prior_gains
 from judgement.search_promote import winner
 from judgement.search_submit import choose
 from judgement.trust import TrustModel
 from schemas.policy import Estimate, Policy
-from schemas.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -49,12 +48,6 @@ class Trust:
     def model(self, history: History) -> Model:
         """The drift hypotheses, averaged and gated."""
         return self.fit(history)
-
-
-def drawn_pool(history: History, policy: Policy, rng: np.random.Generator, size: int) -> list[Recipe]:
-    """Untried recipes within the constitution's `max_changes` of the standing one."""
-    tried = [t.recipe for t in history.trials.values() if t.recipe]
-    return pool(policy, history.campaign.constitution.max_changes, tried, rng, size)
 
 
 def _designed(history: History, policy: Policy, slots: int, rng: np.random.Generator) -> list[Proposal]:

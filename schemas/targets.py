@@ -56,7 +56,7 @@ class Outside(Frozen):
         self,
         external_queries: int,
         board_seconds: float,
-        ranks: Sequence[int],  # noqa: ARG002 - for the targets that bound it
+        ranks: Sequence[int],
     ) -> list[str]:
         """What in the campaign contradicts this target, a sentence each."""
         found = []
