@@ -129,6 +129,7 @@ ASKING = JobKind(
             "ScoreOutOfScale",
         }
     ),
+    at_once=2,  # one may be uploading; the others ask for a moment each
     pause=pause,
     remedy="ask whoever runs the board, or raise target.give_up_seconds",
 )

@@ -51,6 +51,8 @@ class JobKind:
     """What the failure of a try means."""
     permanent: frozenset[str] = frozenset({"DeadlinePassed"})
     """Classes of failure that another try cannot mend."""
+    at_once: int | None = None
+    """Jobs that a process runs side by side, where that is less than `AEVOLVE_WORKERS`."""
     pause: Callable[[Job], timedelta] = lambda _: timedelta(seconds=1)
     """How long the next try waits after this one failed."""
     remedy: str = "raise budget.candidate_seconds or add workers"

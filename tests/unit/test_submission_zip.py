@@ -69,6 +69,20 @@ def test_the_adapter_of_zeros_is_one_that_peft_loads_and_that_changes_nothing(tm
     assert all("lora" not in name or not weight.any() for name, weight in adapted.named_parameters())
 
 
+def test_what_our_trainer_saves_can_be_submitted(tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    from schemas.recipe import Recipe
+    from services.trainer.lora import attach, save
+    from tests.tiny_model import make_model
+
+    base = make_model(tmp_path / "base")
+    model = attach(AutoModelForCausalLM.from_pretrained(base), Recipe(rank=4))
+    save(model, tmp_path / "adapter", str(base))
+    package = packed(tmp_path / "adapter", base, tmp_path / "out")
+    assert zipfile.ZipFile(package).namelist() == ["adapter_config.json", "adapter_model.safetensors"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
