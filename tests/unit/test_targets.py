@@ -3,12 +3,14 @@
 import re
 
 import pytest
+import yaml
 
 from services.console.campaign_file import load
 from services.console.problem import Problem
 from tests.unit.console_events import DEMO
 
 BOARD = {"kind": "board", "url": "https://board.example/aevolve", "items": 250, "poll_seconds": 5}
+DOCUMENT = DEMO.parents[2] / "docs" / "board.md"
 KAGGLE = {"kind": "kaggle", "competition": "some-challenge", "items": 250, "poll_seconds": 5}
 
 
@@ -23,6 +25,12 @@ def file(tmp_path, target, before="", after=""):
 def test_a_campaign_file_names_its_target(tmp_path, target):
     read = load(file(tmp_path, target)).constitution.target
     assert read == "sealed" if target == "sealed" else read.kind == target["kind"]
+
+
+def test_the_targets_that_the_documents_show_are_taken(tmp_path):
+    shown = re.findall(r"```yaml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    kinds = [load(file(tmp_path, yaml.safe_load(text)["constitution"]["target"])).constitution.target for text in shown]
+    assert [target.kind for target in kinds] == ["board", "kaggle"]
 
 
 def test_a_campaign_that_names_no_target_hashes_as_before_there_was_a_choice(tmp_path):
