@@ -33,7 +33,7 @@ class Work:
     """One long job to queue. A second row of the same queue and key is a no-op."""
 
     queue: str
-    """`data`, `train` or `score`."""
+    """`data`, `train`, `score` or `board`."""
     key: str
     """Unique in its queue."""
     campaign: str

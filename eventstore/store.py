@@ -27,7 +27,17 @@ from eventstore.row import Row
 from eventstore.sql import QUERIES
 from eventstore.verify import read_rows, recorded_head, verify_log
 from eventstore.wake import Wake
-from eventstore.work import Job, end_work, heartbeat_work, lease_work, queues, reap_work, requeue_work, to_job
+from eventstore.work import (
+    Job,
+    end_work,
+    heartbeat_work,
+    lease_work,
+    postpone_work,
+    queues,
+    reap_work,
+    requeue_work,
+    to_job,
+)
 from eventstore.writer import Writer
 from schemas.base import canonical_json
 from schemas.envelope import Envelope
@@ -225,6 +235,10 @@ class EventStore:
             else:
                 await requeue_work(connection, job, retry_in)
             return await write_one(connection, effect, job.cause)
+
+    async def postpone(self, job: Job, pause: timedelta) -> None:
+        """Give a job back untried, to be taken again after a pause. Raises `LeaseLost`."""
+        await postpone_work(self._pool, job, pause)
 
     async def release(self, job: Job) -> None:
         """Give a job back untried, for a worker that stops. Nothing happens where the lease is lost already."""

@@ -94,6 +94,11 @@ async def requeue_work(connection: asyncpg.Connection, job: Job, pause: timedelt
     _held(await connection.fetchval(QUERIES["requeue_work"], job.id, job.token, pause), job)
 
 
+async def postpone_work(session: asyncpg.Pool, job: Job, pause: timedelta) -> None:
+    """Give a leased job back untried, to be taken again after a pause, or raise `LeaseLost`."""
+    _held(await session.fetchval(QUERIES["postpone_work"], job.id, job.token, pause), job)
+
+
 async def reap_work(connection: asyncpg.Connection, job: Job) -> None:
     """End an overdue job as failed, or raise `LeaseLost` where it has moved on since it was read."""
     _held(await connection.fetchval(QUERIES["reap_work"], job.id, job.token), job)

@@ -17,10 +17,11 @@ from judgement.drift import assess, strength
 from judgement.drift_hypotheses import DEVIATION, SLOPE_PRIOR, SLOPES
 from judgement.features import Floats, features
 from judgement.history import History, Trial
-from judgement.statistics import scores
+from judgement.statistics import scores, share_error
 from schemas.campaign import Campaign, Constitution, NullRun
 from schemas.recipe import Recipe
 from schemas.scores import BASE, Kind, Scores
+from schemas.targets import Outside
 
 CAMPAIGNS = 200
 """Simulated campaigns: a rate of 5 % is then known to about 3 points."""
@@ -102,11 +103,22 @@ class World:
 
     def measured(self, kind: Kind, truth: Floats, rng: np.random.Generator) -> Scores:
         """Binomial scores of a set's size; only the total where the target gives no more."""
+        if kind == "external" and isinstance(self.law.target, Outside):
+            return _answered(self.law.target, float(truth.mean()), rng)
         items = getattr(self.law.evaluation, kind).items
         right = rng.binomial(items, truth)
         found = scores({d: (int(k), items) for d, k in zip(self.law.domains, right, strict=True)})
         itemised = kind != "external" or self.law.target == "sealed"
         return found if itemised else found.model_copy(update={"domains": {}})
+
+
+def _answered(target: Outside, truth: float, rng: np.random.Generator) -> Scores:
+    """What a board would say of this accuracy: one number, as sure as the campaign states."""
+    if target.items:
+        share = float(rng.binomial(target.items, truth)) / target.items
+        return Scores(score=share, se=share_error(share, target.items), n=target.items, domains={})
+    se = (target.se or 0.0) / (target.highest - target.lowest)
+    return Scores(score=float(np.clip(rng.normal(truth, se), 0.0, 1.0)), se=se, n=1, domains={})
 
 
 def _strongest(campaign: Campaign, rng: np.random.Generator) -> float:

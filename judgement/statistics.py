@@ -23,8 +23,13 @@ def domain_score(correct: int, n: int) -> DomainScore:
     """
     if not 0 <= correct <= n or n < 1:
         raise ValueError(f"correct={correct}, n={n}: need 0 <= correct <= n and n >= 1; recount the receipt")
-    shrunk = (correct + Z**2 / 2) / (n + Z**2)
-    return DomainScore(score=correct / n, se=math.sqrt(shrunk * (1 - shrunk) / (n + Z**2)), n=n)
+    return DomainScore(score=correct / n, se=share_error(correct / n, n), n=n)
+
+
+def share_error(share: float, n: int) -> float:
+    """Agresti-Coull standard error of a share of n items."""
+    shrunk = (share * n + Z**2 / 2) / (n + Z**2)
+    return math.sqrt(shrunk * (1 - shrunk) / (n + Z**2))
 
 
 def scores(counts: Mapping[str, tuple[int, int]]) -> Scores:

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from schemas.base import Frozen, Grown, Name, Sha256, Share, digest
 from schemas.recipe import Recipe, Value, Weight
+from schemas.targets import Outside, Target
 
 DOMAINS = ("bits", "cipher", "roman", "units", "gravity", "equations")
 """The six families of the Nemotron Reasoning Challenge, in the order in which they are always reported."""
@@ -130,8 +131,8 @@ class Constitution(Grown):
 
     domains: tuple[Name, ...] = DOMAINS
     """Domains of the campaign, in reporting order."""
-    target: Literal["sealed"] = "sealed"
-    """Where external scores come from: the oracle's own sealed held-out set."""
+    target: Target = "sealed"
+    """Where external scores come from: the oracle's own sealed held-out set, or a target outside (`docs/board.md`)."""
     rounds: int = Field(4, ge=1, le=1_000)
     """Rounds of the campaign."""
     candidates: int = Field(4, ge=2, le=1_000)
@@ -194,6 +195,21 @@ class Campaign(Grown):
     """The standing recipe of round 1."""
     constitution: Constitution
     """What the loop may never change."""
+
+    @model_validator(mode="after")
+    def _target_fits(self) -> Campaign:
+        law, target = self.constitution, self.constitution.target
+        if not isinstance(target, Outside):
+            return self
+        ranks = [self.recipe.rank, *(v for axis in law.space if axis.knob == "rank" for v in axis.values)]
+        found = target.mistakes(law.budget.external_queries, law.budget.board_seconds, ranks)  # type: ignore[arg-type]
+        if self.null_twin:
+            found.append(
+                "null_twin: nobody can distribute a target outside as dev; say target: sealed, or no null twin"
+            )
+        if found:
+            raise ValueError("; ".join(found))
+        return self
 
     def item_set(self, kind: Literal["dev", "confirm", "external", "final"]) -> ItemSet:
         """The distribution and size of a set, with the null twin applied."""

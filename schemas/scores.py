@@ -40,10 +40,11 @@ class Scores(Frozen):
 
 
 class Receipt(Frozen):
-    """Every item's output, kept by hash: a score without one does not exist (design rule 3)."""
+    """What a score rests on, kept by hash: a score without one does not exist (design rule 3)."""
 
     uri: str
-    """Where the outputs lie (JSON lines: domain, item id, hash of the answer, output, whether it is correct)."""
+    """Where every item's output lies (JSON lines: domain, item id, hash of the answer, output, whether it is correct);
+    of a target outside, the board's answer as it came."""
     sha256: Sha256
     """Hash of the file."""
 
@@ -56,9 +57,9 @@ class Stamp(Frozen):
     harness: str
     """Evaluation harness and its version."""
     max_new_tokens: int
-    """Tokens an answer could take."""
+    """Tokens an answer could take; 0 where a target outside does not say."""
     max_length: int
-    """Tokens of prompt and answer together."""
+    """Tokens of prompt and answer together; 0 where a target outside does not say."""
     template_sha256: Sha256
     """Hash of the prompt template and the scorer's source."""
     precision: str

@@ -21,6 +21,7 @@ from schemas.events import CampaignStarted
 from services.runtime.hashing import hash_folder
 from services.runtime.kafka import TOPICS
 from services.runtime.kafka_reader import read_topics
+from tests.adapters import make_base
 from tests.brokers import EMBEDDED, Broker
 
 SERVICES = ("data", "recipes", "trainer", "oracle", "policy")
@@ -35,9 +36,7 @@ class Cluster:
         self.folder, self.dsn, self.passwords, self.broker = folder, dsn, passwords, broker
         self.extra = {"AEVOLVE_LEASE_SECONDS": "2", "AEVOLVE_CATCH_UP_SECONDS": "1", **extra}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.base = folder / "base"
-        self.base.mkdir(parents=True, exist_ok=True)
-        (self.base / "config.json").write_text("{}")
+        self.base = make_base(folder / "base")
         (folder / "key").write_text("a key for tests only")
 
     def environment(self, service: str) -> dict[str, str]:

@@ -6,12 +6,18 @@ import subprocess
 import time
 from pathlib import Path
 
+from services.runtime.jobs import Again
 from services.trainer.job import SnapshotMissing
 
 
 def double(argument, report):
     report({"step": 1})
     return argument * 2
+
+
+def wait(argument, report):
+    """Wait for somebody else, who is there as soon as a file is."""
+    return "there" if Path(argument).exists() else Again(0.1)
 
 
 def explode(argument, report):

@@ -15,6 +15,7 @@ from services.data.job import Snapshot
 from services.oracle.job import Evaluated, Measured
 from services.runtime.hashing import hash_folder
 from services.trainer.job import TargetModuleMissing, Trained
+from tests.adapters import make_adapter
 from tests.unit.loopworld import World
 
 SECONDS = float(os.environ.get("STUB_SECONDS", "0"))
@@ -42,9 +43,7 @@ def train(job, report):
     if SCRATCH:
         Path(SCRATCH, "volume").write_bytes(bytes(4096))
     out = Path(job.out)
-    out.mkdir(parents=True, exist_ok=True)
-    content = {"recipe": job.recipe.model_dump(mode="json"), "seed": job.seed}
-    (out / "adapter_config.json").write_text(json.dumps(content))
+    make_adapter(out, rank=job.recipe.rank, recipe=job.recipe.model_dump(mode="json"), seed=job.seed)
     tokens = job.recipe.steps * job.recipe.batch
     return Trained(
         candidate=job.candidate,

@@ -27,6 +27,12 @@ WHERE id = $1 AND token = $2 AND state = 'leased' RETURNING id
 UPDATE work SET state = 'queued', available_at = now() + $3::interval, token = NULL, lease_until = NULL
 WHERE id = $1 AND token = $2 AND state = 'leased' RETURNING id
 
+-- name: postpone_work
+-- Give a leased job back as if it had not been taken, to wait; no row where the lease is lost.
+UPDATE work
+SET state = 'queued', attempt = attempt - 1, available_at = now() + $3::interval, token = NULL, lease_until = NULL
+WHERE id = $1 AND token = $2 AND state = 'leased' RETURNING id
+
 -- name: release_work
 -- Give a leased job back as if it had not been taken.
 UPDATE work SET state = 'queued', attempt = attempt - 1, available_at = now(), token = NULL, lease_until = NULL

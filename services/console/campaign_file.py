@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -80,8 +80,7 @@ def _check_base(path: Path, base: str) -> None:
 
 def _lines(path: Path, error: ValidationError) -> Iterator[str]:
     for detail in error.errors():
-        field = ".".join(str(part) for part in detail["loc"]) or "constitution"
-        yield f"{path}: {field}: {_remedy(detail)}"
+        yield f"{path}: {_field(detail['loc'])}: {_remedy(detail)}"
 
 
 def _remedy(detail: ErrorDetails) -> str:
@@ -102,12 +101,41 @@ def _meaning(model: type[BaseModel], where: tuple[int | str, ...]) -> str:
 def _model(where: tuple[int | str, ...]) -> type[BaseModel]:
     """The model that a location inside the file belongs to; items of tuples are looked through."""
     model: type[BaseModel] = Campaign
+    forms: Mapping[str, type[BaseModel]] = {}
     for part in where:
-        if isinstance(part, str) and part in model.model_fields:
-            annotation = model.model_fields[part].annotation
-            found = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel)]
+        if part in forms:
+            model = forms[str(part)]
+        elif isinstance(part, str) and part in model.model_fields:
+            found = list(_models(model.model_fields[part].annotation))
+            forms = _forms(found)
             model = found[0] if found else model
     return model
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that a field may hold."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)
+
+
+def _forms(models: Iterable[type[BaseModel]]) -> dict[str, type[BaseModel]]:
+    """The forms of a target by their `kind`, which a location names although no key of the file does."""
+    return {str(model.model_fields["kind"].default): model for model in models if "kind" in model.model_fields}
+
+
+def _field(where: tuple[int | str, ...]) -> str:
+    """A location as the file has it."""
+    parts = [part for i, part in enumerate(where) if part not in _kinds(where[:i])]
+    return ".".join(str(part) for part in parts) or "constitution"
+
+
+def _kinds(where: tuple[int | str, ...]) -> set[str]:
+    """Tags that may follow a location: those of the forms of its last field."""
+    if not where or (field := _model(where[:-1]).model_fields.get(str(where[-1]))) is None:
+        return set()
+    return set(_forms(_models(field.annotation)))
 
 
 def _keys(model: type[BaseModel]) -> str:

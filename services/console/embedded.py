@@ -141,6 +141,8 @@ def _services(system: Embedded, broker: EmbeddedBroker) -> Iterator[Command]:
             env["AEVOLVE_ORACLE_KEY_FILE"] = str(oracle_key(settings.cache))
             env["AEVOLVE_ANCHOR_KEY_FILE"] = str(folder.anchor_key)
             env["AEVOLVE_ANCHOR_FILE"] = str(folder.anchors)
+            if token_file := os.environ.get("AEVOLVE_BOARD_TOKEN_FILE"):
+                env["AEVOLVE_BOARD_TOKEN_FILE"] = str(Path(token_file).absolute())
         argv = ("services.console", "serve", name)
         yield Command(name, argv, folder.log(name), {**clean_environment(), **env}, (system.lock,))
 

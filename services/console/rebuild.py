@@ -144,7 +144,7 @@ def _made(jobs: CampaignJobs, work: Work) -> End:
     return states, (0, work.attempts), told
 
 
-ENDS = {"train": _trained, "score": _scored, "data": _made}
+ENDS = {"train": _trained, "score": _scored, "board": _scored, "data": _made}
 """Queue -> how a job of it can stand."""
 
 
@@ -168,6 +168,6 @@ def _subjects(work: Work) -> list[Key]:
     """What the log may say of a job."""
     if work.queue == "train":
         return [("train", work.payload["proposed"]["candidate"])]
-    if work.queue == "score":
+    if work.queue in ("score", "board"):
         return [(kind, work.payload["candidate"]) for kind in work.payload["kinds"]]
     return [("data", str(work.payload["round"]))]

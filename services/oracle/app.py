@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.oracle.board_job import ASKING
 from services.oracle.score_job import SCORING
 from services.oracle.steps import assess_drift, measure_base, measure_dev, query
 from services.runtime.main import main as run
@@ -18,8 +19,8 @@ SERVICE = Service(
         "CampaignResumed": (measure_base, measure_dev, query, assess_drift),
     },
     timers=(assess_drift,),
-    jobs=(SCORING,),
-    preload=("services.oracle.evaluate",),
+    jobs=(SCORING, ASKING),
+    preload=("services.oracle.evaluate", "services.oracle.board"),
 )
 
 

@@ -56,10 +56,14 @@ def count(lines: Iterable[Line]) -> Scores:
 
 
 def write(lines: Sequence[Line], out: Path) -> Receipt:
-    """Write the receipt to `out/<sha256>.jsonl`; it appears whole."""
-    data = "".join(f"{canonical_json(entry)}\n" for entry in lines).encode()
+    """Write the receipt to `out/<sha256>.jsonl`."""
+    return keep("".join(f"{canonical_json(entry)}\n" for entry in lines).encode(), out, ".jsonl")
+
+
+def keep(data: bytes, out: Path, suffix: str) -> Receipt:
+    """Write bytes to a file that is named by their hash; it appears whole."""
     sha256 = hashlib.sha256(data).hexdigest()
-    path = out / f"{sha256}.jsonl"
+    path = out / f"{sha256}{suffix}"
     if not path.exists():
         out.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")

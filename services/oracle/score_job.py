@@ -41,7 +41,7 @@ def prepare(job: Job, settings: Settings) -> EvaluationJob:
 
 def finished(job: Job, result: Evaluated) -> Effect:
     """One score per set."""
-    return Effect(tuple(_append(job, _scores(job, result.candidate, measured)) for measured in result.measured))
+    return Effect(tuple(append(job, _scores(job, result.candidate, measured)) for measured in result.measured))
 
 
 def failed(job: Job, failure: Failure) -> Effect:
@@ -49,7 +49,7 @@ def failed(job: Job, failure: Failure) -> Effect:
     kinds: list[Kind] = job.payload["kinds"]
     return Effect(
         tuple(
-            _append(
+            append(
                 job,
                 EvaluationFailed(
                     candidate=job.payload["candidate"],
@@ -100,7 +100,8 @@ def _scores(job: Job, candidate: str, measured: Measured) -> ScoresReported:
     )
 
 
-def _append(job: Job, event: Frozen) -> Append:
+def append(job: Job, event: Frozen) -> Append:
+    """An event of the job's candidate."""
     return Append(job.campaign, candidate_stream(job.campaign, job.payload["candidate"]), event)
 
 

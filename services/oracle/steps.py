@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from eventstore.effect import NOTHING, Append, Effect, Work
 from judgement.drift import assess, verdicts
@@ -15,8 +16,11 @@ from judgement.history import History, Trial
 from schemas.envelope import candidate_stream, round_stream
 from schemas.events import SubmissionReserved
 from schemas.scores import BASE, Kind
+from schemas.targets import Outside
 
 QUEUE = "score"
+BOARD_QUEUE = "board"
+"""Queries of a target outside: they wait for it here, in the way of nobody."""
 
 
 def measure_base(history: History, now: datetime) -> Effect:
@@ -26,13 +30,13 @@ def measure_base(history: History, now: datetime) -> Effect:
     budget = history.campaign.constitution.budget
     kinds: tuple[Kind, ...] = ("dev", "confirm", "external") if budget.external_queries else ("dev", "confirm")
     reserve = _reserve(history, [BASE], "external", round_=0) if budget.external_queries else NOTHING
-    return reserve + Effect(work=(_work(history, history.base, kinds, round_=0),))
+    return reserve + Effect(work=_works(history, history.base, kinds, round_=0))
 
 
 def measure_dev(history: History, now: datetime) -> Effect:
     """Queue the dev score of every trained candidate."""
     trained = [t for t in history.of_round(history.round) if t.checkpoint and not t.ended]
-    return Effect(work=tuple(_work(history, trial, ("dev",), trial.round) for trial in trained))
+    return Effect(work=tuple(work for trial in trained for work in _works(history, trial, ("dev",), trial.round)))
 
 
 def query(history: History, now: datetime) -> Effect:
@@ -46,8 +50,7 @@ def query(history: History, now: datetime) -> Effect:
         for candidate in dict.fromkeys(s.candidate for s in (*chosen.confirm, *chosen.external, *chosen.final)):
             trial = history.trials[candidate]
             kinds = tuple(k for k in _asked(chosen, candidate) if not trial.settled(k))
-            if kinds:
-                effect += Effect(work=(_work(history, trial, kinds, round_),))
+            effect += Effect(work=_works(history, trial, kinds, round_))
     return effect
 
 
@@ -64,14 +67,13 @@ def assess_drift(history: History, now: datetime) -> Effect:
 
 
 def _answered(history: History, now: datetime) -> bool:
-    chosen = history.submissions[history.round]
-    patience = timedelta(seconds=history.campaign.constitution.budget.board_seconds)
-    if now >= history.submission_times[history.round] + patience:
-        return True
-    asked = [(s.candidate, kind) for kind in ("confirm", "external") for s in getattr(chosen, kind)]
+    """Whether each measurement is settled, or its board has had its time: what comes later counts in the next round."""
+    chosen, asked_at = history.submissions[history.round], history.submission_times[history.round]
+    asked = [(s.candidate, kind, asked_at) for kind in ("confirm", "external") for s in getattr(chosen, kind)]
     if history.reserved("external"):
-        asked.append((BASE, "external"))
-    return all(history.trials[candidate].settled(kind) for candidate, kind in asked)  # type: ignore[arg-type]
+        asked.append((BASE, "external", history.started_at))
+    patience = timedelta(seconds=history.campaign.constitution.budget.board_seconds)
+    return all(history.trials[c].settled(kind) or now >= at + patience for c, kind, at in asked)  # type: ignore[arg-type]
 
 
 def _asked(chosen: object, candidate: str) -> list[Kind]:
@@ -97,9 +99,46 @@ def _reserve(history: History, candidates: Sequence[str], kind: Kind, round_: in
     )
 
 
-def _work(history: History, trial: Trial, kinds: Sequence[Kind], round_: int) -> Work:
+def _works(history: History, trial: Trial, kinds: Sequence[Kind], round_: int) -> tuple[Work, ...]:
+    """One job for what the oracle measures itself, and one for what it asks a target outside."""
+    outside = isinstance(history.campaign.constitution.target, Outside)
+    away = tuple(kind for kind in kinds if outside and kind == "external")
+    here = tuple(kind for kind in kinds if kind not in away)
+    queues = ((_measuring, here), (_asking, away))
+    return tuple(make(history, trial, some, round_) for make, some in queues if some)
+
+
+def _measuring(history: History, trial: Trial, kinds: Sequence[Kind], round_: int) -> Work:
     budget = history.campaign.constitution.budget
-    payload = {
+    return Work(
+        queue=QUEUE,
+        key=f"{candidate_stream(history.id, trial.candidate)}/{'+'.join(kinds)}",
+        campaign=history.id,
+        payload=_payload(history, trial, kinds, round_),
+        priority=0 if kinds == ("dev",) else 1,
+        attempts=budget.attempts,
+        deadline=trial.proposed_at + timedelta(seconds=budget.candidate_seconds)
+        if trial.proposed_at and kinds == ("dev",)
+        else None,
+    )
+
+
+def _asking(history: History, trial: Trial, kinds: Sequence[Kind], round_: int) -> Work:
+    target = history.campaign.constitution.target
+    assert isinstance(target, Outside)
+    asked_at = history.submission_times[round_] if round_ else history.started_at
+    return Work(
+        queue=BOARD_QUEUE,
+        key=f"{candidate_stream(history.id, trial.candidate)}/{'+'.join(kinds)}",
+        campaign=history.id,
+        payload=_payload(history, trial, kinds, round_),
+        attempts=target.tries,
+        deadline=asked_at + timedelta(seconds=target.give_up_seconds),
+    )
+
+
+def _payload(history: History, trial: Trial, kinds: Sequence[Kind], round_: int) -> dict[str, Any]:
+    return {
         "candidate": trial.candidate,
         "kinds": list(kinds),
         "round": round_,
@@ -107,14 +146,3 @@ def _work(history: History, trial: Trial, kinds: Sequence[Kind], round_: int) ->
         "substrate": history.substrate.model_dump(mode="json"),
         "campaign": history.campaign.model_dump(mode="json"),
     }
-    return Work(
-        queue=QUEUE,
-        key=f"{candidate_stream(history.id, trial.candidate)}/{'+'.join(kinds)}",
-        campaign=history.id,
-        payload=payload,
-        priority=0 if kinds == ("dev",) else 1,
-        attempts=budget.attempts,
-        deadline=trial.proposed_at + timedelta(seconds=budget.candidate_seconds)
-        if trial.proposed_at and kinds == ("dev",)
-        else None,
-    )

@@ -47,17 +47,18 @@ def conclude(history: History, now: datetime) -> Effect:
 
 
 def _closed_by(history: History, now: datetime) -> Literal["complete", "deadline"] | None:
-    trials = history.of_round(history.round)
-    if all(trial.ended for trial in trials) and _base_known(history):
-        return "complete"
+    trials, budget = history.of_round(history.round), history.campaign.constitution.budget
+    if all(trial.ended for trial in trials) and _base_known(history, ("dev", "confirm")):
+        if not history.reserved("external") or _base_known(history, ("external",)):
+            return "complete"
+        if now >= history.started_at + timedelta(seconds=budget.board_seconds):
+            return "deadline"  # the target's: its score of the base will come late
     first = min(trial.proposed_at for trial in trials if trial.proposed_at)
-    patience = timedelta(seconds=history.campaign.constitution.budget.round_seconds)
-    return "deadline" if now >= first + patience else None
+    return "deadline" if now >= first + timedelta(seconds=budget.round_seconds) else None
 
 
-def _base_known(history: History) -> bool:
+def _base_known(history: History, kinds: tuple[Kind, ...]) -> bool:
     """Whether the reference is complete, so that no choice depends on which of two jobs was quicker."""
-    kinds: tuple[Kind, ...] = ("dev", "confirm", "external") if history.reserved("external") else ("dev", "confirm")
     return all(history.base.settled(kind) for kind in kinds)
 
 

@@ -17,6 +17,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -32,6 +33,14 @@ class JobFailed(Exception):
     def __init__(self, error: str, message: str, device_seconds: float = 0.0) -> None:
         super().__init__(f"{error}: {message}")
         self.error, self.message, self.device_seconds = error, message, device_seconds
+
+
+@dataclass(frozen=True)
+class Again:
+    """The result of a job that waits for somebody else: it is asked again after a pause, and no try is counted."""
+
+    seconds: float
+    """The pause."""
 
 
 class JobRunner:

@@ -192,7 +192,7 @@ def loops_of(
         partial(repeatedly, reactor.tick, 1.0),
     ]
     for kind in service.jobs:
-        for number in range(settings.workers):
+        for number in range(min(settings.workers, kind.at_once or settings.workers)):
             worker = Worker(kind, store, runner, settings, f"{settings.worker}-{number}")
             loops.append(partial(patiently, worker.work))
     return loops

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from eventstore.effect import Append, Effect
@@ -51,6 +51,12 @@ class JobKind:
     """What the failure of a try means."""
     permanent: frozenset[str] = frozenset({"DeadlinePassed"})
     """Classes of failure that another try cannot mend."""
+    at_once: int | None = None
+    """Jobs that a process runs side by side, where that is less than `AEVOLVE_WORKERS`."""
+    pause: Callable[[Job], timedelta] = lambda _: timedelta(seconds=1)
+    """How long the next try waits after this one failed."""
+    remedy: str = "raise budget.candidate_seconds or add workers"
+    """What to do about a deadline that passed."""
     started: Callable[[Job, str], Sequence[Append]] = lambda *_: ()
     """What is said when a worker (named second) takes the job."""
 

@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     """Folder of locally made base models."""
     oracle_key_file: Path | None = None
     """File with the key of the sealed sets; only the oracle may read it."""
+    board_token_file: Path | None = None
+    """File with a line `URL TOKEN` for each board that wants one; a token goes to no other address."""
     host: str = "127.0.0.1"
     """Address of the health, metrics and documentation pages."""
     port: int = Field(0, ge=0, le=65_535)

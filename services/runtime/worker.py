@@ -15,7 +15,7 @@ from typing import Any
 from eventstore.effect import NOTHING, Effect
 from eventstore.store import DISCONNECTED, EventStore, Job, LeaseLost, StreamConflict
 from schemas.scores import Cost
-from services.runtime.jobs import JobFailed, JobRunner, Report
+from services.runtime.jobs import Again, JobFailed, JobRunner, Report
 from services.runtime.metrics import JOB_SECONDS, JOBS, RUNNING
 from services.runtime.patience import outlasting
 from services.runtime.service import Failure, JobKind
@@ -23,7 +23,6 @@ from services.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
 
-RETRY = timedelta(seconds=1)
 POLL_SECONDS = 0.2
 
 
@@ -51,7 +50,7 @@ class Worker:
         for job in await self.store.overdue(self.kind.queue):
             dead = job.seconds_left is not None and job.seconds_left <= 0
             error, message = (
-                ("DeadlinePassed", f"the deadline {job.deadline} passed; raise budget.candidate_seconds or add workers")
+                ("DeadlinePassed", f"the deadline {job.deadline} passed; {self.kind.remedy}")
                 if dead
                 else ("WorkerLost", f"all {job.attempts} tries lost their worker; see the services' logs")
             )
@@ -88,7 +87,10 @@ class Worker:
         except JobFailed as failed:
             await self.fail(job, failed, time.monotonic() - begun)
         else:
-            await self.finish(job, self.kind.finished(job, result))
+            if isinstance(result, Again):
+                await outlasting(lambda: self.store.postpone(job, timedelta(seconds=result.seconds)))
+            else:
+                await self.finish(job, self.kind.finished(job, result))
 
     async def finish(self, job: Job, effect: Effect) -> None:
         """Write the result, as soon as there is a database; or nothing, where the log has gone on without it."""
@@ -105,7 +107,7 @@ class Worker:
         terminal = failed.error in self.kind.permanent or job.attempt >= job.attempts
         cost = Cost(seconds=round(seconds, 3), device_seconds=round(failed.device_seconds, 3))
         effect: Effect = self.kind.failed(job, Failure(failed.error, failed.message, terminal, cost))
-        await outlasting(lambda: self.store.fail(job, effect, None if terminal else RETRY))
+        await outlasting(lambda: self.store.fail(job, effect, None if terminal else self.kind.pause(job)))
         JOBS.labels(job.queue, "failed").inc()
 
     def progress(self, job: Job) -> Report:

@@ -19,7 +19,7 @@ WORDS = {"title", "description", "$schema", "$id", "$defs", "$ref"}
 """Keywords that no value depends on, once references are followed."""
 LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems")
 UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
-SHAPE = {"type", "anyOf", "items", "properties", "required", "additionalProperties", "patternProperties"}
+SHAPE = {"type", "anyOf", "oneOf", "items", "properties", "required", "additionalProperties", "patternProperties"}
 KNOWN = {*WORDS, *LOWER, *UPPER, *SHAPE, "propertyNames", "pattern", "enum", "const", "default"}
 VERSION = "or give the event a new version with an upcaster (schemas/registry.py)"
 
@@ -65,7 +65,8 @@ class Comparison:
 
     def _variants(self, node: dict[str, Any], defs: dict[str, Any]) -> dict[str, dict[str, Any]]:
         """The forms that a value may take, by kind."""
-        forms = [_resolved(form, defs) for form in node["anyOf"]] if "anyOf" in node else [node]
+        choices = node.get("anyOf") or node.get("oneOf")
+        forms = [_resolved(form, defs) for form in choices] if choices else [node]
         return {_kind(form, defs): form for form in forms}
 
     def _values(self, old: dict[str, Any], new: dict[str, Any], path: str) -> Iterator[Break]:
@@ -142,13 +143,15 @@ def _resolved(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _kind(form: dict[str, Any], defs: dict[str, Any]) -> str:
+    if "kind" in form.get("properties", {}):  # one of several objects, told apart by this key
+        return f"{form['type']} of kind {form['properties']['kind'].get('const')}"
     if form["type"] != "array":
         return str(form["type"])
     return f"array of {_kind_of_items(_resolved(form['items'], defs), defs)}"
 
 
 def _kind_of_items(items: dict[str, Any], defs: dict[str, Any]) -> str:
-    return "several" if "anyOf" in items else _kind(items, defs)
+    return "several" if {"anyOf", "oneOf"} & items.keys() else _kind(items, defs)
 
 
 def _choices(node: dict[str, Any]) -> set[str] | None:

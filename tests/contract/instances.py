@@ -19,8 +19,8 @@ def _of(node: dict[str, Any], defs: dict[str, Any]) -> st.SearchStrategy[Any]:
     if "$ref" in node:
         node = {**defs[node["$ref"].rpartition("/")[2]], **node}
     assert node.keys() <= KNOWN, node
-    if "anyOf" in node:
-        return st.one_of([_of(form, defs) for form in node["anyOf"]])
+    if forms := node.get("anyOf") or node.get("oneOf"):
+        return st.one_of([_of(form, defs) for form in forms])
     if "const" in node or "enum" in node:
         return st.sampled_from(node.get("enum", [node.get("const")]))
     return TYPES[node["type"]](node, defs)

@@ -12,6 +12,7 @@ HEAVY = {"torch", "transformers", "peft", "lm_eval", "datasets"}
 LIGHT = (
     "services.data.core",
     "services.data.job",
+    "services.oracle.board_job",
     "services.oracle.job",
     "services.oracle.receipts",
     "services.oracle.sets",

@@ -89,7 +89,7 @@ def free_text(node, defs, path):
     """Every place below a schema where any words may stand: a text without pattern or choices, or a free key."""
     if "$ref" in node:
         node = {**defs[node["$ref"].rpartition("/")[2]], **node}
-    for form in node.get("anyOf", ()):
+    for form in (*node.get("anyOf", ()), *node.get("oneOf", ())):
         yield from free_text(form, defs, path)
     if node.get("type") == "string" and not {"pattern", "enum", "const"} & node.keys():
         yield path

@@ -130,6 +130,40 @@ async def test_tries_are_capped_and_each_is_charged(trainer, runner, queue, owne
     assert all(data["cost"]["seconds"] > 0 for _, data in tries)
 
 
+async def test_a_job_that_waits_for_somebody_holds_no_worker_and_uses_up_no_try(
+    trainer, runner, queue, owner, tmp_path: Path
+) -> None:
+    await put(trainer, queue, attempts=1)
+    answer = tmp_path / "answer"
+    async with working(trainer, runner, queue, "wait", str(answer)):
+        await until(lambda: asked_often(owner, queue))
+        (cause,) = await trainer.append([started_event(queue, 1)])
+        await trainer.handle(f"{queue}-2", cause, Effect(work=(Work(queue, "another", "w", {}),)))
+        answer.write_text("here it is")
+        ended_rows = await until(lambda: all_done(owner, queue))
+    assert [r["attempt"] for r in ended_rows] == [1, 1]
+    assert "TrainingFailed" not in [type_ for type_, _ in await said(trainer, queue)]
+
+
+async def asked_often(owner: asyncpg.Connection, queue: str) -> bool:
+    starts = "SELECT count(*) FROM events WHERE stream = $1 AND type = 'TrainingStarted'"
+    return await owner.fetchval(starts, queue) > 3
+
+
+async def all_done(owner: asyncpg.Connection, queue: str) -> list[asyncpg.Record]:
+    rows = await owner.fetch("SELECT * FROM work WHERE queue = $1", queue)
+    return rows if all(r["state"] == "done" for r in rows) else []
+
+
+async def test_the_pause_after_a_failed_try_is_the_kinds_own(trainer, runner, queue, owner) -> None:
+    await put(trainer, queue, attempts=2)
+    patient = replace(kind(queue, "explode", "adapter"), pause=lambda job: timedelta(hours=job.attempt))
+    job = await trainer.lease(queue, "me", timedelta(seconds=60))
+    await Worker(patient, trainer, runner, Settings(), "me").hold(job)
+    left = (await row(owner, queue))["available_at"] - await owner.fetchval("SELECT now()")
+    assert timedelta(minutes=59) < left <= timedelta(hours=1)
+
+
 async def test_a_deadline_ends_a_running_job_for_good(trainer, runner, queue, owner) -> None:
     await put(trainer, queue, attempts=5, deadline=datetime.now(UTC) + timedelta(seconds=3))
     async with working(trainer, runner, queue, "sleep", 60):

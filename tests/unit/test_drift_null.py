@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from judgement.drift_null import clopper_pearson_upper, strengths, with_threshold
+from judgement.drift_null import World, clopper_pearson_upper, strengths, with_threshold
+from schemas.targets import BoardTarget
 from tests.unit.driftworld import campaign
 
 COUNT = 30
@@ -41,6 +42,20 @@ def test_the_same_campaign_gets_the_same_threshold_and_another_seed_another(foun
 def test_the_threshold_is_part_of_the_hash():
     given = campaign(threshold=1.001, false_alarms=0.1)
     assert with_threshold(given, COUNT).constitution_sha256 != given.constitution_sha256
+
+
+@pytest.mark.parametrize(("sure", "error"), [({"items": 100}, 0.05), ({"se": 4.0, "highest": 100}, 0.04)])
+def test_a_target_outside_is_simulated_as_sure_as_the_campaign_says_it_is(sure, error):
+    target = BoardTarget(url="https://board.example", **sure)
+    given = campaign()
+    law = given.constitution.model_copy(update={"target": target})
+    world = World.drawn(given.model_copy(update={"constitution": law}), np.random.default_rng(0))
+    rng, truth = np.random.default_rng(1), np.full(6, 0.5)
+    said = [world.measured("external", truth, rng) for _ in range(2000)]
+    assert {len(scores.domains) for scores in said} == {0}
+    assert np.mean([scores.score for scores in said]) == pytest.approx(0.5, abs=5e-3)
+    assert np.std([scores.score for scores in said]) == pytest.approx(error, rel=0.1)
+    assert np.mean([scores.se for scores in said]) == pytest.approx(error, rel=0.1)
 
 
 @pytest.mark.parametrize(("events", "trials", "upper"), [(0, 100, 0.0362), (5, 100, 0.1128), (100, 100, 1.0)])
