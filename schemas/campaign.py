@@ -108,7 +108,7 @@ class DriftRule(Grown):
 class Constitution(Grown):
     """What the loop may never change. Its hash stands in `CampaignStarted`."""
 
-    LATER = ("search",)
+    LATER = ("search", "run_code")
 
     domains: tuple[Name, ...] = DOMAINS
     """Domains of the campaign, in reporting order."""
@@ -130,6 +130,8 @@ class Constitution(Grown):
     """Thresholds of the drift test."""
     search: Literal["trust"] = "trust"
     """The search policy, by its name in `judgement.search_policies`."""
+    run_code: bool = False
+    """Whether tasks may run code written by a model, in the sandbox."""
     promotion: float = Field(0.8, gt=0.5, lt=1.0)
     """Posterior probability of a better target at which a candidate's recipe becomes the standing one."""
 
