@@ -115,6 +115,7 @@ SCORING = JobKind(
             "AdapterChanged",
             "AdapterMissing",
             "BaseChanged",
+            "CodeChanged",
             "DeadlinePassed",
             "KeyMissing",
             "ModelMissing",
