@@ -27,6 +27,8 @@ def opening(campaign: Campaign) -> str:
 def changes(last: Policy, new: Policy, promoted: Rival | None, threshold: float) -> tuple[str, ...]:
     """What differs from the last policy, the weightiest first."""
     said = [] if promoted is None else [_promoted(promoted, threshold)]
+    if new.best and (last.best is None or new.best.candidate != last.best.candidate):
+        said.append(explain.new_best(new.best, last.best))
     said += [explain.distrusted(d) for d in new.distrusted if d not in last.distrusted]
     scopes = {d.scope for d in new.distrusted}
     said += [f"Dev counts fully again in {d.scope}." for d in last.distrusted if d.scope not in scopes]

@@ -12,13 +12,14 @@ from typing import Protocol
 
 import numpy as np
 
+from judgement.cost import price
 from judgement.features import Floats
 from judgement.history import History
 from judgement.search_basis import DIGITS
 from judgement.search_prior import effect_sd
 from judgement.search_unseen import unseen_draws
 from schemas.policy import AxisBelief, Estimate, Policy
-from schemas.recipe import Recipe
+from schemas.recipe import Recipe, Value
 
 POOL = 64
 """Recipes that compete for the slots of a round; the fewer, the more the prior over axes and values decides."""
@@ -58,16 +59,27 @@ def pool(
     if not open_axes:
         return []
     weights /= weights.sum()
-    found: list[Recipe] = []
+    found: dict[tuple[Value, ...], Recipe] = {}
+    known = {_key(recipe, policy.axes) for recipe in tried}
     for _ in range(size):
         count = int(rng.integers(1, min(max_changes, open_axes) + 1))
         axes = rng.choice(len(weights), count, replace=False, p=weights)
         recipe = policy.standing
         for axis in sorted(axes):
             recipe = _move(recipe, policy.axes[axis], rng)
-        if recipe not in found and recipe not in tried:
-            found.append(recipe)
-    return found
+        if (key := _key(recipe, policy.axes)) not in known:
+            found.setdefault(key, recipe)
+    return list(found.values())
+
+
+def _key(recipe: Recipe, axes: Sequence[AxisBelief]) -> tuple[Value, ...]:
+    return tuple(recipe.get(axis.knob) for axis in axes)
+
+
+def drawn_pool(history: History, policy: Policy, rng: np.random.Generator, size: int) -> list[Recipe]:
+    """Untried recipes within the constitution's `max_changes` of the standing one."""
+    tried = [t.recipe for t in history.trials.values() if t.recipe]
+    return pool(policy, history.campaign.constitution.max_changes, tried, rng, size)
 
 
 def _move(recipe: Recipe, axis: AxisBelief, rng: np.random.Generator) -> Recipe:
@@ -90,11 +102,11 @@ def _weight(axis: AxisBelief, standing: Recipe) -> float:
 def thompson(
     history: History, model: Model, recipes: Sequence[Recipe], slots: int, rng: np.random.Generator
 ) -> list[Recipe]:
-    """The recipes of the next slots, one joint draw for each; fewer where the pool is smaller."""
-    slots = min(slots, len(recipes))
-    drawn = imagined(history, model, recipes, rng, slots) if slots else ()
+    """The recipes of the next slots, one joint draw for each, less their price; fewer where the pool is smaller."""
+    slots, asked = min(slots, len(recipes)), price(history, recipes)
+    drawn = imagined(history, model, recipes, rng, slots) if slots else np.zeros((0, 0))
     chosen: list[int] = []
-    for values in drawn:
+    for values in drawn - asked:
         values[chosen] = -np.inf
         chosen.append(int(np.argmax(values)))
     return [recipes[i] for i in chosen]

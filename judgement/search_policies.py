@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from judgement.history import History
+from judgement.search_greedy import DevGreedy
 from judgement.search_policy import SearchPolicy
+from judgement.search_random import Random
 from judgement.search_trust import Trust
 
-POLICIES: dict[str, SearchPolicy] = {"trust": Trust()}
+POLICIES: dict[str, SearchPolicy] = {"trust": Trust(), "dev_greedy": DevGreedy(), "random": Random()}
 """By the name in `Constitution.search`."""
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from schemas.base import Frozen, Grown, Name, Sha256, digest
+from schemas.base import Frozen, Grown, Name, Sha256, Share, digest
 from schemas.recipe import Recipe, Value, Weight
 
 DOMAINS = ("bits", "cipher", "roman", "units", "gravity", "equations")
@@ -94,8 +94,21 @@ class Axis(Frozen):
         return self
 
 
+class NullRun(Frozen):
+    """Campaigns of the same size without drift, simulated before the start: how often the test would have alarmed."""
+
+    campaigns: int = Field(ge=1)
+    """Campaigns simulated."""
+    alarms: int = Field(ge=0)
+    """How many of them alarmed at the threshold."""
+    upper: Share
+    """Upper end of the exact 95 % interval of the rate."""
+
+
 class DriftRule(Grown):
     """Acceptance thresholds of the drift test, fixed before any result exists (design rule 7)."""
+
+    LATER = ("false_alarms", "null")
 
     threshold: float = Field(10.0, gt=1.0)
     """Bayes factor of drift against no drift at which `DriftDetected` is said."""
@@ -103,12 +116,17 @@ class DriftRule(Grown):
     """Bayes factor below which an assessment counts towards `DriftCleared`."""
     clear_rounds: int = Field(2, ge=1)
     """Assessments in a row below `clear` that clear a drift."""
+    false_alarms: float | None = Field(None, gt=0.0, lt=0.5)
+    """Share of campaigns without drift that may alarm: the threshold is raised to hold it, by simulation at the start.
+    None: the threshold stands as it is given."""
+    null: NullRun | None = None
+    """What that simulation found; written at the start, not in a campaign file."""
 
 
 class Constitution(Grown):
     """What the loop may never change. Its hash stands in `CampaignStarted`."""
 
-    LATER = ("search", "run_code")
+    LATER = ("search", "price", "run_code")
 
     domains: tuple[Name, ...] = DOMAINS
     """Domains of the campaign, in reporting order."""
@@ -128,8 +146,11 @@ class Constitution(Grown):
     """The axes of the search and their bounds."""
     drift: DriftRule = DriftRule()
     """Thresholds of the drift test."""
-    search: Literal["trust"] = "trust"
-    """The search policy, by its name in `judgement.search_policies`."""
+    search: Literal["trust", "dev_greedy", "random"] = "trust"
+    """Who searches: the loop's own policy, or a baseline to measure it against."""
+    price: float = Field(0.0, ge=0.0)
+    """Gain of the target, in accuracy, that a training of the first recipe's cost must bring to be worth it; a dearer
+    recipe must bring as much more. 0: only the gain counts. Cost is tokens times active parameters."""
     run_code: bool = False
     """Whether tasks may run code written by a model, in the sandbox."""
     promotion: float = Field(0.8, gt=0.5, lt=1.0)

@@ -21,7 +21,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002  # torch's signature
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # torch's signature
         """One update of every parameter that has a gradient."""
         for group in self.param_groups:
             for parameter in group["params"]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from services.oracle.sandbox.limits import Limits
 from services.oracle.sandbox.run import SOURCES, SandboxUnavailable, run
+from services.oracle.sandbox.syscalls import ALLOWED, JUDGED
 from tests.attempts import ATTEMPTS, OUTSIDE, program
 
 QUICK = Limits(seconds=2)
@@ -234,3 +236,32 @@ def test_each_fence_that_fails_is_named_and_lets_nothing_run(monkeypatch):
     monkeypatch.setattr("services.oracle.sandbox.run._line", lambda *_: "missing seccomp: Function not implemented")
     with pytest.raises(SandboxUnavailable, match="sandbox: seccomp: Function not implemented; allow it"):
         judged(GOOD)
+
+
+HEADER = Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
+
+
+@pytest.mark.skipif(not HEADER.exists(), reason="needs the kernel's header (linux-libc-dev, x86_64)")
+def test_the_numbers_of_the_system_calls_are_the_kernels():
+    numbers = dict(re.findall(r"#define __NR_(\w+) (\d+)", HEADER.read_text()))
+    for name, (number, _) in {**ALLOWED, **JUDGED}.items():
+        assert number == int(numbers[name])
+
+
+def test_no_system_call_that_opens_a_way_out_is_on_the_list():
+    ways = {
+        "socket",
+        "connect",
+        "fork",
+        "vfork",
+        "execve",
+        "execveat",
+        "kill",
+        "ptrace",
+        "mount",
+        "unshare",
+        "setns",
+        "bpf",
+    }
+    ways |= {"keyctl", "io_uring_setup", "process_vm_readv", "memfd_create", "shmget", "setuid", "chroot", "pidfd_open"}
+    assert not ways & ALLOWED.keys()
