@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from services.oracle.sandbox import landlock
 from services.oracle.sandbox.run import SandboxUnavailable, run
 
 EXTRAS = {
@@ -101,4 +102,5 @@ def _sandbox() -> Check:
         verdict = run("def one(): return 1", "assert one() == 1", ["one"])
     except SandboxUnavailable as missing:
         return Check(what, "unavailable", str(missing), fatal=False)
-    return Check(what, "works" if verdict.passed else f"a plain program: {verdict.why}")
+    behind = f"Landlock {landlock.version()}" if landlock.version() else "no Landlock"
+    return Check(what, f"works, {behind}" if verdict.passed else f"a plain program: {verdict.why}")

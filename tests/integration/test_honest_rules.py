@@ -42,9 +42,8 @@ SECRET, GUESS = b"the oracle's own key", b"what another guesses"
 def substrate(tmp_path):
     """A base model, as the campaign found it."""
     (tmp_path / "config.json").write_text("{}")
-    return Substrate(
-        base_sha256=hash_folder(tmp_path), code_sha256=code_sha256(), base_uri=str(tmp_path), active_parameters=1
-    )
+    hashes = {"base_sha256": hash_folder(tmp_path), "code_sha256": code_sha256()}
+    return Substrate(base_uri=str(tmp_path), active_parameters=1, **hashes)
 
 
 def refused(history, event):
@@ -185,10 +184,9 @@ def _cores(of, kind, round_, key=SECRET):
 
 async def test_rule_6_a_query_is_charged_before_it_is_sent_and_only_once(stores):
     history = scored_round()
-    picked = Submission(candidate="r1s1", reason="")
-    history.submissions[1] = e.SubmissionsChosen(
-        round=1, closed_by="complete", confirm=(), external=(picked,), basis=BASIS
-    )
+    picked = (Submission(candidate="r1s1", reason=""),)
+    chosen = e.SubmissionsChosen(round=1, closed_by="complete", confirm=(), external=picked, basis=BASIS)
+    history.submissions[1] = chosen
     first, second = query(history, LATER), query(history, LATER)
     oracle = await stores("oracle")
     base = e.SubmissionReserved(candidate=BASE, kind="external", round=0, number=1, left=8)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 from typing import Any
 
 from services.oracle.sandbox import fences, kernel
@@ -54,5 +53,4 @@ def _do(work: dict[str, Any]) -> None:
     else:
         with open(work["requests"], "wb") as requests, open(work["answers"], "rb") as answers:  # noqa: PTH123
             os.write(work["report"], judge(work, requests, answers).encode() + b"\n")
-    sys.stdout.flush()
     os._exit(0)
