@@ -143,8 +143,10 @@ def winner(trial: Trial, estimate: Estimate) -> str:
 
 def finished(trial: Trial, base: Scores, best: Scores, gain: Estimate) -> str:
     """How the campaign ended."""
-    sure = gain.mean > 2 * gain.sd
+    sure = abs(gain.mean) > 2 * gain.sd
     verdict = "more than chance explains" if sure else "no more than chance may explain"
+    if sure and gain.mean < 0:
+        verdict = "a loss that chance does not explain: the target's gain did not carry over"
     return (
         f"{label(trial)} won: on items that were asked once it has {percent(best.score)} right, the base "
         f"{percent(base.score)}; {points(gain)}, {verdict}."

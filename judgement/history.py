@@ -40,7 +40,8 @@ class Trial:
     scores: dict[Kind, Scores] = field(default_factory=dict)
     stamps: dict[Kind, Stamp] = field(default_factory=dict)
     unmeasured: dict[Kind, str] = field(default_factory=dict)
-    """Kinds whose measurement failed for good, with the class of the failure."""
+    """Kinds whose measurement failed for good, with the class of the failure; `OtherStamp` where it was taken otherwise
+    than the base's."""
 
     @property
     def ended(self) -> bool:
@@ -60,6 +61,8 @@ class History:
     position: int = 0
     campaign: Campaign = None  # type: ignore[assignment]  # set by CampaignStarted, always the first event
     substrate: Substrate = None  # type: ignore[assignment]
+    constitution_sha256: str = ""
+    """Of the constitution, as recorded at the start."""
     started_at: datetime = None  # type: ignore[assignment]
     policies: dict[int, Policy] = field(default_factory=dict)
     """Policy by the round that it opens."""
@@ -140,6 +143,7 @@ def fold(campaign_id: str, envelopes: Iterable[Envelope]) -> History:
 
 def _started(h: History, event: e.CampaignStarted, time: datetime) -> None:
     h.campaign, h.substrate, h.started_at = event.campaign, event.substrate, time
+    h.constitution_sha256 = event.constitution_sha256
 
 
 def _policy(h: History, event: e.PolicyUpdated, time: datetime) -> None:
@@ -183,15 +187,28 @@ def _scored(h: History, event: e.ScoresReported, time: datetime) -> None:
     trial = h.trials[event.candidate]
     trial.scores[event.kind], trial.stamps[event.kind] = event.scores, event.stamp
     h.spent = charge(h.spent, event.cost)
+    for other in h.trials.values() if trial is h.base else (trial,):
+        _compare(h.base, other, event.kind)
+
+
+def _compare(base: Trial, trial: Trial, kind: Kind) -> None:
+    """Set a score aside that was taken otherwise than the base's: the two cannot be compared (design rule 4)."""
+    reference = base.stamps.get(kind)
+    if kind in trial.scores and reference not in (None, trial.stamps[kind]):
+        del trial.scores[kind]
+        _unmeasured(trial, kind, "OtherStamp")
+
+
+def _unmeasured(trial: Trial, kind: Kind, error: str) -> None:
+    trial.unmeasured[kind] = error
+    if kind == "dev":
+        trial.failed = error
 
 
 def _evaluation_failed(h: History, event: e.EvaluationFailed, time: datetime) -> None:
     h.spent = charge(h.spent, event.cost)
     if event.terminal:
-        trial = h.trials[event.candidate]
-        trial.unmeasured[event.kind] = event.error
-        if event.kind == "dev":
-            trial.failed = event.error
+        _unmeasured(h.trials[event.candidate], event.kind, event.error)
 
 
 def _submissions(h: History, event: e.SubmissionsChosen, time: datetime) -> None:

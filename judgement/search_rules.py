@@ -23,7 +23,7 @@ Rule = Callable[[History, Any], Breach | None]
 
 def check(history: History, event: Frozen) -> e.DecisionRefused | None:
     """The refusal of a decision that breaks the constitution, or None. `event` is the decision's payload."""
-    for rule in RULES.get(type(event), ()):
+    for rule in (_unchanged, *RULES[type(event)]) if type(event) in RULES else ():
         if breach := rule(history, event):
             article, message = breach
             return e.DecisionRefused(
@@ -37,6 +37,14 @@ def check(history: History, event: Frozen) -> e.DecisionRefused | None:
 
 def _law(history: History) -> Constitution:
     return history.campaign.constitution
+
+
+def _unchanged(history: History, event: Any) -> Breach | None:
+    """Nothing is decided by other rules than those that stood before any result (design rule 7)."""
+    now, then = history.campaign.constitution_sha256, history.constitution_sha256
+    if now == then:
+        return None
+    return "constitution", f"its hash is {now}, the campaign began with {then}; start another campaign by other rules"
 
 
 def _round(history: History, event: Any) -> Breach | None:
@@ -129,6 +137,8 @@ def _fresh(history: History, event: e.SubmissionsChosen) -> Breach | None:
 
 def _final(history: History, event: e.SubmissionsChosen) -> Breach | None:
     names = [submission.candidate for submission in event.final]
+    if names and history.reserved("final"):
+        return "evaluation.final", f"the final set was to be asked for {', '.join(names)}; it has been asked already"
     if not names or (names[0] == BASE and len(names) == len(set(names)) <= 2):
         return None
     return (
@@ -142,6 +152,15 @@ def _standing(history: History, event: e.PolicyUpdated) -> Breach | None:
     if event.policy.standing in tried:
         return None
     return "promotion", "the standing recipe was never a candidate; only a tried recipe can be promoted"
+
+
+def _confirmed(history: History, event: e.PolicyUpdated) -> Breach | None:
+    """A candidate counts once it was measured on fresh items or on the target (design rule 5)."""
+    name, before = event.policy.standing_from, history.policy.standing_from if history.policy else BASE
+    trial = history.trials.get(name)
+    if name in (BASE, before) or (trial and {"confirm", "external"} & trial.scores.keys()):
+        return None
+    return "promotion", f"{name} was to be promoted with no score on fresh items or on the target"
 
 
 def _axes(history: History, event: e.PolicyUpdated) -> Breach | None:
@@ -158,6 +177,24 @@ def _monotone(history: History, event: e.PolicyUpdated) -> Breach | None:
     return "space", f"the dead end {lost[0].knob}={show(lost[0].value)} was reopened; dead ends only grow"
 
 
+def _proven(history: History, event: e.PolicyUpdated) -> Breach | None:
+    """A new dead end names candidates that the target itself has measured: dev alone closes nothing (design rule 9)."""
+    measured = {trial.candidate for trial in history.measured("external")}
+    known = history.policy.dead_ends if history.policy else event.policy.dead_ends
+    for end in event.policy.dead_ends:
+        if end not in known and not (end.evidence and measured.issuperset(end.evidence)):
+            by = ", ".join(end.evidence) or "nothing"
+            return "space", f"{end.knob}={show(end.value)} was to be closed by {by}, which has no target score"
+    return None
+
+
+def _threshold(history: History, event: e.DriftAssessed | e.DriftDetected) -> Breach | None:
+    allowed = _law(history).drift.threshold
+    if event.threshold == allowed:
+        return None
+    return "drift.threshold", f"drift was to be judged at {event.threshold:g}; the threshold is {allowed:g}"
+
+
 def _opened(history: History, event: e.PolicyUpdated) -> Breach | None:
     return _round(history, event.policy)
 
@@ -171,7 +208,9 @@ def _winner(history: History, event: e.CampaignFinished) -> Breach | None:
 RULES: dict[type[Frozen], tuple[Rule, ...]] = {
     e.RecipeProposed: (_round, _slots, _changes, _space, _open, _named),
     e.SubmissionsChosen: (_known, _external, _confirm, _fresh, _final),
-    e.PolicyUpdated: (_opened, _standing, _axes, _monotone),
+    e.PolicyUpdated: (_opened, _standing, _confirmed, _axes, _monotone, _proven),
+    e.DriftAssessed: (_threshold,),
+    e.DriftDetected: (_threshold,),
     e.CampaignFinished: (_winner,),
 }
 """Which rules hold for which decision."""

@@ -127,7 +127,7 @@ class DriftRule(Grown):
 class Constitution(Grown):
     """What the loop may never change. Its hash stands in `CampaignStarted`."""
 
-    LATER = ("search", "price")
+    LATER = ("search", "price", "run_code")
 
     domains: tuple[Name, ...] = DOMAINS
     """Domains of the campaign, in reporting order."""
@@ -152,6 +152,8 @@ class Constitution(Grown):
     price: float = Field(0.0, ge=0.0)
     """Gain of the target, in accuracy, that a training of the first recipe's cost must bring to be worth it; a dearer
     recipe must bring as much more. 0: only the gain counts. Cost is tokens times active parameters."""
+    run_code: bool = False
+    """Whether tasks may run code written by a model, in the sandbox."""
     promotion: float = Field(0.8, gt=0.5, lt=1.0)
     """Posterior probability of a better target at which a candidate's recipe becomes the standing one."""
 

@@ -21,6 +21,7 @@ from schemas.events import CampaignStarted
 from services.runtime.hashing import hash_folder
 from services.runtime.kafka import TOPICS
 from services.runtime.kafka_reader import read_topics
+from services.runtime.substrate import code_sha256
 from tests.adapters import make_base
 from tests.brokers import EMBEDDED, Broker
 
@@ -81,7 +82,7 @@ class Cluster:
 
     async def begin(self, store: EventStore, id_: str, campaign: Campaign, **substrate: Any) -> None:
         """Start a campaign as the console does."""
-        facts = {"base_sha256": hash_folder(self.base), "code_sha256": "1" * 64, "base_uri": str(self.base)}
+        facts = {"base_sha256": hash_folder(self.base), "code_sha256": code_sha256(), "base_uri": str(self.base)}
         event = CampaignStarted(
             campaign=campaign,
             constitution_sha256=campaign.constitution_sha256,

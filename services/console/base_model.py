@@ -10,11 +10,9 @@ from typing import Any
 from schemas.campaign import Substrate
 from services.console.problem import Problem
 from services.console.supervisor import Child, Command
-from services.runtime.hashing import hash_folder, hash_source
+from services.runtime.hashing import hash_folder
+from services.runtime.substrate import code_sha256
 from services.trainer.base import base_key
-
-CODE = ("puzzles", "judgement.scorer", "services.data", "services.trainer", "services.oracle")
-"""What makes data, trains and measures: no candidate may touch it (design rule 1)."""
 
 
 def base_folder(base: str, cache: Path) -> Path:
@@ -38,7 +36,7 @@ def substrate(folder: Path) -> Substrate:
     """The hashes of a base and of the code. Raises `Problem` where the folder holds no weights."""
     return Substrate(
         base_sha256=hash_folder(folder),
-        code_sha256=hash_source(*CODE),
+        code_sha256=code_sha256(),
         base_uri=str(folder),
         active_parameters=active_parameters(folder),
     )

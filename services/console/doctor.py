@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from services.oracle.sandbox import landlock
+from services.oracle.sandbox.run import SandboxUnavailable, run
+
 EXTRAS = {
     "data": ("datasets",),
     "trainer": ("torch", "transformers", "peft", "lm-eval", "accelerate", "safetensors"),
@@ -39,7 +42,7 @@ class Check:
 
 def examine(folder: Path) -> list[Check]:
     """All findings; the demo would write below the folder."""
-    return [_python(), *_packages("core", CORE), *_extras(), _user(), _cores(), _memory(), _disk(folder)]
+    return [_python(), *_packages("core", CORE), *_extras(), _user(), _cores(), _memory(), _disk(folder), _sandbox()]
 
 
 def healthy(checks: list[Check]) -> bool:
@@ -90,3 +93,14 @@ def _disk(folder: Path) -> Check:
     free = shutil.disk_usage(there).free / GIB
     remedy = None if free >= DISK_GIB else f"free {DISK_GIB} GiB, or give another --out"
     return Check(f"free disk at {there}", f"{free:.1f} GiB", remedy)
+
+
+def _sandbox() -> Check:
+    """By running a program in it: whether every fence can be raised here."""
+    what = "sandbox for code (run_code)"
+    try:
+        verdict = run("def one(): return 1", "assert one() == 1", ["one"])
+    except SandboxUnavailable as missing:
+        return Check(what, "unavailable", str(missing), fatal=False)
+    behind = f"Landlock {landlock.version()}" if landlock.version() else "no Landlock"
+    return Check(what, f"works, {behind}" if verdict.passed else f"a plain program: {verdict.why}")

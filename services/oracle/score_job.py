@@ -116,6 +116,7 @@ SCORING = JobKind(
             "AdapterChanged",
             "AdapterMissing",
             "BaseChanged",
+            "CodeChanged",
             "DeadlinePassed",
             "KeyMissing",
             "ModelMissing",

@@ -17,6 +17,7 @@ from schemas.envelope import candidate_stream, round_stream
 from schemas.events import SubmissionReserved
 from schemas.scores import BASE, Kind
 from schemas.targets import Outside
+from services.runtime.decision import lawful
 
 QUEUE = "score"
 BOARD_QUEUE = "board"
@@ -63,7 +64,7 @@ def assess_drift(history: History, now: datetime) -> Effect:
     assessed = assess(history, history.round)
     events = (assessed, *verdicts(history, assessed))
     version = history.streams[stream]
-    return Effect(tuple(Append(history.id, stream, event, expected=version + i) for i, event in enumerate(events)))
+    return lawful(history, [Append(history.id, stream, event, expected=version + i) for i, event in enumerate(events)])
 
 
 def _answered(history: History, now: datetime) -> bool:

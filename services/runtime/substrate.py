@@ -1,4 +1,4 @@
-"""The substrate is immutable in a campaign (design rule 1): a job whose base model has changed does not run."""
+"""The substrate is immutable in a campaign (design rule 1): a job whose base model or code has changed does not run."""
 
 from __future__ import annotations
 
@@ -6,16 +6,29 @@ from functools import lru_cache
 from pathlib import Path
 
 from schemas.campaign import Substrate
-from services.runtime.hashing import hash_folder
+from services.runtime.hashing import hash_folder, hash_source
 from services.runtime.jobs import JobFailed
 from services.runtime.models import ModelMissing, model_folder
+
+CODE = ("puzzles", "judgement.scorer", "services.data", "services.trainer", "services.oracle")
+"""What makes data, trains and measures: no candidate may touch it."""
+
+
+def code_sha256() -> str:
+    """Hash of the substrate's code as it lies here now."""
+    return hash_source(*CODE)
 
 
 def base_folder(substrate: Substrate) -> Path:
     """The base model's folder.
 
-    Raises `JobFailed`: `ModelMissing` where it is not there, `BaseChanged` where it is not the one of the start.
+    Raises `JobFailed`: `CodeChanged` where this is not the code of the start, `ModelMissing` where the model is not
+    there, `BaseChanged` where it is not the one of the start.
     """
+    if (code := code_sha256()) != substrate.code_sha256:
+        began = substrate.code_sha256
+        message = f"code_sha256: {code} here, the campaign began with {began}; install that release, or start anew"
+        raise JobFailed("CodeChanged", message)
     try:
         folder = model_folder(substrate.base_uri)
     except ModelMissing as missing:

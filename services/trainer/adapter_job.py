@@ -91,6 +91,7 @@ TRAINING = JobKind(
         {
             "AdapterUntrained",
             "BaseChanged",
+            "CodeChanged",
             "DeadlinePassed",
             "ModelMissing",
             "OutOfMemory",

@@ -5,6 +5,7 @@ from schemas.scores import BASE
 from services.policy.core import first_policy
 from services.recipes.core import _proposal
 from tests.unit.loopworld import (
+    STAMP,
     Log,
     World,
     campaign,
@@ -57,4 +58,5 @@ def with_scores(history, candidate, **scores):
         if kind == "external":
             history.reservations.append(reserved(history, candidate, kind, 1))
         history.trials[candidate].scores[kind] = even(accuracy)
+        history.trials[candidate].stamps[kind] = STAMP
     return history

@@ -22,6 +22,7 @@ from services.console.run_folder import RunFolder
 from services.console.screen import Screen
 from services.console.table import eta, headline, view
 from services.console.tasks import first, uninterrupted
+from services.oracle.sandbox.run import SandboxUnavailable
 from tests.unit.console_events import BASIS, BEGIN, CAMPAIGN, Log, finished, two_rounds
 
 
@@ -200,6 +201,16 @@ def test_a_missing_package_is_told_with_its_extra(tmp_path, monkeypatch):
     check = next(c for c in examine(tmp_path / "not" / "there") if c.what == "trainer: no-such-package")
     assert check.found == "missing"
     assert "pip install '.[trainer]'" in check.remedy
+
+
+def test_a_machine_without_a_sandbox_is_told_what_is_missing_and_is_not_ill(tmp_path, monkeypatch):
+    def unavailable(*_):
+        raise SandboxUnavailable("sandbox: seccomp: Function not implemented; allow it to this user")
+
+    monkeypatch.setattr("services.console.doctor.run", unavailable)
+    (check,) = (c for c in examine(tmp_path) if c.what.startswith("sandbox"))
+    assert (check.found, check.fatal) == ("unavailable", False)
+    assert "seccomp: Function not implemented" in check.remedy
 
 
 # Events by hand

@@ -234,6 +234,7 @@ def last_round():
     constitution = log.campaign.constitution.model_copy(update={"rounds": 2})
     held = state(log)
     held.campaign = log.campaign.model_copy(update={"constitution": constitution})
+    held.constitution_sha256 = held.campaign.constitution_sha256
     return log, held
 
 

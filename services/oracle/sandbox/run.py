@@ -1,0 +1,120 @@
+"""One program against one text of tests: two confined processes are started, one word is heard.
+
+The verdict comes from the tester on a pipe that the solver does not have. Whatever happens to either, `run` kills both
+with everything in them before it returns; where the asking process is killed, the kernel does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from services.oracle.sandbox.limits import Limits
+
+SOURCES = str(Path(__file__).resolve().parents[3])
+"""Where our packages lie, for an interpreter that starts without any."""
+
+START_SECONDS = 60.0
+"""How long a process may take to confine itself, on a busy machine."""
+
+ENVIRONMENT = {"MALLOC_ARENA_MAX": "1"}
+"""All of it. A thread's own arena would reserve 128 MiB of the address space that a program may have."""
+
+WORDS = ("passed", "test failed", "test raised", "program raised", "program ended", "nothing asked")
+"""What a tester may say."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a program."""
+
+    passed: bool
+    """Whether it met every test."""
+    why: str
+    """One of `WORDS`, `too slow` or `tester ended`: never text of the program."""
+
+
+class SandboxUnavailable(Exception):
+    """A fence cannot be raised here, so nothing was run."""
+
+
+def run(program: str, tests: str, calls: Sequence[str], given: str = "", limits: Limits = Limits()) -> Verdict:  # noqa: B008
+    """Whether the program passes the tests, which reach it only by calling its functions `calls`.
+
+    `given` is what the tests may use besides and the program does not get to replace: a task's own helpers.
+    Raises `SandboxUnavailable` where a fence is missing; then no line of the program was run.
+    """
+    (ask_there, ask_here), (tell_here, tell_there) = os.pipe(), os.pipe()
+    solving = {"program": program, "requests": ask_there, "answers": tell_there}
+    testing = {"tests": tests, "calls": list(calls), "given": given, "requests": ask_here, "answers": tell_here}
+    with _confined(solving, limits) as solver, _confined(testing, limits) as tester:
+        for report in (solver, tester):
+            _ready(report)
+        said = _line(tester, limits.seconds)
+    why = "too slow" if said is None else said if said in WORDS else "tester ended"
+    return Verdict(passed=why == "passed", why=why)
+
+
+@contextmanager
+def _confined(work: dict[str, Any], limits: Limits) -> Iterator[int]:
+    """A confined process doing the work; its report's descriptor. At the end it is gone with all that it started."""
+    here, there = os.pipe()
+    passed = (there, work["requests"], work["answers"])
+    said = {**work, "report": there, "limits": asdict(limits), "message": limits.message}
+    process = _start(json.dumps(said).encode(), passed)
+    for descriptor in passed:
+        os.close(descriptor)
+    try:
+        yield here
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        os.close(here)
+
+
+def _start(work: bytes, passed: Sequence[int]) -> subprocess.Popen[bytes]:
+    given = os.memfd_create("work")
+    os.write(given, work)
+    os.lseek(given, 0, os.SEEK_SET)
+    script = f"import sys; sys.path.insert(0, {SOURCES!r}); from services.oracle.sandbox.launcher import main; main()"
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", script],
+            stdin=given,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=passed,
+            env=ENVIRONMENT,
+            start_new_session=True,
+        )
+    finally:
+        os.close(given)
+
+
+def _ready(report: int) -> None:
+    said = _line(report, START_SECONDS)
+    if said != "ready":
+        missing = (said or "").removeprefix("missing ") or "the process ended before it was confined"
+        raise SandboxUnavailable(f"sandbox: {missing}; allow it to this user, or leave constitution.run_code false")
+
+
+def _line(report: int, seconds: float) -> str | None:
+    """The next line, without its end; empty where the process has ended, None where the time has."""
+    until, said = time.monotonic() + seconds, b""
+    while not said.endswith(b"\n"):
+        if not select.select([report], [], [], max(0.0, until - time.monotonic()))[0]:
+            return None
+        if not (more := os.read(report, 1)):
+            return ""
+        said += more
+    return said.decode(errors="replace").strip()

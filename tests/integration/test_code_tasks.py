@@ -1,0 +1,82 @@
+"""A code task of lm-eval's, with canned outputs: scored in the sandbox, and only where the constitution allows it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from lm_eval.api.model import LM
+from lm_eval.api.task import ConfigurableTask
+from lm_eval.evaluator import evaluate
+
+from schemas.campaign import Constitution
+from services.oracle.sandbox.code_tasks import CodeForbidden, CodeTaskUnknown, passes, sandboxed
+from tests.unit.loopworld import campaign
+
+DOCUMENT = {
+    "task_id": "doubling/0",
+    "prompt": 'def half(x):\n    return x / 2\n\n\ndef double(x):\n    """Twice x."""\n',
+    "test": "def check(candidate):\n    for x in (0, 1, 2.5):\n        assert half(candidate(x)) == x\n",
+    "entry_point": "double",
+}
+OUTPUTS = {
+    "    return 2 * x\n": 1,
+    "    return x + x\n```\nThat is it.": 1,
+    "    return x\n": 0,
+    "    import os; os._exit(0)\n": 0,
+    "    while True: pass\n": 0,
+    "    return x\n\n\ndef half(x):\n    return x\n": 0,
+}
+"""What a model might go on with, and whether it passes."""
+
+
+class Canned(LM):
+    """Says what it was told to say, in the order of the documents."""
+
+    def generate_until(self, requests, disable_tqdm=False):
+        return [list(OUTPUTS)[request.doc_id] for request in requests]
+
+    def loglikelihood(self, requests, disable_tqdm=False):
+        raise NotImplementedError
+
+    loglikelihood_rolling = loglikelihood
+
+
+@pytest.fixture
+def config(tmp_path):
+    (tmp_path / "tasks.jsonl").write_text("".join(f"{json.dumps(DOCUMENT)}\n" for _ in OUTPUTS))
+    files = {"data_files": {"test": str(tmp_path / "tasks.jsonl")}, "cache_dir": str(tmp_path / "cache")}
+    local = {"dataset_path": "json", "dataset_kwargs": files}
+    return {**yaml.safe_load(Path(__file__).with_name("code_task.yaml").read_text()), **local}
+
+
+def law(**fields) -> Constitution:
+    return campaign(**fields).constitution
+
+
+def test_a_code_task_is_scored_in_the_sandbox(config):
+    task = ConfigurableTask(config=sandboxed(config, law(run_code=True)))
+    results = evaluate(Canned(), {"doubling": task}, bootstrap_iters=0)
+    assert [sample["pass@1"] for sample in results["samples"]["doubling"]] == list(OUTPUTS.values())
+    assert results["results"]["doubling"]["pass@1,none"] == pytest.approx(2 / 6)
+
+
+def test_code_is_not_run_unless_the_constitution_allows_it(config):
+    with pytest.raises(CodeForbidden, match=r"constitution\.run_code: false, but the task doubling runs code"):
+        sandboxed(config, law())
+
+
+def test_a_program_with_its_tests_in_a_list_is_scored_too():
+    document = {"test_list": ["assert first([3, 1]) == 1", "assert set(first('b')) == {'b'}"], "test_setup_code": ""}
+    assert passes(document, ["def first(items):\n    return sorted(items)[0]"]) == {"pass@1": 1}
+    assert passes(document, ["def first(items):\n    return items[0]"]) == {"pass@1": 0}
+
+
+def test_a_document_of_another_shape_is_refused():
+    with pytest.raises(CodeTaskUnknown, match="a document has the fields code, question; code tasks are known with"):
+        passes({"question": "", "code": ""}, [""])
+
+
+def test_whether_code_may_run_is_part_of_the_constitutions_hash():
+    assert campaign().constitution_sha256 != campaign(run_code=True).constitution_sha256
+    assert campaign().constitution_sha256 == campaign(run_code=False).constitution_sha256
