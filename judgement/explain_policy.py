@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from judgement import explain
+from judgement.guards import broken, objection
 from judgement.history import History
 from judgement.search_promote import Rival, nearest
 from schemas.campaign import Campaign
@@ -49,14 +50,28 @@ def _promoted(rival: Rival, threshold: float) -> str:
 def why(history: History, policy: Policy, promoted: Rival | None, found: Sequence[Rival]) -> str:
     """The paragraph behind a policy."""
     threshold = history.campaign.constitution.promotion
-    parts = [_promoted(promoted, threshold) if promoted else _kept(nearest(found), threshold)]
+    parts = [_promoted(promoted, threshold) if promoted else _kept(history, nearest(found), threshold)]
+    parts += _guarded(history)
     parts += [explain.distrusted(drift) for drift in policy.distrusted]
     parts += _effects(policy.interventions)
     parts.append(f"Two runs of one recipe differ by about {100 * policy.noise:.1f} points of dev; less means nothing.")
     return " ".join(parts)
 
 
-def _kept(rival: Rival | None, threshold: float) -> str:
+def _guarded(history: History) -> list[str]:
+    """The candidates of the round that the guards bar, and by how much."""
+    barred = [
+        f"{t.candidate}: {'; '.join(map(str, found))}"
+        for t in history.of_round(history.round)
+        if (found := broken(history, t))
+    ]
+    return [f"A guard bars from promotion {' and '.join(barred)}."] if barred else []
+
+
+def _kept(history: History, rival: Rival | None, threshold: float) -> str:
+    measured = {t.candidate: t for kind in ("confirm", "external") for t in history.measured(kind)}  # type: ignore[arg-type]
+    if rival is None and any(objection(history, trial) for trial in measured.values()):
+        return "The standing recipe stays: no other candidate that the guards admit has been measured twice."
     return explain.kept((rival.trial, rival.gain, rival.probability) if rival else None, threshold)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from judgement.guards import objection
 from judgement.history import History, Trial
 from judgement.search import Model
 from judgement.search_basis import DIGITS
@@ -43,13 +44,14 @@ def standing_trial(history: History, standing: Recipe) -> str:
 def rivals(history: History, model: Model, standing: Recipe) -> list[Rival]:
     """The candidates that count against the standing recipe, best first."""
     over = standing_trial(history, standing)
-    counted = [t for t in history.measured("dev") if t.recipe and t.recipe != standing and _counts(t)]
+    counted = [t for t in history.measured("dev") if t.recipe and t.recipe != standing and _counts(history, t)]
     found = [Rival(t, *model.gain(t.candidate, over)) for t in counted]
     return sorted(found, key=lambda rival: rival.rank, reverse=True)
 
 
-def _counts(trial: Trial) -> bool:
-    return not trial.failed and ("confirm" in trial.scores or "external" in trial.scores)
+def _counts(history: History, trial: Trial) -> bool:
+    measured = "confirm" in trial.scores or "external" in trial.scores
+    return measured and not trial.failed and objection(history, trial) is None
 
 
 def promotion(found: Sequence[Rival], threshold: float) -> Rival | None:
@@ -75,8 +77,12 @@ def mode(history: History, beliefs: Sequence[InterventionBelief]) -> str:
 
 
 def winner(history: History, model: Model) -> tuple[str, Estimate]:
-    """The trained candidate with the highest posterior mean of the target, or the base where none beats it."""
-    trials = [history.base, *(t for t in history.measured("dev") if t.recipe and not t.failed)]
+    """The trained candidate with the highest posterior mean of the target, or the base where none beats it.
+
+    Whom the guards object to is not among them.
+    """
+    kept = (t for t in history.measured("dev") if t.recipe and not t.failed and objection(history, t) is None)
+    trials = [history.base, *kept]
     estimates = {t.candidate: model.predict_trial(t.candidate) for t in trials if t.candidate == BASE or t.checkpoint}
     best = max(estimates, key=lambda candidate: round(estimates[candidate].mean, DIGITS))
     return best, estimates[best]

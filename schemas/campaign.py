@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from schemas.base import Frozen, Grown, Name, Sha256, digest
+from schemas.guards import Guard
 from schemas.recipe import Recipe, Value, Weight
+from schemas.tasks import TaskList, TaskTarget
 
 DOMAINS = ("bits", "cipher", "roman", "units", "gravity", "equations")
 """The six families of the Nemotron Reasoning Challenge, in the order in which they are always reported."""
@@ -108,12 +110,12 @@ class DriftRule(Grown):
 class Constitution(Grown):
     """What the loop may never change. Its hash stands in `CampaignStarted`."""
 
-    LATER = ("search",)
+    LATER = ("search", "guards")
 
     domains: tuple[Name, ...] = DOMAINS
     """Domains of the campaign, in reporting order."""
-    target: Literal["sealed"] = "sealed"
-    """Where external scores come from: the oracle's own sealed held-out set."""
+    target: Literal["sealed"] | TaskTarget = "sealed"
+    """Where external scores come from: `sealed` for the oracle's own held-out set, or a target of another kind."""
     rounds: int = Field(4, ge=1, le=1_000)
     """Rounds of the campaign."""
     candidates: int = Field(4, ge=2, le=1_000)
@@ -128,10 +130,28 @@ class Constitution(Grown):
     """The axes of the search and their bounds."""
     drift: DriftRule = DriftRule()
     """Thresholds of the drift test."""
+    guards: tuple[Guard, ...] = ()
+    """Suites of tasks on which nobody who is promoted may have fallen below the base by more than a bound."""
     search: Literal["trust"] = "trust"
     """The search policy, by its name in `judgement.search_policies`."""
     promotion: float = Field(0.8, gt=0.5, lt=1.0)
     """Posterior probability of a better target at which a candidate's recipe becomes the standing one."""
+
+    @property
+    def lists(self) -> dict[str, TaskList]:
+        """The sets that lists of tasks stand in for, by kind; the others are sealed."""
+        if not isinstance(self.target, TaskTarget):
+            return {}
+        given = {"external": self.target.tasks, "final": self.target.final}
+        where = {"include": self.target.include, "limit": self.target.limit}
+        return {kind: TaskList(tasks=tasks, **where) for kind, tasks in given.items() if tasks}
+
+    @model_validator(mode="after")
+    def _guards_are_named_once(self) -> Constitution:
+        names = [guard.name for guard in self.guards]
+        if doubled := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"guards: {doubled} is the name of {names.count(doubled)} guards; give each its own")
+        return self
 
     @model_validator(mode="after")
     def _knobs_are_known(self) -> Constitution:

@@ -55,7 +55,7 @@ def count(lines: Iterable[Line]) -> Scores:
     return scores(counts)
 
 
-def write(lines: Sequence[Line], out: Path) -> Receipt:
+def write(lines: Sequence[Frozen], out: Path) -> Receipt:
     """Write the receipt to `out/<sha256>.jsonl`; it appears whole."""
     data = "".join(f"{canonical_json(entry)}\n" for entry in lines).encode()
     sha256 = hashlib.sha256(data).hexdigest()

@@ -71,6 +71,8 @@ def _answered(history: History, now: datetime) -> bool:
     asked = [(s.candidate, kind) for kind in ("confirm", "external") for s in getattr(chosen, kind)]
     if history.reserved("external"):
         asked.append((BASE, "external"))
+    if history.campaign.constitution.guards and not all(history.trials[c].guarded for c, _ in asked):
+        return False
     return all(history.trials[candidate].settled(kind) for candidate, kind in asked)  # type: ignore[arg-type]
 
 
@@ -99,9 +101,11 @@ def _reserve(history: History, candidates: Sequence[str], kind: Kind, round_: in
 
 def _work(history: History, trial: Trial, kinds: Sequence[Kind], round_: int) -> Work:
     budget = history.campaign.constitution.budget
+    guards = _guards(history, trial, kinds)
     payload = {
         "candidate": trial.candidate,
         "kinds": list(kinds),
+        **({"guards": True} if guards else {}),
         "round": round_,
         "checkpoint": trial.checkpoint.model_dump(mode="json") if trial.checkpoint else None,
         "substrate": history.substrate.model_dump(mode="json"),
@@ -109,7 +113,7 @@ def _work(history: History, trial: Trial, kinds: Sequence[Kind], round_: int) ->
     }
     return Work(
         queue=QUEUE,
-        key=f"{candidate_stream(history.id, trial.candidate)}/{'+'.join(kinds)}",
+        key=f"{candidate_stream(history.id, trial.candidate)}/{'+'.join((*kinds, 'guards') if guards else kinds)}",
         campaign=history.id,
         payload=payload,
         priority=0 if kinds == ("dev",) else 1,
@@ -118,3 +122,9 @@ def _work(history: History, trial: Trial, kinds: Sequence[Kind], round_: int) ->
         if trial.proposed_at and kinds == ("dev",)
         else None,
     )
+
+
+def _guards(history: History, trial: Trial, kinds: Sequence[Kind]) -> bool:
+    """Whether a job measures the guards as well: they cost, so only the base and who may be promoted is asked."""
+    may_be_promoted = trial.candidate == BASE or "confirm" in kinds or "external" in kinds
+    return bool(history.campaign.constitution.guards) and may_be_promoted and not trial.guarded

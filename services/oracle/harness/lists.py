@@ -1,0 +1,101 @@
+"""Lists of lm-eval tasks: found by name, and refused before anything runs where the list asks what they cannot give."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from lm_eval.tasks import TaskManager
+
+from schemas.tasks import TaskList, TaskScore
+from services.oracle.job import CodeRefused, TaskRefused
+
+SEED = 1234
+"""Of the choice of solved examples; lm-eval's own default."""
+
+PACKAGES = Path(__file__).parents[3]
+"""The folder that holds our packages: a checkout, or the place of an installation."""
+
+
+def load_tasks(listed: TaskList, *, run_code: bool) -> dict[str, Any]:
+    """The tasks by their names in the list. Raises `TaskRefused` or `CodeRefused`.
+
+    Data sets come from where a task says; a job has no network, so one of a hub must lie in the local cache.
+    """
+    place = folder(listed.include)
+    manager = _manager(listed, place)
+    for score in listed.tasks:
+        _check_entry(manager, score.task, run_code=run_code)
+    with contextlib.chdir(place or Path.cwd()):
+        loaded = manager.load([score.task for score in listed.tasks])["tasks"]
+    return {score.name: _prepared(loaded[score.task], score, run_code=run_code) for score in listed.tasks}
+
+
+def folder(include: str | None) -> Path | None:
+    """The folder of task files; a relative one is looked for in the working folder, then beside our packages."""
+    if include is None:
+        return None
+    for place in (Path.cwd() / include, PACKAGES / include):
+        if place.is_dir():
+            return place
+    raise TaskRefused(f"include: {include!r} is no folder here; name the folder of the task files")
+
+
+def _manager(listed: TaskList, place: Path | None) -> Any:
+    """Who knows the tasks; lm-eval's own ten thousand are indexed only where the folder has not got them all."""
+    if place:
+        own = TaskManager(include_path=str(place), include_defaults=False)
+        if {score.task for score in listed.tasks} <= own.task_index.keys():
+            return own
+    return TaskManager(include_path=str(place) if place else None)
+
+
+def _check_entry(manager: Any, name: str, *, run_code: bool) -> None:
+    """Refuse by what the task file says, before the code beside it is imported."""
+    if name not in manager.task_index:
+        raise TaskRefused(
+            f"tasks: {name!r} is neither in the folder `include` nor in lm-eval {version('lm-eval')}; "
+            "`lm-eval ls tasks` lists its own"
+        )
+    if name not in manager.all_subtasks:
+        raise TaskRefused(f"tasks: {name!r} is a group of tasks; name its tasks one by one")
+    if runs_code(manager.task_index[name].cfg or {}) and not run_code:
+        raise refusal(name)
+
+
+def runs_code(config: Any) -> bool:
+    """Whether a task's configuration says that it runs what the model wrote."""
+    metrics = [metric.get("metric") for metric in config.get("metric_list") or ()]
+    return bool(config.get("unsafe_code")) or "code_eval" in metrics
+
+
+def refusal(name: str) -> CodeRefused:
+    """What is said of a task that runs code."""
+    return CodeRefused(f"tasks: {name!r} runs code that the model wrote; this campaign does not allow it: leave it out")
+
+
+def _prepared(task: Any, score: TaskScore, *, run_code: bool) -> Any:
+    """The task with the list's number of solved examples, once it is known to give the list's score."""
+    if runs_code(task.config) and not run_code:
+        raise refusal(score.task)
+    if score.metric not in task.aggregation():
+        raise TaskRefused(f"tasks: {score.task} has no metric {score.metric!r}; it has {_words(task.aggregation())}")
+    if not task.higher_is_better().get(score.metric):
+        raise TaskRefused(f"tasks: {score.task}: of {score.metric!r} less is better; choose a metric that should rise")
+    if score.filter not in (filters := list(_filters(task))):
+        raise TaskRefused(f"tasks: {score.task} has no filter {score.filter!r}; it has {_words(filters)}")
+    if score.fewshot is not None or task.get_config("num_fewshot") is None:
+        task.set_config("num_fewshot", score.fewshot or 0)
+    task.set_fewshot_seed(SEED)
+    return task
+
+
+def _filters(task: Any) -> Iterator[str]:
+    return (one.name for one in task._filters)  # noqa: SLF001 - lm-eval shows them only after a run
+
+
+def _words(names: Any) -> str:
+    return ", ".join(names)
