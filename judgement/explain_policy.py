@@ -69,7 +69,7 @@ def _guarded(history: History) -> list[str]:
 
 
 def _kept(history: History, rival: Rival | None, threshold: float) -> str:
-    measured = {t.candidate: t for kind in ("confirm", "external") for t in history.measured(kind)}  # type: ignore[arg-type]
+    measured = {t.candidate: t for kind in ("confirm", "external") for t in history.measured(kind)}
     if rival is None and any(objection(history, trial) for trial in measured.values()):
         return "The standing recipe stays: no other candidate that the guards admit has been measured twice."
     return explain.kept((rival.trial, rival.gain, rival.probability) if rival else None, threshold)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from schemas.campaign import Campaign
+from services.console.campaign_targets import NAMES, meant
 from services.console.problem import Problem, nearest
 
 OVERRIDES: Mapping[str, tuple[str, ...]] = {
@@ -45,7 +46,7 @@ def load(path: Path, **overrides: Any) -> Campaign:
     try:
         campaign = Campaign.model_validate(data)
     except ValidationError as error:
-        raise Problem("\n".join(_lines(path, error))) from error
+        raise Problem("\n".join(_lines(path, meant(error.errors(), data)))) from error
     _check_base(path, campaign.model.base)
     return campaign
 
@@ -78,9 +79,9 @@ def _check_base(path: Path, base: str) -> None:
         )
 
 
-def _lines(path: Path, error: ValidationError) -> Iterator[str]:
-    for detail in error.errors():
-        field = ".".join(str(part) for part in detail["loc"]) or "constitution"
+def _lines(path: Path, errors: Iterable[ErrorDetails]) -> Iterator[str]:
+    for detail in errors:
+        field = ".".join(str(part) for part in detail["loc"] if part not in NAMES) or "constitution"
         yield f"{path}: {field}: {_remedy(detail)}"
 
 
@@ -106,7 +107,7 @@ def _model(where: tuple[int | str, ...]) -> type[BaseModel]:
         if isinstance(part, str) and part in model.model_fields:
             annotation = model.model_fields[part].annotation
             found = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel)]
-            model = found[0] if found else model
+            model = next((t for t in found if t.__name__ in where), found[0]) if found else model
     return model
 
 

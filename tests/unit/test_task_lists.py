@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import datasets
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -24,8 +26,12 @@ EXACT = TaskScore(task="written", metric="exact_match")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("lists")
+def folder(tmp_path_factory) -> Iterator[Path]:
+    """Of the tasks, the model and the receipts; also of the copies that the library makes of the tasks' data."""
+    made = tmp_path_factory.mktemp("lists")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", made / "cache")
+        yield made
 
 
 @pytest.fixture(scope="module")
