@@ -1,0 +1,28 @@
+"""The options of the command that computes scores again."""
+# ruff: noqa: PLC0415 - as in `services.console.cli`
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+receipts = typer.Typer()
+
+
+@receipts.command()
+def rescore(
+    campaign: Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Campaign id; `aevolve status` lists them.")],
+    candidate: Annotated[str | None, typer.Argument(help="Candidate id, or `base`; all where left out.")] = None,
+    kind: Annotated[str | None, typer.Option(help="dev, confirm, external, final or guards; else all.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="A log.jsonl, in place of a live log.")] = None,
+    key: Annotated[Path | None, typer.Option(help="File with the oracle's key: outputs are then judged again.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    folder: Annotated[Path | None, typer.Option("--run", help="Folder of an embedded run, alive or not.")] = None,
+) -> None:
+    """Compute recorded scores again from their receipts; exit status 1 where one differs or has no receipt."""
+    from services.console import rescore_command
+    from services.console.cli import run
+
+    raise typer.Exit(run(rescore_command.rescore(campaign, candidate, kind, file, folder, key, as_json=as_json)))
