@@ -194,6 +194,14 @@ class Campaign(Grown):
     constitution: Constitution
     """What the loop may never change."""
 
+    @model_validator(mode="after")
+    def _a_null_twin_has_sealed_sets(self) -> Campaign:
+        if self.null_twin and self.constitution.target != "sealed":
+            raise ValueError(
+                "null_twin: true makes the target like dev, so the target must be `sealed`; drop one of both"
+            )
+        return self
+
     def item_set(self, kind: Literal["dev", "confirm", "external", "final"]) -> ItemSet:
         """The distribution and size of a set, with the null twin applied."""
         drawn: ItemSet = getattr(self.constitution.evaluation, kind)

@@ -11,9 +11,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from schemas.campaign import Campaign
+from schemas.campaign import Campaign, Constitution
 from services.console.campaign_targets import NAMES, meant
 from services.console.problem import Problem, nearest
+from services.oracle.folders import task_folder
 
 OVERRIDES: Mapping[str, tuple[str, ...]] = {
     "seed": ("seed",),
@@ -48,6 +49,7 @@ def load(path: Path, **overrides: Any) -> Campaign:
     except ValidationError as error:
         raise Problem("\n".join(_lines(path, meant(error.errors(), data)))) from error
     _check_base(path, campaign.model.base)
+    _check_folders(path, campaign.constitution)
     return campaign
 
 
@@ -77,6 +79,16 @@ def _check_base(path: Path, base: str) -> None:
             f"{path}: model.base: {base!r}; no config.json lies there: "
             "give the folder of a Hugging Face causal language model, or `tiny` for the one that is made locally"
         )
+
+
+def _check_folders(path: Path, law: Constitution) -> None:
+    lists = {f"guards.{i}": guard for i, guard in enumerate(law.guards)} | ({"target": law.target} if law.lists else {})
+    for field, listed in lists.items():
+        include = getattr(listed, "include", None)
+        if include and task_folder(include) is None:
+            raise Problem(
+                f"{path}: constitution.{field}.include: {include!r}; it is no folder: give that of the task files"
+            )
 
 
 def _lines(path: Path, errors: Iterable[ErrorDetails]) -> Iterator[str]:

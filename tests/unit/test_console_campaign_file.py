@@ -75,6 +75,21 @@ def test_options_take_the_place_of_the_files_values():
         ),
         (
             "  rounds: 4",
+            "  target: {kind: tasks, include: not/there, tasks: [{task: a, metric: acc}]}\n  rounds: 4",
+            r"constitution\.target\.include: 'not/there'; it is no folder",
+        ),
+        (
+            "  rounds: 4",
+            "  guards: [{name: g, bound: 0.1, include: nowhere, tasks: [{task: a, metric: acc}]}]\n  rounds: 4",
+            r"constitution\.guards\.0\.include: 'nowhere'; it is no folder",
+        ),
+        (
+            "constitution:",
+            "null_twin: true\nconstitution:\n  target: {kind: tasks, tasks: [{task: a, metric: acc}]}",
+            r"null_twin: true makes the target like dev, so the target must be `sealed`",
+        ),
+        (
+            "  rounds: 4",
             "  guards: [{name: g, bound: 5, tasks: [{task: arc_easy, metric: acc}]}]\n  rounds: 4",
             r"constitution\.guards\.0\.bound: 5; it should be less than or equal to 1",
         ),

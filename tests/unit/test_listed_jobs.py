@@ -8,6 +8,8 @@ from uuid import UUID
 import pytest
 
 from eventstore.store import Job
+from judgement.drift import assess
+from judgement.profile import profile
 from schemas import events as e
 from schemas.campaign import Campaign
 from schemas.envelope import candidate_stream
@@ -20,6 +22,7 @@ from services.oracle.job import Evaluated, Guarded, Measured
 from services.policy import steps as policy
 from services.runtime.service import Failure
 from tests.unit.console_events import RECEIPT, STAMP, Log
+from tests.unit.searchcases import scored_round, with_scores
 from tests.unit.test_guards import REFUSALS, suite
 from tests.unit.test_steps import ended, measured_base, owed, state
 
@@ -150,6 +153,18 @@ def test_the_final_set_is_the_oracles_unless_the_target_names_tasks() -> None:
 def test_a_campaign_with_target_and_guards_is_read_back_from_the_log_as_it_was() -> None:
     campaign = begun(target=TARGET).campaign
     assert Campaign.model_validate_json(campaign.model_dump_json()) == campaign
+
+
+def test_the_drift_test_sees_one_number_of_other_tasks_and_each_domain_of_tasks_named_so() -> None:
+    history = scored_round()
+    with_scores(history, "r1s1", external=0.3)
+    history.trials["r1s1"].stamps["external"] = history.base.stamps["external"]
+    assert profile(history).itemised
+    for candidate in ("base", "r1s1"):
+        history.trials[candidate].scores["external"] = suite(30)["refusals"]
+    assert not profile(history).itemised
+    assert profile(history).target("r1s1", [0, 1]) == pytest.approx(0.3)
+    assert "r1s1" in assess(history, 1).evidence
 
 
 def test_a_finished_job_says_a_score_per_set_and_one_report_of_the_guards() -> None:

@@ -131,6 +131,17 @@ def test_other_items_or_another_task_file_have_another_stamp(job, measured, tmp_
     assert stamped("config", target_delimiter="") != measured.stamp
 
 
+def test_data_that_changed_in_its_place_is_read_anew(job, folder) -> None:
+    """Not taken from the library's cache: the stamp must speak of what was asked."""
+    write_task(folder / "tasks", "moving", CHOICE)
+    asked = asking(job, TaskScore(task="moving", metric="acc"))
+    before = evaluate(asked, lambda _: None).measured[0]
+    write_task(folder / "tasks", "moving", CHOICE, [*SUMS, {**SUMS[0], "question": "2 + 2 ="}])
+    after = evaluate(asked, lambda _: None).measured[0]
+    assert (before.scores.n, after.scores.n) == (4, 5)
+    assert before.stamp != after.stamp
+
+
 def test_guards_are_measured_by_suite_with_one_receipt(job) -> None:
     listed = {"include": job.lists[0].tasks.include, "bound": 0.05}
     guards = (Guard(name="sums", tasks=(ACC,), **listed), Guard(name="writing", tasks=(EXACT,), limit=3, **listed))

@@ -11,13 +11,11 @@ from typing import Any
 from lm_eval.tasks import TaskManager
 
 from schemas.tasks import TaskList, TaskScore
+from services.oracle.folders import task_folder
 from services.oracle.job import CodeRefused, TaskRefused
 
 SEED = 1234
 """Of the choice of solved examples; lm-eval's own default."""
-
-PACKAGES = Path(__file__).parents[3]
-"""The folder that holds our packages: a checkout, or the place of an installation."""
 
 
 def load_tasks(listed: TaskList, *, run_code: bool) -> dict[str, Any]:
@@ -25,7 +23,7 @@ def load_tasks(listed: TaskList, *, run_code: bool) -> dict[str, Any]:
 
     Data sets come from where a task says; a job has no network, so one of a hub must lie in the local cache.
     """
-    place = folder(listed.include)
+    place = _folder(listed)
     manager = _manager(listed, place)
     for score in listed.tasks:
         _check_entry(manager, score.task, run_code=run_code)
@@ -34,14 +32,12 @@ def load_tasks(listed: TaskList, *, run_code: bool) -> dict[str, Any]:
     return {score.name: _prepared(loaded[score.task], score, run_code=run_code) for score in listed.tasks}
 
 
-def folder(include: str | None) -> Path | None:
-    """The folder of task files; a relative one is looked for in the working folder, then beside our packages."""
-    if include is None:
+def _folder(listed: TaskList) -> Path | None:
+    if listed.include is None:
         return None
-    for place in (Path.cwd() / include, PACKAGES / include):
-        if place.is_dir():
-            return place
-    raise TaskRefused(f"include: {include!r} is no folder here; name the folder of the task files")
+    if place := task_folder(listed.include):
+        return place
+    raise TaskRefused(f"include: {listed.include!r} is no folder here; name the folder of the task files")
 
 
 def _manager(listed: TaskList, place: Path | None) -> Any:
