@@ -9,5 +9,5 @@ PACKAGES = Path(__file__).parents[2]
 
 
 def task_folder(include: str) -> Path | None:
-    """The folder of task files or None; a relative one is looked for in the working folder, then beside our packages."""
+    """The folder of task files or None; a relative one is sought in the working folder, then beside our packages."""
     return next((place for place in (Path.cwd() / include, PACKAGES / include) if place.is_dir()), None)

@@ -169,6 +169,13 @@ def test_an_unknown_task_metric_or_filter_is_named_with_what_there_is(job) -> No
         evaluate(job.model_copy(update={"lists": (ListedSet(kind="external", tasks=lost),)}), lambda _: None)
 
 
+def test_data_that_are_not_there_are_told_by_the_name_of_the_task(job, folder) -> None:
+    write_task(folder / "tasks", "bare", CHOICE)
+    (folder / "tasks" / "bare.jsonl").unlink()
+    words = refusal(job, TaskRefused, TaskScore(task="bare", metric="acc"))
+    assert "'bare': its data cannot be read (FileNotFoundError)" in words
+
+
 def test_a_metric_that_is_no_rising_mean_within_0_and_1_is_refused(job, folder) -> None:
     falling = [{"metric": "acc", "aggregation": "mean", "higher_is_better": False}]
     write_task(folder / "tasks", "falling", CHOICE, metric_list=falling)

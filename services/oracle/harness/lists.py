@@ -21,14 +21,14 @@ SEED = 1234
 def load_tasks(listed: TaskList, *, run_code: bool) -> dict[str, Any]:
     """The tasks by their names in the list. Raises `TaskRefused` or `CodeRefused`.
 
-    Data sets come from where a task says; a job has no network, so one of a hub must lie in the local cache.
+    Data sets come from where a task says; a job asks no hub, so one of a hub must lie in the local cache.
     """
     place = _folder(listed)
     manager = _manager(listed, place)
     for score in listed.tasks:
         _check_entry(manager, score.task, run_code=run_code)
     with contextlib.chdir(place or Path.cwd()):
-        loaded = manager.load([score.task for score in listed.tasks])["tasks"]
+        loaded = {score.task: _load(manager, score.task) for score in listed.tasks}
     return {score.name: _prepared(loaded[score.task], score, run_code=run_code) for score in listed.tasks}
 
 
@@ -60,6 +60,16 @@ def _check_entry(manager: Any, name: str, *, run_code: bool) -> None:
         raise TaskRefused(f"tasks: {name!r} is a group of tasks; name its tasks one by one")
     if runs_code(manager.task_index[name].cfg or {}) and not run_code:
         raise refusal(name)
+
+
+def _load(manager: Any, name: str) -> Any:
+    try:
+        return manager.load([name])["tasks"][name]
+    except OSError as error:  # also what `datasets` says of a hub that it cannot reach; its words may quote data
+        raise TaskRefused(
+            f"tasks: {name!r}: its data cannot be read ({type(error).__name__}); correct the paths in its file, or let "
+            "`aevolve tasks` fetch it once, on the oracle's machine and with a network"
+        ) from error
 
 
 def runs_code(config: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The options of the command that computes scores again."""
+"""The options of the commands about what the oracle measures: its tasks before a campaign, its scores afterwards."""
 # ruff: noqa: PLC0415 - as in `services.console.cli`
 
 from __future__ import annotations
@@ -8,10 +8,20 @@ from typing import Annotated
 
 import typer
 
-receipts = typer.Typer()
+oracle = typer.Typer()
 
 
-@receipts.command()
+@oracle.command()
+def tasks(
+    file: Annotated[Path, typer.Argument(metavar="CAMPAIGN.yaml", help="Campaign file.")],
+) -> None:
+    """Load the lm-eval tasks that a campaign file names, fetch their data sets, and say what would be asked."""
+    from services.console import tasks_command
+
+    tasks_command.tasks(file)
+
+
+@oracle.command()
 def rescore(
     campaign: Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Campaign id; `aevolve status` lists them.")],
     candidate: Annotated[str | None, typer.Argument(help="Candidate id, or `base`; all where left out.")] = None,
