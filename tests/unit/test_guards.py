@@ -17,7 +17,7 @@ from schemas.evidence import Basis, Submission
 from schemas.guards import Guard
 from schemas.scores import BASE
 from schemas.tasks import TaskScore
-from services.policy.core import choose_final, choose_submissions, update
+from services.policy.core import choose_final, choose_submissions, finish, update
 from tests.unit.fieldmodel import FieldModel
 from tests.unit.loopworld import STAMP, campaign
 from tests.unit.searchcases import scored_round, with_scores
@@ -130,6 +130,16 @@ def test_the_refusal_and_the_explanation_say_which_guard_and_by_how_much():
     event = e.CampaignFinished(winner=BEST, gain={"mean": 0.3, "sd": 0.1}, why="", basis=BASIS)
     assert words in check(history, event).message
     assert f"A guard bars from promotion {BEST}: {words}." in update(history, SEARCH).why
+
+
+def test_the_end_says_whom_the_guards_barred_where_they_left_nobody():
+    history = guarded_round(**{BEST: 70, "r1s1": 70})
+    assert final(history) == [BASE]
+    history.submissions[history.campaign.constitution.rounds + 1] = choose_final(history, SEARCH)
+    said = finish(history)
+    assert said.winner == BASE
+    assert "No candidate that keeps the guards" in said.why
+    assert f"{BEST}: refusals 70.0 %" in said.why
 
 
 def test_no_query_is_spent_on_who_is_known_to_break_a_guard():

@@ -157,6 +157,8 @@ def test_solved_examples_are_counted_and_change_the_prompt(job, folder, measured
     assert "1-shot" in shot.stamp.harness
     plain = {record.item: record.prompt for record in records_of(measured.receipt) if record.task == "sums"}
     assert all(record.prompt != plain[record.item] for record in records_of(shot.receipt))
+    again = evaluate(asking(job, TaskScore(task="shots", metric="acc", fewshot=1)), lambda _: None).measured[0]
+    assert again.stamp == shot.stamp  # the same examples were drawn
 
 
 def test_an_unknown_task_metric_or_filter_is_named_with_what_there_is(job) -> None:

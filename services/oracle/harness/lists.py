@@ -41,7 +41,7 @@ def _folder(listed: TaskList) -> Path | None:
 
 
 def _manager(listed: TaskList, place: Path | None) -> Any:
-    """Who knows the tasks; lm-eval's own ten thousand are indexed only where the folder has not got them all."""
+    """Who knows the tasks; lm-eval's own thousands are indexed only where the folder has not got them all."""
     if place:
         own = TaskManager(include_path=str(place), include_defaults=False)
         if {score.task for score in listed.tasks} <= own.task_index.keys():
