@@ -42,8 +42,8 @@ def report(log: Log, candidate: str) -> None:
     log.say(candidate_stream(log.id, candidate), event)
 
 
-def chosen() -> Log:
-    log = begun()
+def chosen(**law) -> Log:
+    log = begun(**law)
     log.policy(1)
     for slot in range(2):
         log.propose(1, slot, log.campaign.recipe, **({"rank": 8} if slot else {}))
@@ -70,7 +70,7 @@ def leased(work, attempt: int = 1) -> Job:
     )
 
 
-def prepared(log: Log, work, monkeypatch, tmp_path):
+def prepared(work, monkeypatch, tmp_path):
     monkeypatch.setattr(score_job, "base_folder", lambda _: tmp_path)
     settings = type("S", (), {"oracle_key_file": tmp_path / "key", "artifacts": str(tmp_path)})
     payload = {**work.payload, "checkpoint": None}
@@ -136,7 +136,7 @@ def test_a_measurement_of_the_guards_that_failed_for_good_is_waited_for_no_longe
 def test_a_target_of_tasks_takes_the_place_of_the_external_set_and_of_no_other(monkeypatch, tmp_path) -> None:
     log = begun(target=TARGET)
     (base,) = owed(oracle.measure_base, log).work
-    job = prepared(log, base, monkeypatch, tmp_path)
+    job = prepared(base, monkeypatch, tmp_path)
     assert [asked.kind for asked in job.sets] == ["dev", "confirm"]
     (listed,) = job.lists
     assert (listed.kind, listed.tasks.tasks, listed.tasks.limit) == ("external", TARGET.tasks, 7)
@@ -148,6 +148,17 @@ def test_the_final_set_is_the_oracles_unless_the_target_names_tasks() -> None:
     assert set(law.lists) == {"external"}
     named = TARGET.model_copy(update={"final": (TaskScore(task="Other", metric="acc"),)})
     assert law.model_copy(update={"target": named}).lists["final"].tasks == named.final
+
+
+def test_a_final_query_of_named_tasks_asks_nothing_of_the_sealed_set(monkeypatch, tmp_path) -> None:
+    named = TARGET.model_copy(update={"final": (TaskScore(task="Other", metric="acc"),)})
+    (work,) = owed(oracle.query, chosen(target=named)).work
+    work = replace(work, payload={**work.payload, "kinds": ["final"]})
+    job = prepared(work, monkeypatch, tmp_path)
+    assert job.sets == ()
+    assert [(asked.kind, asked.tasks.tasks, asked.tasks.include) for asked in job.lists] == [
+        ("final", named.final, named.include)
+    ]
 
 
 def test_a_campaign_with_target_and_guards_is_read_back_from_the_log_as_it_was() -> None:

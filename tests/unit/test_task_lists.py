@@ -161,6 +161,19 @@ def test_solved_examples_are_counted_and_change_the_prompt(job, folder, measured
     assert again.stamp == shot.stamp  # the same examples were drawn
 
 
+def test_each_filter_of_outputs_has_a_score_of_its_own(job, folder) -> None:
+    first = {"function": "take_first"}
+    seven = {"function": "regex", "regex_pattern": "never written", "fallback": "7"}
+    filters = [{"name": "seven", "filter": [seven, first]}, {"name": "as-is", "filter": [first]}]
+    write_task(folder / "tasks", "filtered", WRITTEN, filter_list=filters)
+
+    def score(name: str) -> float:
+        asked = asking(job, TaskScore(task="filtered", metric="exact_match", filter=name))
+        return evaluate(asked, lambda _: None).measured[0].scores.score
+
+    assert (score("seven"), score("as-is")) == (1.0, 0.0)  # the right answer of each item is 7
+
+
 def test_an_unknown_task_metric_or_filter_is_named_with_what_there_is(job) -> None:
     assert "'nowhere' is neither in the folder" in refusal(job, TaskRefused, TaskScore(task="nowhere", metric="acc"))
     assert "no metric 'f1'; it has acc" in refusal(job, TaskRefused, TaskScore(task="Sums", metric="f1"))
