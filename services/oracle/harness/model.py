@@ -19,7 +19,13 @@ class CountedLM(HFLM):  # type: ignore[misc]  # lm-eval is untyped
     """An already loaded model, without lm-eval's progress bar: `count` tells the progress."""
 
     def __init__(self, model: Any, tokenizer: Any, batch: int, max_length: int, count: Count) -> None:
-        super().__init__(pretrained=model, tokenizer=tokenizer, batch_size=batch, max_length=max_length)
+        super().__init__(
+            pretrained=model,
+            tokenizer=tokenizer,
+            batch_size=batch,
+            max_length=max_length,
+            softmax_dtype="float32",  # in bfloat16 the log-likelihoods of different choices are often equal
+        )
         self._count = count
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
