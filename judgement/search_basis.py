@@ -67,7 +67,9 @@ def evidence(history: History) -> dict[str, Any]:
 
 
 def _seen(trial: Trial) -> dict[str, Any]:
+    guards = {name: round(suite.score, DIGITS) for name, suite in sorted(trial.guards.items())}
     return {
+        **({"guards": guards} if guards else {}),
         "candidate": trial.candidate,
         "recipe": trial.recipe.model_dump(mode="json") if trial.recipe else None,
         "failed": trial.failed,

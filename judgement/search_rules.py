@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from judgement.guards import objection
 from judgement.history import History
 from schemas import events as e
 from schemas.base import Frozen
@@ -199,6 +200,35 @@ def _opened(history: History, event: e.PolicyUpdated) -> Breach | None:
     return _round(history, event.policy)
 
 
+def _guarded_standing(history: History, event: e.PolicyUpdated) -> Breach | None:
+    """A new standing recipe is that of the candidate it is said to be from, and no guard objects to it."""
+    new, last = event.policy, history.policy
+    if (
+        not _law(history).guards
+        or last is None
+        or (new.standing, new.standing_from) == (last.standing, last.standing_from)
+    ):
+        return None
+    trial = history.trials.get(new.standing_from)
+    if trial is None or trial.recipe != new.standing:
+        return "guards", f"the standing recipe is not that of {new.standing_from}; name the candidate that was measured"
+    return _objection(history, new.standing_from)
+
+
+def _guarded_final(history: History, event: e.SubmissionsChosen) -> Breach | None:
+    return next((breach for s in event.final if (breach := _objection(history, s.candidate))), None)
+
+
+def _guarded_winner(history: History, event: e.CampaignFinished) -> Breach | None:
+    return _objection(history, event.winner)
+
+
+def _objection(history: History, candidate: str) -> Breach | None:
+    trial = history.trials.get(candidate)
+    said = objection(history, trial) if trial else None
+    return ("guards", f"{said}; only who keeps every guard can be promoted") if said else None
+
+
 def _winner(history: History, event: e.CampaignFinished) -> Breach | None:
     if event.winner in history.trials:
         return None
@@ -207,10 +237,10 @@ def _winner(history: History, event: e.CampaignFinished) -> Breach | None:
 
 RULES: dict[type[Frozen], tuple[Rule, ...]] = {
     e.RecipeProposed: (_round, _slots, _changes, _space, _open, _named),
-    e.SubmissionsChosen: (_known, _external, _confirm, _fresh, _final),
-    e.PolicyUpdated: (_opened, _standing, _confirmed, _axes, _monotone, _proven),
+    e.SubmissionsChosen: (_known, _external, _confirm, _fresh, _final, _guarded_final),
+    e.PolicyUpdated: (_opened, _standing, _confirmed, _axes, _monotone, _proven, _guarded_standing),
     e.DriftAssessed: (_threshold,),
     e.DriftDetected: (_threshold,),
-    e.CampaignFinished: (_winner,),
+    e.CampaignFinished: (_winner, _guarded_winner),
 }
 """Which rules hold for which decision."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas import events as e
-from schemas import steering
+from schemas import guards, steering
 from schemas.base import Frozen
 
 SERVICES = ("data", "recipes", "trainer", "oracle", "policy", "console")
@@ -18,6 +18,8 @@ WRITERS: dict[type[Frozen], tuple[str, ...]] = {
     e.TrainingFailed: ("trainer",),
     e.ScoresReported: ("oracle",),
     e.EvaluationFailed: ("oracle",),
+    guards.GuardsReported: ("oracle",),
+    guards.GuardsUnmeasured: ("oracle",),
     e.SubmissionsChosen: ("policy",),
     e.SubmissionReserved: ("oracle",),
     e.DriftAssessed: ("oracle",),

@@ -15,7 +15,7 @@ from services.console.narrate import narrate
 from services.console.problem import Problem
 from services.console.recompute import Recomputed, is_decision, recompute
 
-EVIDENCE = ("ScoresReported", "DriftDetected", "DriftCleared")
+EVIDENCE = ("ScoresReported", "GuardsReported", "DriftDetected", "DriftCleared")
 """What a decision may rest on besides the rules."""
 AMISS = ("altered", "erased")
 """States of artifacts that are printed one by one; `--json` has them all."""

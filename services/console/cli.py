@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from services.console.cli_chain import anchors, chain
-from services.console.cli_targets import targets
+from services.console.cli_oracle import oracle
 from services.console.problem import Problem
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ app = typer.Typer(
 letters = typer.Typer(help="Look at what no service could handle, and give it to them again.", no_args_is_help=True)
 app.add_typer(letters, name="dead-letters")
 app.add_typer(chain)
-app.add_typer(targets)
+app.add_typer(oracle)
 app.add_typer(anchors, name="anchors")
 
 

@@ -28,6 +28,8 @@ from services.runtime.settings import Settings
 LOOK_SECONDS = 0.2
 """How often the broker and the database are looked after."""
 MOST_WORKERS = 8
+KEY_NAME = "oracle.key"
+"""File of the sealed sets' key, in the user's cache folder."""
 
 
 class Embedded:
@@ -149,7 +151,7 @@ def _services(system: Embedded, broker: EmbeddedBroker) -> Iterator[Command]:
 
 def oracle_key(cache: Path) -> Path:
     """The key of the sealed sets: one per user, so that runs with one seed are measured on the same items."""
-    return secret(cache / "oracle.key")
+    return secret(cache / KEY_NAME)
 
 
 def clean_environment() -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 from schemas import events as e
 from schemas.base import canonical_json
 from schemas.envelope import Envelope
+from schemas.guards import GuardsReported, GuardsUnmeasured
 from schemas.scores import Scores
 from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
 
@@ -37,8 +38,14 @@ def _training(x: e.TrainingStarted) -> str:
     return f"training {x.candidate}" + (f", try {x.attempt}" if x.attempt > 1 else "")
 
 
-def _failed(x: e.TrainingFailed | e.EvaluationFailed) -> str:
-    what = f"{x.kind} score of {x.candidate}" if isinstance(x, e.EvaluationFailed) else f"training {x.candidate}"
+def _guards(x: GuardsReported) -> str:
+    return f"guards of {x.candidate}: " + ", ".join(f"{name} {accuracy(suite)}" for name, suite in x.suites.items())
+
+
+def _failed(x: e.TrainingFailed | e.EvaluationFailed | GuardsUnmeasured) -> str:
+    what = f"training {x.candidate}"
+    if not isinstance(x, e.TrainingFailed):
+        what = f"{getattr(x, 'kind', 'guards')} score of {x.candidate}"
     return f"failed: {what}, try {x.attempt}: {x.error}: {x.message}"
 
 
@@ -66,6 +73,8 @@ WORDS: dict[type, Callable[[Any], str]] = {
     e.TrainingFailed: _failed,
     e.ScoresReported: lambda x: f"scored {x.candidate} on {x.kind}: {accuracy(x.scores)}",
     e.EvaluationFailed: _failed,
+    GuardsReported: _guards,
+    GuardsUnmeasured: _failed,
     e.SubmissionsChosen: _chosen,
     e.SubmissionReserved: lambda x: f"charged {x.kind} query {x.number} for {x.candidate}, {x.left} left",
     e.DriftAssessed: lambda x: f"drift of round {x.round}: {x.bayes_factor:.3g} to 1, declared at {x.threshold:g} to 1",

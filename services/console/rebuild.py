@@ -129,7 +129,7 @@ def _scored(jobs: CampaignJobs, work: Work) -> End:
     last = [jobs.words[subject][-1].event for subject in subjects if subject in jobs.words]
     if any(jobs.claims[subject] > 1 for subject in subjects):
         return ANY, (0, work.attempts), work  # two jobs measured one thing: the log does not tell which ended
-    if len(last) == len(subjects) and all(hasattr(event, "scores") for event in last):
+    if len(last) == len(subjects) and all(hasattr(event, "receipt") for event in last):
         return ("done",), (1, work.attempts), work
     if len(last) == len(subjects) and all(getattr(event, "terminal", False) for event in last):
         return ("failed",), (0 if last[0].attempt == 1 else last[0].attempt, last[0].attempt), work
@@ -159,6 +159,8 @@ SUBJECTS: dict[str, Callable[[Any], Key]] = {
     "CheckpointTrained": lambda event: ("train", event.candidate),
     "ScoresReported": lambda event: (event.kind, event.candidate),
     "EvaluationFailed": lambda event: (event.kind, event.candidate),
+    "GuardsReported": lambda event: ("guards", event.candidate),
+    "GuardsUnmeasured": lambda event: ("guards", event.candidate),
     "DataBatchReady": lambda event: ("data", str(event.round)),
 }
 """Events that speak of a job -> of which."""
@@ -169,5 +171,6 @@ def _subjects(work: Work) -> list[Key]:
     if work.queue == "train":
         return [("train", work.payload["proposed"]["candidate"])]
     if work.queue in ("score", "board"):
-        return [(kind, work.payload["candidate"]) for kind in work.payload["kinds"]]
+        measured = [*work.payload["kinds"], *(["guards"] if work.payload.get("guards") else [])]
+        return [(kind, work.payload["candidate"]) for kind in measured]
     return [("data", str(work.payload["round"]))]

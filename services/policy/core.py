@@ -134,7 +134,10 @@ def finish(history: History) -> CampaignFinished:
     ground = basis(history, history.round, "finish")
     if base is None or best is None or chosen == BASE:
         return CampaignFinished(
-            winner=BASE, gain=Estimate(mean=0.0, sd=0.0), why=explain.unproven(history.trials[chosen]), basis=ground
+            winner=BASE,
+            gain=Estimate(mean=0.0, sd=0.0),
+            why=explain_policy.unproven(history, history.trials[chosen]),
+            basis=ground,
         )
     gain = Estimate(mean=round(best.score - base.score, DIGITS), sd=round((best.se**2 + base.se**2) ** 0.5, DIGITS))
     return CampaignFinished(

@@ -12,8 +12,10 @@ WORDS = "sentences that our code composes of names and numbers, or that a person
 FAILURES = "a class of failure, and a message that `services.runtime.words` lets through"
 
 FREE = {
+    "CampaignStarted.campaign.constitution.guards[].include": PLACES,
     "CampaignStarted.campaign.constitution.space[].values[]": NAMES,
     "CampaignStarted.campaign.constitution.space[].values[][]": NAMES,
+    "CampaignStarted.campaign.constitution.target.include": PLACES,
     "CampaignStarted.campaign.model.base": PLACES,
     "CampaignStarted.campaign.recipe.target_modules[]": NAMES,
     "CampaignStarted.substrate.base_uri": PLACES,
@@ -41,6 +43,12 @@ FREE = {
     "ScoresReported.stamp.precision": NAMES,
     "EvaluationFailed.error": FAILURES,
     "EvaluationFailed.message": FAILURES,
+    "GuardsReported.receipt.uri": PLACES,
+    "GuardsReported.stamp.engine": NAMES,
+    "GuardsReported.stamp.harness": NAMES,
+    "GuardsReported.stamp.precision": NAMES,
+    "GuardsUnmeasured.error": FAILURES,
+    "GuardsUnmeasured.message": FAILURES,
     "SubmissionsChosen.confirm[].reason": WORDS,
     "SubmissionsChosen.external[].reason": WORDS,
     "SubmissionsChosen.final[].reason": WORDS,
