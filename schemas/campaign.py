@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from schemas.advisor import AdvisorRule
 from schemas.base import Frozen, Grown, Name, Sha256, digest
 from schemas.recipe import Recipe, Value, Weight
 
@@ -108,7 +109,7 @@ class DriftRule(Grown):
 class Constitution(Grown):
     """What the loop may never change. Its hash stands in `CampaignStarted`."""
 
-    LATER = ("search",)
+    LATER = ("search", "advisor")
 
     domains: tuple[Name, ...] = DOMAINS
     """Domains of the campaign, in reporting order."""
@@ -130,6 +131,8 @@ class Constitution(Grown):
     """Thresholds of the drift test."""
     search: Literal["trust", "dev_greedy", "random"] = "trust"
     """Who searches: the loop's own policy, or a baseline to measure it against."""
+    advisor: AdvisorRule | None = None
+    """A language model that may propose and explain; none unless the campaign says so."""
     promotion: float = Field(0.8, gt=0.5, lt=1.0)
     """Posterior probability of a better target at which a candidate's recipe becomes the standing one."""
 

@@ -141,8 +141,17 @@ def _services(system: Embedded, broker: EmbeddedBroker) -> Iterator[Command]:
             env["AEVOLVE_ORACLE_KEY_FILE"] = str(oracle_key(settings.cache))
             env["AEVOLVE_ANCHOR_KEY_FILE"] = str(folder.anchor_key)
             env["AEVOLVE_ANCHOR_FILE"] = str(folder.anchors)
+        if name == "recipes":
+            env |= _advisor(settings)
         argv = ("services.console", "serve", name)
         yield Command(name, argv, folder.log(name), {**clean_environment(), **env}, (system.lock,))
+
+
+def _advisor(settings: Settings) -> dict[str, str]:
+    """The advisor's address and key file, where this command was given them."""
+    given = {"AEVOLVE_ADVISOR_URL": str(settings.advisor_url)} if settings.advisor_url else {}
+    key = settings.advisor_key_file
+    return given | ({"AEVOLVE_ADVISOR_KEY_FILE": str(key.absolute())} if key else {})
 
 
 def oracle_key(cache: Path) -> Path:

@@ -13,6 +13,7 @@ LIGHT = (
     "services.data.core",
     "services.data.job",
     "services.oracle.job",
+    "services.recipes.advisor",
     "services.oracle.receipts",
     "services.oracle.sets",
     "services.oracle.stamp",

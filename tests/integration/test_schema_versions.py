@@ -4,8 +4,8 @@ import pytest
 
 from eventstore.effect import Append
 from schemas import registry
+from schemas.advisor import AdvisorFailed as First
 from schemas.base import Frozen
-from schemas.events import AdvisorFailed as First
 
 
 class AdvisorFailed(Frozen):
