@@ -29,8 +29,8 @@ You advise an automatic search that fine-tunes a language model in rounds. Each 
 changed copy of the standing recipe. Every candidate is measured on a cheap dev set; few are measured on the target, \
 which alone counts. Dev may mislead: rise where the target does not, or miss gains of the target.
 You are given all the evidence that the search has: the standing recipe and what was learned (policy), every candidate \
-with its recipe and scores (trials), standing drifts, and the changes that may be made (changes). In round 1 nothing \
-has been measured yet.
+with its recipe and scores (trials; each score as accuracy and items), standing drifts, and the changes that may be \
+made (changes). In round 1 nothing has been measured yet.
 Answer with two things. `proposals`: at most `slots` candidates worth training next, the best first. Each names one to \
 `max_changes` of the given changes, each of another knob, and says in a sentence or two why; do not repeat a recipe \
 that was tried. `words`: in at most 300 words, for the people who run this, what the evidence shows and what it does \

@@ -66,9 +66,9 @@ def unanswered(history=None, rule=RULE):
 @pytest.mark.parametrize("start", [opened, second_round], ids=["first round", "second round"])
 def test_sound_proposals_come_after_the_anchor_and_the_search_fills_the_rest(start):
     alone = propose(start(), SEARCH)
-    told = propose(advised(start(), ("traces=1", "lr=0.01"), ("rank=32",)), SEARCH)
+    told = propose(advised(start(), ("lr=0.01", "rank=4"), ("rank=32",)), SEARCH)
     assert [p.by for p in told] == ["search", "advisor", "advisor", *["search"] * (len(alone) - 3)]
-    assert [p.intervention for p in told[:3]] == ["anchor", "traces=1 + lr=0.01", "rank=32"]
+    assert [p.intervention for p in told[:3]] == ["anchor", "lr=0.01 + rank=4", "rank=32"]
     own = [p.recipe for p in alone[1:] if p.recipe not in [x.recipe for x in told[1:3]]]
     assert [p.recipe for p in told[3:]] == own[: len(told) - 3]
     assert told[1].predicted.sd > 0
@@ -240,9 +240,22 @@ def test_the_audit_tells_the_advisors_words_beside_ours(told):
     assert "proposal 2: unknown change" in "\n".join(text(audit(told, weigh)))
 
 
-def test_the_job_is_told_as_it_ended(told):
+@pytest.mark.parametrize(
+    ("ending", "states"),
+    [
+        (None, ("queued", "leased")),
+        (answered(1), ("done",)),
+        (AdvisorFailed(round=1, error="E", message="m"), ("failed",)),
+    ],
+)
+def test_the_job_follows_from_the_log_and_so_does_its_end(ending, states):
+    log = Log(Remembering("test"))
+    log.append(started(campaign(advisor=RULE)))
+    log.append(first_policy(log.history), data_ready(1))
+    log.append(*([ending] if ending else []))
     jobs = CampaignJobs(History("test"))
-    for envelope in told:
+    for envelope in log.history.told:
         jobs.take(envelope)
-    found = {job.work.payload["round"]: job for job in jobs.rebuilt() if job.work.queue == "advise"}
-    assert {round_: job.states for round_, job in found.items()} == {1: ("done",), 2: ("failed",)}
+    (job,) = (job for job in jobs.rebuilt() if job.work.queue == "advise")
+    assert (job.states, job.due) == (states, ending is None)
+    assert job.work.payload["basis"] == (ending.basis.model_dump(mode="json") if states == ("done",) else None)
