@@ -54,6 +54,7 @@ def rules(history: History) -> dict[str, Any]:
         "recipe": history.campaign.recipe.model_dump(mode="json"),
         "constitution": history.campaign.constitution_sha256,
         "policy": history.policy.model_dump(mode="json") if history.policy else None,
+        **({"warm": digest(history.campaign.warm)} if history.campaign.warm else {}),
     }
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 from schemas.advisor import AdvisorRule
 from schemas.base import Frozen, Grown, Name, Sha256, digest
 from schemas.recipe import Recipe, Value, Weight
+from schemas.warm import WarmStart
 
 DOMAINS = ("bits", "cipher", "roman", "units", "gravity", "equations")
 """The six families of the Nemotron Reasoning Challenge, in the order in which they are always reported."""
@@ -162,6 +163,8 @@ def _try(knob: str, value: Value, domains: tuple[str, ...]) -> None:
 class Campaign(Grown):
     """One campaign file."""
 
+    LATER = ("warm",)
+
     name: Name
     """Short name; each start makes a new campaign id from it."""
     seed: int = Field(0, ge=0, le=2**32 - 1)
@@ -176,6 +179,8 @@ class Campaign(Grown):
     """The standing recipe of round 1."""
     constitution: Constitution
     """What the loop may never change."""
+    warm: WarmStart | None = None
+    """What an earlier campaign learned, as the search's prior; `aevolve start --warm-from` puts it here."""
 
     def item_set(self, kind: Literal["dev", "confirm", "external", "final"]) -> ItemSet:
         """The distribution and size of a set, with the null twin applied."""
