@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from judgement.cost import relative
 from judgement.history import History, Trial
 from judgement.search import Model
 from judgement.search_basis import DIGITS
@@ -85,8 +86,22 @@ def interventions(history: History, model: Model, spread: float) -> tuple[Interv
         return ()
     dev = effects([_dev(t, spread) for t in trials])
     target = effects([_target(t, model) for t in trials])
-    carried = {name: tuple(t.candidate for t in trials if name in names(t)) for name in dev}
-    return tuple(InterventionBelief(name=n, dev=dev[n], target=target[n], trials=carried[n]) for n in sorted(dev))
+    carried = {name: [t for t in trials if name in names(t)] for name in dev}
+    return tuple(
+        InterventionBelief(
+            name=name,
+            dev=dev[name],
+            target=target[name],
+            trials=tuple(t.candidate for t in carried[name]),
+            cost=_cost(history, carried[name]),
+        )
+        for name in sorted(dev)
+    )
+
+
+def _cost(history: History, trials: Sequence[Trial]) -> float | None:
+    costs = [relative(history, t.recipe) for t in trials if t.recipe and t.checkpoint]
+    return round(float(np.mean(costs)), DIGITS) if costs else None
 
 
 def names(trial: Trial) -> tuple[str, ...]:

@@ -68,6 +68,11 @@ def alarming(assessed: DriftAssessed) -> list[ScopeAssessment]:
     return common or [scope for scope in passed if scope.scope != ALL]
 
 
+def strength(assessed: DriftAssessed) -> float:
+    """The highest threshold at which the assessment would still alarm."""
+    return min(assessed.bayes_factor, max(scope.bayes_factor for scope in assessed.scopes))
+
+
 def any_drift(weighed: Posterior) -> float:
     """Bayes factor of drift anywhere against none: the prior-weighted mean over all ways to drift; capped."""
     none = weighed.layout.no_drift

@@ -61,6 +61,8 @@ def _finding(scope: ScopeAssessment) -> str:
     beyond = (
         f"each further point of dev brought {scope.slope.mean:+.2f} (give or take {scope.slope.sd:.2f}) of the target"
     )
+    if scope.level == 0.0:
+        return f"Dev is empty {_where(scope)}: what it gains over the base says nothing; {beyond}. {seen}"
     return f"Dev is inflated {_where(scope)}: beyond {points(scope.level)} over the base, {beyond}. {seen}"
 
 

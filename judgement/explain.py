@@ -5,10 +5,11 @@ A score is said in percent, a difference in points (1 point = 1 percent of the i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from judgement.history import Trial
-from schemas.policy import AxisBelief, DeadEnd, Distrust, Estimate
+from schemas.policy import AxisBelief, Best, DeadEnd, Distrust, Estimate
 from schemas.recipe import Change, show
 from schemas.scores import BASE, Scores
 
@@ -112,6 +113,16 @@ def distrusted(drift: Distrust) -> str:
 def closed(end: DeadEnd) -> str:
     """That a value is closed."""
     return f"{end.knob}={show(end.value)} is closed: {end.reason}"
+
+
+def new_best(best: Best, last: Best | None) -> str:
+    """That a new best on the target is announced."""
+    if last is None:
+        return f"The best on the target so far is {best.candidate} with {percent(best.score)}."
+    gain = Estimate(mean=best.score - last.score, sd=math.hypot(best.se, last.se))
+    return (
+        f"New best on the target: {best.candidate} with {percent(best.score)}, {points(gain)} above {last.candidate}."
+    )
 
 
 def favoured(axis: AxisBelief) -> str:

@@ -21,7 +21,9 @@ def first(campaign: Campaign) -> tuple[str, ...]:
 
 def _warm(warm: WarmStart) -> str:
     closed = f", and its {len(warm.dead_ends)} dead ends are unlikely" if warm.dead_ends else ""
-    return f"The search starts from what the campaign {warm.campaign} learned: half of it counts{closed}; no score does."
+    return (
+        f"The search starts from what the campaign {warm.campaign} learned: half of it counts{closed}; no score does."
+    )
 
 
 def _before(campaign: Campaign) -> str:
@@ -46,6 +48,8 @@ def opening(campaign: Campaign) -> str:
 def changes(last: Policy, new: Policy, promoted: Rival | None, threshold: float) -> tuple[str, ...]:
     """What differs from the last policy, the weightiest first."""
     said = [] if promoted is None else [_promoted(promoted, threshold)]
+    if new.best and (last.best is None or new.best.candidate != last.best.candidate):
+        said.append(explain.new_best(new.best, last.best))
     said += [explain.distrusted(d) for d in new.distrusted if d not in last.distrusted]
     scopes = {d.scope for d in new.distrusted}
     said += [f"Dev counts fully again in {d.scope}." for d in last.distrusted if d.scope not in scopes]

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from judgement.cost import price
 from judgement.features import Floats
 from judgement.history import History
 from judgement.search_basis import DIGITS
@@ -96,11 +97,11 @@ def _weight(axis: AxisBelief, standing: Recipe) -> float:
 def thompson(
     history: History, model: Model, recipes: Sequence[Recipe], slots: int, rng: np.random.Generator
 ) -> list[Recipe]:
-    """The recipes of the next slots, one joint draw for each; fewer where the pool is smaller."""
-    slots = min(slots, len(recipes))
-    drawn = imagined(history, model, recipes, rng, slots) if slots else ()
+    """The recipes of the next slots, one joint draw for each, less their price; fewer where the pool is smaller."""
+    slots, asked = min(slots, len(recipes)), price(history, recipes)
+    drawn = imagined(history, model, recipes, rng, slots) if slots else np.zeros((0, 0))
     chosen: list[int] = []
-    for values in drawn:
+    for values in drawn - asked:
         values[chosen] = -np.inf
         chosen.append(int(np.argmax(values)))
     return [recipes[i] for i in chosen]

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from judgement.cost import price
 from judgement.history import History, Trial
 from judgement.search import Model
 from judgement.search_basis import DIGITS
+from judgement.statistics import probability_positive
 from schemas.policy import Estimate, InterventionBelief
 from schemas.recipe import Recipe
 from schemas.scores import BASE
@@ -23,7 +25,7 @@ class Rival:
 
     trial: Trial
     gain: Estimate
-    """Of the target, over the standing recipe."""
+    """Of the target, over the standing recipe, less its price."""
     probability: float
     """That the gain is above zero."""
 
@@ -44,8 +46,17 @@ def rivals(history: History, model: Model, standing: Recipe) -> list[Rival]:
     """The candidates that count against the standing recipe, best first."""
     over = standing_trial(history, standing)
     counted = [t for t in history.measured("dev") if t.recipe and t.recipe != standing and _counts(t)]
-    found = [Rival(t, *model.gain(t.candidate, over)) for t in counted]
+    found = [_rival(history, t, standing, *model.gain(t.candidate, over)) for t in counted]
     return sorted(found, key=lambda rival: rival.rank, reverse=True)
+
+
+def _rival(history: History, trial: Trial, standing: Recipe, gain: Estimate, probability: float) -> Rival:
+    """The rival, its gain less what the constitution asks for its being dearer than the standing recipe."""
+    if not (trial.recipe and history.campaign.constitution.price):
+        return Rival(trial, gain, probability)
+    dearer, now = price(history, [trial.recipe, standing])
+    net = Estimate(mean=round(gain.mean - float(dearer - now), DIGITS), sd=gain.sd)
+    return Rival(trial, net, probability_positive(net))
 
 
 def _counts(trial: Trial) -> bool:

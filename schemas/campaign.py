@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from schemas.advisor import AdvisorRule
-from schemas.base import Frozen, Grown, Name, Sha256, digest
+from schemas.base import Frozen, Grown, Name, Sha256, Share, digest
 from schemas.recipe import Recipe, Value, Weight
 from schemas.warm import WarmStart
 
@@ -96,8 +96,21 @@ class Axis(Frozen):
         return self
 
 
+class NullRun(Frozen):
+    """Campaigns of the same size without drift, simulated before the start: how often the test would have alarmed."""
+
+    campaigns: int = Field(ge=1)
+    """Campaigns simulated."""
+    alarms: int = Field(ge=0)
+    """How many of them alarmed at the threshold."""
+    upper: Share
+    """Upper end of the exact 95 % interval of the rate."""
+
+
 class DriftRule(Grown):
     """Acceptance thresholds of the drift test, fixed before any result exists (design rule 7)."""
+
+    LATER = ("false_alarms", "null")
 
     threshold: float = Field(10.0, gt=1.0)
     """Bayes factor of drift against no drift at which `DriftDetected` is said."""
@@ -105,12 +118,17 @@ class DriftRule(Grown):
     """Bayes factor below which an assessment counts towards `DriftCleared`."""
     clear_rounds: int = Field(2, ge=1)
     """Assessments in a row below `clear` that clear a drift."""
+    false_alarms: float | None = Field(None, gt=0.0, lt=0.5)
+    """Share of campaigns without drift that may alarm: the threshold is raised to hold it, by simulation at the start.
+    None: the threshold stands as it is given."""
+    null: NullRun | None = None
+    """What that simulation found; written at the start, not in a campaign file."""
 
 
 class Constitution(Grown):
     """What the loop may never change. Its hash stands in `CampaignStarted`."""
 
-    LATER = ("search", "advisor")
+    LATER = ("search", "price", "advisor")
 
     domains: tuple[Name, ...] = DOMAINS
     """Domains of the campaign, in reporting order."""
@@ -134,6 +152,9 @@ class Constitution(Grown):
     """Who searches: the loop's own policy, or a baseline to measure it against."""
     advisor: AdvisorRule | None = None
     """A language model that may propose and explain; none unless the campaign says so."""
+    price: float = Field(0.0, ge=0.0)
+    """Gain of the target, in accuracy, that a training of the first recipe's cost must bring to be worth it; a dearer
+    recipe must bring as much more. 0: only the gain counts. Cost is tokens times active parameters."""
     promotion: float = Field(0.8, gt=0.5, lt=1.0)
     """Posterior probability of a better target at which a candidate's recipe becomes the standing one."""
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.base import Frozen, Grown, Share
+from schemas.base import Frozen, Grown, Name, Share
 from schemas.recipe import Recipe, Value
 
 Direction = Literal["inflated", "blind"]
@@ -35,8 +35,10 @@ class AxisBelief(Frozen):
     """Whether the axis has reached its plateau and is no longer varied."""
 
 
-class InterventionBelief(Frozen):
+class InterventionBelief(Grown):
     """What one named change did, over all candidates that carried it."""
+
+    LATER = ("cost",)
 
     name: str
     """The change, as `knob=value`."""
@@ -46,6 +48,9 @@ class InterventionBelief(Frozen):
     """Effect on the target, by the model average."""
     trials: tuple[str, ...]
     """The candidates that carried it."""
+    cost: float | None = None
+    """Training cost of its candidates against that of the first recipe, their mean; the target's effect over it is the
+    gain per cost. None where none was trained."""
 
 
 class Distrust(Frozen):
@@ -74,8 +79,21 @@ class DeadEnd(Frozen):
     """Why, with the numbers."""
 
 
+class Best(Frozen):
+    """The best score of the target that has been announced."""
+
+    candidate: Name
+    """Its candidate, or `base`."""
+    score: Share
+    """Its score."""
+    se: float = Field(ge=0.0)
+    """Its standard error."""
+
+
 class Policy(Grown):
     """What the next round starts from."""
+
+    LATER = ("best",)
 
     version: int = Field(ge=0)
     """0 at the start, one more with each update."""
@@ -97,3 +115,5 @@ class Policy(Grown):
     """Standard deviation of dev between replicates of one recipe (the anchors)."""
     mode: str
     """The search in a word, from the posterior: `recipe stabilisation`, `stack and calibrate` or `proxy-aware`."""
+    best: Best | None = None
+    """The announced best on the target: a new one must climb the last by a step (`judgement.ladder`)."""

@@ -10,5 +10,5 @@ STUBS = {"data": "tests.stubs:make", "train": "tests.stubs:train", "score": "tes
 
 if __name__ == "__main__":
     service = importlib.import_module(f"services.{sys.argv[1]}.app").SERVICE
-    jobs = tuple(replace(kind, function=STUBS[kind.queue]) for kind in service.jobs)
+    jobs = tuple(replace(kind, function=STUBS.get(kind.queue, kind.function)) for kind in service.jobs)
     main(replace(service, jobs=jobs, preload=("tests.stubs",)))

@@ -10,6 +10,7 @@ from typing import Any
 from eventstore.effect import Append
 from eventstore.errors import DISCONNECTED
 from eventstore.store import EventStore
+from judgement.drift_null import with_threshold
 from judgement.history import History
 from schemas.campaign import Campaign, Substrate
 from schemas.envelope import Envelope, campaign_stream
@@ -92,7 +93,8 @@ async def _make(folder: RunFolder, record: Record, base: Path) -> None:
 
 
 async def begin(store: EventStore, id_: str, campaign: Campaign, found: Substrate) -> None:
-    """Append the start of a campaign."""
+    """Append the start of a campaign, with the drift threshold that holds its rate of false alarms."""
+    campaign = await asyncio.to_thread(with_threshold, campaign)
     event = CampaignStarted(campaign=campaign, constitution_sha256=campaign.constitution_sha256, substrate=found)
     await store.append([Append(id_, campaign_stream(id_), event, expected=0)])
 
@@ -113,6 +115,7 @@ async def follow(
                 if envelope.time >= record.sessions[-1][0]:  # what an earlier session has shown is not told again
                     screen.event(envelope)
             if history.campaign is None:
+                screen.say("simulating campaigns without drift, to set the threshold of the alarm")
                 await begin(store, history.id, record.file, found)
             else:
                 screen.show(history, await store.progress(history.id))

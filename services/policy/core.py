@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from judgement import explain, explain_policy
+from judgement import explain, explain_policy, ladder
 from judgement.beliefs import interventions, noise
 from judgement.beliefs_axes import dead_ends, opening, revised
 from judgement.history import History
@@ -98,6 +98,7 @@ def _revise(history: History, model: Model, last: Policy, promoted: Rival | None
         dead_ends=closed,
         noise=spread,
         mode=mode(history, beliefs),
+        best=ladder.best(history),
     )
 
 

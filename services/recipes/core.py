@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from judgement.history import History, Trial
+from judgement.cost import compute
+from judgement.history import History
 from judgement.search import gains
 from judgement.search_basis import basis, generator, seed_of
 from judgement.search_policies import policy_of
@@ -85,28 +86,3 @@ def _proposal(
         seed=seed_of(history.campaign.seed, policy.round, f"train {slot}"),
         basis=ground,
     )
-
-
-def compute(history: History, recipe: Recipe) -> float:
-    """Expected training cost in tokens times active parameters: rows that the recipe sees, times the cost of a row."""
-    return float(round(recipe.steps * recipe.batch * _row(history, recipe)))
-
-
-def _row(history: History, recipe: Recipe) -> float:
-    """Cost of one row: as measured on the recipes whose rows are most alike, else from the size of the snapshot."""
-    trained = [t for t in history.trials.values() if t.recipe and t.checkpoint]
-    alike = [t for t in trained if t.recipe and _rows(t.recipe) == _rows(recipe)]
-    if alike or trained:
-        return _measured(alike or trained)
-    snapshot = history.snapshots[history.round]
-    return sum(snapshot.tokens.values()) / sum(snapshot.rows.values()) * history.substrate.active_parameters
-
-
-def _rows(recipe: Recipe) -> tuple[object, ...]:
-    """The knobs that decide how long a row is."""
-    return recipe.traces, recipe.difficulty, recipe.wordings
-
-
-def _measured(trials: Sequence[Trial]) -> float:
-    costs = [t.checkpoint.cost.compute / (t.recipe.steps * t.recipe.batch) for t in trials if t.checkpoint and t.recipe]
-    return float(np.mean(costs))

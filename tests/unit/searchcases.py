@@ -30,10 +30,10 @@ def opened(**law):
     return log.history
 
 
-def scored_round(accuracies=(0.35, 0.45, 0.55, 0.40), queries=9):
+def scored_round(accuracies=(0.35, 0.45, 0.55, 0.40), queries=9, **law):
     """Round 1 with a dev score for each of the recipes."""
     log = Log()
-    of = campaign(candidates=4)
+    of = campaign(candidates=4, **law)
     budget = of.constitution.budget.model_copy(update={"external_queries": queries})
     log.append(started(of.model_copy(update={"constitution": of.constitution.model_copy(update={"budget": budget})})))
     for kind in ("dev", "external"):

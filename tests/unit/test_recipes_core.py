@@ -4,12 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from judgement.cost import compute
 from judgement.search_trust import Trust
 from schemas.base import canonical_json
 from schemas.policy import AxisBelief
 from schemas.recipe import Recipe, differences
 from services.policy.core import first_policy, update
-from services.recipes.core import compute, propose
+from services.recipes.core import propose
 from tests.unit.fieldmodel import FieldModel
 from tests.unit.loopworld import SPACE, Log, campaign, data_ready, started, trained
 from tests.unit.searchcases import opened, scored_round, with_scores

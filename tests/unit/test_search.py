@@ -6,15 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from judgement.beliefs_axes import opening
+from judgement.cost import relative
 from judgement.search import DESIGN_POOL, gains, pool, thompson
 from judgement.search_basis import basis, seed_of
 from judgement.search_prior import covariance, design, distance, effect_sd, prior_gains
+from judgement.search_promote import rivals
 from judgement.search_unseen import unseen, unseen_sd
 from schemas.campaign import Axis
 from schemas.policy import AxisBelief, Policy
 from schemas.recipe import Recipe, differences
 from tests.unit.fieldmodel import FieldModel
 from tests.unit.loopworld import SPACE, Log, World, campaign, measure, started
+from tests.unit.searchcases import opened, scored_round, with_scores
 
 KNOBS = tuple(axis.knob for axis in SPACE)
 AXES = {axis.knob: axis for axis in SPACE}
@@ -163,3 +166,24 @@ def test_the_basis_knows_neither_positions_nor_the_order_of_equal_evidence():
             measure(log, World(), "base", kind)
     assert basis(first.history, 1, "policy").digest == basis(second.history, 1, "policy").digest
     assert basis(first.history, 1, "policy", scored=False).digest != basis(first.history, 1, "policy").digest
+
+
+def test_a_price_turns_the_search_to_cheap_recipes():
+    cheap, dear = Recipe(steps=120), Recipe(steps=500)
+
+    def picked_cheap(price):
+        history, rng = opened(price=price), np.random.default_rng(0)
+        model = FieldModel(history)
+        return [thompson(history, model, [cheap, dear], 1, rng)[0] for _ in range(40)].count(cheap)
+
+    assert picked_cheap(0.0) < 40
+    assert picked_cheap(5.0) == 40
+
+
+def test_a_dearer_rival_must_bring_its_price():
+    free, priced = (with_scores(scored_round(price=price), "r1s3", external=0.4, confirm=0.4) for price in (0.0, 0.02))
+    (gained,), (net,) = (rivals(history, FieldModel(history), Recipe()) for history in (free, priced))
+    dearer = relative(priced, gained.trial.recipe) - 1
+    assert dearer > 0.1
+    assert net.gain.mean == pytest.approx(gained.gain.mean - 0.02 * dearer, abs=1e-6)
+    assert net.probability < gained.probability
