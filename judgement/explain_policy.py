@@ -20,10 +20,8 @@ def first(campaign: Campaign) -> tuple[str, ...]:
 
 
 def _warm(warm: WarmStart) -> str:
-    closed = f", and its {len(warm.dead_ends)} dead ends are unlikely" if warm.dead_ends else ""
-    return (
-        f"The search starts from what the campaign {warm.campaign} learned: half of it counts{closed}; no score does."
-    )
+    closed = f" Its dead ends, {len(warm.dead_ends)} in number, are unlikely here." if warm.dead_ends else ""
+    return f"Half of what the campaign {warm.campaign} learned of the axes counts here, and none of its scores.{closed}"
 
 
 def _before(campaign: Campaign) -> str:
