@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -16,8 +17,11 @@ from schemas.base import canonical_json, digest
 from schemas.policy import DeadEnd
 from schemas.scores import BASE
 from services.console.audit import audit, text
+from services.console.embedded import Embedded, _services, console_settings
+from services.console.narrate import narrate
 from services.console.rebuild import CampaignJobs
 from services.console.replay import replay
+from services.console.run_folder import RunFolder
 from services.policy.core import choose_final, choose_submissions, finish, first_policy, update
 from services.recipes import steps
 from services.recipes.advice import nameable, weighed
@@ -259,3 +263,27 @@ def test_the_job_follows_from_the_log_and_so_does_its_end(ending, states):
     (job,) = (job for job in jobs.rebuilt() if job.work.queue == "advise")
     assert (job.states, job.due) == (states, ending is None)
     assert job.work.payload["basis"] == (ending.basis.model_dump(mode="json") if states == ("done",) else None)
+
+
+def test_an_embedded_run_hands_address_and_key_to_the_recipes_service_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("AEVOLVE_ADVISOR_URL", "http://127.0.0.1:8000/v1")
+    monkeypatch.setenv("AEVOLVE_ADVISOR_KEY_FILE", str(tmp_path / "key"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    where = SimpleNamespace(address="nowhere", incarnation="first")
+    system = Embedded(RunFolder(tmp_path / "run"), 0)
+    system.settings = console_settings(system.folder, "nowhere")
+    environments = {command.name: command.env for command in _services(system, where)}
+    given = {name: {k: v for k, v in env.items() if "ADVISOR" in k} for name, env in environments.items()}
+    assert given.pop("recipes") == {
+        "AEVOLVE_ADVISOR_URL": "http://127.0.0.1:8000/v1",
+        "AEVOLVE_ADVISOR_KEY_FILE": str(tmp_path / "key"),
+    }
+    assert not any(given.values())
+
+
+def test_what_the_advisor_did_is_told_in_a_line(told):
+    lines = [narrate(envelope) for envelope in told]
+    assert "m-1 advises on round 1: 2 proposals" in lines
+    assert "the advice on round 1: 1 taken, 1 unknown change" in lines
+    assert "proposed r1s1, as advised: rank=32" in lines
+    assert any(line.startswith("no advice on round 2: EndpointFailed: ") for line in lines)
