@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from judgement.cost import relative
+from judgement.cost import compute
 from judgement.history import History, Trial
 from judgement.search import Model
 from judgement.search_basis import DIGITS
@@ -86,22 +86,25 @@ def interventions(history: History, model: Model, spread: float) -> tuple[Interv
         return ()
     dev = effects([_dev(t, spread) for t in trials])
     target = effects([_target(t, model) for t in trials])
-    carried = {name: [t for t in trials if name in names(t)] for name in dev}
+    named = [(names(t), t) for t in trials]
+    carried = {name: [t for held, t in named if name in held] for name in dev}
+    first = max(1.0, compute(history, history.campaign.recipe))
     return tuple(
         InterventionBelief(
             name=name,
             dev=dev[name],
             target=target[name],
             trials=tuple(t.candidate for t in carried[name]),
-            cost=_cost(history, carried[name]),
+            cost=_cost(first, carried[name]),
         )
         for name in sorted(dev)
     )
 
 
-def _cost(history: History, trials: Sequence[Trial]) -> float | None:
-    costs = [relative(history, t.recipe) for t in trials if t.recipe and t.checkpoint]
-    return round(float(np.mean(costs)), DIGITS) if costs else None
+def _cost(first: float, trials: Sequence[Trial]) -> float | None:
+    """Mean training cost of the trials against that of the first recipe."""
+    costs = [t.checkpoint.cost.compute for t in trials if t.checkpoint]
+    return round(float(np.mean(costs)) / first, DIGITS) if costs else None
 
 
 def names(trial: Trial) -> tuple[str, ...]:

@@ -120,6 +120,13 @@ class Posterior:
         prior = law(self.hyps, self.layout, self.profile.gains([*self.measured, *points]), SLOPES)
         return condition(prior, self.precision, self.surprise)
 
+    def drawn(self, rng: np.random.Generator) -> tuple[int, np.ndarray]:
+        """A slope and a hypothesis for each domain, (D,), by their probability."""
+        slope, regime = np.unravel_index(rng.choice(self.outer.size, p=normal(self.outer.ravel())), self.outer.shape)
+        scores = np.array([rng.choice(len(h), p=normal(h)) for h in self.inner[slope, regime]])
+        owner, domain = self.layout.share.argmax(axis=0), np.arange(len(self.profile.domains))
+        return int(slope), self.layout.assigned[owner, scores[owner], domain]
+
     @cached_property
     def held(self) -> Floats:
         """Joint probability of a regime and a score's hypothesis, (K, C, G)."""
@@ -146,7 +153,7 @@ def posterior(profile: Profile, hyps: Hypotheses) -> Posterior:
     """Weigh the hypotheses with every trial whose target is known; with none, the prior stands."""
     count, domains = len(hyps.kinds), len(profile.domains)
     layout = itemised(domains, count) if profile.itemised else total(domains, count)
-    scores, noise = _scores(profile)
+    scores, noise = measurements(profile)
     prior = law(hyps, layout, profile.gains(tuple(profile.targets)), SLOPES)
     covariance = prior.covariance + noise[:, None, :, None] * np.eye(noise.shape[1])
     precision = np.linalg.inv(covariance)
@@ -181,6 +188,11 @@ def mixture(weights: Floats, means: Floats, variances: Floats) -> Estimate:
     return Estimate(mean=round(mean, 9), sd=round(max(0.0, variance) ** 0.5, 9))
 
 
+def normal(weights: Floats) -> Floats:
+    """The weights, summing to 1 to the last bit, as drawing wants them."""
+    return weights / float(weights.sum())
+
+
 def condition(prior: Law, precision: Floats, surprise: Floats) -> Law:
     """The law at the later points given the scores of the first N, all under one prior law over both."""
     n = surprise.shape[-1]
@@ -189,7 +201,7 @@ def condition(prior: Law, precision: Floats, surprise: Floats) -> Law:
     return Law(mean, prior.covariance[..., n:, n:] - cross @ precision @ cross.swapaxes(-1, -2))
 
 
-def _scores(profile: Profile) -> tuple[Floats, Floats]:
+def measurements(profile: Profile) -> tuple[Floats, Floats]:
     """The measured scores of the target and their sampling variances, each (C, N)."""
     read = _per_domain if profile.itemised else _in_all
     rows = [read(scores, profile.domains) for scores in profile.targets.values()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,22 @@ LEVELS = 3
 
 def features(recipe: Recipe, space: tuple[Axis, ...]) -> Floats:
     """Coordinates of a recipe, shape (F,): the axes' coordinates one after the other, in the order of the space."""
-    return np.concatenate([coordinates(recipe.get(axis.knob), axis) for axis in space])
+    return np.concatenate(
+        [coordinates_at(recipe, axis, named) for axis, named in zip(space, tables(space), strict=True)]
+    )
+
+
+@lru_cache(maxsize=64)
+def tables(space: tuple[Axis, ...]) -> tuple[dict[Value, Floats], ...]:
+    """Coordinates of the named values of each axis: recipes are looked up, since they are asked for often."""
+    return tuple({value: coordinates(value, axis) for value in axis.values} for axis in space)
+
+
+def coordinates_at(recipe: Recipe, axis: Axis, named: dict[Value, Floats]) -> Floats:
+    """Coordinates of a recipe on one axis."""
+    value = recipe.get(axis.knob)
+    found = named.get(value)
+    return coordinates(value, axis) if found is None else found
 
 
 def coordinates(value: Value, axis: Axis) -> Floats:

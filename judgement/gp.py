@@ -84,25 +84,22 @@ def smooth(x: Floats, accuracy: Floats, noise: Floats, base: Floats) -> Smoothin
     """
     everything = np.vstack([base, accuracy])
     center, spread = everything.mean(axis=0), np.maximum(FLOOR, everything.var(axis=0))
-    residual = (accuracy - center).T
-    best = max(product(LENGTHS, AMPLITUDES, SEED_SDS), key=lambda shape: _evidence(x, residual, spread, noise, *shape))
+    residual, kernels = (accuracy - center).T, {length: recipe_kernel(x, x, length) for length in LENGTHS}
+    shapes = product(LENGTHS, AMPLITUDES, SEED_SDS)
+    best = max(shapes, key=lambda shape: _evidence(kernels[shape[0]], residual, spread * shape[1], noise, shape[2]))
     length, multiple, seed_sd = best
-    gain = np.linalg.inv(_scores_covariance(x, spread * multiple, noise, length, seed_sd))
+    gain = np.linalg.inv(_scores_covariance(kernels[length], spread * multiple, noise, seed_sd))
     return Smoothing(x, center, spread * multiple, length, seed_sd, gain, residual)
 
 
-def _scores_covariance(x: Floats, amplitude: Floats, noise: Floats, length: float, seed_sd: float) -> Floats:
-    shape = 1.0 + recipe_kernel(x, x, length)
-    own = noise.T[:, :, None] * np.eye(len(x)) + seed_sd**2 * np.eye(len(x))
-    covariance: Floats = amplitude[:, None, None] * shape + own
+def _scores_covariance(kernel: Floats, amplitude: Floats, noise: Floats, seed_sd: float) -> Floats:
+    own = (noise.T + seed_sd**2)[:, :, None] * np.eye(len(kernel))
+    covariance: Floats = amplitude[:, None, None] * (1.0 + kernel) + own
     return covariance
 
 
-def _evidence(
-    x: Floats, residual: Floats, spread: Floats, noise: Floats, length: float, multiple: float, seed_sd: float
-) -> float:
+def _evidence(kernel: Floats, residual: Floats, amplitude: Floats, noise: Floats, seed_sd: float) -> float:
     """Log marginal likelihood of a shape, summed over the domains, to nine decimals so that ties fall the same way."""
-    covariance = _scores_covariance(x, spread * multiple, noise, length, seed_sd)
-    root = np.linalg.cholesky(covariance)
+    root = np.linalg.cholesky(_scores_covariance(kernel, amplitude, noise, seed_sd))
     white = np.linalg.solve(root, residual[:, :, None])
     return round(float(-0.5 * (white**2).sum() - np.log(np.einsum("dnn->dn", root)).sum()), 9)

@@ -57,6 +57,10 @@ class Profile:
     """Mean and variance of the base's dev accuracy per domain, (2, D)."""
     trials: dict[str, tuple[int, Recipe]]
     """Index in the smoothing and recipe of each trial with a dev score."""
+    accuracy: Floats
+    """Dev accuracy of these trials per domain, (N, D)."""
+    noise: Floats
+    """Variance of its sampling error, (N, D)."""
     smoothing: Smoothing
     """Dev accuracy over recipes."""
     targets: dict[str, Scores]
@@ -116,6 +120,8 @@ def profile(history: History) -> Profile:
         space=space,
         base_dev=base_dev,
         trials=trials,
+        accuracy=accuracy[:, 0],
+        noise=accuracy[:, 1],
         smoothing=smooth(x, accuracy[:, 0], accuracy[:, 1], base_dev[0]),
         targets={t.candidate: t.scores["external"] for t in kept},
         used={t.candidate: _record(t) for t in (base, *scored)},

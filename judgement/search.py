@@ -19,7 +19,7 @@ from judgement.search_basis import DIGITS
 from judgement.search_prior import effect_sd
 from judgement.search_unseen import unseen_draws
 from schemas.policy import AxisBelief, Estimate, Policy
-from schemas.recipe import Recipe
+from schemas.recipe import Recipe, Value
 
 POOL = 64
 """Recipes that compete for the slots of a round; the fewer, the more the prior over axes and values decides."""
@@ -59,16 +59,21 @@ def pool(
     if not open_axes:
         return []
     weights /= weights.sum()
-    found: list[Recipe] = []
+    found: dict[tuple[Value, ...], Recipe] = {}
+    known = {_key(recipe, policy.axes) for recipe in tried}
     for _ in range(size):
         count = int(rng.integers(1, min(max_changes, open_axes) + 1))
         axes = rng.choice(len(weights), count, replace=False, p=weights)
         recipe = policy.standing
         for axis in sorted(axes):
             recipe = _move(recipe, policy.axes[axis], rng)
-        if recipe not in found and recipe not in tried:
-            found.append(recipe)
-    return found
+        if (key := _key(recipe, policy.axes)) not in known:
+            found.setdefault(key, recipe)
+    return list(found.values())
+
+
+def _key(recipe: Recipe, axes: Sequence[AxisBelief]) -> tuple[Value, ...]:
+    return tuple(recipe.get(axis.knob) for axis in axes)
 
 
 def drawn_pool(history: History, policy: Policy, rng: np.random.Generator, size: int) -> list[Recipe]:

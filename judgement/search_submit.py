@@ -15,7 +15,7 @@ from judgement import explain
 from judgement.history import History, Trial
 from judgement.search import Model
 from judgement.search_basis import DIGITS
-from judgement.search_unseen import unseen_sd
+from judgement.search_unseen import unseen_sds
 from schemas.evidence import Submission
 from schemas.recipe import Recipe
 
@@ -117,14 +117,14 @@ def _most_uncertain(question: Question, left: Sequence[Trial], chosen: Sequence[
     """The candidate whose answer teaches most, less half of what it is expected to lose."""
     asked = [recipe for candidate in chosen if (recipe := question.history.trials[candidate].recipe)]
     best = max(question.mean(t) for t in left)
-    sd = {t.candidate: _uncertainty(question, t, asked) for t in left}
+    sd = dict(zip((t.candidate for t in left), _uncertainties(question, left, asked), strict=True))
     pick = max(left, key=lambda t: round(sd[t.candidate] - (best - question.mean(t)) / 2, DIGITS))
     return Submission(
         candidate=pick.candidate, reason=explain.audit(pick, sd[pick.candidate], best - question.mean(pick))
     )
 
 
-def _uncertainty(question: Question, trial: Trial, asked: Sequence[Recipe]) -> float:
+def _uncertainties(question: Question, left: Sequence[Trial], asked: Sequence[Recipe]) -> list[float]:
     """Where the drift hypotheses disagree, and where the recipe is unlike those whose target is known or asked for."""
-    assert trial.recipe is not None
-    return math.hypot(question.model.disagreement(trial.candidate), unseen_sd(question.history, trial.recipe, asked))
+    unseen = unseen_sds(question.history, [t.recipe for t in left if t.recipe], asked)
+    return [math.hypot(question.model.disagreement(t.candidate), sd) for t, sd in zip(left, unseen, strict=True)]

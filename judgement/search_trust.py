@@ -1,6 +1,8 @@
 """This project's search policy: Thompson sampling from the average of the drift hypotheses, gated by standing drifts.
 
-Round 1 is a design by the prior alone; later rounds draw from what is believed of the target. Submissions and the final
+Round 1 is a design by the prior alone. In later rounds every slot draws one possible target as a function of the whole
+recipe and takes its best, so a recipe is tried as often as it may be the best, and the drift hypotheses steer the
+search as far as they are believed (Thompson 1933; Russo et al. 2018, arXiv 1707.02038). Submissions and the final
 choice go by posterior means, never by a raw score.
 """
 
@@ -10,16 +12,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from judgement.cost import price
 from judgement.history import History
-from judgement.search import DESIGN_POOL, POOL, Model, drawn_pool, gains, thompson
+from judgement.search import DESIGN_POOL, Model, drawn_pool, gains
+from judgement.search_climb import climb
 from judgement.search_policy import Chosen, Proposal
 from judgement.search_prior import design, prior_gains
 from judgement.search_promote import winner
 from judgement.search_submit import choose
 from judgement.search_warm import DESIGN_DRAWS
+from judgement.surface import terms
+from judgement.surface_target import Targets
 from judgement.trust import TrustModel
 from schemas.policy import Estimate, Policy
+from schemas.recipe import Recipe
+
+PATIENCE = 4
+"""Draws for each slot, before it is left empty because every one led to a recipe that was tried."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +45,8 @@ class Trust:
         policy = history.policies[history.round]
         if policy.round == 1:
             return _designed(history, policy, slots, rng)
-        model, drawn = self.model(history), drawn_pool(history, policy, rng, POOL)
-        recipes = thompson(history, model, drawn, slots, rng)
+        model = TrustModel.fit(history)
+        recipes = imagined_best(history, model, policy, slots, rng)
         return list(zip(recipes, gains(model, policy.standing, recipes, rng), strict=True))
 
     def choose_submissions(self, history: History, round_: int) -> Chosen:
@@ -57,3 +68,28 @@ def _designed(history: History, policy: Policy, slots: int, rng: np.random.Gener
     size = DESIGN_DRAWS * slots if history.campaign.warm else DESIGN_POOL
     recipes = design(space, policy.standing, drawn_pool(history, policy, rng, size), slots)
     return list(zip(recipes, prior_gains(space, policy.standing, recipes), strict=True))
+
+
+def imagined_best(
+    history: History, model: TrustModel, policy: Policy, slots: int, rng: np.random.Generator
+) -> list[Recipe]:
+    """For each slot the best recipe of one possible target; none twice, and none that was tried."""
+    law, table = history.campaign.constitution, terms(history.campaign.constitution.space)
+    targets = Targets(model.posterior, table)
+    cost = (lambda recipe: float(price(history, [recipe])[0])) if law.price else None
+    known = [t.recipe for t in history.trials.values() if t.recipe]
+    found: list[Recipe] = []
+    for _ in range(PATIENCE * slots):
+        if len(found) == slots:
+            break
+        best = climb(targets.draw(rng), table, policy.standing, _open(policy, rng), law.max_changes, cost)
+        if best not in found and best not in known:
+            found.append(best)
+    return found
+
+
+def _open(policy: Policy, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """The values that a slot may take, (V,): each as likely to be there as it is believed in, the even share and up."""
+    shares = [p * len(axis.values) for axis in policy.axes for p in axis.probabilities]
+    kept = [not axis.retired for axis in policy.axes for _ in axis.probabilities]
+    return np.asarray((rng.random(len(shares)) < np.array(shares)) & np.array(kept))

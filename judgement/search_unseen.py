@@ -31,9 +31,10 @@ def unseen(history: History, recipes: Sequence[Recipe], asked: Sequence[Recipe] 
     return np.asarray(whole[n:, n:] - whole[n:, :n] @ answers @ whole[:n, n:])
 
 
-def unseen_sd(history: History, recipe: Recipe, asked: Sequence[Recipe] = ()) -> float:
-    """Standard deviation of one recipe's unseen part, in accuracy."""
-    return round(float(np.sqrt(max(unseen(history, [recipe], asked)[0, 0], 0.0))), DIGITS)
+def unseen_sds(history: History, recipes: Sequence[Recipe], asked: Sequence[Recipe] = ()) -> list[float]:
+    """Standard deviation of each recipe's unseen part, in accuracy."""
+    variance = np.diag(unseen(history, recipes, asked))
+    return [round(float(sd), DIGITS) for sd in np.sqrt(np.maximum(variance, 0.0))]
 
 
 def unseen_draws(history: History, recipes: Sequence[Recipe], rng: np.random.Generator, draws: int) -> Floats:

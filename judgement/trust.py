@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.special import ndtr
 
 from judgement.drift_hypotheses import SLOPES, hypotheses
-from judgement.drift_posterior import Law, Posterior, condition, law, mixture, posterior
+from judgement.drift_posterior import Law, Posterior, condition, law, mixture, normal, posterior
 from judgement.features import Floats
 from judgement.history import History
 from judgement.profile import Gains, Point, profile
 from schemas.events import DriftDetected
 from schemas.policy import Estimate
 from schemas.recipe import Recipe
+from schemas.scores import BASE
 
 CHUNK = 16
 """Points predicted together: bounds the memory of their joint covariance."""
@@ -56,12 +58,17 @@ class TrustModel:
 
         Raises `KeyError` for a trial without a dev score.
         """
-        return self.predict_all([candidate])[0]
+        return self._trials[candidate]
+
+    @cached_property
+    def _trials(self) -> dict[str, Estimate]:
+        """Target accuracy of every trial; they are asked for again and again."""
+        names = [BASE, *self.posterior.profile.trials]
+        return dict(zip(names, self.predict_all(names), strict=True))
 
     def predict_all(self, points: Sequence[Point]) -> list[Estimate]:
         """Target accuracies of trials and recipes; the same as one by one, in less time."""
-        chunks = [points[start : start + CHUNK] for start in range(0, len(points), CHUNK)]
-        return [estimate for chunk in chunks for estimate in self._estimates(chunk)]
+        return [estimate for part in _chunks(points) for estimate in self._estimates(part)]
 
     def gain(self, candidate: Point, over: Point) -> tuple[Estimate, float]:
         """Target accuracy of one trial or recipe less that of another, and the probability that it is positive."""
@@ -72,13 +79,25 @@ class TrustModel:
         weights = self.posterior.outer
         return mixture(weights, mean, variance), round(float((weights * above).sum()), 9)
 
-    def disagreement(self, candidate: Point) -> float:
-        """Standard deviation, over the hypotheses, of the target accuracy that they expect of a trial or recipe."""
-        expected = self.posterior.predict([candidate]).mean[..., 0]
+    def disagreement(self, candidate: str) -> float:
+        """Standard deviation, over the hypotheses, of the target accuracy that they expect of a trial."""
+        return self._disagreements[candidate]
+
+    @cached_property
+    def _disagreements(self) -> dict[str, float]:
+        names = [BASE, *self.posterior.profile.trials]
+        found = [sd for part in _chunks(names) for sd in self._apart(part)]
+        return dict(zip(names, found, strict=True))
+
+    def _apart(self, points: Sequence[Point]) -> list[float]:
+        expected = self.posterior.predict(points).mean
         inner, share = self.posterior.inner, self.posterior.layout.weights
-        center = np.einsum("rkcg,rcg->rkc", inner, expected)
-        within = np.einsum("rkcg,rcg->rkc", inner, expected**2) - center**2
-        return mixture(self.posterior.outer, center @ share, within @ share**2).sd
+        center = np.einsum("rkcg,rcgp->rkcp", inner, expected)
+        within = np.einsum("rkcg,rcgp->rkcp", inner, expected**2) - center**2
+        means, variances = np.einsum("c,rkcp->prk", share, center), np.einsum("c,rkcp->prk", share**2, within)
+        return [
+            mixture(self.posterior.outer, mean, variance).sd for mean, variance in zip(means, variances, strict=True)
+        ]
 
     def sample(self, recipes: Sequence[Point], rng: np.random.Generator) -> Floats:
         """One draw of the target accuracies of all the recipes together, (P,): the step of Thompson sampling."""
@@ -95,8 +114,8 @@ class TrustModel:
 
     def _draw(self, gains: Gains, rng: np.random.Generator) -> Floats:
         p = self.posterior
-        slope, regime = np.unravel_index(rng.choice(p.outer.size, p=_normal(p.outer.ravel())), p.outer.shape)
-        drawn = np.array([rng.choice(len(h), p=_normal(h)) for h in p.inner[slope, regime]])
+        slope, regime = np.unravel_index(rng.choice(p.outer.size, p=normal(p.outer.ravel())), p.outer.shape)
+        drawn = np.array([rng.choice(len(h), p=normal(h)) for h in p.inner[slope, regime]])
         hyps, layout = p.layout.narrowed(p.hyps, drawn)
         prior = law(hyps, layout, gains, SLOPES[slope : slope + 1])
         score = np.arange(len(drawn))
@@ -129,6 +148,5 @@ def _gates(domains: tuple[str, ...], standing: Mapping[str, DriftDetected]) -> d
     return levels
 
 
-def _normal(weights: Floats) -> Floats:
-    """The weights, summing to 1 to the last bit, as drawing wants them."""
-    return weights / float(weights.sum())
+def _chunks(points: Sequence[Point]) -> list[Sequence[Point]]:
+    return [points[start : start + CHUNK] for start in range(0, len(points), CHUNK)]

@@ -11,7 +11,7 @@ from judgement.search import DESIGN_POOL, gains, pool, thompson
 from judgement.search_basis import basis, seed_of
 from judgement.search_prior import covariance, design, distance, effect_sd, prior_gains
 from judgement.search_promote import rivals
-from judgement.search_unseen import unseen, unseen_sd
+from judgement.search_unseen import unseen, unseen_sds
 from schemas.campaign import Axis
 from schemas.policy import AxisBelief, Policy
 from schemas.recipe import Recipe, differences
@@ -146,9 +146,9 @@ def test_the_gain_of_the_standing_recipe_over_itself_is_nothing():
 
 def test_what_dev_cannot_show_shrinks_where_the_target_is_asked():
     history, recipe = measured(), Recipe(traces=1.0)
-    before, near = unseen_sd(history, recipe), unseen_sd(history, recipe, [Recipe(traces=1.0, rank=4)])
+    (before,), (near,) = unseen_sds(history, [recipe]), unseen_sds(history, [recipe], [Recipe(traces=1.0, rank=4)])
     assert 0 < near < before / 2 + 0.01
-    assert unseen_sd(history, Recipe(steps=500), [recipe]) == unseen_sd(history, Recipe(steps=500))
+    assert unseen_sds(history, [Recipe(steps=500)], [recipe]) == unseen_sds(history, [Recipe(steps=500)])
     assert unseen(history, [recipe, Recipe(steps=500)]).shape == (2, 2)
 
 
