@@ -12,13 +12,32 @@ from schemas.campaign import Campaign
 from schemas.policy import AxisBelief, InterventionBelief, Policy
 from schemas.recipe import show
 from schemas.scores import BASE
+from schemas.warm import WarmStart
+
+
+def first(campaign: Campaign) -> tuple[str, ...]:
+    """What the first policy does."""
+    said = f"The campaign opens on its own recipe, with {len(campaign.constitution.space)} axes to search."
+    return (said,) if campaign.warm is None else (said, _warm(campaign.warm))
+
+
+def _warm(warm: WarmStart) -> str:
+    closed = f" Its dead ends, {len(warm.dead_ends)} in number, are unlikely here." if warm.dead_ends else ""
+    return f"Half of what the campaign {warm.campaign} learned of the axes counts here, and none of its scores.{closed}"
+
+
+def _before(campaign: Campaign) -> str:
+    if campaign.warm:
+        return f"Nothing has been tried here yet. {_warm(campaign.warm)}"
+    axes = len(campaign.constitution.space)
+    return f"Nothing has been tried yet, so every value of the {axes} axes is equally likely."
 
 
 def opening(campaign: Campaign) -> str:
     """Why the first policy is what it is."""
     law = campaign.constitution
     return (
-        f"Nothing has been tried yet, so every value of the {len(law.space)} axes is equally likely. Each of the "
+        f"{_before(campaign)} Each of the "
         f"{law.rounds} rounds trains {law.candidates} candidates: the first repeats the standing recipe, the others "
         f"change at most {law.max_changes} of its settings. A recipe becomes the standing one when it is better on the "
         f"target with a chance of {explain.chance(law.promotion)}. The target may be asked "

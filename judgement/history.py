@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from schemas import events as e
+from schemas.advisor import AdvisorAnswered, AdvisorFailed
 from schemas.campaign import Campaign, Substrate
 from schemas.envelope import Envelope
 from schemas.guards import GuardsReported, GuardsUnmeasured
@@ -79,6 +80,9 @@ class History:
     """Policy by the round that it opens."""
     policy_times: dict[int, datetime] = field(default_factory=dict)
     snapshots: dict[int, e.DataBatchReady] = field(default_factory=dict)
+    snapshot_times: dict[int, datetime] = field(default_factory=dict)
+    advice: dict[int, AdvisorAnswered | AdvisorFailed] = field(default_factory=dict)
+    """How asking the advisor ended, by round."""
     trials: dict[str, Trial] = field(default_factory=lambda: {BASE: Trial(BASE)})
     submissions: dict[int, e.SubmissionsChosen] = field(default_factory=dict)
     submission_times: dict[int, datetime] = field(default_factory=dict)
@@ -164,6 +168,11 @@ def _policy(h: History, event: e.PolicyUpdated, time: datetime) -> None:
 
 def _data(h: History, event: e.DataBatchReady, time: datetime) -> None:
     h.snapshots[event.round] = event
+    h.snapshot_times[event.round] = time
+
+
+def _advised(h: History, event: AdvisorAnswered | AdvisorFailed, time: datetime) -> None:
+    h.advice[event.round] = event
 
 
 def _proposed(h: History, event: e.RecipeProposed, time: datetime) -> None:
@@ -299,6 +308,8 @@ FOLDS: dict[str, Callable[[History, Any, datetime], None]] = {
     "CampaignStarted": _started,
     "PolicyUpdated": _policy,
     "DataBatchReady": _data,
+    "AdvisorAnswered": _advised,
+    "AdvisorFailed": _advised,
     "RecipeProposed": _proposed,
     "TrainingStarted": _training_started,
     "CheckpointTrained": _trained,

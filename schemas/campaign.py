@@ -6,11 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from schemas.advisor import AdvisorRule
 from schemas.base import Frozen, Grown, Name, Sha256, Share, digest
 from schemas.guards import Guard
 from schemas.recipe import Recipe, Value, Weight
 from schemas.targets import Outside, Target
 from schemas.tasks import TaskList, TaskTarget
+from schemas.warm import WarmStart
 
 DOMAINS = ("bits", "cipher", "roman", "units", "gravity", "equations")
 """The six families of the Nemotron Reasoning Challenge, in the order in which they are always reported."""
@@ -129,7 +131,7 @@ class DriftRule(Grown):
 class Constitution(Grown):
     """What the loop may never change. Its hash stands in `CampaignStarted`."""
 
-    LATER = ("search", "price", "run_code", "guards")
+    LATER = ("search", "price", "run_code", "guards", "advisor")
 
     domains: tuple[Name, ...] = DOMAINS
     """Domains of the campaign, in reporting order."""
@@ -152,6 +154,8 @@ class Constitution(Grown):
     """Thresholds of the drift test."""
     search: Literal["trust", "dev_greedy", "random"] = "trust"
     """Who searches: the loop's own policy, or a baseline to measure it against."""
+    advisor: AdvisorRule | None = None
+    """A language model that may propose and explain; none unless the campaign says so."""
     price: float = Field(0.0, ge=0.0)
     """Gain of the target, in accuracy, that a training of the first recipe's cost must bring to be worth it; a dearer
     recipe must bring as much more. 0: only the gain counts. Cost is tokens times active parameters."""
@@ -204,6 +208,8 @@ def _try(knob: str, value: Value, domains: tuple[str, ...]) -> None:
 class Campaign(Grown):
     """One campaign file."""
 
+    LATER = ("warm",)
+
     name: Name
     """Short name; each start makes a new campaign id from it."""
     seed: int = Field(0, ge=0, le=2**32 - 1)
@@ -218,6 +224,8 @@ class Campaign(Grown):
     """The standing recipe of round 1."""
     constitution: Constitution
     """What the loop may never change."""
+    warm: WarmStart | None = None
+    """What an earlier campaign learned, as the search's prior; `aevolve start --warm-from` puts it here."""
 
     @model_validator(mode="after")
     def _target_fits(self) -> Campaign:

@@ -145,8 +145,17 @@ def _services(system: Embedded, broker: EmbeddedBroker) -> Iterator[Command]:
             env["AEVOLVE_ANCHOR_FILE"] = str(folder.anchors)
             if token_file := os.environ.get("AEVOLVE_BOARD_TOKEN_FILE"):
                 env["AEVOLVE_BOARD_TOKEN_FILE"] = str(Path(token_file).absolute())
+        if name == "recipes":
+            env |= _advisor(settings)
         argv = ("services.console", "serve", name)
         yield Command(name, argv, folder.log(name), {**clean_environment(), **env}, (system.lock,))
+
+
+def _advisor(settings: Settings) -> dict[str, str]:
+    """The advisor's address and key file, where this command was given them."""
+    given = {"AEVOLVE_ADVISOR_URL": str(settings.advisor_url)} if settings.advisor_url else {}
+    key = settings.advisor_key_file
+    return given | ({"AEVOLVE_ADVISOR_KEY_FILE": str(key.absolute())} if key else {})
 
 
 def oracle_key(cache: Path) -> Path:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from schemas import events as e
+from schemas.advisor import AdviceWeighed, AdvisorAnswered, AdvisorFailed
 from schemas.base import canonical_json
 from schemas.envelope import Envelope
 from schemas.guards import GuardsReported, GuardsUnmeasured
@@ -64,10 +66,15 @@ def _finished(x: e.CampaignFinished) -> str:
     return f"finished: winner {x.winner}, {gain}. {x.why}"
 
 
+def _weighed(x: AdviceWeighed) -> str:
+    counts = ", ".join(f"{number} {verdict}" for verdict, number in Counter(x.verdicts).items())
+    return f"the advice on round {x.round}: {counts or 'no proposal'}"
+
+
 WORDS: dict[type, Callable[[Any], str]] = {
     e.CampaignStarted: _started,
     e.DataBatchReady: _data,
-    e.RecipeProposed: lambda x: f"proposed {x.candidate}: {x.intervention}",
+    e.RecipeProposed: lambda x: f"proposed {x.candidate}{', as advised' * (x.by == 'advisor')}: {x.intervention}",
     e.TrainingStarted: _training,
     e.CheckpointTrained: lambda x: f"trained {x.candidate}: loss {x.loss:.3f} in {x.cost.seconds:.0f} s",
     e.TrainingFailed: _failed,
@@ -82,6 +89,9 @@ WORDS: dict[type, Callable[[Any], str]] = {
     e.DriftCleared: lambda x: f"drift cleared in {x.scope}: {x.words}",
     e.PolicyUpdated: _policy,
     e.CampaignFinished: _finished,
+    AdvisorAnswered: lambda x: f"{x.model} advises on round {x.round}: {len(x.proposals)} proposals",
+    AdviceWeighed: _weighed,
+    AdvisorFailed: lambda x: f"no advice on round {x.round}: {x.error}: {x.message}",
     CampaignPaused: lambda x: f"paused by {x.by}: {x.reason}",
     CampaignResumed: lambda x: f"resumed by {x.by}: {x.reason}",
     CampaignStopped: lambda x: f"stopped by {x.by}: {x.reason}",
