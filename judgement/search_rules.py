@@ -5,7 +5,7 @@ Every decider asks before it appends; a breach becomes `DecisionRefused` and not
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from judgement.guards import objection
@@ -26,14 +26,23 @@ def check(history: History, event: Frozen) -> e.DecisionRefused | None:
     """The refusal of a decision that breaks the constitution, or None. `event` is the decision's payload."""
     for rule in (_unchanged, *RULES[type(event)]) if type(event) in RULES else ():
         if breach := rule(history, event):
-            article, message = breach
-            return e.DecisionRefused(
-                decision=type(event).__name__,
-                article=article,
-                message=message,
-                basis=event.basis,  # type: ignore[attr-defined]  # every decision has one
-            )
+            return _refusal(event, *breach)
     return None
+
+
+def check_anchor(history: History, decided: Sequence[Frozen]) -> e.DecisionRefused | None:
+    """The refusal of candidates whose round has no anchor, neither in the log nor decided with them (design rule 2)."""
+    proposed = [event for event in decided if isinstance(event, e.RecipeProposed)]
+    rounds = {event.round for event in proposed if event.slot == 0}
+    for event in proposed:
+        if event.round not in rounds and not any(trial.slot == 0 for trial in history.of_round(event.round)):
+            message = f"{event.candidate} has no anchor; propose the standing recipe in slot 0 of round {event.round}"
+            return _refusal(event, "candidates", message)
+    return None
+
+
+def _refusal(event: Any, article: str, message: str) -> e.DecisionRefused:
+    return e.DecisionRefused(decision=type(event).__name__, article=article, message=message, basis=event.basis)
 
 
 def _law(history: History) -> Constitution:
