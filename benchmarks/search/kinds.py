@@ -23,6 +23,8 @@ class Kind:
     """Range that the campaign's slope of target on dev is drawn from."""
     effect: Effect = "none"
     """What happens in the region of recipes that sets dev and target apart, if there is one."""
+    edge: float = 0.71
+    """Where the region begins, between 0 far away and 1 in its corner."""
     late: bool = False
     """Whether it happens from round 3, 4 or 5 on only."""
 
@@ -40,7 +42,7 @@ KINDS: dict[str, Kind] = {
     "region": Kind(effect="inflated"),
     "onset": Kind(effect="inflated", late=True),
     "global": Kind(effect="everywhere"),
-    "blind": Kind(effect="blind"),
+    "blind": Kind(effect="blind", edge=0.5),
     "saturating": Kind(effect="saturating"),
     "collateral": Kind(effect="collateral"),
 }

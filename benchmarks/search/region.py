@@ -14,8 +14,8 @@ from schemas.campaign import DOMAINS
 
 KNOBS = 3
 """Knobs that lead into the region."""
-EDGE, STEEPNESS = 0.71, 14.0
-"""Where the region begins, between 0 far away and 1 in its corner, and how suddenly."""
+STEEPNESS = 14.0
+"""How suddenly the region begins."""
 CURED = 0.25
 """What the curing arm leaves of the region's effect."""
 
@@ -43,12 +43,12 @@ class Region:
         corner = rng.integers(0, 2, KNOBS).astype(float)
         return cls(int(domain), int(other), knobs, corner, (int(rng.integers(len(ARMS))), int(rng.integers(1, 3))))
 
-    def depth(self, codes: Codes) -> Floats:
-        """How far inside recipes lie, from 0 to 1, (N,)."""
+    def depth(self, codes: Codes, edge: float) -> Floats:
+        """How far inside recipes lie, from 0 to 1, where the region begins at `edge`, (N,)."""
         near = 1 - np.abs(positions(codes)[:, self.knobs] - self.corner)
         data = np.clip(shares(codes)[:, self.domain] / 0.4, 0, 1)
         way = (near.sum(axis=1) + data) / (KNOBS + 1)
-        inside = expit(STEEPNESS * (way - EDGE)) / expit(STEEPNESS * (1 - EDGE))
+        inside = expit(STEEPNESS * (way - edge)) / expit(STEEPNESS * (1 - edge))
         axis, value = self.cure
         depth: Floats = np.where(arms(codes)[:, axis] == value, CURED, 1.0) * inside
         return depth

@@ -83,7 +83,7 @@ class World:
 
     def _inside(self, codes: Codes, round_: int) -> Inside:
         odds = self.landscape.log_odds(codes)
-        depth = self.region.depth(codes) if round_ >= self.onset else np.zeros(len(codes))
+        depth = self.region.depth(codes, self.kind.edge) if round_ >= self.onset else np.zeros(len(codes))
         here, other = np.eye(COUNT)[[self.region.domain, self.region.other]]
         return Inside(odds, expit(odds) - self.landscape.base, self.slopes, depth[:, None], here, other)
 

@@ -61,13 +61,6 @@ def board_best(history: History) -> str:
     return max(trials(history), key=board).candidate
 
 
-def best_of_the_round(history: History, round_: int) -> Chosen:
-    """The round's highest dev scores go to the target, and are measured again on fresh items of dev."""
-    ranked = sorted(history.of_round(round_), key=dev, reverse=True)
-    chosen = tuple(Submission(candidate=t.candidate, reason="") for t in ranked[: queries_left(history)])
-    return chosen, chosen
-
-
 def best_unasked(history: History, round_: int) -> Chosen:
     """The highest dev scores of all rounds that were not asked yet."""
     open_ = [t for t in trials(history) if "external" not in t.scores]

@@ -110,20 +110,21 @@ class TwoFidelityThompson:
     def choose_submissions(self, history: History, round_: int) -> Chosen:
         """The unasked with the highest upper bound of the target; by dev alone while no target is known."""
         unasked = [t for t in trials(history) if "external" not in t.scores]
-        bound = self._bounds(history, codes(unasked))
+        bound = _bounds(history, codes(unasked), round_)
         best = sorted(range(len(unasked)), key=lambda i: -bound[i])[: queries_left(history)]
         chosen = tuple(Submission(candidate=unasked[i].candidate, reason="") for i in best)
         return tuple(s for s in chosen if "confirm" not in history.trials[s.candidate].scores), chosen
-
-    def _bounds(self, history: History, rows: Codes) -> Floats:
-        if history.round == 1:
-            return mean_dev(dev_surrogate(history), points(rows))[0]
-        mean, covariance = TwoFidelity.fit(history).predict(points(rows))
-        bound: Floats = mean + np.sqrt(np.maximum(np.diag(covariance), 0))
-        return bound
 
     def final(self, history: History) -> tuple[str, Estimate]:
         """The highest posterior mean of the target."""
         seen = trials(history)
         mean, _ = TwoFidelity.fit(history).predict(points(codes(seen)))
         return seen[int(np.argmax(mean))].candidate, UNKNOWN
+
+
+def _bounds(history: History, rows: Codes, round_: int) -> Floats:
+    if round_ == 1:
+        return mean_dev(dev_surrogate(history), points(rows))[0]
+    mean, covariance = TwoFidelity.fit(history).predict(points(rows))
+    bound: Floats = mean + np.sqrt(np.maximum(np.diag(covariance), 0))
+    return bound

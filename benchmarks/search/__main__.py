@@ -1,0 +1,87 @@
+"""`python -m benchmarks.search`: simulate, print the tables, write the JSON file. A missed goal is named, no failure.
+
+track a     detectors on recorded campaigns: false alarms, power, delay
+track b     the closed loop: regret of every policy at one budget
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.search import results, tables, track_a, track_b
+from benchmarks.search.chart import draw
+from benchmarks.search.figures import Figure
+from benchmarks.search.plan import Plan
+
+QUICK = Plan(rounds=3, slots=4)
+FULL = 100
+"""Seeds of the closed loop in a report; the streams of track A grow with them, 2,000 at the full number."""
+SLOW = 4
+"""Seeds of the peers that take a minute."""
+
+
+def main() -> int:
+    """Run what is asked for; the exit status: 0 where it ran, whatever it showed."""
+    asked = _parser().parse_args()
+    record = {**results.about(), "quick": asked.quick, "seeds": asked.seeds}
+    print(json.dumps(record, indent=1))
+    figures: list[Figure] = []
+    detectors = loop = None
+    if asked.track != "b":
+        detectors = _detectors(asked, record)
+        figures += detectors.figures()
+    if asked.track != "a":
+        loop = _loop(asked, record)
+        figures += loop.figures()
+    print(f"\n{tables.goals(figures)}\n\n{tables.missed(figures)}")
+    results.write(asked.out, record, figures)
+    print(f"written to {asked.out}")
+    if asked.chart and detectors and loop:
+        draw(asked.chart, detectors, loop)
+    return 0
+
+
+def _detectors(asked: argparse.Namespace, record: dict[str, Any]) -> track_a.TrackA:
+    sizes = track_a.Sizes(10 * asked.seeds, 20 * asked.seeds, 2 * asked.seeds)
+    track = track_a.run(track_a.Sizes(4, 2, 2) if asked.quick else sizes, QUICK if asked.quick else Plan())
+    print(f"\nTrack A, false alarms (share of campaigns, 95 %)\n{tables.false_alarms(track)}")
+    print(f"\nTrack A, power (share of exposed campaigns) and delay (rounds)\n{tables.detection(track)}")
+    record["track_a"] = results.detectors(track)
+    return track
+
+
+def _loop(asked: argparse.Namespace, record: dict[str, Any]) -> track_b.TrackB:
+    if asked.quick:
+        track = track_b.run(2, 0, plan=QUICK, others=False)
+    else:
+        track = track_b.run(asked.seeds, min(SLOW, asked.seeds))
+    print(f"\nTrack B\n{tables.whole(track)}")
+    record["track_b"] = results.campaigns(track)
+    return track
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m benchmarks.search", description="Search and drift test beside peers.")
+    parser.add_argument("--quick", action="store_true", help="see that everything runs; its figures mean nothing")
+    parser.add_argument(
+        "--seeds", type=_seeds, default=FULL, help=f"campaigns of each sort in the closed loop ({FULL})"
+    )
+    parser.add_argument("--track", choices=["a", "b"], help="this track alone")
+    parser.add_argument("--chart", type=Path, help="also draw both tracks into this file")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/search.json"), help="the JSON file")
+    return parser
+
+
+def _seeds(text: str) -> int:
+    number = int(text)
+    if number < 2:
+        raise argparse.ArgumentTypeError(f"{text} shows no spread: take at least 2")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())
