@@ -15,8 +15,12 @@ from typing import Any
 from benchmarks.search import results, tables, track_a, track_b
 from benchmarks.search.chart import draw
 from benchmarks.search.figures import Figure
+from benchmarks.search.kinds import KINDS
+from benchmarks.search.peers.registry import OURS, POLICIES
+from benchmarks.search.peers.registry import SLOW as SLOW_PEERS
 from benchmarks.search.plan import Plan
 
+PEERS = [name for name in POLICIES if name != OURS]
 QUICK = Plan(rounds=3, slots=4)
 FULL = 100
 """Seeds of the closed loop in a report; the streams of track A grow with them, 2,000 at the full number."""
@@ -46,8 +50,11 @@ def main() -> int:
 
 
 def _detectors(asked: argparse.Namespace, record: dict[str, Any]) -> track_a.TrackA:
-    sizes = track_a.Sizes(10 * asked.seeds, 20 * asked.seeds, 2 * asked.seeds)
-    track = track_a.run(track_a.Sizes(4, 2, 2) if asked.quick else sizes, QUICK if asked.quick else Plan())
+    n = asked.seeds
+    first = track_a.TUNING + 10 * n if asked.tuning else track_a.SEEDS
+    sizes = track_a.Sizes(4, 2, 2, first) if asked.quick else track_a.Sizes(10 * n, 20 * n, 2 * n, first)
+    kinds = [kind for kind in (*track_a.NULLS, *track_a.DRIFTS) if not asked.kind or kind in asked.kind]
+    track = track_a.run(sizes, QUICK if asked.quick else Plan(), kinds)
     print(f"\nTrack A, false alarms (share of campaigns, 95 %)\n{tables.false_alarms(track)}")
     print(f"\nTrack A, power (share of exposed campaigns) and delay (rounds)\n{tables.detection(track)}")
     record["track_a"] = results.detectors(track)
@@ -55,10 +62,17 @@ def _detectors(asked: argparse.Namespace, record: dict[str, Any]) -> track_a.Tra
 
 
 def _loop(asked: argparse.Namespace, record: dict[str, Any]) -> track_b.TrackB:
-    if asked.quick:
-        track = track_b.run(2, 0, plan=QUICK, others=False)
-    else:
-        track = track_b.run(asked.seeds, min(SLOW, asked.seeds))
+    whole = not (asked.quick or asked.kind or asked.peer)
+    choice = track_b.Choice(
+        seeds=2 if asked.quick else asked.seeds,
+        slow_seeds=min(SLOW, asked.seeds) if whole else 0,
+        first=track_a.TUNING if asked.tuning else track_b.SEEDS,
+        kinds=tuple(asked.kind or KINDS),
+        peers=tuple(asked.peer or PEERS),
+        plan=QUICK if asked.quick else Plan(),
+        others=whole,
+    )
+    track = track_b.run(choice)
     print(f"\nTrack B\n{tables.whole(track)}")
     record["track_b"] = results.campaigns(track)
     return track
@@ -71,6 +85,11 @@ def _parser() -> argparse.ArgumentParser:
         "--seeds", type=_seeds, default=FULL, help=f"campaigns of each sort in the closed loop ({FULL})"
     )
     parser.add_argument("--track", choices=["a", "b"], help="this track alone")
+    parser.add_argument("--tuning", action="store_true", help="on the seeds from 10000 on, which choices are made on")
+    parser.add_argument("--kind", action="append", choices=KINDS, help="in this kind of world alone; repeatable")
+    parser.add_argument(
+        "--peer", action="append", choices=[*PEERS, *SLOW_PEERS], help="beside this peer alone; repeatable"
+    )
     parser.add_argument("--chart", type=Path, help="also draw both tracks into this file")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/search.json"), help="the JSON file")
     return parser

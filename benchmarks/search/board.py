@@ -49,7 +49,7 @@ class Board:
         hashed = campaign.constitution_sha256
         self.tell(e.CampaignStarted(campaign=campaign, constitution_sha256=hashed, substrate=substrate))
         self.measure(BASE, "dev")
-        self.query(BASE)
+        self.query(BASE, 0)
 
     def tell(self, *events: Frozen) -> None:
         """Fold events in; those that no decider reads are nothing to the history."""
@@ -81,11 +81,10 @@ class Board:
         )
         self.measure(proposal.candidate, "dev")
 
-    def query(self, candidate: str) -> None:
-        """Charge a query of the target, then answer it."""
+    def query(self, candidate: str, round_: int) -> None:
+        """Charge a query of the target in a round, then answer it."""
         number = self.history.reserved("external") + 1
         left = self.history.campaign.constitution.budget.external_queries - number
-        round_ = self.history.trials[candidate].round
         self.tell(e.SubmissionReserved(candidate=candidate, kind="external", round=round_, number=number, left=left))
         self.measure(candidate, "external")
 

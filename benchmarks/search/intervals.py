@@ -29,4 +29,4 @@ def mean_half_width(values: Sequence[float]) -> tuple[float, float]:
 
 def paired(ours: Sequence[float], peer: Sequence[float]) -> tuple[float, float]:
     """Mean of peer - ours over the same seeds, and half the width of its interval: above zero is ours ahead."""
-    return mean_half_width(np.subtract(peer, ours))
+    return mean_half_width([theirs - own for own, theirs in zip(ours, peer, strict=True)])

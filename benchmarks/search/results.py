@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.search.detectors.registry import DETECTORS
 from benchmarks.search.figures import Figure
-from benchmarks.search.track_a import DRIFTS, NULLS, TrackA
+from benchmarks.search.track_a import TrackA
 from benchmarks.search.track_b import TrackB
 from benchmarks.search.world import VERSION, fingerprint
 from benchmarks.store.machine import processor
@@ -39,8 +39,8 @@ def about() -> dict[str, Any]:
 
 def detectors(track: TrackA) -> dict[str, Any]:
     """Thresholds, false alarms and power, as counts."""
-    alarms = {k: {d: vars(track.false_alarms(k, d)) for d in DETECTORS} for k in NULLS}
-    power = {k: {d: _power(track, k, d) for d in DETECTORS} for k in DRIFTS}
+    alarms = {k: {d: vars(track.false_alarms(k, d)) for d in DETECTORS} for k in track.nulls}
+    power = {k: {d: _power(track, k, d) for d in DETECTORS} for k in track.drifts}
     return {"thresholds": track.thresholds, "false_alarms": alarms, "power": power}
 
 

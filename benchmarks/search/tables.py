@@ -10,7 +10,7 @@ from benchmarks.search.detectors.registry import DETECTORS
 from benchmarks.search.figures import Figure
 from benchmarks.search.intervals import mean_half_width
 from benchmarks.search.peers.registry import OURS
-from benchmarks.search.track_a import DRIFTS, NULLS, TrackA
+from benchmarks.search.track_a import TrackA
 from benchmarks.search.track_b import MAIN, OTHERS, TrackB
 
 MET = {True: "yes", False: "NO", None: "-"}
@@ -44,24 +44,24 @@ def missed(figures: Sequence[Figure]) -> str:
 
 def false_alarms(track: TrackA) -> str:
     """Share of campaigns with an alarm where nothing drifts, with the exact 95 % bound."""
-    head = ("detector", "threshold", *NULLS)
+    head = ("detector", "threshold", *track.nulls)
     return columns([head, *((n, f"{track.thresholds[n]:.4g}", *_alarms(track, n)) for n in DETECTORS)])
 
 
 def _alarms(track: TrackA, detector: str) -> list[str]:
-    return [_rate(track.false_alarms(kind, detector)) for kind in NULLS]
+    return [_rate(track.false_alarms(kind, detector)) for kind in track.nulls]
 
 
 def detection(track: TrackA) -> str:
     """Power / mean delay in rounds at those thresholds, and the right domain named, by kind."""
-    head = ("power / delay", *DRIFTS)
-    named = ("right domain named", *(_share(track.power(kind, next(iter(DETECTORS))).named) for kind in DRIFTS))
-    early = ("early alarms", *(_share(track.power(kind, next(iter(DETECTORS))).early) for kind in DRIFTS))
+    head = ("power / delay", *track.drifts)
+    named = ("right domain named", *(_share(track.power(kind, next(iter(DETECTORS))).named) for kind in track.drifts))
+    early = ("early alarms", *(_share(track.power(kind, next(iter(DETECTORS))).early) for kind in track.drifts))
     return columns([head, *((name, *_powers(track, name)) for name in DETECTORS), named, early])
 
 
 def _powers(track: TrackA, detector: str) -> list[str]:
-    found = [track.power(kind, detector) for kind in DRIFTS]
+    found = [track.power(kind, detector) for kind in track.drifts]
     return [f"{_share(power.rate)} / {_number(power.delay[0], 1)}" for power in found]
 
 

@@ -37,6 +37,8 @@ class Sizes:
     """Streams of each kind without drift."""
     drifts: int = 200
     """Streams of each kind with drift."""
+    first: int = SEEDS
+    """First seed of both."""
 
 
 Task = tuple[str, int, Plan]
@@ -56,6 +58,16 @@ class TrackA:
     streams: dict[str, list[Stream]]
     """Reported streams."""
 
+    @property
+    def nulls(self) -> list[str]:
+        """The kinds without drift that were recorded."""
+        return [kind for kind in NULLS if kind in self.streams]
+
+    @property
+    def drifts(self) -> list[str]:
+        """The kinds with drift that were recorded."""
+        return [kind for kind in DRIFTS if kind in self.streams]
+
     @cached_property
     def thresholds(self) -> dict[str, float]:
         """Shipped, or tuned to the same number of alarms."""
@@ -72,8 +84,8 @@ class TrackA:
 
     def figures(self) -> list[Figure]:
         """The goals."""
-        alarms = [self._alarm_figure(kind) for kind in NULLS]
-        return [*alarms, *(figure for kind in DRIFTS for figure in self._power_figures(kind))]
+        alarms = [self._alarm_figure(kind) for kind in self.nulls]
+        return [*alarms, *(figure for kind in self.drifts for figure in self._power_figures(kind))]
 
     def _alarm_figure(self, kind: str) -> Figure:
         rate, peer = self.false_alarms(kind, OURS), self.false_alarms(kind, "Page-Hinkley")
@@ -114,15 +126,13 @@ class TrackA:
         ]
 
 
-def run(sizes: Sizes, plan: Plan) -> TrackA:
-    """Record everything, over all cores."""
+def run(sizes: Sizes, plan: Plan, kinds: Iterable[str] = (*NULLS, *DRIFTS)) -> TrackA:
+    """Record these kinds, over all cores."""
     tasks = [("benign", seed, plan) for seed in range(TUNING, TUNING + sizes.tuning)]
-    tasks += _tasks(NULLS, sizes.nulls, plan) + _tasks(DRIFTS, sizes.drifts, plan)
+    for kind in kinds:
+        count = sizes.drifts if kind in DRIFTS else sizes.nulls
+        tasks += [(kind, seed, plan) for seed in range(sizes.first, sizes.first + count)]
     streams = spread(recorded, tasks)
     rest = streams[sizes.tuning :]
-    by_kind = {kind: [s for s in rest if s.kind == kind] for kind in (*NULLS, *DRIFTS)}
+    by_kind = {kind: [s for s in rest if s.kind == kind] for kind in kinds}
     return TrackA(streams[: sizes.tuning], by_kind)
-
-
-def _tasks(kinds: Iterable[str], count: int, plan: Plan) -> list[Task]:
-    return [(kind, seed, plan) for kind in kinds for seed in range(SEEDS, SEEDS + count)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -136,18 +135,47 @@ class TrackB:
         )
 
 
-def run(seeds: int, slow_seeds: int, *, plan: Plan = HEADLINE, others: bool = True) -> TrackB:
-    """Play everything, over all cores; `others`: the other budgets too."""
-    tasks = _tasks(MAIN, plan, list(KINDS), list(POLICIES), seeds)
-    tasks += _tasks(MAIN, plan, list(WHERE), list(SLOW), slow_seeds)
-    for name, other in OTHERS.items() if others else ():
-        tasks += _tasks(name, other, WHERE, AGAINST, seeds)
+@dataclass(frozen=True)
+class Choice:
+    """What is played."""
+
+    seeds: int
+    """Campaigns of each sort."""
+    slow_seeds: int
+    """Campaigns of the peers that take a minute."""
+    first: int = SEEDS
+    """First seed."""
+    kinds: tuple[str, ...] = tuple(KINDS)
+    """Kinds of world."""
+    peers: tuple[str, ...] = tuple(name for name in POLICIES if name != OURS)
+    """Who is played beside ours."""
+    plan: Plan = HEADLINE
+    """The budget."""
+    others: bool = True
+    """Whether the other budgets are played too."""
+
+
+def run(choice: Choice) -> TrackB:
+    """Play it, over all cores."""
     outcomes: dict[tuple[str, str, str], list[Outcome]] = {}
+    tasks = _tasks(choice)
     for task, outcome in zip(tasks, spread(played, tasks), strict=True):
         outcomes.setdefault((task.setting, task.kind, task.policy), []).append(outcome)
     return TrackB(outcomes)
 
 
-def _tasks(setting: str, plan: Plan, kinds: Sequence[str], policies: Sequence[str], seeds: int) -> list[Task]:
-    at = range(SEEDS, SEEDS + seeds)
-    return [Task(setting, plan, kind, policy, seed) for kind in kinds for seed in at for policy in policies]
+def _tasks(choice: Choice) -> list[Task]:
+    """Policies of one world one after the other, so that its best is looked for once."""
+    where = [kind for kind in WHERE if kind in choice.kinds]
+    blocks = [
+        (MAIN, choice.plan, choice.kinds, (OURS, *choice.peers), choice.seeds),
+        (MAIN, choice.plan, where, tuple(SLOW), choice.slow_seeds),
+        *((name, plan, where, AGAINST, choice.seeds) for name, plan in OTHERS.items() if choice.others),
+    ]
+    return [
+        Task(setting, plan, kind, policy, seed)
+        for setting, plan, kinds, policies, seeds in blocks
+        for kind in kinds
+        for seed in range(choice.first, choice.first + seeds)
+        for policy in policies
+    ]
