@@ -57,6 +57,7 @@ def _detectors(asked: argparse.Namespace, record: dict[str, Any]) -> track_a.Tra
     track = track_a.run(sizes, QUICK if asked.quick else Plan(), kinds)
     print(f"\nTrack A, false alarms (share of campaigns, 95 %)\n{tables.false_alarms(track)}")
     print(f"\nTrack A, power (share of exposed campaigns) and delay (rounds)\n{tables.detection(track)}")
+    print(f"\nThe Bayes factor would alarm in benign tuning streams: {tables.calibration(track)}")
     record["track_a"] = results.detectors(track)
     return track
 

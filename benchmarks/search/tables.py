@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from benchmarks.search.alarms import Rate
+from benchmarks.search.alarms import Rate, tuned
 from benchmarks.search.detectors.registry import DETECTORS
+from benchmarks.search.detectors.registry import OURS as OUR_TEST
 from benchmarks.search.figures import Figure
 from benchmarks.search.intervals import mean_half_width
 from benchmarks.search.peers.registry import OURS
@@ -52,11 +53,18 @@ def _alarms(track: TrackA, detector: str) -> list[str]:
     return [_rate(track.false_alarms(kind, detector)) for kind in track.nulls]
 
 
+def calibration(track: TrackA) -> str:
+    """The thresholds of the shipped test at which so many of the benign tuning streams would alarm."""
+    shares = [share for share in (0.005, 0.01, 0.02, 0.05) if share * len(track.tuning) >= 1]
+    wanted = [(share, tuned(track.tuning, OUR_TEST, int(share * len(track.tuning)))) for share in shares]
+    return "; ".join(f"{share:.1%} at {threshold:.3g}" for share, threshold in wanted) or "too few streams"
+
+
 def detection(track: TrackA) -> str:
     """Power / mean delay in rounds at those thresholds, and the right domain named, by kind."""
     head = ("power / delay", *track.drifts)
-    named = ("right domain named", *(_share(track.power(kind, next(iter(DETECTORS))).named) for kind in track.drifts))
-    early = ("early alarms", *(_share(track.power(kind, next(iter(DETECTORS))).early) for kind in track.drifts))
+    named = ("right domain named", *(_share(track.power(kind, OUR_TEST).named) for kind in track.drifts))
+    early = ("early alarms", *(_share(track.power(kind, OUR_TEST).early) for kind in track.drifts))
     return columns([head, *((name, *_powers(track, name)) for name in DETECTORS), named, early])
 
 
