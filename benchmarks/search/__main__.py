@@ -21,6 +21,7 @@ from benchmarks.search.peers.registry import SLOW as SLOW_PEERS
 from benchmarks.search.plan import Plan
 
 PEERS = [name for name in POLICIES if name != OURS]
+REPORT, PART = Path("benchmarks/results/search.json"), Path("runs/bench-search.json")
 QUICK = Plan(rounds=3, slots=4)
 FULL = 100
 """Seeds of the closed loop in a report; the streams of track A grow with them, 2,000 at the full number."""
@@ -30,7 +31,7 @@ SLOW = 4
 
 def main() -> int:
     """Run what is asked for; the exit status: 0 where it ran, whatever it showed."""
-    asked = _parser().parse_args()
+    asked = _asked()
     record = {**results.about(), "quick": asked.quick, "seeds": asked.seeds}
     print(json.dumps(record, indent=1))
     figures: list[Figure] = []
@@ -42,11 +43,18 @@ def main() -> int:
         loop = _loop(asked, record)
         figures += loop.figures()
     print(f"\n{tables.goals(figures)}\n\n{tables.missed(figures)}")
-    results.write(asked.out, record, figures)
-    print(f"written to {asked.out}")
+    out = asked.out or (PART if _partial(asked) else REPORT)
+    results.write(out, record, figures)
+    print(f"written to {out}")
     if asked.chart and detectors and loop:
         draw(asked.chart, detectors, loop)
     return 0
+
+
+def _partial(asked: argparse.Namespace) -> bool:
+    """Whether this is less than a report."""
+    chosen = asked.quick or asked.tuning or asked.track or asked.kind or asked.peer
+    return bool(chosen) or asked.seeds < FULL
 
 
 def _detectors(asked: argparse.Namespace, record: dict[str, Any]) -> track_a.TrackA:
@@ -79,6 +87,14 @@ def _loop(asked: argparse.Namespace, record: dict[str, Any]) -> track_b.TrackB:
     return track
 
 
+def _asked() -> argparse.Namespace:
+    parser = _parser()
+    asked = parser.parse_args()
+    if asked.chart and asked.track:
+        parser.error(f"--chart: shows both tracks; leave out --track {asked.track}")
+    return asked
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m benchmarks.search", description="Search and drift test beside peers.")
     parser.add_argument("--quick", action="store_true", help="see that everything runs; its figures mean nothing")
@@ -92,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         "--peer", action="append", choices=[*PEERS, *SLOW_PEERS], help="beside this peer alone; repeatable"
     )
     parser.add_argument("--chart", type=Path, help="also draw both tracks into this file")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/search.json"), help="the JSON file")
+    parser.add_argument("--out", type=Path, help=f"the JSON file ({REPORT}; {PART} where not all of it is run)")
     return parser
 
 

@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from benchmarks.search.peers.registry import POLICIES
 
 
@@ -21,7 +23,15 @@ def test_the_whole_benchmark_runs(tmp_path):
     assert chart.stat().st_size > 10_000
 
 
-def test_too_few_seeds_are_refused():
-    command = [sys.executable, "-m", "benchmarks.search", "--seeds", "1"]
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--seeds", "1"), "--seeds: 1 shows no spread"),
+        (("--track", "a", "--chart", "x.png"), "--chart: shows both tracks"),
+        (("--kind", "luck"), "--kind: invalid choice: 'luck'"),
+    ],
+)
+def test_what_would_show_nothing_is_refused(arguments, words):
+    command = [sys.executable, "-m", "benchmarks.search", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, "--seeds: 1 shows no spread" in done.stderr) == (2, True)
+    assert (done.returncode, words in done.stderr) == (2, True)
