@@ -25,8 +25,8 @@ REPORT, PART = Path("benchmarks/results/search.json"), Path("runs/bench-search.j
 QUICK = Plan(rounds=3, slots=4)
 FULL = 100
 """Seeds of the closed loop in a report; the streams of track A grow with them, 2,000 at the full number."""
-SLOW = 4
-"""Seeds of the peers that take a minute."""
+SLOW = 8
+"""Seeds of the peers that take twenty seconds and more for a campaign."""
 
 
 def main() -> int:

@@ -142,7 +142,7 @@ class Choice:
     seeds: int
     """Campaigns of each sort."""
     slow_seeds: int
-    """Campaigns of the peers that take a minute."""
+    """Campaigns of the slow peers."""
     first: int = SEEDS
     """First seed."""
     kinds: tuple[str, ...] = tuple(KINDS)

@@ -29,6 +29,6 @@ SLOW: dict[str, Driver] = {
     "Optuna GP on dev, board-best": Free(OptunaSearch(sampler=gp)),
     "Optuna GP on dev, dev-best": Free(OptunaSearch(dev_best, gp)),
 }
-"""Those that take about a minute for one campaign: a few seeds only."""
+"""Those that take twenty seconds and more for one campaign: a few seeds only."""
 
 ALL = POLICIES | SLOW
