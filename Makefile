@@ -9,7 +9,7 @@ ON_KAFKA := $(addprefix tests/integration/test_,services.py kafka_settings.py le
   kafka_cluster.py relay_takeover.py wrong_clocks.py anchors.py tls.py)
 
 .PHONY: help demo test check coverage install format test-unit test-contract test-integration test-kafka test-chaos \
-  test-loop bench-store schemas clean
+  test-loop bench-store bench-search schemas clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -53,6 +53,9 @@ test-loop: install  ## One campaign of two rounds, end to end
 
 bench-store: install  ## The event store beside its peers on this disk (ARGS=--huge: also 10 million events, 10 GB)
 	$(BIN)/python -m benchmarks.store $(ARGS)
+
+bench-search: install  ## Search and drift test beside their peers on simulated campaigns (ARGS=--quick: a minute)
+	$(BIN)/python -m benchmarks.search $(ARGS)
 
 check: install  ## Lint, format, types, committed schemas, import rules
 	$(BIN)/ruff check .

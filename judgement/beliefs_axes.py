@@ -26,10 +26,11 @@ from schemas.warm import WarmStart
 FLOOR = 0.25
 """Share of each distribution that is spread evenly over the open values."""
 
-PLATEAU = 0.01
-"""Gain of the target below which a change is not worth another run: one point."""
+PLATEAU = 0.003
+"""Gain of the target below which a change is not worth another run: what a dozen axes add up to decides a campaign, so
+it is well below what one run can show."""
 
-HOPE = 0.1
+HOPE = 0.05
 """Probability of a gain above the plateau below which a tried axis is retired."""
 
 HARM = 0.975

@@ -82,14 +82,12 @@ def imagined_best(
     for _ in range(PATIENCE * slots):
         if len(found) == slots:
             break
-        best = climb(targets.draw(rng), table, policy.standing, _open(policy, rng), law.max_changes, cost)
+        best = climb(targets.draw(rng), table, policy.standing, _open(policy), law.max_changes, cost)
         if best not in found and best not in known:
             found.append(best)
     return found
 
 
-def _open(policy: Policy, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """The values that a slot may take, (V,): each as likely to be there as it is believed in, the even share and up."""
-    shares = [p * len(axis.values) for axis in policy.axes for p in axis.probabilities]
-    kept = [not axis.retired for axis in policy.axes for _ in axis.probabilities]
-    return np.asarray((rng.random(len(shares)) < np.array(shares)) & np.array(kept))
+def _open(policy: Policy) -> NDArray[np.bool_]:
+    """The values that a slot may take, (V,): all but dead ends and those of retired axes."""
+    return np.array([p > 0 and not axis.retired for axis in policy.axes for p in axis.probabilities])

@@ -34,7 +34,7 @@ def describe(folder: Path) -> dict[str, Any]:
     if kind in IN_MEMORY:
         raise NoDisk(folder, kind)
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": len(os.sched_getaffinity(0)),
         "kernel": platform.release(),
         "python": platform.python_version(),
@@ -75,6 +75,7 @@ def fdatasync_ms(folder: Path) -> float:
     return median(taken)
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Name of the processor."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())

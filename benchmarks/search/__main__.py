@@ -1,0 +1,123 @@
+"""`python -m benchmarks.search`: simulate, print the tables, write the JSON file. A missed goal is named, no failure.
+
+track a     detectors on recorded campaigns: false alarms, power, delay
+track b     the closed loop: regret of every policy at one budget
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.search import results, tables, track_a, track_b
+from benchmarks.search.chart import draw
+from benchmarks.search.figures import Figure
+from benchmarks.search.kinds import KINDS
+from benchmarks.search.peers.registry import OURS, POLICIES
+from benchmarks.search.peers.registry import SLOW as SLOW_PEERS
+from benchmarks.search.plan import Plan
+
+PEERS = [name for name in POLICIES if name != OURS]
+REPORT, PART = Path("benchmarks/results/search.json"), Path("runs/bench-search.json")
+QUICK = Plan(rounds=3, slots=4)
+FULL = 100
+"""Seeds of the closed loop in a report; the streams of track A grow with them, 2,000 at the full number."""
+SLOW = 8
+"""Seeds of the peers that take twenty seconds and more for a campaign."""
+
+
+def main() -> int:
+    """Run what is asked for; the exit status: 0 where it ran, whatever it showed."""
+    asked = _asked()
+    record = {**results.about(), "quick": asked.quick, "seeds": asked.seeds}
+    print(json.dumps(record, indent=1))
+    figures: list[Figure] = []
+    detectors = loop = None
+    if asked.track != "b":
+        detectors = _detectors(asked, record)
+        figures += detectors.figures()
+    if asked.track != "a":
+        loop = _loop(asked, record)
+        figures += loop.figures()
+    print(f"\n{tables.goals(figures)}\n\n{tables.missed(figures)}")
+    out = asked.out or (PART if _partial(asked) else REPORT)
+    results.write(out, record, figures)
+    print(f"written to {out}")
+    if asked.chart and detectors and loop:
+        draw(asked.chart, detectors, loop)
+    return 0
+
+
+def _partial(asked: argparse.Namespace) -> bool:
+    """Whether this is less than a report."""
+    chosen = asked.quick or asked.tuning or asked.track or asked.kind or asked.peer
+    return bool(chosen) or asked.seeds < FULL
+
+
+def _detectors(asked: argparse.Namespace, record: dict[str, Any]) -> track_a.TrackA:
+    n = asked.seeds
+    first = track_a.TUNING + 10 * n if asked.tuning else track_a.SEEDS
+    sizes = track_a.Sizes(4, 2, 2, first) if asked.quick else track_a.Sizes(10 * n, 20 * n, 2 * n, first)
+    kinds = [kind for kind in (*track_a.NULLS, *track_a.DRIFTS) if not asked.kind or kind in asked.kind]
+    track = track_a.run(sizes, QUICK if asked.quick else Plan(), kinds)
+    print(f"\nTrack A, false alarms (share of campaigns, 95 %)\n{tables.false_alarms(track)}")
+    print(f"\nTrack A, power (share of exposed campaigns) and delay (rounds)\n{tables.detection(track)}")
+    print(f"\nThe Bayes factor would alarm in benign tuning streams: {tables.calibration(track)}")
+    record["track_a"] = results.detectors(track)
+    return track
+
+
+def _loop(asked: argparse.Namespace, record: dict[str, Any]) -> track_b.TrackB:
+    whole = not (asked.quick or asked.kind or asked.peer)
+    choice = track_b.Choice(
+        seeds=2 if asked.quick else asked.seeds,
+        slow_seeds=min(SLOW, asked.seeds) if whole else 0,
+        first=track_a.TUNING if asked.tuning else track_b.SEEDS,
+        kinds=tuple(asked.kind or KINDS),
+        peers=tuple(asked.peer or PEERS),
+        plan=QUICK if asked.quick else Plan(),
+        others=whole,
+    )
+    track = track_b.run(choice)
+    print(f"\nTrack B\n{tables.whole(track)}")
+    record["track_b"] = results.campaigns(track)
+    return track
+
+
+def _asked() -> argparse.Namespace:
+    parser = _parser()
+    asked = parser.parse_args()
+    if asked.chart and asked.track:
+        parser.error(f"--chart: shows both tracks; leave out --track {asked.track}")
+    return asked
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m benchmarks.search", description="Search and drift test beside peers.")
+    parser.add_argument("--quick", action="store_true", help="see that everything runs; its figures mean nothing")
+    parser.add_argument(
+        "--seeds", type=_seeds, default=FULL, help=f"campaigns of each sort in the closed loop ({FULL})"
+    )
+    parser.add_argument("--track", choices=["a", "b"], help="this track alone")
+    parser.add_argument("--tuning", action="store_true", help="on the seeds from 10000 on, which choices are made on")
+    parser.add_argument("--kind", action="append", choices=KINDS, help="in this kind of world alone; repeatable")
+    parser.add_argument(
+        "--peer", action="append", choices=[*PEERS, *SLOW_PEERS], help="beside this peer alone; repeatable"
+    )
+    parser.add_argument("--chart", type=Path, help="also draw both tracks into this file")
+    parser.add_argument("--out", type=Path, help=f"the JSON file ({REPORT}; {PART} where not all of it is run)")
+    return parser
+
+
+def _seeds(text: str) -> int:
+    number = int(text)
+    if number < 2:
+        raise argparse.ArgumentTypeError(f"{text} shows no spread: take at least 2")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

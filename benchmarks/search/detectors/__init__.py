@@ -1,0 +1,1 @@
+"""Detectors of drift, side by side on the same recorded campaigns."""

@@ -1,0 +1,41 @@
+"""The detectors by name: each reads what is known after a round, and says how strongly it speaks for drift."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks.search.detectors import classical
+from benchmarks.search.detectors.series import Series
+from judgement.drift_scope import ALL
+from judgement.statistics import GAP_Z
+from schemas.events import DriftAssessed
+
+Detector = Callable[[Series, DriftAssessed], float]
+"""The statistic after a round: the alarm is the first round in which it reaches the threshold."""
+
+OURS = "Bayes factor (shipped)"
+
+
+def shipped(_: Series, assessed: DriftAssessed) -> float:
+    """The largest threshold at which `judgement.drift.alarming` would name a scope."""
+    single = [s.bayes_factor for s in assessed.scopes if s.scope != ALL]
+    common = [s.bayes_factor for s in assessed.scopes if s.scope == ALL and s.posterior > 0.5]
+    return min(assessed.bayes_factor, max(single + common))
+
+
+def gap(_: Series, assessed: DriftAssessed) -> float:
+    """The gap test that stands beside it."""
+    return assessed.gap.z if assessed.gap else 0.0
+
+
+DETECTORS: dict[str, Detector] = {
+    OURS: shipped,
+    "gap test (shipped)": gap,
+    "Page-Hinkley": lambda seen, _: classical.page_hinkley(seen),
+    "CUSUM": lambda seen, _: classical.cusum(seen),
+    "ADWIN (river)": lambda seen, _: classical.adwin(seen),
+    "Spearman permutation": lambda seen, _: classical.spearman(seen),
+}
+
+FIXED = {OURS: 10.0, "gap test (shipped)": GAP_Z}
+"""Thresholds that ship; the others are tuned to equal false alarms."""

@@ -1,0 +1,32 @@
+"""Intervals: of a share, of a mean, and of a mean difference between runs on the same seeds. All 95 %."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.95
+
+
+def clopper_pearson(k: int, n: int) -> tuple[float, float]:
+    """Exact two-sided interval of a share of k in n; the whole range where n is 0."""
+    tail = (1 - LEVEL) / 2
+    low = float(stats.beta.ppf(tail, k, n - k + 1)) if k else 0.0
+    high = float(stats.beta.ppf(1 - tail, k + 1, n - k)) if k < n else 1.0
+    return low, high
+
+
+def mean_half_width(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and half the width of its t interval; the width is infinite for a single value."""
+    held = np.asarray(values, dtype=float)
+    if len(held) < 2:
+        return float(held.mean()), float("inf")
+    error = float(held.std(ddof=1)) / len(held) ** 0.5
+    return float(held.mean()), float(stats.t.ppf((1 + LEVEL) / 2, len(held) - 1)) * error
+
+
+def paired(ours: Sequence[float], peer: Sequence[float]) -> tuple[float, float]:
+    """Mean of peer - ours over the same seeds, and half the width of its interval: above zero is ours ahead."""
+    return mean_half_width([theirs - own for own, theirs in zip(ours, peer, strict=True)])

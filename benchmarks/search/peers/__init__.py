@@ -1,0 +1,1 @@
+"""The peers: how others search, at the budget of this project's own policy."""

@@ -1,0 +1,29 @@
+"""Random search: recipes drawn evenly, the default one first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.search.peers.ranking import Ranked, proposals
+from benchmarks.search.space import MIDDLE, Codes, random_codes
+from judgement.history import History
+from judgement.search_policy import Proposal
+
+
+def first_batch(slots: int, seed: int) -> Codes:
+    """Round 1 of every peer: the default recipe and random ones."""
+    drawn = random_codes(np.random.default_rng([seed, 21]), slots)
+    drawn[0] = MIDDLE
+    return drawn
+
+
+@dataclass(frozen=True)
+class RandomSearch(Ranked):
+    """Nothing is learned but the final pick."""
+
+    def propose(self, history: History, slots: int, rng: np.random.Generator) -> list[Proposal]:
+        """Any recipes."""
+        first = history.round == 1
+        return proposals(first_batch(slots, history.campaign.seed) if first else random_codes(rng, slots))
