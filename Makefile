@@ -9,7 +9,7 @@ ON_KAFKA := $(addprefix tests/integration/test_,services.py kafka_settings.py le
   kafka_cluster.py relay_takeover.py wrong_clocks.py anchors.py tls.py)
 
 .PHONY: help demo test check coverage install format test-unit test-contract test-integration test-kafka test-chaos \
-  test-loop bench-store bench-search schemas clean
+  test-loop bench-store bench-search bench-loop schemas clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -56,6 +56,9 @@ bench-store: install  ## The event store beside its peers on this disk (ARGS=--h
 
 bench-search: install  ## Search and drift test beside their peers on simulated campaigns (ARGS=--quick: a minute)
 	$(BIN)/python -m benchmarks.search $(ARGS)
+
+bench-loop: install  ## The real demo at 5 seeds by our policy and by baselines, and 5 null twins (an hour or more; goes on where it stopped)
+	$(BIN)/python -m benchmarks.loop $(ARGS)
 
 check: install  ## Lint, format, types, committed schemas, import rules
 	$(BIN)/ruff check .

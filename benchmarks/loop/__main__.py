@@ -1,0 +1,68 @@
+"""`python -m benchmarks.loop`: the demo campaign at several seeds, by our policy and by baselines, and its null twins.
+
+An hour or more on two cores; what has ended is kept in the folder, so it can be stopped and gone on with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.loop.results import SEARCHES, Results, alarms, final
+from benchmarks.loop.runs import Run, planned, played
+from benchmarks.search import results, tables
+
+REPORT = Path("benchmarks/results/loop.json")
+
+
+def main() -> int:
+    """Run what is missing, print the tables, write the JSON file; 0 whatever they show."""
+    asked = _asked()
+    plan = [run for run in planned(asked.seeds) if not asked.search or run.search in asked.search]
+    reports: dict[Run, Mapping[str, Any]] = {}
+    for run in plan:
+        begun = time.monotonic()
+        reports[run] = played(run, asked.folder, asked.rounds)
+        print(f"{run.name}: {_line(reports[run])} ({time.monotonic() - begun:.0f} s)", flush=True)
+    found = Results(reports)
+    if found.seeds:
+        print(f"\n{_finals(found)}\n\n{tables.goals(found.figures())}\n\n{tables.missed(found.figures())}")
+        record = {**results.about(), "campaigns": {run.name: _record(report) for run, report in reports.items()}}
+        results.write(asked.out, record, found.figures())
+        print(f"written to {asked.out}")
+    return 0
+
+
+def _line(report: Mapping[str, Any]) -> str:
+    gain = report["gain"]
+    said = f"final {100 * final(report):.1f} %, {100 * gain['mean']:+.1f} ± {100 * gain['sd']:.1f} over the base"
+    return f"{said}, {alarms(report)} alarms"
+
+
+def _record(report: Mapping[str, Any]) -> dict[str, Any]:
+    kept = ("campaign", "seed", "null_twin", "gain", "external_queries", "seconds", "constitution_sha256")
+    winner = {kind: report["winner"][kind] for kind in ("candidate", "recipe", "dev", "external", "final")}
+    return {**{key: report[key] for key in kept}, "final": final(report), "alarms": alarms(report), "winner": winner}
+
+
+def _finals(found: Results) -> str:
+    head = ("final score, %", *(f"seed {seed}" for seed in found.seeds), "mean")
+    rows = [(search, found.finals(search)) for search in SEARCHES]
+    return tables.columns([head, *((s, *(f"{100 * v:.1f}" for v in (*fs, sum(fs) / len(fs)))) for s, fs in rows)])
+
+
+def _asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.loop", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5, help="seeds of each search, and null twins (5)")
+    parser.add_argument("--search", action="append", choices=SEARCHES, help="this search alone; repeatable")
+    parser.add_argument("--rounds", type=int, help="rounds, in place of the demo's; its figures mean nothing")
+    parser.add_argument("--folder", type=Path, default=Path("runs/bench-loop"), help="where the runs are kept")
+    parser.add_argument("--out", type=Path, default=REPORT, help=f"the JSON file ({REPORT})")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

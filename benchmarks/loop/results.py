@@ -1,0 +1,81 @@
+"""What the campaigns come to: final scores by seed, paired differences with intervals, alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.loop.runs import Run
+from benchmarks.search.figures import Figure
+from benchmarks.search.intervals import clopper_pearson, mean_half_width, paired
+
+Reports = Mapping[Run, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The reports of the campaigns that have ended."""
+
+    reports: Reports
+    """By campaign."""
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds that every search has finished."""
+        done = [{run.seed for run in self.reports if run.search == s and not run.null_twin} for s in SEARCHES]
+        return sorted(set.intersection(*done))
+
+    def finals(self, search: str) -> list[float]:
+        """Accuracy of the winner on the final set, asked once, by seed; of the base where it won."""
+        return [final(self.reports[Run(search, seed)]) for seed in self.seeds]
+
+    def alarmed(self, *, null_twin: bool) -> list[bool]:
+        """Whether drift was detected in each campaign of the shipped policy."""
+        found = [(run, report) for run, report in self.reports.items() if run.search == "trust"]
+        return [alarms(report) > 0 for run, report in found if run.null_twin == null_twin]
+
+    def figures(self) -> list[Figure]:
+        """The rows of the table."""
+        return [*self._alarms(), *(self._ahead(peer) for peer in SEARCHES[1:])]
+
+    def _alarms(self) -> list[Figure]:
+        drift, null = self.alarmed(null_twin=False), self.alarmed(null_twin=True)
+        return [
+            _share("campaigns with drift that alarm", drift, at_least=0.8),
+            _share("null twins that alarm", null, at_most=0.0),
+        ]
+
+    def _ahead(self, peer: str) -> Figure:
+        ours, theirs = self.finals("trust"), self.finals(peer)
+        gain, half = paired(theirs, ours)
+        return Figure(
+            measure=f"final score over {peer}, lower end of its interval",
+            unit="accuracy",
+            ours=gain - half,
+            interval=(gain - half, gain + half),
+            peer=peer,
+            peer_value=mean_half_width(theirs)[0],
+            at_least=0.0 if peer == "dev_greedy" else None,
+            ahead=(gain, half),
+        )
+
+
+SEARCHES = ("trust", "dev_greedy", "random")
+
+
+def final(report: Mapping[str, Any]) -> float:
+    """Accuracy of a campaign's winner on the final set."""
+    measured = report["winner"]["final"] or report["base"]["final"]
+    return float(measured["score"])
+
+
+def alarms(report: Mapping[str, Any]) -> int:
+    """Drifts detected in a campaign."""
+    return sum(len(round_["drift"]["detected"]) for round_ in report["rounds"])
+
+
+def _share(measure: str, said: Sequence[bool], at_least: float | None = None, at_most: float | None = None) -> Figure:
+    share = sum(said) / len(said) if said else float("nan")
+    bounds = clopper_pearson(sum(said), len(said))
+    return Figure(measure, "share", share, bounds, "none exists", float("nan"), at_most, at_least)

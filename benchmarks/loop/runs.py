@@ -1,0 +1,72 @@
+"""The campaigns of the benchmark: whole runs of `aevolve demo`, each in its own folder, gone on with where it stopped.
+
+All start from the demo's campaign file and differ in who searches, in the seed, and in whether the target is a null
+twin. The budget is the same for all.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+DEMO = Path(__file__).parents[2] / "deploy" / "campaigns" / "demo.yaml"
+EVERYWHERE = 16
+"""`max_changes` of the random search: all axes of the demo at once, since it has no standing recipe to keep to."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One campaign."""
+
+    search: str
+    """Who searches: a name of `Constitution.search`."""
+    seed: int
+    """Seed of the campaign."""
+    null_twin: bool = False
+    """Whether the target is distributed as dev."""
+
+    @property
+    def name(self) -> str:
+        """Folder of the run."""
+        return f"{'null-' if self.null_twin else ''}{self.search}-{self.seed}"
+
+    def campaign(self) -> dict[str, Any]:
+        """The campaign file."""
+        said: dict[str, Any] = yaml.safe_load(DEMO.read_text(encoding="utf-8"))
+        said["constitution"]["search"] = self.search
+        if self.search == "random":
+            said["constitution"]["max_changes"] = EVERYWHERE
+        return {**said, "seed": self.seed, "null_twin": self.null_twin}
+
+
+def planned(seeds: int) -> Iterator[Run]:
+    """The campaigns, seed by seed, so that a run that is cut short has whole seeds."""
+    for seed in range(seeds):
+        yield from (Run(search, seed) for search in ("trust", "dev_greedy", "random"))
+        yield Run("trust", seed, null_twin=True)
+
+
+def played(run: Run, folder: Path, rounds: int | None = None) -> dict[str, Any]:
+    """The report of a campaign: run to its end, or read where it has ended already.
+
+    Raises `subprocess.CalledProcessError` where the campaign does not come to its end.
+    """
+    home = folder / run.name
+    report, file = home / "report.json", folder / f"{run.name}.yaml"
+    if not report.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump(run.campaign(), sort_keys=False), encoding="utf-8")
+        begun = ["--resume"] if home.exists() else ["--campaign", str(file)]
+        shorter = ["--rounds", str(rounds)] if rounds and not home.exists() else []
+        command = [sys.executable, "-m", "services.console", "demo", "--out", str(home), *begun, *shorter]
+        with (folder / f"{run.name}.log").open("ab") as log:
+            subprocess.run(command, check=True, stdout=log, stderr=log)
+    found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    return found

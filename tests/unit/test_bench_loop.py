@@ -1,0 +1,66 @@
+"""What the benchmark of the real loop makes of its campaigns' reports."""
+
+import json
+
+import pytest
+import yaml
+
+from benchmarks.loop.results import Results, alarms, final
+from benchmarks.loop.runs import Run, planned, played
+from schemas.campaign import Campaign
+
+
+def report(score, alarms=0, *, base=False):
+    scores = {"score": score}
+    return {
+        "winner": {"final": None if base else scores},
+        "base": {"final": scores},
+        "rounds": [{"drift": {"detected": ["drift"] * alarms}}, {"drift": {"detected": []}}],
+    }
+
+
+def results(ours, greedy, drift=(1, 1), null=(0, 0)):
+    runs = {Run("trust", s): report(v, a) for s, (v, a) in enumerate(zip(ours, drift, strict=True))}
+    runs |= {Run(name, s): report(v) for name in ("dev_greedy", "random") for s, v in enumerate(greedy)}
+    return Results(runs | {Run("trust", s, null_twin=True): report(0.5, a) for s, a in enumerate(null)})
+
+
+def test_every_campaign_is_the_demo_with_one_difference_and_the_same_budget():
+    runs = list(planned(2))
+    assert len(runs) == len({run.name for run in runs}) == 8
+    laws = [Campaign.model_validate(run.campaign()).constitution for run in runs]
+    assert len({law.budget.model_dump_json() for law in laws}) == 1
+    assert {law.search for law in laws} == {"trust", "dev_greedy", "random"}
+    assert {(law.rounds, law.candidates) for law in laws} == {(laws[0].rounds, laws[0].candidates)}
+
+
+def test_the_base_is_the_final_choice_where_nothing_beat_it():
+    assert final(report(0.3)) == final(report(0.3, base=True)) == 0.3
+    assert alarms(report(0.3, alarms=2)) == 2
+
+
+def test_a_lead_counts_only_with_its_whole_interval():
+    ahead = next(f for f in results((0.30, 0.31), (0.20, 0.20)).figures() if f.peer == "dev_greedy")
+    assert ahead.ahead[0] == pytest.approx(0.105)
+    assert ahead.met == (ahead.ahead[0] > ahead.ahead[1])
+    behind = next(f for f in results((0.20, 0.31), (0.20, 0.20)).figures() if f.peer == "dev_greedy")
+    assert not behind.met
+
+
+def test_an_alarm_of_a_null_twin_misses_the_goal_and_four_of_five_alarms_meet_theirs():
+    clean = results((0.3,) * 5, (0.2,) * 5, drift=(1, 1, 0, 2, 1), null=(0,) * 5).figures()
+    assert [f.met for f in clean[:2]] == [True, True]
+    loud = results((0.3,) * 5, (0.2,) * 5, drift=(1, 1, 0, 0, 1), null=(0, 0, 1, 0, 0)).figures()
+    assert [f.met for f in loud[:2]] == [False, False]
+
+
+def test_a_campaign_that_has_ended_is_read_and_not_run_again(tmp_path):
+    home = tmp_path / "trust-3"
+    home.mkdir()
+    (home / "report.json").write_text(json.dumps(report(0.25)))
+    assert final(played(Run("trust", 3), tmp_path)) == 0.25
+    assert not (tmp_path / "trust-3.yaml").exists()
+
+
+def test_the_file_of_a_campaign_can_be_loaded():
+    Campaign.model_validate(yaml.safe_load(yaml.safe_dump(Run("random", 1).campaign())))
