@@ -290,7 +290,7 @@ def test_rule_10_the_oracle_alone_is_given_the_key(tmp_path, monkeypatch):
     monkeypatch.setenv("AEVOLVE_ORACLE_KEY_FILE", "the/caller/has/one")
     system = SimpleNamespace(
         folder=RunFolder(tmp_path),
-        settings=SimpleNamespace(postgres="", artifacts="", cache=tmp_path),
+        settings=SimpleNamespace(postgres="", artifacts="", cache=tmp_path, advisor_url=None, advisor_key_file=None),
         ports=dict.fromkeys(SERVICES, 0),
         lock=0,
     )
