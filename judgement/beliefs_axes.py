@@ -1,7 +1,8 @@
 """What the loop believes about each axis: where the best value may lie, when to stop looking, what is closed for good.
 
 A value's probability is the share of posterior draws in which it is the best of its axis, all else as in the standing
-recipe, mixed with an even share so that no belief is ever too sure to be corrected.
+recipe, mixed with an even share so that no belief is ever too sure to be corrected. What an earlier campaign learned
+weighs on these shares for as long as the draws leave a choice.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from judgement.features import Floats
 from judgement.history import History, Trial
 from judgement.search import Model, imagined
 from judgement.search_basis import DIGITS
+from judgement.search_warm import carried
 from schemas.campaign import Axis
 from schemas.policy import AxisBelief, DeadEnd
 from schemas.recipe import Recipe, Value
+from schemas.warm import WarmStart
 
 FLOOR = 0.25
 """Share of each distribution that is spread evenly over the open values."""
@@ -34,10 +37,10 @@ HARM = 0.975
 """Probability of harm at which a value is closed: two standard errors."""
 
 
-def opening(space: Sequence[Axis], standing: Recipe) -> tuple[AxisBelief, ...]:
-    """The distributions before any evidence: even over the values."""
+def opening(space: Sequence[Axis], warm: WarmStart | None = None) -> tuple[AxisBelief, ...]:
+    """The distributions before any evidence: even over the values, or tilted by what an earlier campaign learned."""
     return tuple(
-        _belief(axis, standing, np.full(len(axis.values), 1.0), np.full(len(axis.values), True)) for axis in space
+        AxisBelief(knob=axis.knob, values=axis.values, probabilities=_shares(carried(axis, warm))) for axis in space
     )
 
 
@@ -54,7 +57,8 @@ def revised(
     for axis in space:
         stop = start + len(axis.values)
         is_open = np.array([(axis.knob, value) not in closed for value in axis.values])
-        beliefs.append(_revise(axis, standing, drawn[:, :1], drawn[:, start:stop], is_open, axis.knob in tried))
+        prior = carried(axis, history.campaign.warm)
+        beliefs.append(_revise(axis, standing, prior, drawn[:, :1], drawn[:, start:stop], is_open, axis.knob in tried))
         start = stop
     return tuple(beliefs)
 
@@ -62,6 +66,7 @@ def revised(
 def _revise(
     axis: Axis,
     standing: Recipe,
+    prior: Floats,
     now: Floats,
     drawn: Floats,
     is_open: NDArray[np.bool_],
@@ -70,7 +75,7 @@ def _revise(
     others = is_open & np.array([value != standing.get(axis.knob) for value in axis.values])
     hope = float((drawn[:, others] - now > PLATEAU).any(axis=1).mean())
     best = np.argmax(np.where(is_open, drawn, -np.inf), axis=1)
-    share = np.bincount(best, minlength=len(axis.values)) / len(drawn)
+    share = prior * np.bincount(best, minlength=len(axis.values)) / len(drawn)
     return _belief(axis, standing, share, is_open, retired=not others.any() or (tried and hope < HOPE))
 
 

@@ -5,18 +5,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from judgement import explain
-from judgement.history import History
+from judgement.guards import broken, objection
+from judgement.history import History, Trial
 from judgement.search_promote import Rival, nearest
 from schemas.campaign import Campaign
 from schemas.policy import AxisBelief, InterventionBelief, Policy
 from schemas.recipe import show
+from schemas.scores import BASE
+from schemas.warm import WarmStart
+
+
+def first(campaign: Campaign) -> tuple[str, ...]:
+    """What the first policy does."""
+    said = f"The campaign opens on its own recipe, with {len(campaign.constitution.space)} axes to search."
+    return (said,) if campaign.warm is None else (said, _warm(campaign.warm))
+
+
+def _warm(warm: WarmStart) -> str:
+    closed = f" Its dead ends, {len(warm.dead_ends)} in number, are unlikely here." if warm.dead_ends else ""
+    return f"Half of what the campaign {warm.campaign} learned of the axes counts here, and none of its scores.{closed}"
+
+
+def _before(campaign: Campaign) -> str:
+    if campaign.warm:
+        return f"Nothing has been tried here yet. {_warm(campaign.warm)}"
+    axes = len(campaign.constitution.space)
+    return f"Nothing has been tried yet, so every value of the {axes} axes is equally likely."
 
 
 def opening(campaign: Campaign) -> str:
     """Why the first policy is what it is."""
     law = campaign.constitution
     return (
-        f"Nothing has been tried yet, so every value of the {len(law.space)} axes is equally likely. Each of the "
+        f"{_before(campaign)} Each of the "
         f"{law.rounds} rounds trains {law.candidates} candidates: the first repeats the standing recipe, the others "
         f"change at most {law.max_changes} of its settings. A recipe becomes the standing one when it is better on the "
         f"target with a chance of {explain.chance(law.promotion)}. The target may be asked "
@@ -51,14 +72,32 @@ def _promoted(rival: Rival, threshold: float) -> str:
 def why(history: History, policy: Policy, promoted: Rival | None, found: Sequence[Rival]) -> str:
     """The paragraph behind a policy."""
     threshold = history.campaign.constitution.promotion
-    parts = [_promoted(promoted, threshold) if promoted else _kept(nearest(found), threshold)]
+    parts = [_promoted(promoted, threshold) if promoted else _kept(history, nearest(found), threshold)]
+    parts += _barred(history, history.of_round(history.round))
     parts += [explain.distrusted(drift) for drift in policy.distrusted]
     parts += _effects(policy.interventions)
     parts.append(f"Two runs of one recipe differ by about {100 * policy.noise:.1f} points of dev; less means nothing.")
     return " ".join(parts)
 
 
-def _kept(rival: Rival | None, threshold: float) -> str:
+def unproven(history: History, chosen: Trial) -> str:
+    """Why the campaign ends with the base, and whom the guards barred."""
+    said, barred = explain.unproven(chosen), _barred(history, history.measured("dev"))
+    if barred and chosen.candidate == BASE:
+        said = "No candidate that keeps the guards is expected to beat the base on the target, so the base stays."
+    return " ".join([said, *barred])
+
+
+def _barred(history: History, trials: Sequence[Trial]) -> list[str]:
+    """Which of the candidates break a guard, and by how much."""
+    said = [f"{t.candidate}: {'; '.join(map(str, found))}" for t in trials if (found := broken(history, t))]
+    return [f"A guard bars from promotion {' and '.join(said)}."] if said else []
+
+
+def _kept(history: History, rival: Rival | None, threshold: float) -> str:
+    measured = {t.candidate: t for kind in ("confirm", "external") for t in history.measured(kind)}
+    if rival is None and any(objection(history, trial) for trial in measured.values()):
+        return "The standing recipe stays: no other candidate that the guards admit has been measured twice."
     return explain.kept((rival.trial, rival.gain, rival.probability) if rival else None, threshold)
 
 

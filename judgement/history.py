@@ -12,8 +12,10 @@ from datetime import datetime
 from typing import Any
 
 from schemas import events as e
+from schemas.advisor import AdvisorAnswered, AdvisorFailed
 from schemas.campaign import Campaign, Substrate
 from schemas.envelope import Envelope
+from schemas.guards import GuardsReported, GuardsUnmeasured
 from schemas.policy import Policy
 from schemas.recipe import Change, Recipe
 from schemas.scores import BASE, Cost, Kind, Scores, Stamp
@@ -42,6 +44,11 @@ class Trial:
     unmeasured: dict[Kind, str] = field(default_factory=dict)
     """Kinds whose measurement failed for good, with the class of the failure; `OtherStamp` where it was taken otherwise
     than the base's."""
+    guards: dict[str, Scores] = field(default_factory=dict)
+    """Scores by guard."""
+    guard_stamp: Stamp | None = None
+    unguarded: str | None = None
+    """As in `unmeasured`, where the candidate has no scores on the guards."""
 
     @property
     def ended(self) -> bool:
@@ -51,6 +58,11 @@ class Trial:
     def settled(self, kind: Kind) -> bool:
         """Whether a measurement of this kind has ended one way or the other."""
         return kind in self.scores or kind in self.unmeasured
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the measurement on the guards has ended one way or the other."""
+        return bool(self.guards) or self.unguarded is not None
 
 
 @dataclass
@@ -68,6 +80,9 @@ class History:
     """Policy by the round that it opens."""
     policy_times: dict[int, datetime] = field(default_factory=dict)
     snapshots: dict[int, e.DataBatchReady] = field(default_factory=dict)
+    snapshot_times: dict[int, datetime] = field(default_factory=dict)
+    advice: dict[int, AdvisorAnswered | AdvisorFailed] = field(default_factory=dict)
+    """How asking the advisor ended, by round."""
     trials: dict[str, Trial] = field(default_factory=lambda: {BASE: Trial(BASE)})
     submissions: dict[int, e.SubmissionsChosen] = field(default_factory=dict)
     submission_times: dict[int, datetime] = field(default_factory=dict)
@@ -153,6 +168,11 @@ def _policy(h: History, event: e.PolicyUpdated, time: datetime) -> None:
 
 def _data(h: History, event: e.DataBatchReady, time: datetime) -> None:
     h.snapshots[event.round] = event
+    h.snapshot_times[event.round] = time
+
+
+def _advised(h: History, event: AdvisorAnswered | AdvisorFailed, time: datetime) -> None:
+    h.advice[event.round] = event
 
 
 def _proposed(h: History, event: e.RecipeProposed, time: datetime) -> None:
@@ -209,6 +229,26 @@ def _evaluation_failed(h: History, event: e.EvaluationFailed, time: datetime) ->
     h.spent = charge(h.spent, event.cost)
     if event.terminal:
         _unmeasured(h.trials[event.candidate], event.kind, event.error)
+
+
+def _guards(h: History, event: GuardsReported, time: datetime) -> None:
+    trial = h.trials[event.candidate]
+    trial.guards, trial.guard_stamp = event.suites, event.stamp
+    h.spent = charge(h.spent, event.cost)
+    for other in h.trials.values() if trial is h.base else (trial,):
+        _compare_guards(h.base, other)
+
+
+def _compare_guards(base: Trial, trial: Trial) -> None:
+    """As `_compare`."""
+    if trial.guards and base.guard_stamp not in (None, trial.guard_stamp):
+        trial.guards, trial.unguarded = {}, "OtherStamp"
+
+
+def _unguarded(h: History, event: GuardsUnmeasured, time: datetime) -> None:
+    h.spent = charge(h.spent, event.cost)
+    if event.terminal:
+        h.trials[event.candidate].unguarded = event.error
 
 
 def _submissions(h: History, event: e.SubmissionsChosen, time: datetime) -> None:
@@ -268,12 +308,16 @@ FOLDS: dict[str, Callable[[History, Any, datetime], None]] = {
     "CampaignStarted": _started,
     "PolicyUpdated": _policy,
     "DataBatchReady": _data,
+    "AdvisorAnswered": _advised,
+    "AdvisorFailed": _advised,
     "RecipeProposed": _proposed,
     "TrainingStarted": _training_started,
     "CheckpointTrained": _trained,
     "TrainingFailed": _training_failed,
     "ScoresReported": _scored,
     "EvaluationFailed": _evaluation_failed,
+    "GuardsReported": _guards,
+    "GuardsUnmeasured": _unguarded,
     "SubmissionsChosen": _submissions,
     "SubmissionReserved": _reserved,
     "DriftAssessed": _assessed,

@@ -30,17 +30,21 @@ def generator(basis: Basis) -> np.random.Generator:
 
 
 def basis(history: History, round_: int, purpose: str, *, scored: bool = True) -> Basis:
-    """The basis of a decision taken now by the decider `purpose`; `scored`: whether it looks at scores and drifts.
-
-    Round 1 opens while the base is still being measured, so its decisions must not depend on who is faster.
-    """
-    seen = {**rules(history), **evidence(history)} if scored else rules(history)
+    """The basis of a decision taken now by the decider `purpose`; `scored` as in `ground`."""
     return Basis(
         position=history.position,
-        digest=digest(seen),
+        digest=digest(ground(history, scored=scored)),
         seed=seed_of(history.campaign.seed, round_, purpose),
         rules=version(purpose),
     )
+
+
+def ground(history: History, *, scored: bool) -> dict[str, Any]:
+    """All that a decision rests on, as plain data; `scored`: whether it looks at scores and drifts.
+
+    Round 1 opens while the base is still being measured, so its decisions must not depend on who is faster.
+    """
+    return {**rules(history), **evidence(history)} if scored else rules(history)
 
 
 def rules(history: History) -> dict[str, Any]:
@@ -50,6 +54,7 @@ def rules(history: History) -> dict[str, Any]:
         "recipe": history.campaign.recipe.model_dump(mode="json"),
         "constitution": history.campaign.constitution_sha256,
         "policy": history.policy.model_dump(mode="json") if history.policy else None,
+        **({"warm": digest(history.campaign.warm)} if history.campaign.warm else {}),
     }
 
 
@@ -67,7 +72,9 @@ def evidence(history: History) -> dict[str, Any]:
 
 
 def _seen(trial: Trial) -> dict[str, Any]:
+    guards = {name: round(suite.score, DIGITS) for name, suite in sorted(trial.guards.items())}
     return {
+        **({"guards": guards} if guards else {}),
         "candidate": trial.candidate,
         "recipe": trial.recipe.model_dump(mode="json") if trial.recipe else None,
         "failed": trial.failed,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from judgement.cost import price
+from judgement.guards import objection
 from judgement.history import History, Trial
 from judgement.search import Model
 from judgement.search_basis import DIGITS
@@ -45,7 +46,7 @@ def standing_trial(history: History, standing: Recipe) -> str:
 def rivals(history: History, model: Model, standing: Recipe) -> list[Rival]:
     """The candidates that count against the standing recipe, best first."""
     over = standing_trial(history, standing)
-    counted = [t for t in history.measured("dev") if t.recipe and t.recipe != standing and _counts(t)]
+    counted = [t for t in history.measured("dev") if t.recipe and t.recipe != standing and _counts(history, t)]
     found = [_rival(history, t, standing, *model.gain(t.candidate, over)) for t in counted]
     return sorted(found, key=lambda rival: rival.rank, reverse=True)
 
@@ -59,8 +60,9 @@ def _rival(history: History, trial: Trial, standing: Recipe, gain: Estimate, pro
     return Rival(trial, net, probability_positive(net))
 
 
-def _counts(trial: Trial) -> bool:
-    return not trial.failed and ("confirm" in trial.scores or "external" in trial.scores)
+def _counts(history: History, trial: Trial) -> bool:
+    measured = "confirm" in trial.scores or "external" in trial.scores
+    return measured and not trial.failed and objection(history, trial) is None
 
 
 def promotion(found: Sequence[Rival], threshold: float) -> Rival | None:
@@ -86,8 +88,12 @@ def mode(history: History, beliefs: Sequence[InterventionBelief]) -> str:
 
 
 def winner(history: History, model: Model) -> tuple[str, Estimate]:
-    """The trained candidate with the highest posterior mean of the target, or the base where none beats it."""
-    trials = [history.base, *(t for t in history.measured("dev") if t.recipe and not t.failed)]
+    """The trained candidate with the highest posterior mean of the target, or the base where none beats it.
+
+    Whom the guards object to is not among them.
+    """
+    kept = (t for t in history.measured("dev") if t.recipe and not t.failed and objection(history, t) is None)
+    trials = [history.base, *kept]
     estimates = {t.candidate: model.predict_trial(t.candidate) for t in trials if t.candidate == BASE or t.checkpoint}
     best = max(estimates, key=lambda candidate: round(estimates[candidate].mean, DIGITS))
     return best, estimates[best]

@@ -5,9 +5,10 @@ Every decider asks before it appends; a breach becomes `DecisionRefused` and not
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from judgement.guards import objection
 from judgement.history import History
 from schemas import events as e
 from schemas.base import Frozen
@@ -25,14 +26,23 @@ def check(history: History, event: Frozen) -> e.DecisionRefused | None:
     """The refusal of a decision that breaks the constitution, or None. `event` is the decision's payload."""
     for rule in (_unchanged, *RULES[type(event)]) if type(event) in RULES else ():
         if breach := rule(history, event):
-            article, message = breach
-            return e.DecisionRefused(
-                decision=type(event).__name__,
-                article=article,
-                message=message,
-                basis=event.basis,  # type: ignore[attr-defined]  # every decision has one
-            )
+            return _refusal(event, *breach)
     return None
+
+
+def check_anchor(history: History, decided: Sequence[Frozen]) -> e.DecisionRefused | None:
+    """The refusal of candidates whose round has no anchor, neither in the log nor decided with them (design rule 2)."""
+    proposed = [event for event in decided if isinstance(event, e.RecipeProposed)]
+    rounds = {event.round for event in proposed if event.slot == 0}
+    for event in proposed:
+        if event.round not in rounds and not any(trial.slot == 0 for trial in history.of_round(event.round)):
+            message = f"{event.candidate} has no anchor; propose the standing recipe in slot 0 of round {event.round}"
+            return _refusal(event, "candidates", message)
+    return None
+
+
+def _refusal(event: Any, article: str, message: str) -> e.DecisionRefused:
+    return e.DecisionRefused(decision=type(event).__name__, article=article, message=message, basis=event.basis)
 
 
 def _law(history: History) -> Constitution:
@@ -199,6 +209,35 @@ def _opened(history: History, event: e.PolicyUpdated) -> Breach | None:
     return _round(history, event.policy)
 
 
+def _guarded_standing(history: History, event: e.PolicyUpdated) -> Breach | None:
+    """A new standing recipe is that of the candidate it is said to be from, and no guard objects to it."""
+    new, last = event.policy, history.policy
+    if (
+        not _law(history).guards
+        or last is None
+        or (new.standing, new.standing_from) == (last.standing, last.standing_from)
+    ):
+        return None
+    trial = history.trials.get(new.standing_from)
+    if trial is None or trial.recipe != new.standing:
+        return "guards", f"the standing recipe is not that of {new.standing_from}; name the candidate that was measured"
+    return _objection(history, new.standing_from)
+
+
+def _guarded_final(history: History, event: e.SubmissionsChosen) -> Breach | None:
+    return next((breach for s in event.final if (breach := _objection(history, s.candidate))), None)
+
+
+def _guarded_winner(history: History, event: e.CampaignFinished) -> Breach | None:
+    return _objection(history, event.winner)
+
+
+def _objection(history: History, candidate: str) -> Breach | None:
+    trial = history.trials.get(candidate)
+    said = objection(history, trial) if trial else None
+    return ("guards", f"{said}; only who keeps every guard can be promoted") if said else None
+
+
 def _winner(history: History, event: e.CampaignFinished) -> Breach | None:
     if event.winner in history.trials:
         return None
@@ -207,10 +246,10 @@ def _winner(history: History, event: e.CampaignFinished) -> Breach | None:
 
 RULES: dict[type[Frozen], tuple[Rule, ...]] = {
     e.RecipeProposed: (_round, _slots, _changes, _space, _open, _named),
-    e.SubmissionsChosen: (_known, _external, _confirm, _fresh, _final),
-    e.PolicyUpdated: (_opened, _standing, _confirmed, _axes, _monotone, _proven),
+    e.SubmissionsChosen: (_known, _external, _confirm, _fresh, _final, _guarded_final),
+    e.PolicyUpdated: (_opened, _standing, _confirmed, _axes, _monotone, _proven, _guarded_standing),
     e.DriftAssessed: (_threshold,),
     e.DriftDetected: (_threshold,),
-    e.CampaignFinished: (_winner,),
+    e.CampaignFinished: (_winner, _guarded_winner),
 }
 """Which rules hold for which decision."""

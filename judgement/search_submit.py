@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from judgement import explain
+from judgement.guards import broken
 from judgement.history import History, Trial
 from judgement.search import Model
 from judgement.search_basis import DIGITS
@@ -57,10 +58,14 @@ def choose(history: History, model: Model, round_: int) -> tuple[tuple[Submissio
 
 
 def unmeasured(history: History) -> list[Trial]:
-    """Trained and scored candidates that the target was never asked about; one of several equal recipes is enough."""
+    """Trained and scored candidates that the target was never asked about; one of several equal recipes is enough.
+
+    Who is known to break a guard cannot be promoted, so no query is spent on it.
+    """
     asked = {r.candidate for r in history.reservations if r.kind == "external"}
     known = [history.trials[c].recipe for c in asked]
     trials = [t for t in history.measured("dev") if t.recipe and not t.failed]
+    trials = [t for t in trials if not broken(history, t)]
     return [t for t in trials if t.recipe not in known and not t.settled("external")]
 
 

@@ -22,6 +22,7 @@ from judgement.search_policy import Chosen, Proposal
 from judgement.search_prior import design, prior_gains
 from judgement.search_promote import winner
 from judgement.search_submit import choose
+from judgement.search_warm import DESIGN_DRAWS
 from judgement.surface import terms
 from judgement.surface_target import Targets
 from judgement.trust import TrustModel
@@ -64,7 +65,8 @@ class Trust:
 def _designed(history: History, policy: Policy, slots: int, rng: np.random.Generator) -> list[Proposal]:
     """By the prior alone: the base may not even be measured yet."""
     space = history.campaign.constitution.space
-    recipes = design(space, policy.standing, drawn_pool(history, policy, rng, DESIGN_POOL), slots)
+    size = DESIGN_DRAWS * slots if history.campaign.warm else DESIGN_POOL
+    recipes = design(space, policy.standing, drawn_pool(history, policy, rng, size), slots)
     return list(zip(recipes, prior_gains(space, policy.standing, recipes), strict=True))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from schemas.evidence import GapTest
 from schemas.policy import Estimate
@@ -36,13 +36,30 @@ def scores(counts: Mapping[str, tuple[int, int]]) -> Scores:
     """Scores from (right, items) per domain; every domain weighs the same, whatever its number of items."""
     if not counts:
         raise ValueError("counts is empty: score at least one domain")
-    domains = {name: domain_score(*count) for name, count in counts.items()}
-    k = len(domains)
+    return combined({name: domain_score(*count) for name, count in counts.items()})
+
+
+def mean_score(values: Sequence[float]) -> DomainScore:
+    """Mean of values within 0 and 1 with its standard error; shares of right answers as in `domain_score`.
+
+    Other values are shrunk likewise, by z^2/2 items at each end, so that equal values do not claim certainty.
+    """
+    n, total = len(values), math.fsum(values)
+    if set(values) <= {0.0, 1.0}:
+        return domain_score(round(total), n)
+    center = (total + Z**2 / 2) / (n + Z**2)
+    square = (math.fsum(value**2 for value in values) + Z**2 / 2) / (n + Z**2)
+    return DomainScore(score=total / n, se=math.sqrt(max(0.0, square - center**2) / (n + Z**2)), n=n)
+
+
+def combined(parts: Mapping[str, DomainScore]) -> Scores:
+    """The mean over domains or tasks, each weighing the same."""
+    k = len(parts)
     return Scores(
-        score=min(1.0, math.fsum(d.score for d in domains.values()) / k),
-        se=math.sqrt(math.fsum(d.se**2 for d in domains.values())) / k,
-        n=sum(d.n for d in domains.values()),
-        domains=domains,
+        score=min(1.0, math.fsum(part.score for part in parts.values()) / k),
+        se=math.sqrt(math.fsum(part.se**2 for part in parts.values())) / k,
+        n=sum(part.n for part in parts.values()),
+        domains=dict(parts),
     )
 
 

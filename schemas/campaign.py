@@ -6,9 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from schemas.advisor import AdvisorRule
 from schemas.base import Frozen, Grown, Name, Sha256, Share, digest
+from schemas.guards import Guard
 from schemas.recipe import Recipe, Value, Weight
 from schemas.targets import Outside, Target
+from schemas.tasks import TaskList, TaskTarget
+from schemas.warm import WarmStart
 
 DOMAINS = ("bits", "cipher", "roman", "units", "gravity", "equations")
 """The six families of the Nemotron Reasoning Challenge, in the order in which they are always reported."""
@@ -127,12 +131,13 @@ class DriftRule(Grown):
 class Constitution(Grown):
     """What the loop may never change. Its hash stands in `CampaignStarted`."""
 
-    LATER = ("search", "price", "run_code")
+    LATER = ("search", "price", "run_code", "guards", "advisor")
 
     domains: tuple[Name, ...] = DOMAINS
     """Domains of the campaign, in reporting order."""
     target: Target = "sealed"
-    """Where external scores come from: the oracle's own sealed held-out set, or a target outside (`docs/board.md`)."""
+    """Where external scores come from: the oracle's own sealed held-out set, a list of tasks (`docs/oracle.md`), or a
+    target outside (`docs/board.md`)."""
     rounds: int = Field(4, ge=1, le=1_000)
     """Rounds of the campaign."""
     candidates: int = Field(4, ge=2, le=1_000)
@@ -149,13 +154,33 @@ class Constitution(Grown):
     """Thresholds of the drift test."""
     search: Literal["trust", "dev_greedy", "random"] = "trust"
     """Who searches: the loop's own policy, or a baseline to measure it against."""
+    advisor: AdvisorRule | None = None
+    """A language model that may propose and explain; none unless the campaign says so."""
     price: float = Field(0.0, ge=0.0)
     """Gain of the target, in accuracy, that a training of the first recipe's cost must bring to be worth it; a dearer
     recipe must bring as much more. 0: only the gain counts. Cost is tokens times active parameters."""
     run_code: bool = False
     """Whether tasks may run code written by a model, in the sandbox."""
+    guards: tuple[Guard, ...] = ()
+    """Suites of tasks on which nobody who is promoted may have fallen below the base by more than a bound."""
     promotion: float = Field(0.8, gt=0.5, lt=1.0)
     """Posterior probability of a better target at which a candidate's recipe becomes the standing one."""
+
+    @property
+    def lists(self) -> dict[str, TaskList]:
+        """The sets that lists of tasks stand in for, by kind; the others are sealed."""
+        if not isinstance(self.target, TaskTarget):
+            return {}
+        given = {"external": self.target.tasks, "final": self.target.final}
+        where = {"include": self.target.include, "limit": self.target.limit}
+        return {kind: TaskList(tasks=tasks, **where) for kind, tasks in given.items() if tasks}
+
+    @model_validator(mode="after")
+    def _guards_are_named_once(self) -> Constitution:
+        names = [guard.name for guard in self.guards]
+        if doubled := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"guards: {doubled} is the name of {names.count(doubled)} guards; give each its own")
+        return self
 
     @model_validator(mode="after")
     def _knobs_are_known(self) -> Constitution:
@@ -183,6 +208,8 @@ def _try(knob: str, value: Value, domains: tuple[str, ...]) -> None:
 class Campaign(Grown):
     """One campaign file."""
 
+    LATER = ("warm",)
+
     name: Name
     """Short name; each start makes a new campaign id from it."""
     seed: int = Field(0, ge=0, le=2**32 - 1)
@@ -197,18 +224,20 @@ class Campaign(Grown):
     """The standing recipe of round 1."""
     constitution: Constitution
     """What the loop may never change."""
+    warm: WarmStart | None = None
+    """What an earlier campaign learned, as the search's prior; `aevolve start --warm-from` puts it here."""
 
     @model_validator(mode="after")
     def _target_fits(self) -> Campaign:
         law, target = self.constitution, self.constitution.target
-        if not isinstance(target, Outside):
-            return self
-        ranks = [self.recipe.rank, *(v for axis in law.space if axis.knob == "rank" for v in axis.values)]
-        found = target.mistakes(law.budget.external_queries, law.budget.board_seconds, ranks)  # type: ignore[arg-type]
-        if self.null_twin:
+        found = []
+        if self.null_twin and target != "sealed":
             found.append(
-                "null_twin: nobody can distribute a target outside as dev; say target: sealed, or no null twin"
+                "null_twin: only sealed sets can be distributed as dev; say target: sealed, or leave null_twin out"
             )
+        if isinstance(target, Outside):
+            ranks = [self.recipe.rank, *(v for axis in law.space if axis.knob == "rank" for v in axis.values)]
+            found += target.mistakes(law.budget.external_queries, law.budget.board_seconds, ranks)  # type: ignore[arg-type]
         if found:
             raise ValueError("; ".join(found))
         return self

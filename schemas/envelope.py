@@ -95,6 +95,11 @@ def round_stream(campaign: str, round_: int) -> str:
     return f"{campaign}/round/{round_}"
 
 
+def advice_stream(campaign: str, round_: int) -> str:
+    """Stream of the advisor's word on a round, and of what became of it."""
+    return f"{campaign}/advice/{round_}"
+
+
 def candidate_stream(campaign: str, candidate: str) -> str:
     """Stream of one candidate."""
     return f"{campaign}/{candidate}"

@@ -17,6 +17,9 @@ from schemas.policy import Estimate, Policy
 from schemas.recipe import Change, Recipe
 from schemas.scores import Cost, Kind, Receipt, Scores, Stamp
 
+Proposer = Literal["search", "advisor"]
+"""Who may think of a candidate."""
+
 
 class CampaignStarted(Frozen):
     """A person started a campaign."""
@@ -65,6 +68,8 @@ class RecipeProposed(Frozen):
     """Its differences from the standing recipe; none for the anchor."""
     intervention: str
     """Name of the change, `anchor` or several joined by ` + `."""
+    by: Proposer = "search"
+    """Who thought of it."""
     predicted: Estimate
     """Expected gain of the target over the standing recipe."""
     compute: float = Field(ge=0.0)
@@ -288,12 +293,3 @@ class DecisionRefused(Frozen):
     """The value, and what would have been allowed."""
     basis: Basis
     """What the decision rested on."""
-
-
-class AdvisorFailed(Frozen):
-    """The optional advisor gave nothing usable; the built-in policy went on without it."""
-
-    error: str
-    """Class of the failure."""
-    message: str
-    """What happened."""

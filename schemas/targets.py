@@ -1,7 +1,7 @@
-"""Targets outside the oracle: it sends a candidate to a board, and a score comes back when the board is ready.
+"""Where external scores come from: sealed sets, tasks, or a board outside that is sent a candidate and answers later.
 
-Nothing here is secret: tokens and accounts stand in the oracle's settings, never in a campaign file. The *final* set
-stays the oracle's own, whatever the target is.
+Nothing here is secret: tokens and accounts stand in the oracle's settings, never in a campaign file. Where a board is
+the target, the *final* set is still the oracle's own.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from schemas.base import Frozen
+from schemas.tasks import TaskTarget
 
 URL = r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$"
 
@@ -110,12 +111,13 @@ def _kind(target: Any) -> Any:
 
 Target = Annotated[
     Annotated[Literal["sealed"], Tag("sealed")]
+    | Annotated[TaskTarget, Tag("tasks")]
     | Annotated[BoardTarget, Tag("board")]
     | Annotated[KaggleTarget, Tag("kaggle")],
     Discriminator(
         _kind,
         custom_error_type="target",
-        custom_error_message="give `sealed`, or a mapping whose `kind` is board or kaggle",
+        custom_error_message="give `sealed`, or a mapping whose `kind` is tasks, board or kaggle",
     ),
 ]
 """Where external scores come from."""

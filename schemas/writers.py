@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from schemas import advisor, guards, steering
 from schemas import events as e
-from schemas import steering
 from schemas.base import Frozen
 
 SERVICES = ("data", "recipes", "trainer", "oracle", "policy", "console")
@@ -18,6 +18,8 @@ WRITERS: dict[type[Frozen], tuple[str, ...]] = {
     e.TrainingFailed: ("trainer",),
     e.ScoresReported: ("oracle",),
     e.EvaluationFailed: ("oracle",),
+    guards.GuardsReported: ("oracle",),
+    guards.GuardsUnmeasured: ("oracle",),
     e.SubmissionsChosen: ("policy",),
     e.SubmissionReserved: ("oracle",),
     e.DriftAssessed: ("oracle",),
@@ -29,6 +31,8 @@ WRITERS: dict[type[Frozen], tuple[str, ...]] = {
     steering.CampaignResumed: ("console",),
     steering.CampaignStopped: ("console",),
     e.DecisionRefused: ("recipes", "oracle", "policy"),
-    e.AdvisorFailed: ("recipes", "policy"),
+    advisor.AdvisorAnswered: ("recipes",),
+    advisor.AdviceWeighed: ("recipes",),
+    advisor.AdvisorFailed: ("recipes", "policy"),
 }
 """Who may write which event."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from schemas import events as e
 from schemas.base import canonical_json
 from schemas.envelope import Envelope
+from schemas.guards import GuardsReported
 from services.runtime.hashing import hash_file, hash_folder
 
 
@@ -42,7 +43,7 @@ def _named(event: object) -> Iterator[tuple[str, str, str]]:
         yield "snapshot", event.uri, event.snapshot
     elif isinstance(event, e.CheckpointTrained):
         yield "adapter", event.uri, event.sha256
-    elif isinstance(event, e.ScoresReported):
+    elif isinstance(event, e.ScoresReported | GuardsReported):
         yield "receipt", event.receipt.uri, event.receipt.sha256
 
 

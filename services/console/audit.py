@@ -7,15 +7,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from schemas.advisor import AdviceWeighed
 from schemas.base import canonical_json
 from schemas.envelope import Envelope
+from services.console import audit_advice
 from services.console.artifacts import Artifact, artifacts
+from services.console.audit_advice import Said, advice
 from services.console.difference import Difference
 from services.console.narrate import narrate
 from services.console.problem import Problem
 from services.console.recompute import Recomputed, is_decision, recompute
 
-EVIDENCE = ("ScoresReported", "DriftDetected", "DriftCleared")
+EVIDENCE = ("ScoresReported", "GuardsReported", "DriftDetected", "DriftCleared")
 """What a decision may rest on besides the rules."""
 AMISS = ("altered", "erased")
 """States of artifacts that are printed one by one; `--json` has them all."""
@@ -37,6 +40,8 @@ class Audit:
     """The files that the chain and the evidence name by hash, and their state."""
     again: Recomputed
     """The decision taken again."""
+    advice: tuple[Said, ...]
+    """What an advisor said of its round."""
 
 
 def find(envelopes: Sequence[Envelope], name: str) -> Envelope:
@@ -61,6 +66,7 @@ def audit(envelopes: Sequence[Envelope], decision: Envelope) -> Audit:
         evidence=tuple(seen),
         artifacts=tuple(artifacts([*chain, *seen])),
         again=recompute(envelopes, decision),
+        advice=advice(envelopes, decision),
     )
 
 
@@ -85,6 +91,7 @@ def text(audited: Audit) -> Iterator[str]:
     yield from (f"  {found.state}  {found.kind}  {found.uri}" for found in audited.artifacts if found.state in AMISS)
     yield "\nHow it explains itself"
     yield from (f"  {reason}" for reason in explanation(event))
+    yield from audit_advice.text(audited.advice)
     yield "\nTaken again"
     yield from (f"  {line}" for line in verdict(audited))
 
@@ -96,6 +103,8 @@ def _states(artifacts: Sequence[Artifact]) -> str:
 
 def explanation(event: Any) -> list[str]:
     """The reasons that a decision carries."""
+    if isinstance(event, AdviceWeighed):
+        return [f"proposal {number}: {verdict}" for number, verdict in enumerate(event.verdicts, start=1)]
     if reasons := [getattr(event, name) for name in ("why", "words", "intervention") if hasattr(event, name)]:
         return [*reasons, *(said for said in getattr(event, "changed", ()) if said not in reasons[0])]
     chosen = (*event.confirm, *event.external, *event.final)
@@ -147,6 +156,7 @@ def data(audited: Audit) -> dict[str, Any]:
         "evidence": [str(envelope.id) for envelope in audited.evidence],
         "artifacts": [asdict(found) for found in audited.artifacts],
         "explanation": explanation(audited.decision.event),
+        "advice": [said.model_dump(mode="json") for said in audited.advice],
         **repetition(audited.again),
     }
 

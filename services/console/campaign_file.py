@@ -11,8 +11,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from schemas.campaign import Campaign
+from schemas.campaign import Campaign, Constitution
 from services.console.problem import Problem, nearest
+from services.oracle.folders import task_folder
 
 OVERRIDES: Mapping[str, tuple[str, ...]] = {
     "seed": ("seed",),
@@ -47,6 +48,7 @@ def load(path: Path, **overrides: Any) -> Campaign:
     except ValidationError as error:
         raise Problem("\n".join(_lines(path, error))) from error
     _check_base(path, campaign.model.base)
+    _check_folders(path, campaign.constitution)
     return campaign
 
 
@@ -78,6 +80,16 @@ def _check_base(path: Path, base: str) -> None:
         )
 
 
+def _check_folders(path: Path, law: Constitution) -> None:
+    lists = {f"guards.{i}": guard for i, guard in enumerate(law.guards)} | ({"target": law.target} if law.lists else {})
+    for field, listed in lists.items():
+        include = getattr(listed, "include", None)
+        if include and task_folder(include) is None:
+            raise Problem(
+                f"{path}: constitution.{field}.include: {include!r}; it is no folder: give that of the task files"
+            )
+
+
 def _lines(path: Path, error: ValidationError) -> Iterator[str]:
     for detail in error.errors():
         yield f"{path}: {_field(detail['loc'])}: {_remedy(detail)}"
@@ -90,7 +102,10 @@ def _remedy(detail: ErrorDetails) -> str:
     if detail["type"] == "missing":
         return f"missing; {_meaning(known, detail['loc'])}"
     message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "it should be")
-    return message if isinstance(detail["input"], dict) else f"{detail['input']!r}; {message}"
+    value = detail["input"]
+    if detail["type"] == "target" and isinstance(value, dict):
+        value = value.get("kind")
+    return message if isinstance(value, dict) else f"{value!r}; {message}"
 
 
 def _meaning(model: type[BaseModel], where: tuple[int | str, ...]) -> str:
@@ -104,7 +119,7 @@ def _model(where: tuple[int | str, ...]) -> type[BaseModel]:
     forms: Mapping[str, type[BaseModel]] = {}
     for part in where:
         if part in forms:
-            model = forms[str(part)]
+            model, forms = forms[str(part)], {}
         elif isinstance(part, str) and part in model.model_fields:
             found = list(_models(model.model_fields[part].annotation))
             forms = _forms(found)

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from services.console.cli_chain import anchors, chain
-from services.console.cli_targets import targets
+from services.console.cli_oracle import oracle
 from services.console.problem import Problem
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ app = typer.Typer(
 letters = typer.Typer(help="Look at what no service could handle, and give it to them again.", no_args_is_help=True)
 app.add_typer(letters, name="dead-letters")
 app.add_typer(chain)
-app.add_typer(targets)
+app.add_typer(oracle)
 app.add_typer(anchors, name="anchors")
 
 
@@ -122,12 +122,22 @@ def serve(
 
 @app.command()
 def start(
-    campaign: Annotated[Path, typer.Argument(metavar="CAMPAIGN.yaml", help="Campaign file.")], folder: Run = None
+    campaign: Annotated[Path, typer.Argument(metavar="CAMPAIGN.yaml", help="Campaign file.")],
+    warm_from: Annotated[
+        str | None, typer.Option(metavar="CAMPAIGN", help="Earlier campaign whose learned distributions to start from.")
+    ] = None,
+    warm_file: Annotated[
+        Path | None, typer.Option(help="A log.jsonl with the earlier campaign, in place of the live log.")
+    ] = None,
+    folder: Run = None,
 ) -> None:
-    """Start a campaign and print its id; running services take it from there."""
+    """Start a campaign and print its id; running services take it from there.
+
+    With --warm-from or --warm-file the search starts from what an earlier campaign learned; scores never cross.
+    """
     from services.console import log_commands
 
-    run(log_commands.start(campaign, folder))
+    run(log_commands.start(campaign, folder, warm_from, warm_file))
 
 
 @app.command()

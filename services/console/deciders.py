@@ -14,6 +14,7 @@ from judgement.drift import assess, verdicts
 from judgement.history import History
 from schemas.base import Frozen
 from services.policy.core import choose_final, choose_submissions, finish, first_policy, update
+from services.recipes.advice import weighed
 from services.recipes.core import propose
 
 Closed = Literal["complete", "deadline"]
@@ -22,6 +23,7 @@ Decider = Callable[[History, Closed], tuple[Frozen, ...]]
 
 DECIDES = {
     "RecipeProposed": "propose",
+    "AdviceWeighed": "propose",
     "SubmissionsChosen": "submissions",
     "DriftAssessed": "drift",
     "DriftDetected": "drift",
@@ -38,7 +40,7 @@ def _drift(history: History, _: Closed) -> tuple[Frozen, ...]:
 
 
 RULES: dict[tuple[str, int], Decider] = {
-    ("propose", 1): lambda history, _: propose(history),
+    ("propose", 1): lambda history, _: (*propose(history), *weighed(history)),
     ("submissions", 1): lambda history, closed: (choose_submissions(history, history.round, closed),),
     ("final", 1): lambda history, _: (choose_final(history),),
     ("drift", 1): _drift,

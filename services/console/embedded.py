@@ -28,6 +28,8 @@ from services.runtime.settings import Settings
 LOOK_SECONDS = 0.2
 """How often the broker and the database are looked after."""
 MOST_WORKERS = 8
+KEY_NAME = "oracle.key"
+"""File of the sealed sets' key, in the user's cache folder."""
 
 
 class Embedded:
@@ -143,13 +145,22 @@ def _services(system: Embedded, broker: EmbeddedBroker) -> Iterator[Command]:
             env["AEVOLVE_ANCHOR_FILE"] = str(folder.anchors)
             if token_file := os.environ.get("AEVOLVE_BOARD_TOKEN_FILE"):
                 env["AEVOLVE_BOARD_TOKEN_FILE"] = str(Path(token_file).absolute())
+        if name == "recipes":
+            env |= _advisor(settings)
         argv = ("services.console", "serve", name)
         yield Command(name, argv, folder.log(name), {**clean_environment(), **env}, (system.lock,))
 
 
+def _advisor(settings: Settings) -> dict[str, str]:
+    """The advisor's address and key file, where this command was given them."""
+    given = {"AEVOLVE_ADVISOR_URL": str(settings.advisor_url)} if settings.advisor_url else {}
+    key = settings.advisor_key_file
+    return given | ({"AEVOLVE_ADVISOR_KEY_FILE": str(key.absolute())} if key else {})
+
+
 def oracle_key(cache: Path) -> Path:
     """The key of the sealed sets: one per user, so that runs with one seed are measured on the same items."""
-    return secret(cache / "oracle.key")
+    return secret(cache / KEY_NAME)
 
 
 def clean_environment() -> dict[str, str]:

@@ -26,16 +26,18 @@ from services.console.problem import Problem
 from services.console.report_data import Clock
 from services.console.run_folder import RunFolder
 from services.console.table import headline, view
+from services.console.warm import warmed
 
 LOOK_SECONDS = 1.0
 """Longest time between two looks at the log."""
 
 
-async def start(file: Path, folder: Path | None) -> None:
-    """Start a campaign and print its id."""
+async def start(file: Path, folder: Path | None, warm_from: str | None = None, warm_file: Path | None = None) -> None:
+    """Start a campaign, warm where an earlier one is named, and print its id."""
     campaign, settings = load(file), read_settings(folder)
     base = base_folder(campaign.model.base, settings.cache)
     async with connected(settings) as store:
+        campaign = await warmed(campaign, store, warm_from, warm_file)
         if not is_model(base):
             typer.echo(f"making the tiny base model in {base}", err=True)
             await make_base(base, settings.cache / "logs" / "base.log")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from schemas import events as e
+from schemas.advisor import AdviceWeighed, AdvisorAnswered, AdvisorFailed
 from schemas.base import canonical_json
 from schemas.envelope import Envelope
+from schemas.guards import GuardsReported, GuardsUnmeasured
 from schemas.scores import Scores
 from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
 
@@ -37,8 +40,14 @@ def _training(x: e.TrainingStarted) -> str:
     return f"training {x.candidate}" + (f", try {x.attempt}" if x.attempt > 1 else "")
 
 
-def _failed(x: e.TrainingFailed | e.EvaluationFailed) -> str:
-    what = f"{x.kind} score of {x.candidate}" if isinstance(x, e.EvaluationFailed) else f"training {x.candidate}"
+def _guards(x: GuardsReported) -> str:
+    return f"guards of {x.candidate}: " + ", ".join(f"{name} {accuracy(suite)}" for name, suite in x.suites.items())
+
+
+def _failed(x: e.TrainingFailed | e.EvaluationFailed | GuardsUnmeasured) -> str:
+    what = f"training {x.candidate}"
+    if not isinstance(x, e.TrainingFailed):
+        what = f"{getattr(x, 'kind', 'guards')} score of {x.candidate}"
     return f"failed: {what}, try {x.attempt}: {x.error}: {x.message}"
 
 
@@ -57,15 +66,22 @@ def _finished(x: e.CampaignFinished) -> str:
     return f"finished: winner {x.winner}, {gain}. {x.why}"
 
 
+def _weighed(x: AdviceWeighed) -> str:
+    counts = ", ".join(f"{number} {verdict}" for verdict, number in Counter(x.verdicts).items())
+    return f"the advice on round {x.round}: {counts or 'no proposal'}"
+
+
 WORDS: dict[type, Callable[[Any], str]] = {
     e.CampaignStarted: _started,
     e.DataBatchReady: _data,
-    e.RecipeProposed: lambda x: f"proposed {x.candidate}: {x.intervention}",
+    e.RecipeProposed: lambda x: f"proposed {x.candidate}{', as advised' * (x.by == 'advisor')}: {x.intervention}",
     e.TrainingStarted: _training,
     e.CheckpointTrained: lambda x: f"trained {x.candidate}: loss {x.loss:.3f} in {x.cost.seconds:.0f} s",
     e.TrainingFailed: _failed,
     e.ScoresReported: lambda x: f"scored {x.candidate} on {x.kind}: {accuracy(x.scores)}",
     e.EvaluationFailed: _failed,
+    GuardsReported: _guards,
+    GuardsUnmeasured: _failed,
     e.SubmissionsChosen: _chosen,
     e.SubmissionReserved: lambda x: f"charged {x.kind} query {x.number} for {x.candidate}, {x.left} left",
     e.DriftAssessed: lambda x: f"drift of round {x.round}: {x.bayes_factor:.3g} to 1, declared at {x.threshold:g} to 1",
@@ -73,6 +89,9 @@ WORDS: dict[type, Callable[[Any], str]] = {
     e.DriftCleared: lambda x: f"drift cleared in {x.scope}: {x.words}",
     e.PolicyUpdated: _policy,
     e.CampaignFinished: _finished,
+    AdvisorAnswered: lambda x: f"{x.model} advises on round {x.round}: {len(x.proposals)} proposals",
+    AdviceWeighed: _weighed,
+    AdvisorFailed: lambda x: f"no advice on round {x.round}: {x.error}: {x.message}",
     CampaignPaused: lambda x: f"paused by {x.by}: {x.reason}",
     CampaignResumed: lambda x: f"resumed by {x.by}: {x.reason}",
     CampaignStopped: lambda x: f"stopped by {x.by}: {x.reason}",

@@ -14,6 +14,7 @@ from eventstore.projections import Deviation, compare, sizes, snapshot
 from eventstore.read import scan, to_envelope
 from eventstore.store import EventStore
 from judgement.history import History
+from schemas.advisor import AdvisorRule
 from schemas.base import Frozen
 from schemas.campaign import Campaign, Model, Substrate
 from schemas.events import CheckpointTrained, RecipeProposed
@@ -26,6 +27,7 @@ SHOWN = 10
 """Deviations that are printed; `--json` has them all."""
 
 PARTS: dict[str, type[Frozen]] = {
+    "advisor": AdvisorRule,
     "basis": Basis,
     "campaign": Campaign,
     "checkpoint": CheckpointTrained,
@@ -36,8 +38,8 @@ PARTS: dict[str, type[Frozen]] = {
 }
 """What a job's payload holds under its keys: an older release queued it without the fields that were added since."""
 
-UNTOLD = ("basis",)
-"""What the log says of a job at its end alone."""
+UNTOLD = ("basis", "evidence")
+"""What the log says of a job at its end alone; of the evidence that an advisor was sent, the hash in its basis."""
 
 
 @dataclass(frozen=True)

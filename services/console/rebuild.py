@@ -14,6 +14,7 @@ from typing import Any
 from eventstore.effect import Work
 from eventstore.projections import Rebuilt
 from judgement.history import History
+from schemas.advisor import AdvisorAnswered
 from schemas.envelope import Envelope
 from schemas.writers import WRITERS
 from services.data.app import SERVICE as DATA
@@ -54,7 +55,7 @@ class CampaignJobs:
     due: set[Key] = field(default_factory=set)
     """Those owed at the last state."""
     words: dict[Key, list[Word]] = field(default_factory=dict)
-    """(`train`, candidate), (kind of score, candidate) or (`data`, round) -> what was said of it."""
+    """(`train`, candidate), (kind of score, candidate), (`data` or `advise`, round) -> what was said of it."""
     claims: Counter[Key] = field(default_factory=Counter)
     """How many jobs each of these words may speak of."""
     last: Envelope | None = None
@@ -129,7 +130,7 @@ def _scored(jobs: CampaignJobs, work: Work) -> End:
     last = [jobs.words[subject][-1].event for subject in subjects if subject in jobs.words]
     if any(jobs.claims[subject] > 1 for subject in subjects):
         return ANY, (0, work.attempts), work  # two jobs measured one thing: the log does not tell which ended
-    if len(last) == len(subjects) and all(hasattr(event, "scores") for event in last):
+    if len(last) == len(subjects) and all(hasattr(event, "receipt") for event in last):
         return ("done",), (1, work.attempts), work
     if len(last) == len(subjects) and all(getattr(event, "terminal", False) for event in last):
         return ("failed",), (0 if last[0].attempt == 1 else last[0].attempt, last[0].attempt), work
@@ -144,7 +145,15 @@ def _made(jobs: CampaignJobs, work: Work) -> End:
     return states, (0, work.attempts), told
 
 
-ENDS = {"train": _trained, "score": _scored, "board": _scored, "data": _made}
+def _asked(jobs: CampaignJobs, work: Work) -> End:
+    said = jobs.history.advice.get(work.payload["round"])
+    basis = said.basis.model_dump(mode="json") if isinstance(said, AdvisorAnswered) else None
+    told = replace(work, payload={**work.payload, "basis": basis, "evidence": None})  # the basis names its hash
+    states = OPEN if said is None else ("failed",) if basis is None else ("done",)
+    return states, (0, work.attempts), told
+
+
+ENDS = {"train": _trained, "score": _scored, "board": _scored, "data": _made, "advise": _asked}
 """Queue -> how a job of it can stand."""
 
 
@@ -159,7 +168,11 @@ SUBJECTS: dict[str, Callable[[Any], Key]] = {
     "CheckpointTrained": lambda event: ("train", event.candidate),
     "ScoresReported": lambda event: (event.kind, event.candidate),
     "EvaluationFailed": lambda event: (event.kind, event.candidate),
+    "GuardsReported": lambda event: ("guards", event.candidate),
+    "GuardsUnmeasured": lambda event: ("guards", event.candidate),
     "DataBatchReady": lambda event: ("data", str(event.round)),
+    "AdvisorAnswered": lambda event: ("advise", str(event.round)),
+    "AdvisorFailed": lambda event: ("advise", str(event.round)),
 }
 """Events that speak of a job -> of which."""
 
@@ -169,5 +182,6 @@ def _subjects(work: Work) -> list[Key]:
     if work.queue == "train":
         return [("train", work.payload["proposed"]["candidate"])]
     if work.queue in ("score", "board"):
-        return [(kind, work.payload["candidate"]) for kind in work.payload["kinds"]]
-    return [("data", str(work.payload["round"]))]
+        measured = [*work.payload["kinds"], *(["guards"] if work.payload.get("guards") else [])]
+        return [(kind, work.payload["candidate"]) for kind in measured]
+    return [(work.queue, str(work.payload["round"]))]

@@ -136,7 +136,8 @@ def _proposals(envelopes: Sequence[Envelope], told: Sequence[Envelope], parting:
     said = [x.event for x in envelopes if x.type == "RecipeProposed"]
     recorded = {proposed.candidate: proposed.intervention for proposed in said}
     then = _decide(history, said[-1])
-    return tuple(Proposal(p.candidate, recorded.get(p.candidate, "-"), p.intervention) for p in then)  # type: ignore[attr-defined]
+    proposed = [event for event in then if isinstance(event, e.RecipeProposed)]
+    return tuple(Proposal(p.candidate, recorded.get(p.candidate, "-"), p.intervention) for p in proposed)
 
 
 def substance(decision: Frozen) -> Any:

@@ -13,14 +13,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from judgement.guards import objection
 from judgement.history import History, Trial
 from schemas import events as e
 from schemas.envelope import Envelope
 from schemas.scores import BASE, Kind
 from services.console.intervals import Interval, seconds, within
-from services.console.trial_state import state
+from services.console.trial_state import state_with_guards
 
 KINDS: tuple[Kind, ...] = ("dev", "confirm", "external", "final")
+MEASURED = ("ScoresReported", "EvaluationFailed", "GuardsReported", "GuardsUnmeasured")
+"""Events that the time of an evaluation is charged in."""
 
 
 @dataclass(frozen=True)
@@ -141,13 +144,22 @@ def _candidate(history: History, trial: Trial) -> dict[str, Any]:
     return {
         "candidate": trial.candidate,
         "slot": trial.slot,
-        "state": state(trial),
+        "state": state_with_guards(history, trial),
         "failed": trial.failed,
         "intervention": trial.intervention,
         "changes": [{"name": c.name, **c.model_dump(mode="json")} for c in trial.changes],
         "loss": trial.checkpoint.loss if trial.checkpoint else None,
         **measured(trial),
+        **_guards(history, trial),
     }
+
+
+def _guards(history: History, trial: Trial) -> dict[str, Any]:
+    """Scores by guard and the guards' objection, in a campaign that has guards."""
+    if not history.campaign.constitution.guards:
+        return {}
+    suites = {name: suite.model_dump() for name, suite in trial.guards.items()}
+    return {"guards": suites, "objection": objection(history, trial)}
 
 
 def _policy(event: e.PolicyUpdated) -> dict[str, Any]:
@@ -177,7 +189,7 @@ def times(envelopes: Sequence[Envelope], clock: Clock) -> dict[str, float]:
         "wall": wall,
         "base": seconds(clock.base),
         "train": _charged(envelopes, ("CheckpointTrained", "TrainingFailed")),
-        "evaluate": _charged(envelopes, ("ScoresReported", "EvaluationFailed")),
+        "evaluate": _charged(envelopes, MEASURED),
         "other": wall - seconds(busy),
     }
     return {name: round(value, 2) for name, value in parts.items()}
@@ -204,5 +216,5 @@ def _scorings(envelopes: Iterable[Envelope]) -> list[Interval]:
     return [
         (envelope.time - timedelta(seconds=envelope.event.cost.seconds), envelope.time)
         for envelope in envelopes
-        if envelope.type in ("ScoresReported", "EvaluationFailed")
+        if envelope.type in MEASURED
     ]

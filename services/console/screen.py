@@ -16,7 +16,14 @@ from services.console.table import Progress, view
 
 MILESTONES = frozenset(
     {"CampaignStarted", "SubmissionsChosen", "DriftAssessed", "DriftDetected", "DriftCleared", "PolicyUpdated"}
-    | {"TrainingFailed", "EvaluationFailed", "DecisionRefused", "CampaignFinished", "CampaignStopped"}
+    | {
+        "TrainingFailed",
+        "EvaluationFailed",
+        "GuardsUnmeasured",
+        "DecisionRefused",
+        "CampaignFinished",
+        "CampaignStopped",
+    }
 )
 """Events that a terminal keeps above the table; the table shows the rest."""
 

@@ -14,7 +14,7 @@ from judgement.history import History, Trial
 from schemas.envelope import candidate_stream
 from schemas.scores import BASE
 from services.console.narrate import accuracy
-from services.console.trial_state import state
+from services.console.trial_state import state_with_guards
 
 Progress = Mapping[str, Mapping[str, Any]]
 """Live progress by subject: `step`, `steps` and `loss` of a training job."""
@@ -79,7 +79,7 @@ def _live(history: History, trial: Trial, progress: Progress) -> Mapping[str, An
 def _cells(history: History, trial: Trial, progress: Progress) -> tuple[str, ...]:
     base = trial.candidate == BASE
     change = "" if base else ", ".join(c.name for c in trial.changes) or "none (anchor)"
-    known = ("scored" if trial.scores else "scoring") if base else state(trial)
+    known = ("scored" if trial.scores else "scoring") if base else state_with_guards(history, trial)
     live = _live(history, trial, progress)
     if known.startswith("training") and live.get("steps"):
         known = f"{known} {live['step']}/{live['steps']}"

@@ -35,20 +35,20 @@ async def told(file: Path | None, run: Path | None, campaign: str | None) -> lis
     return of_campaign(read_envelopes(copy), campaign)
 
 
-def of_campaign(envelopes: Iterable[Envelope], campaign: str | None) -> list[Envelope]:
-    """The events of one campaign, by default of the one that was started last."""
+def of_campaign(envelopes: Iterable[Envelope], campaign: str | None, option: str = "--campaign") -> list[Envelope]:
+    """The events of one campaign, by default of the one that was started last; `option` is how it was named."""
     held = list(envelopes)
-    wanted = choose([envelope.correlationid for envelope in held], campaign)
+    wanted = choose([envelope.correlationid for envelope in held], campaign, option)
     return [envelope for envelope in held if envelope.correlationid == wanted]
 
 
-def choose(known: Iterable[str], campaign: str | None) -> str:
+def choose(known: Iterable[str], campaign: str | None, option: str = "--campaign") -> str:
     """The campaign that was asked for, else the last that began. Raises `Problem` where there is none."""
     ids = list(dict.fromkeys(known))
     if not ids:
         raise Problem("the log holds no campaign; start one with `aevolve start` or `aevolve demo`")
     if campaign is not None and campaign not in ids:
-        raise Problem(f"--campaign: {campaign!r} is not in the log; {nearest(campaign, ids)}")
+        raise Problem(f"{option}: {campaign!r} is not in the log; {nearest(campaign, ids)}")
     return campaign or ids[-1]
 
 

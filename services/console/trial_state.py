@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from judgement.history import Trial
+from judgement.guards import broken
+from judgement.history import History, Trial
 
 
 def state(trial: Trial) -> str:
@@ -12,6 +13,12 @@ def state(trial: Trial) -> str:
     if trial.expired:
         return "expired"
     return _measured(trial) or _trained(trial)
+
+
+def state_with_guards(history: History, trial: Trial) -> str:
+    """The same, and the guards that the candidate breaks."""
+    names = ", ".join(found.guard.name for found in broken(history, trial))
+    return f"{state(trial)}, breaks {names}" if names else state(trial)
 
 
 def _measured(trial: Trial) -> str | None:

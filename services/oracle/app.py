@@ -16,6 +16,8 @@ SERVICE = Service(
         "SubmissionsChosen": (query, assess_drift),
         "ScoresReported": (assess_drift,),
         "EvaluationFailed": (assess_drift,),
+        "GuardsReported": (assess_drift,),
+        "GuardsUnmeasured": (assess_drift,),
         "CampaignResumed": (measure_base, measure_dev, query, assess_drift),
     },
     timers=(assess_drift,),

@@ -140,6 +140,15 @@ def open_board(query: Query) -> Board:
     return KaggleBoard(query.target, query, open_client())
 
 
+def standing_of(raw: bytes, target: Outside) -> Standing:
+    """What an answer that was kept says. Raises `ValueError` or `KeyError` where it is none."""
+    if isinstance(target, BoardTarget):
+        return Standing.model_validate_json(raw)
+    from services.oracle.board_kaggle import read  # noqa: PLC0415 - as in `open_board`
+
+    return read("", raw)
+
+
 def send(board: Board, query: Query) -> Standing:
     """Pack the candidate and submit it."""
     Path(query.work).mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ before anything is sent. Credentials are the client's own affair (`KAGGLE_API_TO
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -59,6 +60,13 @@ def open_client() -> Client:
     return client  # type: ignore[no-any-return]
 
 
+def read(key: str, raw: bytes) -> Standing:
+    """What a submission, as it is kept, says of the query with this key. Raises `ValueError` or `KeyError`."""
+    kept = json.loads(raw)
+    number = float(kept["public_score"]) if kept["status"] == "COMPLETE" else None
+    return Standing.model_validate({"key": key, "state": STATES.get(kept["status"]), "score": number, "raw": raw})
+
+
 class KaggleBoard:
     """One competition."""
 
@@ -93,13 +101,11 @@ class KaggleBoard:
         return bool(limits.num_allowed_now)
 
     def _read(self, key: str, submission: Any) -> Standing:
-        status, score = submission.status.name, submission.public_score
+        status = submission.status.name
         kept = {name: str(getattr(submission, name)) for name in KEPT}
-        raw = f"{canonical_json({**kept, 'status': status})}\n".encode()
         try:
-            number = float(score) if status == "COMPLETE" else None
-            return Standing.model_validate({"key": key, "state": STATES[status], "score": number, "raw": raw})
-        except (KeyError, ValueError):
+            return read(key, f"{canonical_json({**kept, 'status': status})}\n".encode())
+        except ValueError:
             words = f"{self.name}: submission {submission.ref} is {status} without a score that is a number"
             raise BoardGarbled(f"{words}; look at it on Kaggle") from None
 

@@ -1,6 +1,6 @@
-"""One model's measurement on sealed sets by lm-eval, in process: a plain function, run in a subprocess with torch.
+"""One model's measurement by lm-eval, in process: a plain function, run in a subprocess with torch.
 
-The base is loaded, the adapter joined to it, and every set of the job measured on the result.
+The base is loaded, the adapter joined to it, and every sealed set, list of tasks and guard of the job measured on it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,23 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from puzzles.item import Item
-from services.oracle import receipts
-from services.oracle.harness.model import GreedyLM
+from schemas.base import Frozen
+from schemas.scores import Scores
+from schemas.tasks import TaskList
+from services.oracle import receipts, records
+from services.oracle.harness.model import GreedyLM, TaskLM
 from services.oracle.harness.tasks import make_tasks, question
-from services.oracle.job import AdapterMissing, Evaluated, EvaluationJob, Measured, PromptTooLong, SealedSet
+from services.oracle.job import (
+    AdapterMissing,
+    Evaluated,
+    EvaluationJob,
+    Guarded,
+    ListedSet,
+    Measured,
+    PromptTooLong,
+    SealedSet,
+)
+from services.oracle.listed import run_lists
 from services.oracle.sets import draw_set, read_key
 from services.oracle.stamp import BATCH, stamp
 from services.runtime.models import model_folder
@@ -32,34 +45,70 @@ Items = Mapping[str, Sequence[Item]]
 
 
 def evaluate(job: EvaluationJob, report: Report) -> Evaluated:
-    """Scores with receipts, one per set; `report` gets {"kind", "step", "steps"} in items after every batch.
+    """Scores with receipts, one per set and one for all guards; `report` gets {"kind", "step", "steps"} after a batch.
 
-    Raises `KeyMissing`, `ModelMissing`, `AdapterMissing` or `PromptTooLong`.
+    Raises `KeyMissing`, `ModelMissing`, `AdapterMissing`, `PromptTooLong`, `TaskRefused` or `CodeRefused`.
     """
     logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns of every way in which we use it
     clock = Clock()
-    key = read_key(job.key_file)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tokenizer = AutoTokenizer.from_pretrained(model_folder(job.base))
-    model = load(job, device)
-    measured = []
-    for asked in job.sets:
-        items = draw_set(asked.kind, asked.spec, job.domains, key, asked.nonce)
-        progress = Progress(report, asked, len(job.domains))
-        lines = ask(job, items, model, tokenizer, key, progress)
-        seconds, device_seconds = clock.lap()
-        measured.append(
-            Measured(
-                kind=asked.kind,
-                scores=receipts.count(lines),
-                receipt=receipts.write(lines, Path(job.out)),
-                stamp=stamp(job, device, str(model.dtype).removeprefix("torch.")),
-                tokens=progress.tokens,
-                seconds=seconds,
-                device_seconds=device_seconds,
-            )
-        )
-    return Evaluated(candidate=job.candidate, measured=tuple(measured))
+    loaded = Loaded(job, report, clock, device, tokenizer, load(job, device))
+    measured = [sealed(loaded, asked) for asked in job.sets]
+    measured += [listed(loaded, asked) for asked in job.lists]
+    return Evaluated(candidate=job.candidate, measured=tuple(measured), guarded=guarded(loaded) if job.guards else None)
+
+
+@dataclass
+class Loaded:
+    """A job and its model."""
+
+    job: EvaluationJob
+    report: Report
+    clock: Clock
+    device: str
+    tokenizer: Any
+    model: Any
+
+    def taken(self, lines: Sequence[Frozen], tokens: int, **differs: str) -> dict[str, Any]:
+        """Receipt, stamp and cost of what was measured since the last time; what `differs` stands in the stamp."""
+        seconds, device_seconds = self.clock.lap()
+        stamped = stamp(self.job, self.device, str(self.model.dtype).removeprefix("torch."))
+        return {
+            "receipt": receipts.write(lines, Path(self.job.out)),
+            "stamp": stamped.model_copy(update=differs),
+            "tokens": tokens,
+            "seconds": seconds,
+            "device_seconds": device_seconds,
+        }
+
+
+def sealed(loaded: Loaded, asked: SealedSet) -> Measured:
+    """The score of a sealed set."""
+    job, key = loaded.job, read_key(loaded.job.key_file)
+    items = draw_set(asked.kind, asked.spec, job.domains, key, asked.nonce)
+    progress = Progress(loaded.report, asked.kind, asked.spec.items * len(job.domains))
+    lines = ask(job, items, loaded.model, loaded.tokenizer, key, progress)
+    return Measured(kind=asked.kind, scores=receipts.count(lines), **loaded.taken(lines, progress.tokens))
+
+
+def listed(loaded: Loaded, asked: ListedSet) -> Measured:
+    """The score of a list of tasks."""
+    suites, taken = _run_lists(loaded, {asked.kind: asked.tasks}, asked.kind)
+    return Measured(kind=asked.kind, scores=suites[asked.kind], **taken)
+
+
+def guarded(loaded: Loaded) -> Guarded:
+    """The scores of all guards."""
+    suites, taken = _run_lists(loaded, {guard.name: guard for guard in loaded.job.guards}, "guards")
+    return Guarded(suites=suites, **taken)
+
+
+def _run_lists(loaded: Loaded, lists: Mapping[str, TaskList], what: str) -> tuple[dict[str, Scores], dict[str, Any]]:
+    job, progress = loaded.job, Progress(loaded.report, what, 0)
+    lm = TaskLM(loaded.model, loaded.tokenizer, BATCH, job.max_length, job.max_new_tokens, progress)
+    found, differs = run_lists(lists, lm, run_code=job.run_code)
+    return records.count(found), loaded.taken(found, progress.tokens, **differs)
 
 
 def load(job: EvaluationJob, device: str) -> Any:
@@ -108,18 +157,18 @@ def check_room(job: EvaluationJob, items: Items, tokenizer: Any) -> None:
 
 @dataclass
 class Progress:
-    """Counts a set's answers and tokens as lm-eval's batches end."""
+    """Counts answers and tokens as lm-eval's batches end."""
 
     report: Report
-    asked: SealedSet
-    domains: int
+    kind: str
+    total: int
     done: int = 0
     tokens: int = 0
 
     def __call__(self, answers: int, tokens: int) -> None:
-        """Note the end of one batch."""
+        """Note the end of one batch; of a list of tasks nobody knows the total before."""
         self.done, self.tokens = self.done + answers, self.tokens + tokens
-        self.report({"kind": self.asked.kind, "step": self.done, "steps": self.asked.spec.items * self.domains})
+        self.report({"kind": self.kind, "step": self.done, "steps": max(self.total, self.done)})
 
 
 class Clock:

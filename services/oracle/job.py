@@ -1,7 +1,7 @@
 """What a measurement is given and what it gives back: plain data, so that whoever queues it needs no torch.
 
 The job names the sealed sets, never their items: those are drawn in the process that measures, from a key that only
-the oracle can read, and leave it as outputs and keyed hashes.
+the oracle can read, and leave it as outputs and keyed hashes. Lists of tasks are lm-eval's, whose items are no secret.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from pydantic import Field
 
 from schemas.base import Frozen, Name
 from schemas.campaign import ItemSet
+from schemas.guards import Guard
 from schemas.scores import Kind, Receipt, Scores, Stamp
+from schemas.tasks import TaskList
 
 
 class SealedSet(Frozen):
@@ -24,8 +26,17 @@ class SealedSet(Frozen):
     """What tells this drawing from others of its kind; `services.oracle.sets.nonce`."""
 
 
+class ListedSet(Frozen):
+    """A list of tasks that stands in the place of a sealed set."""
+
+    kind: Kind
+    """Which set's."""
+    tasks: TaskList
+    """The tasks."""
+
+
 class EvaluationJob(Frozen):
-    """One model, measured on one set or several."""
+    """One model, measured on one set or several, and on guards."""
 
     candidate: Name
     """Candidate id, or `base`."""
@@ -33,8 +44,14 @@ class EvaluationJob(Frozen):
     """Folder of the base model."""
     adapter: str | None = None
     """Folder of the candidate's adapter; none for the base itself."""
-    sets: tuple[SealedSet, ...] = Field(min_length=1)
-    """What to measure on, in this order."""
+    sets: tuple[SealedSet, ...] = ()
+    """Sealed sets to measure on, in this order."""
+    lists: tuple[ListedSet, ...] = ()
+    """Lists of tasks to measure on after them."""
+    guards: tuple[Guard, ...] = ()
+    """Guards to measure on last."""
+    run_code: bool = False
+    """Whether a task may run code that the model wrote."""
     domains: tuple[Name, ...] = Field(min_length=1)
     """Domains of every set, in reporting order."""
     key_file: str
@@ -47,13 +64,9 @@ class EvaluationJob(Frozen):
     """Folder of receipts."""
 
 
-class Measured(Frozen):
-    """One set's result."""
+class Taken(Frozen):
+    """How a result was taken."""
 
-    kind: Kind
-    """Which set."""
-    scores: Scores
-    """Accuracy, per domain and in all."""
     receipt: Receipt
     """Every item's output."""
     stamp: Stamp
@@ -66,13 +79,31 @@ class Measured(Frozen):
     """Processor seconds, or wall seconds of the accelerator."""
 
 
+class Measured(Taken):
+    """One set's result."""
+
+    kind: Kind
+    """Which set."""
+    scores: Scores
+    """Accuracy, per domain or task and in all."""
+
+
+class Guarded(Taken):
+    """The result of all guards."""
+
+    suites: dict[Name, Scores]
+    """By guard: accuracy per task and in all."""
+
+
 class Evaluated(Frozen):
-    """The results of a job, one per set."""
+    """The results of a job."""
 
     candidate: Name
     """Candidate id, or `base`."""
     measured: tuple[Measured, ...]
-    """In the order of the job's sets; the first also bears the loading of the model."""
+    """One per set, in the order of the job's; the first result also bears the loading of the model."""
+    guarded: Guarded | None = None
+    """The guards, where the job has any."""
 
 
 class KeyMissing(Exception):
@@ -85,3 +116,11 @@ class AdapterMissing(Exception):
 
 class PromptTooLong(Exception):
     """A sealed item does not leave room for an answer; cutting it would ask another question."""
+
+
+class TaskRefused(Exception):
+    """A task of a list cannot be measured as the list asks."""
+
+
+class CodeRefused(Exception):
+    """A task runs code that the model wrote, which the constitution does not allow."""

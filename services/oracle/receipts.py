@@ -7,9 +7,9 @@ sealed. The file is named by its own hash: equal measurements give one file.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import Field
 
@@ -19,6 +19,8 @@ from puzzles.item import Item
 from schemas.base import Frozen, Name, Sha256, canonical_json
 from schemas.scores import Receipt, Scores
 from services.oracle.sets import seal
+
+Model = TypeVar("Model", bound=Frozen)
 
 
 class Line(Frozen):
@@ -55,7 +57,7 @@ def count(lines: Iterable[Line]) -> Scores:
     return scores(counts)
 
 
-def write(lines: Sequence[Line], out: Path) -> Receipt:
+def write(lines: Sequence[Frozen], out: Path) -> Receipt:
     """Write the receipt to `out/<sha256>.jsonl`."""
     return keep("".join(f"{canonical_json(entry)}\n" for entry in lines).encode(), out, ".jsonl")
 
@@ -72,19 +74,36 @@ def keep(data: bytes, out: Path, suffix: str) -> Receipt:
     return Receipt(uri=str(path), sha256=sha256)
 
 
-def rescore(receipt: Receipt, items: Mapping[str, Sequence[Item]]) -> Scores:
-    """The scores again, from the receipt's outputs and the set's items.
-
-    Raises `ReceiptForged` where the file's hash, its items or one of its verdicts is not what it should be.
-    """
-    data = Path(receipt.uri).read_bytes()
+def kept(receipt: Receipt, path: Path) -> bytes:
+    """A receipt as it was written. Raises `FileNotFoundError`, or `ReceiptForged` where it is something else."""
+    data = path.read_bytes()
     if (found := hashlib.sha256(data).hexdigest()) != receipt.sha256:
-        raise ReceiptForged(f"receipt {receipt.uri}: its hash is {found}, recorded is {receipt.sha256}; measure again")
-    lines = [Line.model_validate(json.loads(text)) for text in data.decode().splitlines()]
+        raise ReceiptForged(f"receipt {path}: its hash is {found}, recorded is {receipt.sha256}; measure again")
+    return data
+
+
+def read(receipt: Receipt, path: Path, model: type[Model]) -> list[Model]:
+    """The lines of a receipt. Raises `FileNotFoundError`, or `ReceiptForged` where they are not what was written."""
+    data = kept(receipt, path)
+    try:
+        return [model.model_validate_json(text) for text in data.decode().splitlines()]
+    except ValueError as error:
+        words = f"receipt {path}: holds a line that is no {model.__name__.lower()} of a receipt; measure again"
+        raise ReceiptForged(words) from error
+
+
+def rescore(receipt: Receipt, items: Mapping[str, Sequence[Item]], key: bytes, path: Path | None = None) -> Scores:
+    """The scores again, from the receipt's outputs and the set's items; the file may have been moved to `path`.
+
+    Raises `ReceiptForged` where the file's hash, an item, an answer's keyed hash or a verdict is not what it should be.
+    """
+    path = path or Path(receipt.uri)
+    lines = read(receipt, path, Line)
     asked = [item for domain in items.values() for item in domain]
     if [entry.item for entry in lines] != [item.id for item in asked]:
-        raise ReceiptForged(f"receipt {receipt.uri}: its items are not those of the set; check the set's key and nonce")
+        raise ReceiptForged(f"receipt {path}: its items are not those of the set; check the set's key and nonce")
     for entry, item in zip(lines, asked, strict=True):
-        if entry.correct != correct(item.prompt, entry.output, item.answer):
-            raise ReceiptForged(f"receipt {receipt.uri}: item {entry.item} is not {entry.correct}; measure again")
+        if entry != (again := line(item, entry.output, correct(item.prompt, entry.output, item.answer), key)):
+            wrong = f"is not {entry.correct}" if entry.correct != again.correct else "has another answer than the set's"
+            raise ReceiptForged(f"receipt {path}: item {entry.item} {wrong}; measure again")
     return count(lines)

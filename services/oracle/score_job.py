@@ -1,8 +1,10 @@
-"""A measurement as the log sees it: one job measures one model on one set or several."""
+"""A measurement as the log sees it: one job measures one model on one set or several, and on the guards."""
 
 from __future__ import annotations
 
+from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 from eventstore.effect import Append, Effect
 from eventstore.store import Job
@@ -10,8 +12,9 @@ from schemas.base import Frozen
 from schemas.campaign import Campaign, Substrate
 from schemas.envelope import candidate_stream
 from schemas.events import CheckpointTrained, EvaluationFailed, ScoresReported
+from schemas.guards import GuardsReported, GuardsUnmeasured
 from schemas.scores import Cost, Kind
-from services.oracle.job import Evaluated, EvaluationJob, Measured, SealedSet
+from services.oracle.job import Evaluated, EvaluationJob, Guarded, ListedSet, Measured, SealedSet, Taken
 from services.oracle.sets import nonce
 from services.oracle.steps import QUEUE
 from services.runtime.hashing import hash_folder
@@ -26,11 +29,15 @@ def prepare(job: Job, settings: Settings) -> EvaluationJob:
     if settings.oracle_key_file is None:
         raise JobFailed("KeyMissing", "AEVOLVE_ORACLE_KEY_FILE is not set; name a file with 16 random bytes or more")
     campaign = Campaign.model_validate(job.payload["campaign"])
+    kinds, lists = job.payload["kinds"], campaign.constitution.lists
     return EvaluationJob(
         candidate=job.payload["candidate"],
         base=str(base_folder(Substrate.model_validate(job.payload["substrate"]))),
         adapter=_adapter(job),
-        sets=tuple(_sealed(campaign, kind, job.payload["round"]) for kind in job.payload["kinds"]),
+        sets=tuple(_sealed(campaign, kind, job.payload["round"]) for kind in kinds if kind not in lists),
+        lists=tuple(ListedSet(kind=kind, tasks=lists[kind]) for kind in kinds if kind in lists),
+        guards=campaign.constitution.guards if job.payload.get("guards") else (),
+        run_code=campaign.constitution.run_code,
         domains=campaign.constitution.domains,
         key_file=str(settings.oracle_key_file),
         max_length=campaign.model.max_length,
@@ -40,30 +47,30 @@ def prepare(job: Job, settings: Settings) -> EvaluationJob:
 
 
 def finished(job: Job, result: Evaluated) -> Effect:
-    """One score per set."""
-    return Effect(tuple(append(job, _scores(job, result.candidate, measured)) for measured in result.measured))
+    """One score per set, and one report of all guards."""
+    said: list[Frozen] = [_scores(job, result.candidate, measured) for measured in result.measured]
+    if result.guarded:
+        said.append(_guards(job, result.candidate, result.guarded))
+    return Effect(tuple(append(job, event) for event in said))
 
 
 def failed(job: Job, failure: Failure) -> Effect:
-    """No score of any set; the try is charged once."""
+    """No score of any set or guard; the try is charged once."""
     kinds: list[Kind] = job.payload["kinds"]
-    return Effect(
-        tuple(
-            append(
-                job,
-                EvaluationFailed(
-                    candidate=job.payload["candidate"],
-                    kind=kind,
-                    attempt=max(job.attempt, 1),
-                    error=failure.error,
-                    message=failure.message,
-                    terminal=failure.terminal,
-                    cost=failure.cost if kind == kinds[0] else Cost(),
-                ),
-            )
-            for kind in kinds
-        )
-    )
+    about: dict[str, Any] = {
+        "candidate": job.payload["candidate"],
+        "attempt": max(job.attempt, 1),
+        "error": failure.error,
+        "message": failure.message,
+        "terminal": failure.terminal,
+    }
+    costs = (failure.cost, *repeat(Cost(), len(kinds)))
+    said: list[Frozen] = [
+        EvaluationFailed(kind=kind, cost=cost, **about) for kind, cost in zip(kinds, costs, strict=False)
+    ]
+    if job.payload.get("guards"):
+        said.append(GuardsUnmeasured(cost=costs[len(kinds)], **about))
+    return Effect(tuple(append(job, event) for event in said))
 
 
 def _adapter(job: Job) -> str | None:
@@ -83,21 +90,22 @@ def _sealed(campaign: Campaign, kind: Kind, round_: int) -> SealedSet:
 
 
 def _scores(job: Job, candidate: str, measured: Measured) -> ScoresReported:
+    return ScoresReported(candidate=candidate, kind=measured.kind, scores=measured.scores, **_taken(job, measured))
+
+
+def _guards(job: Job, candidate: str, guarded: Guarded) -> GuardsReported:
+    return GuardsReported(candidate=candidate, suites=guarded.suites, **_taken(job, guarded))
+
+
+def _taken(job: Job, taken: Taken) -> dict[str, Any]:
     active = job.payload["substrate"]["active_parameters"]
     cost = Cost(
-        tokens=measured.tokens,
-        compute=float(measured.tokens * active),
-        seconds=round(measured.seconds, 3),
-        device_seconds=round(measured.device_seconds, 3),
+        tokens=taken.tokens,
+        compute=float(taken.tokens * active),
+        seconds=round(taken.seconds, 3),
+        device_seconds=round(taken.device_seconds, 3),
     )
-    return ScoresReported(
-        candidate=candidate,
-        kind=measured.kind,
-        scores=measured.scores,
-        receipt=measured.receipt,
-        stamp=measured.stamp,
-        cost=cost,
-    )
+    return {"receipt": taken.receipt, "stamp": taken.stamp, "cost": cost}
 
 
 def append(job: Job, event: Frozen) -> Append:
@@ -117,10 +125,13 @@ SCORING = JobKind(
             "AdapterMissing",
             "BaseChanged",
             "CodeChanged",
+            "CodeRefused",
+            "CodeTaskUnknown",
             "DeadlinePassed",
             "KeyMissing",
             "ModelMissing",
             "PromptTooLong",
+            "TaskRefused",
         }
     ),
 )

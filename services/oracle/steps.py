@@ -74,7 +74,12 @@ def _answered(history: History, now: datetime) -> bool:
     if history.reserved("external"):
         asked.append((BASE, "external", history.started_at))
     patience = timedelta(seconds=history.campaign.constitution.budget.board_seconds)
-    return all(history.trials[c].settled(kind) or now >= at + patience for c, kind, at in asked)  # type: ignore[arg-type]
+    return all(_settled(history, c, kind) or now >= at + patience for c, kind, at in asked)  # type: ignore[arg-type]
+
+
+def _settled(history: History, candidate: str, kind: Kind) -> bool:
+    trial = history.trials[candidate]
+    return trial.settled(kind) and (trial.guarded or not history.campaign.constitution.guards)
 
 
 def _asked(chosen: object, candidate: str) -> list[Kind]:
@@ -101,21 +106,22 @@ def _reserve(history: History, candidates: Sequence[str], kind: Kind, round_: in
 
 
 def _works(history: History, trial: Trial, kinds: Sequence[Kind], round_: int) -> tuple[Work, ...]:
-    """One job for what the oracle measures itself, and one for what it asks a target outside."""
+    """One job for what the oracle measures itself, guards included, and one for what it asks a target outside."""
     outside = isinstance(history.campaign.constitution.target, Outside)
     away = tuple(kind for kind in kinds if outside and kind == "external")
     here = tuple(kind for kind in kinds if kind not in away)
-    queues = ((_measuring, here), (_asking, away))
-    return tuple(make(history, trial, some, round_) for make, some in queues if some)
+    guards = _guards(history, trial, kinds)
+    measuring = (_measuring(history, trial, here, round_, guards=guards),) if here or guards else ()
+    return (*measuring, _asking(history, trial, away, round_)) if away else measuring
 
 
-def _measuring(history: History, trial: Trial, kinds: Sequence[Kind], round_: int) -> Work:
+def _measuring(history: History, trial: Trial, kinds: Sequence[Kind], round_: int, *, guards: bool) -> Work:
     budget = history.campaign.constitution.budget
     return Work(
         queue=QUEUE,
-        key=f"{candidate_stream(history.id, trial.candidate)}/{'+'.join(kinds)}",
+        key=f"{candidate_stream(history.id, trial.candidate)}/{'+'.join((*kinds, 'guards') if guards else kinds)}",
         campaign=history.id,
-        payload=_payload(history, trial, kinds, round_),
+        payload=_payload(history, trial, kinds, round_) | ({"guards": True} if guards else {}),
         priority=0 if kinds == ("dev",) else 1,
         attempts=budget.attempts,
         deadline=trial.proposed_at + timedelta(seconds=budget.candidate_seconds)
@@ -147,3 +153,9 @@ def _payload(history: History, trial: Trial, kinds: Sequence[Kind], round_: int)
         "substrate": history.substrate.model_dump(mode="json"),
         "campaign": history.campaign.model_dump(mode="json"),
     }
+
+
+def _guards(history: History, trial: Trial, kinds: Sequence[Kind]) -> bool:
+    """Whether a job measures the guards as well: they cost, so only the base and who may be promoted is asked."""
+    may_be_promoted = bool(kinds) and (trial.candidate == BASE or "confirm" in kinds or "external" in kinds)
+    return bool(history.campaign.constitution.guards) and may_be_promoted and not trial.guarded

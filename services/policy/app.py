@@ -13,6 +13,8 @@ SERVICE = Service(
         "ScoresReported": (close_round, conclude),
         "TrainingFailed": (close_round,),
         "EvaluationFailed": (close_round, conclude),
+        "GuardsReported": (close_round,),
+        "GuardsUnmeasured": (close_round,),
         "DriftAssessed": (revise,),
         "CampaignResumed": (begin, close_round, revise, conclude),
     },

@@ -26,7 +26,7 @@ __all__ = ["check", "choose_final", "choose_submissions", "finish", "first_polic
 
 
 def first_policy(history: History) -> PolicyUpdated:
-    """Version 0, which opens round 1 on the campaign's own recipe with nothing learned."""
+    """Version 0, which opens round 1 on the campaign's own recipe, with nothing learned but what it was given."""
     campaign = history.campaign
     space = campaign.constitution.space
     policy = Policy(
@@ -34,12 +34,12 @@ def first_policy(history: History) -> PolicyUpdated:
         round=1,
         standing=campaign.recipe,
         standing_from=BASE,
-        axes=opening(space, campaign.recipe),
+        axes=opening(space, campaign.warm),
         mode="recipe stabilisation",
     )
     return PolicyUpdated(
         policy=policy,
-        changed=(f"The campaign opens on its own recipe, with {len(space)} axes to search.",),
+        changed=explain_policy.first(campaign),
         why=explain_policy.opening(campaign),
         basis=basis(history, 0, "policy", scored=False),
     )
@@ -134,7 +134,10 @@ def finish(history: History) -> CampaignFinished:
     ground = basis(history, history.round, "finish")
     if base is None or best is None or chosen == BASE:
         return CampaignFinished(
-            winner=BASE, gain=Estimate(mean=0.0, sd=0.0), why=explain.unproven(history.trials[chosen]), basis=ground
+            winner=BASE,
+            gain=Estimate(mean=0.0, sd=0.0),
+            why=explain_policy.unproven(history, history.trials[chosen]),
+            basis=ground,
         )
     gain = Estimate(mean=round(best.score - base.score, DIGITS), sd=round((best.se**2 + base.se**2) ** 0.5, DIGITS))
     return CampaignFinished(

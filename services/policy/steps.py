@@ -59,7 +59,8 @@ def _closed_by(history: History, now: datetime) -> Literal["complete", "deadline
 
 def _base_known(history: History, kinds: tuple[Kind, ...]) -> bool:
     """Whether the reference is complete, so that no choice depends on which of two jobs was quicker."""
-    return all(history.base.settled(kind) for kind in kinds)
+    guarded = history.base.guarded or not history.campaign.constitution.guards
+    return guarded and all(history.base.settled(kind) for kind in kinds)
 
 
 def _say(history: History, stream: str, decision: Frozen) -> Effect:

@@ -1,24 +1,49 @@
-"""When the recipes service owes a round its candidates."""
+"""When the recipes service owes a round its candidates, and its advisor a question."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from eventstore.effect import NOTHING, Append, Effect
+from eventstore.effect import NOTHING, Append, Effect, Work
 from judgement.history import History
-from schemas.envelope import candidate_stream
+from judgement.search_basis import basis, ground
+from schemas.envelope import advice_stream, candidate_stream
+from services.recipes.advice import awaited, nameable, weighed
 from services.recipes.core import propose
 from services.runtime.decision import lawful
 
+QUEUE = "advise"
+ATTEMPTS = 2
+"""A second one for an endpoint that was restarted; both within the rule's deadline."""
+
+
+def consult(history: History, now: datetime) -> Effect:
+    """Queue the question to the advisor, where the campaign has one, as soon as the round has its data."""
+    rule = history.campaign.constitution.advisor
+    if rule is None or not awaited(history) or not _owed(history):
+        return NOTHING
+    scored = history.round > 1
+    payload = {
+        "round": history.round,
+        "advisor": rule.model_dump(mode="json"),
+        "max_changes": history.campaign.constitution.max_changes,
+        "changes": nameable(history),
+        "evidence": ground(history, scored=scored),
+        "basis": basis(history, history.round, "propose", scored=scored).model_dump(mode="json"),
+    }
+    deadline = history.snapshot_times[history.round] + timedelta(seconds=rule.seconds)
+    key = advice_stream(history.id, history.round)
+    return Effect(work=(Work(QUEUE, key, history.id, payload, attempts=ATTEMPTS, deadline=deadline),))
+
 
 def propose_round(history: History, now: datetime) -> Effect:
-    """Propose the open round's candidates, all in one transaction."""
-    if history.round not in history.snapshots or history.of_round(history.round):
+    """Propose the open round's candidates, all in one transaction, once the advisor has answered or failed."""
+    if awaited(history) or not _owed(history):
         return NOTHING
-    return lawful(
-        history,
-        [
-            Append(history.id, candidate_stream(history.id, event.candidate), event, expected=0)
-            for event in propose(history)
-        ],
-    )
+    advice = advice_stream(history.id, history.round)
+    proposed = [Append(history.id, candidate_stream(history.id, p.candidate), p, expected=0) for p in propose(history)]
+    return lawful(history, [*proposed, *(Append(history.id, advice, event) for event in weighed(history))])
+
+
+def _owed(history: History) -> bool:
+    return history.round in history.snapshots and not history.of_round(history.round)

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 from eventstore.effect import NOTHING, Append, Effect
 from judgement.history import History
-from judgement.search_rules import check
+from judgement.search_rules import check, check_anchor
 from schemas.envelope import round_stream
 
 
 def lawful(history: History, decisions: Sequence[Append]) -> Effect:
     """The decisions, all of them, or the refusal of those that break the constitution."""
-    refusals = [refused for item in decisions if (refused := check(history, item.event))]
+    events = [item.event for item in decisions]
+    checked = (*(check(history, event) for event in events), check_anchor(history, events))
+    refusals = [refused for refused in checked if refused]
     if not refusals:
         return Effect(tuple(decisions))
     known = history.refused

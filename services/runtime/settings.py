@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, HttpUrl, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -67,6 +67,11 @@ class Settings(BaseSettings):
     """File with the key of the sealed sets; only the oracle may read it."""
     board_token_file: Path | None = None
     """File with a line `URL TOKEN` for each board that wants one; a token goes to no other address."""
+    advisor_url: HttpUrl | None = None
+    """Address of the OpenAI-compatible endpoint that campaigns with an advisor ask, without `/chat/completions`; the
+    recipes service alone needs it."""
+    advisor_key_file: Path | None = None
+    """File with the key that the endpoint wants."""
     host: str = "127.0.0.1"
     """Address of the health, metrics and documentation pages."""
     port: int = Field(0, ge=0, le=65_535)

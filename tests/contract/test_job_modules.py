@@ -14,6 +14,7 @@ LIGHT = (
     "services.data.job",
     "services.oracle.board_job",
     "services.oracle.job",
+    "services.recipes.advisor",
     "services.oracle.receipts",
     "services.oracle.sets",
     "services.oracle.stamp",

@@ -11,9 +11,14 @@ PLACES = "where an artifact lies"
 WORDS = "sentences that our code composes of names and numbers, or that a person gives a reason with"
 FAILURES = "a class of failure, and a message that `services.runtime.words` lets through"
 
+ADVICE = "a model's own words, from the endpoint of the campaign's constitution: bounded, freed of control characters, \
+fed to no later decision, and written by one that was shown numbers and names alone"
+
 FREE = {
+    "CampaignStarted.campaign.constitution.guards[].include": PLACES,
     "CampaignStarted.campaign.constitution.space[].values[]": NAMES,
     "CampaignStarted.campaign.constitution.space[].values[][]": NAMES,
+    "CampaignStarted.campaign.constitution.target.include": PLACES,
     "CampaignStarted.campaign.model.base": PLACES,
     "CampaignStarted.campaign.recipe.target_modules[]": NAMES,
     "CampaignStarted.substrate.base_uri": PLACES,
@@ -41,6 +46,12 @@ FREE = {
     "ScoresReported.stamp.precision": NAMES,
     "EvaluationFailed.error": FAILURES,
     "EvaluationFailed.message": FAILURES,
+    "GuardsReported.receipt.uri": PLACES,
+    "GuardsReported.stamp.engine": NAMES,
+    "GuardsReported.stamp.harness": NAMES,
+    "GuardsReported.stamp.precision": NAMES,
+    "GuardsUnmeasured.error": FAILURES,
+    "GuardsUnmeasured.message": FAILURES,
     "SubmissionsChosen.confirm[].reason": WORDS,
     "SubmissionsChosen.external[].reason": WORDS,
     "SubmissionsChosen.final[].reason": WORDS,
@@ -80,6 +91,19 @@ FREE = {
     "DecisionRefused.article": NAMES,
     "DecisionRefused.decision": NAMES,
     "DecisionRefused.message": WORDS,
+    "CampaignStarted.campaign.constitution.advisor.model": NAMES,
+    "CampaignStarted.campaign.warm.axes[].knob": NAMES,
+    "CampaignStarted.campaign.warm.axes[].values[]": NAMES,
+    "CampaignStarted.campaign.warm.axes[].values[][]": NAMES,
+    "CampaignStarted.campaign.warm.campaign": NAMES,
+    "CampaignStarted.campaign.warm.dead_ends[].evidence[]": NAMES,
+    "CampaignStarted.campaign.warm.dead_ends[].knob": NAMES,
+    "CampaignStarted.campaign.warm.dead_ends[].value": NAMES,
+    "CampaignStarted.campaign.warm.dead_ends[].value[]": NAMES,
+    "AdvisorAnswered.model": ADVICE,
+    "AdvisorAnswered.proposals[].changes[]": ADVICE,
+    "AdvisorAnswered.proposals[].reason": ADVICE,
+    "AdvisorAnswered.words": ADVICE,
     "AdvisorFailed.error": FAILURES,
     "AdvisorFailed.message": FAILURES,
 }

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from eventstore.anchor import Signer, known
 from eventstore.effect import Append
-from schemas.events import AdvisorFailed
+from schemas.advisor import AdvisorFailed
 from services.runtime import anchoring
 from services.runtime.anchoring import Anchorer
 

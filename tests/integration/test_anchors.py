@@ -19,7 +19,7 @@ from eventstore.effect import Append
 from eventstore.store import EventStore
 from eventstore.transfer import import_log
 from eventstore.verify import read_rows
-from schemas.events import AdvisorFailed
+from schemas.advisor import AdvisorFailed
 from services.console import chain_commands
 from services.console.anchors import Witnesses
 from services.console.problem import Problem

@@ -15,7 +15,7 @@ from benchmarks.store.generated import PER_STREAM, rows
 from benchmarks.store.table import missed, table
 from eventstore.chain import Chain, ChainBroken
 from eventstore.effect import Append
-from schemas.events import AdvisorFailed
+from schemas.advisor import AdvisorFailed
 from tests.conftest import Stores
 
 

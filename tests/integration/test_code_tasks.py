@@ -3,14 +3,17 @@
 import json
 from pathlib import Path
 
+import datasets
 import pytest
 import yaml
 from lm_eval.api.model import LM
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.evaluator import evaluate
 
-from schemas.campaign import Constitution
-from services.oracle.sandbox.code_tasks import CodeForbidden, CodeTaskUnknown, passes, sandboxed
+from schemas.tasks import TaskList, TaskScore
+from services.oracle.job import CodeRefused, TaskRefused
+from services.oracle.listed import run_lists
+from services.oracle.sandbox.code_tasks import CodeTaskUnknown, passes, sandboxed
 from tests.unit.loopworld import campaign
 
 DOCUMENT = {
@@ -50,20 +53,41 @@ def config(tmp_path):
     return {**yaml.safe_load(Path(__file__).with_name("code_task.yaml").read_text()), **local}
 
 
-def law(**fields) -> Constitution:
-    return campaign(**fields).constitution
-
-
 def test_a_code_task_is_scored_in_the_sandbox(config):
-    task = ConfigurableTask(config=sandboxed(config, law(run_code=True)))
+    task = ConfigurableTask(config=sandboxed(config, run_code=True))
     results = evaluate(Canned(), {"doubling": task}, bootstrap_iters=0)
     assert [sample["pass@1"] for sample in results["samples"]["doubling"]] == list(OUTPUTS.values())
     assert results["results"]["doubling"]["pass@1,none"] == pytest.approx(2 / 6)
 
 
 def test_code_is_not_run_unless_the_constitution_allows_it(config):
-    with pytest.raises(CodeForbidden, match=r"constitution\.run_code: false, but the task doubling runs code"):
-        sandboxed(config, law())
+    with pytest.raises(CodeRefused, match="'doubling' runs code that the model wrote, and constitution"):
+        sandboxed(config, run_code=False)
+
+
+@pytest.fixture
+def listed(config, tmp_path, monkeypatch):
+    """A list with the task in a file, whose metric stands in code beside it, as HumanEval's does."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    text = yaml.safe_dump({**config, "dataset_kwargs": {"data_files": {"test": "tasks.jsonl"}}})
+    (tmp_path / "task.yaml").write_text(text.replace("metric: code_eval", "metric: !function beside.metric"))
+    (tmp_path / "beside.py").write_text("raise AssertionError('imported')\n")
+    return TaskList(tasks=(TaskScore(task="doubling", metric="pass@1"),), include=str(tmp_path))
+
+
+def test_a_list_may_name_a_code_task_where_the_constitution_allows_it(listed):
+    records, stamped = run_lists({"external": listed}, Canned(), run_code=True)
+    assert [record.value for record in records] == list(OUTPUTS.values())
+    assert "doubling Yaml, pass@1, none, 0-shot" in stamped["harness"]
+    with pytest.raises(CodeRefused, match="'doubling' runs code that the model wrote"):
+        run_lists({"external": listed}, Canned(), run_code=False)
+
+
+def test_a_code_task_that_needs_the_code_beside_it_for_more_than_its_metric_is_refused(listed, tmp_path):
+    file = tmp_path / "task.yaml"
+    file.write_text(f"{file.read_text()}process_docs: !function beside.docs\n")
+    with pytest.raises(TaskRefused, match="'doubling' runs code and has functions of its own in process_docs, which"):
+        run_lists({"external": listed}, Canned(), run_code=True)
 
 
 def test_a_program_with_its_tests_in_a_list_is_scored_too():

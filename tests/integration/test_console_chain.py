@@ -11,7 +11,7 @@ from eventstore.chain import next_hash
 from eventstore.effect import Append
 from eventstore.row import Row
 from eventstore.store import EventStore
-from schemas.events import AdvisorFailed
+from schemas.advisor import AdvisorFailed
 from services.console import chain_commands
 from services.console.anchors import Witnesses
 from services.console.problem import Problem

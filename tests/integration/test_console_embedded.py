@@ -13,7 +13,7 @@ import pytest
 
 from eventstore.effect import Append
 from eventstore.store import EventStore
-from schemas.events import AdvisorFailed
+from schemas.advisor import AdvisorFailed
 from tests.processes import processes, until
 
 

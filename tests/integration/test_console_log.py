@@ -1,14 +1,18 @@
 """The commands that talk to the log, on a real one without services."""
 
 import json
+import re
 
 import pytest
 
+from eventstore.effect import Append
 from eventstore.store import EventStore
 from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
 from services.console import log_commands, migrate_command
+from services.console.client import history_of
 from services.console.problem import Problem
 from services.console.told_log import told
+from services.policy.core import first_policy
 from tests.conftest import PASSWORDS, create_database
 from tests.unit.console_events import DEMO
 from tests.unit.test_base_model import model
@@ -28,6 +32,7 @@ async def start(tmp_path, capsys):
         (tmp_path / "base").mkdir(exist_ok=True)
         base = model(tmp_path / "base", {}, w=[2, 3])
         text = DEMO.read_text().replace("base: tiny", f"base: {base}").replace("seed: 0", f"test: {json.dumps(test)}")
+        text = re.sub(r" +false_alarms:.*\n", "", text)  # what would be simulated takes half a minute
         (tmp_path / "campaign.yaml").write_text(text)
         await log_commands.start(tmp_path / "campaign.yaml", None)
         return capsys.readouterr().out.strip()
@@ -158,3 +163,45 @@ async def test_a_database_of_ones_own_is_prepared_and_preparing_it_again_changes
     for service, known in PASSWORDS.items():  # roles belong to the whole server: the other tests need theirs back
         (tmp_path / "secrets" / service).write_text(known)
     await migrate_command.prepare(owner, tmp_path / "secrets")
+
+
+async def learned(stores, campaign):
+    """Let a campaign have ended its first round, as far as its policies tell."""
+    policy = await stores("policy")
+    first = first_policy(await history_of(policy, campaign))
+    second = first.model_copy(update={"policy": first.policy.model_copy(update={"version": 1, "round": 2})})
+    await policy.append([Append(campaign, campaign, event) for event in (first, second)])
+
+
+async def test_a_campaign_starts_from_what_another_of_the_log_has_learned(start, stores, tmp_path, capsys):
+    earlier = await start(test=False)
+    await learned(stores, earlier)
+    await log_commands.start(tmp_path / "campaign.yaml", None, earlier)
+    (line,) = await printed(capsys, capsys.readouterr().out.strip(), as_json=True)
+    warm = json.loads(line)["data"]["campaign"]["warm"]
+    assert warm["campaign"] == earlier
+    assert {axis["knob"] for axis in warm["axes"]} >= {"traces", "difficulty", "wordings"}
+
+
+async def test_a_campaign_starts_from_what_one_of_a_file_has_learned(start, stores, tmp_path, capsys):
+    earlier = await start(test=False)
+    await learned(stores, earlier)
+    lines = await printed(capsys, earlier, as_json=True)
+    (tmp_path / "log.jsonl").write_text("\n".join(lines) + "\n")
+    await log_commands.start(tmp_path / "campaign.yaml", None, None, tmp_path / "log.jsonl")
+    (line,) = await printed(capsys, capsys.readouterr().out.strip(), as_json=True)
+    assert json.loads(line)["data"]["campaign"]["warm"]["campaign"] == earlier
+
+
+async def test_what_cannot_be_learned_from_starts_nothing(start, stores, tmp_path, capsys):
+    fresh, tried = await start(test=False), await start()
+    await learned(stores, tried)
+    campaigns = len(await (await stores("console")).campaigns())
+    for source, words in (
+        ("no-such", "--warm-from: 'no-such' is not in the log"),
+        (fresh, "has learned nothing yet"),
+        (tried, "says `test: true`"),
+    ):
+        with pytest.raises(Problem, match=words):
+            await log_commands.start(tmp_path / "campaign.yaml", None, source)
+    assert len(await (await stores("console")).campaigns()) == campaigns

@@ -14,9 +14,10 @@ from eventstore.batch import write_one
 from eventstore.effect import Append, Effect
 from eventstore.ids import uuid7
 from eventstore.store import NotAWriter, StreamConflict, UnknownEvent
+from schemas.advisor import AdvisorFailed
 from schemas.base import canonical_json
 from schemas.envelope import Envelope
-from schemas.events import AdvisorFailed, CampaignStarted, TrainingStarted
+from schemas.events import CampaignStarted, TrainingStarted
 from schemas.steering import CampaignPaused
 from tests.conftest import Stores
 

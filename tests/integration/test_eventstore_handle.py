@@ -10,8 +10,9 @@ import pytest
 from eventstore.effect import NOTHING, Append, Effect, Work
 from eventstore.ids import uuid7
 from eventstore.store import EventStore, StreamConflict, UnknownEvent
+from schemas.advisor import AdvisorFailed
 from schemas.envelope import Envelope
-from schemas.events import AdvisorFailed, TrainingStarted
+from schemas.events import TrainingStarted
 from tests.conftest import Stores
 
 TYPES = ["AdvisorFailed"]

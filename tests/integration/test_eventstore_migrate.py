@@ -12,7 +12,7 @@ from eventstore.effect import Append
 from eventstore.embedded.postgres import EmbeddedPostgres
 from eventstore.migrate import MigrationEdited, migrate, migrations, provision
 from eventstore.store import EventStore
-from schemas.events import AdvisorFailed
+from schemas.advisor import AdvisorFailed
 from schemas.writers import WRITERS
 from tests.conftest import PASSWORDS, Stores, create_database
 

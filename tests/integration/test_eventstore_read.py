@@ -12,8 +12,9 @@ from eventstore import read
 from eventstore.effect import Append
 from eventstore.ids import uuid7
 from eventstore.sql import QUERIES
+from schemas.advisor import AdvisorFailed
 from schemas.envelope import Envelope
-from schemas.events import AdvisorFailed, CampaignStarted
+from schemas.events import CampaignStarted
 from schemas.steering import CampaignPaused, CampaignStopped
 from tests.conftest import Stores
 

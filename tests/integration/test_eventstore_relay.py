@@ -13,8 +13,8 @@ from eventstore import relay as relay_module
 from eventstore.effect import NOTHING, Append
 from eventstore.relay import Relay
 from eventstore.store import EventStore
+from schemas.advisor import AdvisorFailed
 from schemas.envelope import Envelope
-from schemas.events import AdvisorFailed
 from tests import background
 from tests.conftest import Stores
 

@@ -15,7 +15,7 @@ from eventstore.embedded.postgres import EmbeddedPostgres
 from eventstore.row import Row
 from eventstore.store import EventStore
 from eventstore.transfer import LogNotEmpty, import_log
-from schemas.events import AdvisorFailed
+from schemas.advisor import AdvisorFailed
 from tests.conftest import PASSWORDS, Stores, create_database
 
 LENGTH = 12

@@ -15,7 +15,8 @@ from eventstore.chain import EMPTY, ChainBroken, Head, next_hash
 from eventstore.effect import Append
 from eventstore.store import EventStore, StreamConflict
 from eventstore.verify import read_rows, verify_log
-from schemas.events import AdvisorFailed, TrainingStarted
+from schemas.advisor import AdvisorFailed
+from schemas.events import TrainingStarted
 from tests.conftest import Stores
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)

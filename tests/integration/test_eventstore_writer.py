@@ -16,7 +16,8 @@ from eventstore.effect import NOTHING, Append, Effect, Work
 from eventstore.ids import uuid7
 from eventstore.store import DISCONNECTED, EventStore, NotAWriter, StreamConflict, UnknownEvent
 from eventstore.wake import CHANNEL
-from schemas.events import AdvisorFailed, TrainingStarted
+from schemas.advisor import AdvisorFailed
+from schemas.events import TrainingStarted
 from tests.conftest import PASSWORDS, Stores
 
 

@@ -13,8 +13,9 @@ from aiokafka import AIOKafkaConsumer
 
 from eventstore.effect import Append
 from eventstore.store import EventStore
+from schemas.advisor import AdvisorFailed
 from schemas.envelope import Envelope, topic
-from schemas.events import AdvisorFailed, CampaignStarted
+from schemas.events import CampaignStarted
 from tests.brokers import broker
 from tests.cluster import Cluster
 from tests.conftest import PASSWORDS, Stores

@@ -4,8 +4,8 @@ import pytest
 
 from eventstore.effect import Append
 from schemas import registry
+from schemas.advisor import AdvisorFailed as First
 from schemas.base import Frozen
-from schemas.events import AdvisorFailed as First
 
 
 class AdvisorFailed(Frozen):
@@ -33,7 +33,7 @@ async def test_old_rows_are_read_as_todays_models_beside_new_ones(two_versions, 
     assert (old.version, new.version) == (1, 2)
     assert old.event == AdvisorFailed(kind="Timeout", message="30 s")
     assert new.event == AdvisorFailed(kind="Refused", message="no")
-    assert old.data == {"error": "Timeout", "message": "30 s"}  # what is recorded stays
+    assert old.data == {"round": 0, "error": "Timeout", "message": "30 s"}  # what is recorded stays
     assert (await two_versions.verify({})).position == new.sequence
 
 

@@ -53,6 +53,46 @@ def test_options_take_the_place_of_the_files_values():
         ("scale: linear", "skale: linear", r"constitution\.space\.0\.skale: unknown key; did you mean 'scale'\?"),
         ("[1, 0, 0]   # easy", "[0, 0, 0]   # easy", r"difficulty: .*at least one weight must be above zero"),
         ("name: demo", "name: [", r"is not YAML"),
+        (
+            "  rounds: 4",
+            "  target: seeled\n  rounds: 4",
+            r"target: 'seeled'; give `sealed`, or a mapping whose `kind` is tasks",
+        ),
+        (
+            "  rounds: 4",
+            "  target: {kind: board9}\n  rounds: 4",
+            r"target: 'board9'; give `sealed`, or a mapping whose `kind` is",
+        ),
+        (
+            "  rounds: 4",
+            "  target: {kind: tasks}\n  rounds: 4",
+            r"constitution\.target\.tasks: missing; What is measured",
+        ),
+        (
+            "  rounds: 4",
+            "  target: {kind: tasks, tasks: [{task: arc_easy, metrik: acc}]}\n  rounds: 4",
+            r"target\.tasks\.0\.metrik: unknown key; did you mean 'metric'\?",
+        ),
+        (
+            "  rounds: 4",
+            "  target: {kind: tasks, include: not/there, tasks: [{task: a, metric: acc}]}\n  rounds: 4",
+            r"constitution\.target\.include: 'not/there'; it is no folder",
+        ),
+        (
+            "  rounds: 4",
+            "  guards: [{name: g, bound: 0.1, include: nowhere, tasks: [{task: a, metric: acc}]}]\n  rounds: 4",
+            r"constitution\.guards\.0\.include: 'nowhere'; it is no folder",
+        ),
+        (
+            "constitution:",
+            "null_twin: true\nconstitution:\n  target: {kind: tasks, tasks: [{task: a, metric: acc}]}",
+            r"null_twin: only sealed sets can be distributed as dev",
+        ),
+        (
+            "  rounds: 4",
+            "  guards: [{name: g, bound: 5, tasks: [{task: arc_easy, metric: acc}]}]\n  rounds: 4",
+            r"constitution\.guards\.0\.bound: 5; it should be less than or equal to 1",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_field_value_and_remedy(file, before, after, message):
@@ -95,3 +135,9 @@ def test_scientific_notation_is_a_number(file):
 def test_the_demos_recipe_differs_from_the_default_only_where_it_says_so():
     said = yaml.safe_load(DEMO.read_text())["recipe"]
     assert load(DEMO).recipe == Recipe.model_validate(said)
+
+
+def test_a_wrong_target_is_told_in_the_form_that_was_meant_alone(file):
+    with pytest.raises(Problem) as problem:
+        load(file("  rounds: 4", "  target: {kind: tasks, tasks: []}\n  rounds: 4"))
+    assert len(str(problem.value).splitlines()) == 1

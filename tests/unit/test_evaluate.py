@@ -145,7 +145,7 @@ def test_progress_counts_items(job) -> None:
 
 def test_a_receipt_recounts_to_its_scores(job, result) -> None:
     measured = result.measured[0]
-    assert rescore(measured.receipt, items_of(job)) == measured.scores
+    assert rescore(measured.receipt, items_of(job), KEY) == measured.scores
 
 
 def test_a_receipt_says_nothing_of_prompts_and_answers(job, result) -> None:
@@ -160,20 +160,20 @@ def test_a_changed_receipt_is_found_out(job, result, tmp_path) -> None:
     copy = tmp_path / "receipt.jsonl"
     copy.write_text(Path(receipt.uri).read_text().replace('"correct":false', '"correct":true', 1))
     with pytest.raises(ReceiptForged, match="its hash is"):
-        rescore(Receipt(uri=str(copy), sha256=receipt.sha256), items_of(job))
+        rescore(Receipt(uri=str(copy), sha256=receipt.sha256), items_of(job), KEY)
 
 
 def test_a_verdict_that_the_output_does_not_bear_out_is_found_out(job, tmp_path) -> None:
     items = items_of(job)
     claims = [receipts.line(item, "nothing", True, KEY) for asked in items.values() for item in asked]
     with pytest.raises(ReceiptForged, match="is not True"):
-        rescore(receipts.write(claims, tmp_path), items)
+        rescore(receipts.write(claims, tmp_path), items, KEY)
 
 
 def test_a_receipt_of_another_set_is_found_out(job, result) -> None:
     other = draw_set("dev", SPEC, job.domains, b"another key, as long", "demo/0")
     with pytest.raises(ReceiptForged, match="not those of the set"):
-        rescore(result.measured[0].receipt, other)
+        rescore(result.measured[0].receipt, other, KEY)
 
 
 def test_right_outputs_count_per_domain(job) -> None:

@@ -8,12 +8,14 @@ import pytest
 from judgement.history import History
 from schemas import events as e
 from schemas.envelope import Envelope
+from schemas.guards import GuardsReported
 from schemas.scores import BASE, Cost
 from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
 from services.console.rebuild import CampaignJobs
 from services.policy.core import first_policy
 from services.recipes.core import propose
 from tests.unit.loopworld import World, campaign, data_ready, report, started, trained
+from tests.unit.test_guards import REFUSALS, suite
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = ("train", "test/r1s0")
@@ -135,6 +137,20 @@ def test_a_measurement_ends_when_all_its_sets_have(proposed):
     assert states(*(unmeasured(kind, terminal=True) for kind in ("dev", "confirm", "external"))) == ("failed",)
     scores = (report(BASE, kind, world.scores(BASE, None, kind, 0)) for kind in ("dev", "confirm", "external"))
     assert states(*scores) == ("done",)
+
+
+def test_a_measurement_with_guards_ends_when_they_are_reported_too():
+    of = campaign(guards=(REFUSALS,))
+    telling, key, world = Telling().say(started(of)), ("score", "test/base/dev+confirm+external+guards"), World()
+
+    def states(*events):
+        return telling.say(*events, cause=UUID(int=1)).rebuilt[key].states
+
+    scores = (report(BASE, kind, world.scores(BASE, None, kind, 0)) for kind in ("dev", "confirm", "external"))
+    assert states(*scores) == ("queued", "leased")
+    scored = report(BASE, "dev", world.scores(BASE, None, "dev", 0))
+    about = {"receipt": scored.receipt, "stamp": scored.stamp, "cost": scored.cost}
+    assert states(GuardsReported(candidate=BASE, suites=suite(80), **about)) == ("done",)
 
 
 def test_a_snapshot_that_was_used_again_says_nothing_of_its_job(proposed):

@@ -133,7 +133,7 @@ def test_a_fabricated_metric_does_not_survive_its_receipt(tmp_path):
     claimed = receipts.write(claims, tmp_path)
     assert receipts.count(claims).score == 1.0
     with pytest.raises(ReceiptForged, match="is not True"):
-        rescore(claimed, items)
+        rescore(claimed, items, b"0123456789abcdef")
 
 
 def test_a_submission_that_timed_out_is_not_sent_a_second_time():

@@ -2,6 +2,7 @@
 
 import pytest
 
+from eventstore.effect import Append
 from judgement.search_rules import check
 from judgement.search_trust import Trust
 from schemas import events as e
@@ -11,6 +12,7 @@ from schemas.recipe import Change
 from schemas.steering import CampaignStopped
 from services.policy.core import choose_final, choose_submissions, finish, first_policy, update
 from services.recipes.core import propose
+from services.runtime.decision import lawful
 from tests.unit.fieldmodel import FieldModel
 from tests.unit.loopworld import Deciders, World, campaign, play
 from tests.unit.searchcases import opened, scored_round, with_scores
@@ -68,6 +70,17 @@ def test_what_the_deciders_say_is_never_refused():
 def test_a_recipe_outside_the_constitution_is_refused(slot, broken, article):
     event = proposal(slot, **broken)
     assert refused(opened(), event) == ("RecipeProposed", article)
+
+
+def test_a_round_without_its_anchor_is_refused_whole():
+    history = opened()
+    anchor, *changed = (Append(history.id, f"{history.id}/{p.candidate}", p) for p in propose(history))
+    (append,) = lawful(history, changed).events
+    assert (append.event.decision, append.event.article) == ("RecipeProposed", "candidates")
+    assert append.event.message == "r1s1 has no anchor; propose the standing recipe in slot 0 of round 1"
+    assert lawful(history, [*changed, anchor]).events == (*changed, anchor)
+    history.trials["r1s0"] = scored_round().trials["r1s0"]
+    assert lawful(history, changed).events == tuple(changed)
 
 
 def test_a_candidate_beyond_the_rounds_slots_is_refused():

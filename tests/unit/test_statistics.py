@@ -12,6 +12,7 @@ from judgement.statistics import (
     difference_z,
     domain_score,
     gap_test,
+    mean_score,
     probability_above,
     probability_positive,
     scores,
@@ -93,3 +94,15 @@ def test_a_gap_that_the_base_has_as_well_is_no_finding():
 
 def _share(share, n):
     return scores({"total": (round(share * n), n)})
+
+
+def test_the_mean_of_rights_and_wrongs_is_the_share_of_right_answers():
+    assert mean_score([1.0, 0.0, 1.0, 1.0]) == domain_score(3, 4)
+
+
+def test_other_values_have_their_own_spread_and_equal_ones_claim_no_certainty():
+    values = [0.25, 0.5, 0.75] * 400
+    found = mean_score(values)
+    assert found.score == pytest.approx(0.5)
+    assert found.se == pytest.approx(np.std(values) / len(values) ** 0.5, rel=0.02)
+    assert mean_score([0.5] * 50).se > 0.01

@@ -42,7 +42,7 @@ def test_a_campaign_that_names_no_target_hashes_as_before_there_was_a_choice(tmp
     ("target", "message"),
     [
         ("seled", "constitution.target: 'seled'; give `sealed`, or a mapping whose `kind` is"),
-        ({**BOARD, "kind": "bord"}, "constitution.target: give `sealed`, or a mapping whose `kind` is"),
+        ({**BOARD, "kind": "bord"}, "constitution.target: 'bord'; give `sealed`, or a mapping whose `kind` is"),
         ({"kind": "board", "items": 5}, "constitution.target.url: missing; Where the board is"),
         ({**BOARD, "itemz": 5}, "constitution.target.itemz: unknown key; did you mean 'items'?"),
         ({**BOARD, "items": 0}, "constitution.target.items: 0; it should be greater than or equal to 1"),
@@ -64,7 +64,7 @@ def test_a_mistake_in_a_target_is_told_with_field_value_and_remedy(tmp_path, tar
     ("before", "after", "message"),
     [
         ("external_queries: 9", "external_queries: 0", "budget.external_queries: 0 asks the target about no candidate"),
-        ("seed: 0", "seed: 0\nnull_twin: true", "null_twin: nobody can distribute a target outside as dev"),
+        ("seed: 0", "seed: 0\nnull_twin: true", "null_twin: only sealed sets can be distributed as dev"),
     ],
 )
 def test_a_campaign_that_contradicts_its_target_is_refused(tmp_path, before, after, message):

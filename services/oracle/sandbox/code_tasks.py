@@ -11,7 +11,7 @@ import builtins
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from schemas.campaign import Constitution
+from services.oracle.job import CodeRefused
 from services.oracle.sandbox.limits import Limits
 from services.oracle.sandbox.run import run
 
@@ -21,22 +21,18 @@ FENCE = "```"
 """What a chat model puts around code; the first one ends a completion."""
 
 
-class CodeForbidden(Exception):
-    """The constitution does not allow the running of code."""
-
-
 class CodeTaskUnknown(Exception):
     """A document whose tests we do not know how to run."""
 
 
-def sandboxed(config: Mapping[str, Any], constitution: Constitution) -> dict[str, Any]:
+def sandboxed(config: Mapping[str, Any], *, run_code: bool) -> dict[str, Any]:
     """A task's configuration with its metric and its filters replaced by ours; the task no longer runs unsafe code.
 
-    Raises `CodeForbidden` unless the constitution allows it.
+    Raises `CodeRefused` unless the constitution allows it.
     """
-    if not constitution.run_code:
-        raise CodeForbidden(
-            f"constitution.run_code: false, but the task {config['task']} runs code written by the model; set it to "
+    if not run_code:
+        raise CodeRefused(
+            f"tasks: {config['task']!r} runs code that the model wrote, and constitution.run_code is false; set it to "
             "true, or leave the task out"
         )
     ours = {

@@ -1,0 +1,122 @@
+"""A recorded score computed again from its receipt, and compared with what the log says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from judgement.history import History
+from schemas.campaign import Constitution
+from schemas.events import ScoresReported
+from schemas.guards import GuardsReported
+from schemas.scores import BASE, Receipt, Scores
+from schemas.targets import Outside
+from services.oracle import receipts, records
+from services.oracle.board import ScoreOutOfScale, scores_of, standing_of
+from services.oracle.receipts import Line, ReceiptForged
+from services.oracle.records import Record
+from services.oracle.sets import draw_set, nonce
+
+State = Literal["identical", "different", "missing"]
+
+JUDGED = "outputs scored again"
+COUNTED = "verdicts counted again"
+ANSWERED = "the board's answer read again"
+"""How far a receipt was followed: its outputs need the set's items, and those the oracle's key."""
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """A score beside its repetition."""
+
+    candidate: str
+    """Candidate id, or `base`."""
+    kind: str
+    """The set, or `guards`."""
+    state: State
+    """`identical`, `different`, or `missing` where there is no receipt."""
+    words: str
+    """What was found, for a person."""
+
+
+def rescore(history: History, event: ScoresReported | GuardsReported, path: Path, key: bytes | None) -> Rescored:
+    """One score again, its receipt lying at `path`; without the key the verdicts of a sealed set are taken as they are.
+
+    The history is that of the campaign after the event or later.
+    """
+    kind = event.kind if isinstance(event, ScoresReported) else "guards"
+    try:
+        state, words = _compared(history, event, path, key)
+    except FileNotFoundError:
+        state, words = "missing", f"receipt {path} is not here; the score cannot be computed again"
+    except ReceiptForged as forged:
+        state, words = "different", str(forged)
+    aside = "; not compared in the campaign: its stamp is not the base's" if _set_aside(history, event) else ""
+    return Rescored(event.candidate, kind, state, words + aside)
+
+
+def _set_aside(history: History, event: ScoresReported | GuardsReported) -> bool:
+    trial = history.trials[event.candidate]
+    failure = trial.unguarded if isinstance(event, GuardsReported) else trial.unmeasured.get(event.kind)
+    return failure == "OtherStamp"
+
+
+def _compared(
+    history: History, event: ScoresReported | GuardsReported, path: Path, key: bytes | None
+) -> tuple[State, str]:
+    if isinstance(event, GuardsReported):
+        return _verdict(event.suites, _listed(event.receipt, path), COUNTED)
+    recorded: dict[str, Scores] = {event.kind: event.scores}
+    if event.kind in history.campaign.constitution.lists:
+        return _verdict(recorded, _listed(event.receipt, path), COUNTED)
+    if event.kind == "external" and isinstance(history.campaign.constitution.target, Outside):
+        return _verdict(recorded, {event.kind: _answered(history.campaign.constitution, event, path)}, ANSWERED)
+    if key is None:
+        again = receipts.count(receipts.read(event.receipt, path, Line))
+        return _verdict(recorded, {event.kind: again}, COUNTED)
+    return _verdict(recorded, {event.kind: _sealed(history, event, path, key)}, JUDGED)
+
+
+def _listed(receipt: Receipt, path: Path) -> dict[str, Scores]:
+    return records.count(receipts.read(receipt, path, Record))
+
+
+def _answered(law: Constitution, event: ScoresReported, path: Path) -> Scores:
+    """What a board's answer, kept as it came, gives on the campaign's scale."""
+    assert isinstance(law.target, Outside)
+    raw = receipts.kept(event.receipt, path)
+    try:
+        standing = standing_of(raw, law.target)
+        if standing.state != "scored":
+            raise ReceiptForged(f"receipt {path}: the board's answer is {standing.state} and holds no score; ask again")
+        return scores_of(standing, law.target, law.domains)
+    except (ValueError, KeyError, ScoreOutOfScale) as error:
+        raise ReceiptForged(f"receipt {path}: is no score of this target ({type(error).__name__})") from error
+
+
+def _sealed(history: History, event: ScoresReported, path: Path, key: bytes) -> Scores:
+    campaign = history.campaign
+    name = nonce(campaign, event.kind, _round(history, event.candidate))
+    items = draw_set(event.kind, campaign.item_set(event.kind), campaign.constitution.domains, key, name)
+    return receipts.rescore(event.receipt, items, key, path)
+
+
+def _round(history: History, candidate: str) -> int:
+    """The round whose confirmation a candidate was measured on; the base's is drawn before the first."""
+    asked = (r for r, chosen in history.submissions.items() if any(s.candidate == candidate for s in chosen.confirm))
+    return 0 if candidate == BASE else next(asked, 0)
+
+
+def _verdict(recorded: Mapping[str, Scores], again: Mapping[str, Scores], how: str) -> tuple[State, str]:
+    wrong = [name for name in {**recorded, **again} if recorded.get(name) != again.get(name)]
+    if wrong:
+        pair = f"{_show(recorded.get(wrong[0]))}, the receipt gives {_show(again.get(wrong[0]))}"
+        return "different", f"{wrong[0]} is recorded as {pair}"
+    told = ", ".join(f"{name} {100 * scores.score:.1f} %" for name, scores in again.items())
+    return "identical", f"{told} of {sum(scores.n for scores in again.values())} items, {how}"
+
+
+def _show(scores: Scores | None) -> str:
+    return f"{100 * scores.score:.2f} ± {100 * scores.se:.2f} % of {scores.n} items" if scores else "nothing"

@@ -1,0 +1,222 @@
+"""One question to an OpenAI-compatible endpoint, in a process of its own that is killed at the deadline.
+
+What comes back is the word of a stranger: read up to a bound, never followed elsewhere, parsed by a strict schema, and
+freed of characters that a terminal would obey. No message of ours quotes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import unicodedata
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field, ValidationError
+
+from schemas.advisor import Advice, AdvisorRule
+from schemas.base import Frozen, Sha256, canonical_json
+from services.runtime.jobs import Report
+
+MOST_BYTES = 1_000_000
+"""Of an answer; the largest that fits the schema is about a tenth of that."""
+LONGEST_WORDS, LONGEST_REASON = 8_000, 1_000
+"""Characters that are kept, as `schemas.advisor` bounds them."""
+
+TASK = """\
+You advise an automatic search that fine-tunes a language model in rounds. Each round trains a few candidates, each a \
+changed copy of the standing recipe. Every candidate is measured on a cheap dev set; few are measured on the target, \
+which alone counts. Dev may mislead: rise where the target does not, or miss gains of the target.
+You are given all the evidence that the search has: the standing recipe and what was learned (policy), every candidate \
+with its recipe and scores (trials; each score as accuracy and items), standing drifts, and the changes that may be \
+made (changes). In round 1 nothing has been measured yet.
+Answer with two things. `proposals`: at most `slots` candidates worth training next, the best first. Each names one to \
+`max_changes` of the given changes, each of another knob, and says in a sentence or two why; do not repeat a recipe \
+that was tried. `words`: in at most 300 words, for the people who run this, what the evidence shows and what it does \
+not."""
+
+
+class AdvisorUnset(Exception):
+    """The campaign has an advisor, and this installation does not say where it is."""
+
+
+class EndpointUnreachable(Exception):
+    """Nobody speaks HTTP at the address."""
+
+
+class EndpointFailed(Exception):
+    """The endpoint refused the question."""
+
+
+class AnswerUnusable(Exception):
+    """The endpoint answered something else than what it was asked for."""
+
+
+class Question(Frozen):
+    """What is asked, and where."""
+
+    url: str | None
+    """Address up to and without `/chat/completions`."""
+    key_file: Path | None
+    """File with the key, where the endpoint wants one."""
+    rule: AdvisorRule
+    """Whom."""
+    seed: int = Field(ge=0)
+    """Seed of the answer, for endpoints that keep it."""
+    max_changes: int = Field(ge=1)
+    """Changes of one proposal."""
+    round: int = Field(ge=1)
+    """The round that is to be filled."""
+    changes: tuple[str, ...]
+    """Changes that may be proposed."""
+    evidence: dict[str, Any]
+    """What the search decides on."""
+
+
+class Answered(Frozen):
+    """An answer in the form that was asked for."""
+
+    model: str
+    """Who answered, as the endpoint says."""
+    proposals: tuple[Advice, ...]
+    """Proposals, unchecked."""
+    words: str
+    """Explanation."""
+    answer: Sha256
+    """Hash of the bytes as they came."""
+
+
+def ask(question: Question, report: Report) -> Answered:
+    """The endpoint's answer. Raises one of the four failures of this module."""
+    body = _post(question, canonical_json(_request(question)).encode())
+    try:
+        completion = _Completion.model_validate_json(body)
+        said = _Said.model_validate_json(completion.choices[0].message.content, strict=True)
+        return Answered(
+            model=printable(completion.model, 200) or question.rule.model,
+            proposals=tuple(_advice(proposal) for proposal in said.proposals),
+            words=printable(said.words, LONGEST_WORDS),
+            answer=hashlib.sha256(body).hexdigest(),
+        )
+    except ValidationError as error:
+        found = error.errors()
+        raise AnswerUnusable(
+            f"the answer of {len(body)} bytes has another form than the one asked for ({len(found)} faults, the first: "
+            f"{found[0]['type']}); use a model that keeps response_format json_schema"
+        ) from None
+
+
+def printable(text: str, longest: int) -> str:
+    """The text without control, format and private characters, line breaks aside, cut to a length."""
+    kept = "".join(c for c in text if c == "\n" or not unicodedata.category(c).startswith("C"))
+    return kept if len(kept) <= longest else f"{kept[: longest - 3]}..."
+
+
+class _Message(BaseModel):
+    content: str
+
+
+class _Choice(BaseModel):
+    message: _Message
+
+
+class _Completion(BaseModel):
+    """The part of a chat completion that is read."""
+
+    model: str = ""
+    choices: list[_Choice] = Field(min_length=1)
+
+
+class _Proposal(Frozen):
+    changes: tuple[str, ...] = Field(max_length=16)
+    reason: str
+
+
+class _Said(Frozen):
+    """What the model was asked to write; other keys are a fault."""
+
+    proposals: tuple[_Proposal, ...] = Field(max_length=64)
+    words: str
+
+
+def _advice(proposal: _Proposal) -> Advice:
+    changes = tuple(printable(change, 200) for change in proposal.changes)
+    return Advice(changes=changes, reason=printable(proposal.reason, LONGEST_REASON))
+
+
+def _request(question: Question) -> dict[str, Any]:
+    """A chat completion whose answer must fit the schema. It holds the evidence and nothing else of the campaign."""
+    given = question.model_dump(mode="json", include={"round", "changes", "max_changes", "evidence"})
+    return {
+        "model": question.rule.model,
+        "messages": [
+            {"role": "system", "content": TASK},
+            {"role": "user", "content": canonical_json({**given, "slots": question.rule.slots})},
+        ],
+        "temperature": 0,
+        "seed": question.seed % 2**31,  # some endpoints read 32 bits with a sign
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "advice", "strict": True, "schema": _schema(question.changes)},
+        },
+    }
+
+
+def _schema(changes: tuple[str, ...]) -> dict[str, Any]:
+    named = {"type": "array", "items": {"type": "string", "enum": list(changes)}}
+    proposal = _object({"changes": named, "reason": {"type": "string"}})
+    return _object({"proposals": {"type": "array", "items": proposal}, "words": {"type": "string"}})
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _post(question: Question, body: bytes) -> bytes:
+    connection, path = _connect(question)
+    headers = {"Content-Type": "application/json", **_authorization(question)}
+    try:
+        connection.request("POST", path, body, headers)
+        response = connection.getresponse()
+        answer = response.read(MOST_BYTES + 1)
+    except (OSError, http.client.HTTPException) as error:
+        words = getattr(error, "strerror", None) or type(error).__name__
+        raise EndpointUnreachable(
+            f"AEVOLVE_ADVISOR_URL: the endpoint gave no answer ({words}); start it or correct the address"
+        ) from error
+    finally:
+        connection.close()
+    if response.status != http.client.OK:
+        raise EndpointFailed(
+            f"the endpoint answered with status {response.status}; see its log (a redirection is not followed: "
+            "give the final address in AEVOLVE_ADVISOR_URL)"
+        )
+    if len(answer) > MOST_BYTES:
+        raise AnswerUnusable(f"the answer has more than {MOST_BYTES} bytes; the rest was not read")
+    return answer
+
+
+def _connect(question: Question) -> tuple[http.client.HTTPConnection, str]:
+    if question.url is None:
+        raise AdvisorUnset("AEVOLVE_ADVISOR_URL: not set; give the recipes service the address of the endpoint")
+    url = urlsplit(question.url)
+    kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+    connection = kind(url.hostname or "", url.port, timeout=question.rule.seconds)
+    return connection, f"{url.path.rstrip('/')}/chat/completions"
+
+
+def _authorization(question: Question) -> dict[str, str]:
+    if question.key_file is None:
+        return {}
+    try:
+        return {"Authorization": f"Bearer {question.key_file.read_text().strip()}"}
+    except OSError as error:
+        raise AdvisorUnset(
+            f"AEVOLVE_ADVISOR_KEY_FILE: {question.key_file} cannot be read ({error.strerror}); name a readable file"
+        ) from error
