@@ -76,10 +76,10 @@ def _key(recipe: Recipe, axes: Sequence[AxisBelief]) -> tuple[Value, ...]:
     return tuple(recipe.get(axis.knob) for axis in axes)
 
 
-def drawn_pool(history: History, policy: Policy, rng: np.random.Generator, size: int) -> list[Recipe]:
-    """Untried recipes within the constitution's `max_changes` of the standing one."""
+def drawn_pool(history: History, policy: Policy, rng: np.random.Generator, size: int, most: int) -> list[Recipe]:
+    """Untried recipes within `most` changes of the standing one."""
     tried = [t.recipe for t in history.trials.values() if t.recipe]
-    return pool(policy, history.campaign.constitution.max_changes, tried, rng, size)
+    return pool(policy, most, tried, rng, size)
 
 
 def _move(recipe: Recipe, axis: AxisBelief, rng: np.random.Generator) -> Recipe:

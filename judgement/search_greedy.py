@@ -83,7 +83,7 @@ class DevGreedy:
     def propose(self, history: History, slots: int, rng: np.random.Generator) -> list[Proposal]:
         """The best of a pool by one draw of dev for each slot."""
         policy, model = history.policies[history.round], self.model(history)
-        recipes = drawn_pool(history, policy, rng, POOL)
+        recipes = drawn_pool(history, policy, rng, POOL, history.campaign.constitution.max_changes)
         chosen: list[int] = []
         for values in model.samples(recipes, rng, min(slots, len(recipes))) if recipes else ():
             values[chosen] = -np.inf

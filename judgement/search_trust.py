@@ -29,6 +29,10 @@ from judgement.trust import TrustModel
 from schemas.policy import Estimate, Policy
 from schemas.recipe import Recipe
 
+FIRST_CHANGES = 2
+"""Changes of a candidate of round 1, at most: a recipe in which everything is moved blindly is mostly a bad one, and
+says little about any of its changes."""
+
 PATIENCE = 4
 """Draws for each slot, before it is left empty because every one led to a recipe that was tried."""
 
@@ -66,7 +70,8 @@ def _designed(history: History, policy: Policy, slots: int, rng: np.random.Gener
     """By the prior alone: the base may not even be measured yet."""
     space = history.campaign.constitution.space
     size = DESIGN_DRAWS * slots if history.campaign.warm else DESIGN_POOL
-    recipes = design(space, policy.standing, drawn_pool(history, policy, rng, size), slots)
+    few = min(FIRST_CHANGES, history.campaign.constitution.max_changes)
+    recipes = design(space, policy.standing, drawn_pool(history, policy, rng, size, few), slots)
     return list(zip(recipes, prior_gains(space, policy.standing, recipes), strict=True))
 
 
