@@ -24,7 +24,7 @@ class Plan:
     """Items of one query of the target, in all."""
     itemised: bool = False
     """Whether the target tells its domains apart, or gives one number."""
-    max_changes: int = 2
+    max_changes: int = 16
     """Changes of one candidate against the standing recipe, for policies that obey; the demo's default."""
 
     def campaign(self, seed: int) -> Campaign:
