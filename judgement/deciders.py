@@ -9,11 +9,11 @@ from __future__ import annotations
 
 RELEASES: dict[str, tuple[str, ...]] = {
     "data": ("0.1.0",),  # DataBatchReady
-    "propose": ("0.1.0",),  # RecipeProposed
+    "propose": ("0.1.0", "0.2.0"),  # RecipeProposed
     "submissions": ("0.1.0",),  # SubmissionsChosen of a round
     "final": ("0.1.0",),  # SubmissionsChosen of the final set
-    "drift": ("0.1.0",),  # DriftAssessed, DriftDetected, DriftCleared
-    "policy": ("0.1.0",),  # PolicyUpdated
+    "drift": ("0.1.0", "0.2.0"),  # DriftAssessed, DriftDetected, DriftCleared
+    "policy": ("0.1.0", "0.2.0"),  # PolicyUpdated
     "finish": ("0.1.0",),  # CampaignFinished
 }
 """Decider -> the releases that changed its rules, the first one first: version 1 is that of the first."""
