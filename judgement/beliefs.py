@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from judgement.cost import compute
-from judgement.history import History, Trial
+from judgement.history import History
 from judgement.search import Model
 from judgement.search_basis import DIGITS
+from judgement.trial import Trial
 from schemas.policy import Estimate, InterventionBelief
 
 LEVEL_SD = 1.0

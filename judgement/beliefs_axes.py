@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from judgement import explain
 from judgement.features import Floats
-from judgement.history import History, Trial
+from judgement.history import History
 from judgement.search import Model, imagined
 from judgement.search_basis import DIGITS
 from judgement.search_warm import carried
+from judgement.trial import Trial
 from schemas.campaign import Axis
 from schemas.policy import AxisBelief, DeadEnd
 from schemas.recipe import Recipe, Value

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from judgement.history import History, Trial
+from judgement.history import History
+from judgement.trial import Trial
 from schemas.recipe import Recipe
 
 

@@ -13,9 +13,10 @@ from judgement.deciders import version
 from judgement.drift_hypotheses import hypotheses
 from judgement.drift_posterior import Posterior, posterior
 from judgement.drift_scope import ALL, CAP, assess_scope
-from judgement.history import History, Trial
+from judgement.history import History
 from judgement.profile import profile
 from judgement.statistics import gap_test
+from judgement.trial import Trial
 from schemas.base import digest
 from schemas.events import DriftAssessed, DriftCleared, DriftDetected
 from schemas.evidence import Basis, Calibration, GapTest, ScopeAssessment

@@ -16,8 +16,9 @@ from scipy.stats import beta
 from judgement.drift import assess, strength
 from judgement.drift_hypotheses import DEVIATION, SLOPE_PRIOR, SLOPES
 from judgement.features import Floats, features
-from judgement.history import History, Trial
+from judgement.history import History
 from judgement.statistics import scores, share_error
+from judgement.trial import Trial
 from schemas.campaign import Campaign, Constitution, NullRun
 from schemas.recipe import Recipe
 from schemas.scores import BASE, Kind, Scores

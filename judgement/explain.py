@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from judgement.history import Trial
+from judgement.trial import Trial
 from schemas.policy import AxisBelief, Best, DeadEnd, Distrust, Estimate
 from schemas.recipe import Change, show
 from schemas.scores import BASE, Scores

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from judgement import explain
 from judgement.guards import broken, objection
-from judgement.history import History, Trial
+from judgement.history import History
 from judgement.search_promote import Rival, nearest
+from judgement.trial import Trial
 from schemas.campaign import Campaign
 from schemas.policy import AxisBelief, InterventionBelief, Policy
 from schemas.recipe import show

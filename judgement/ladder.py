@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 
-from judgement.history import History, Trial
+from judgement.history import History
 from judgement.search_basis import DIGITS
+from judgement.trial import Trial
 from schemas.policy import Best
 from schemas.scores import Scores
 

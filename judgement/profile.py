@@ -14,7 +14,8 @@ import numpy as np
 
 from judgement.features import Floats, features
 from judgement.gp import Smoothing, recipe_kernel, smooth
-from judgement.history import History, Trial
+from judgement.history import History
+from judgement.trial import Trial
 from schemas.campaign import Axis
 from schemas.recipe import Recipe
 from schemas.scores import BASE, Kind, Scores

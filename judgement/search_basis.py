@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from judgement.deciders import version
-from judgement.history import History, Trial
+from judgement.history import History
+from judgement.trial import Trial
 from schemas.base import digest
 from schemas.evidence import Basis
 

@@ -13,12 +13,13 @@ import numpy as np
 from scipy.special import ndtr
 
 from judgement.features import Floats
-from judgement.history import History, Trial
+from judgement.history import History
 from judgement.profile import Point, Profile, profile
 from judgement.search import POOL, Model, drawn_pool, gains
 from judgement.search_basis import DIGITS
 from judgement.search_policy import Chosen, Proposal
 from judgement.search_submit import Question, queries_left, unmeasured
+from judgement.trial import Trial
 from schemas.evidence import Submission
 from schemas.policy import Estimate
 from schemas.recipe import Recipe

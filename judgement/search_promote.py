@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from judgement.cost import price
 from judgement.guards import objection
-from judgement.history import History, Trial
+from judgement.history import History
 from judgement.search import Model
 from judgement.search_basis import DIGITS
 from judgement.statistics import probability_positive
+from judgement.trial import Trial
 from schemas.policy import Estimate, InterventionBelief
 from schemas.recipe import Recipe
 from schemas.scores import BASE

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 from judgement import explain
 from judgement.guards import broken
-from judgement.history import History, Trial
+from judgement.history import History
 from judgement.search import Model
 from judgement.search_basis import DIGITS
 from judgement.search_unseen import unseen_sds
+from judgement.trial import Trial
 from schemas.evidence import Submission
 from schemas.recipe import Recipe
 

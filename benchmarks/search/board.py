@@ -13,8 +13,9 @@ import numpy as np
 
 from benchmarks.search.plan import Plan
 from benchmarks.search.world import Truth, World
-from judgement.history import FOLDS, History, Trial
+from judgement.history import FOLDS, History
 from judgement.statistics import domain_score, scores
+from judgement.trial import Trial
 from schemas import events as e
 from schemas.base import Frozen, digest
 from schemas.campaign import DOMAINS, Substrate

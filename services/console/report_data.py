@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from judgement.guards import objection
-from judgement.history import History, Trial
+from judgement.history import History
+from judgement.trial import Trial
 from schemas import events as e
 from schemas.envelope import Envelope
 from schemas.scores import BASE, Kind

@@ -10,7 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from judgement.history import History, Trial
+from judgement.history import History
+from judgement.trial import Trial
 from schemas.envelope import candidate_stream
 from schemas.scores import BASE
 from services.console.narrate import accuracy

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from judgement.guards import broken
-from judgement.history import History, Trial
+from judgement.history import History
+from judgement.trial import Trial
 
 
 def state(trial: Trial) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 
 from eventstore.effect import NOTHING, Append, Effect, Work
 from judgement.drift import assess, verdicts
-from judgement.history import History, Trial
+from judgement.history import History
+from judgement.trial import Trial
 from schemas.envelope import candidate_stream, round_stream
 from schemas.events import SubmissionReserved
 from schemas.scores import BASE, Kind

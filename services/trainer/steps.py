@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from eventstore.effect import NOTHING, Effect, Work
-from judgement.history import History, Trial
+from judgement.history import History
+from judgement.trial import Trial
 from schemas.envelope import candidate_stream
 
 QUEUE = "train"

@@ -6,8 +6,9 @@ import numpy as np
 
 from judgement.drift import assess, verdicts
 from judgement.features import features
-from judgement.history import History, Trial
+from judgement.history import History
 from judgement.statistics import scores
+from judgement.trial import Trial
 from schemas import events as e
 from schemas.campaign import DOMAINS, Axis, Campaign
 from schemas.evidence import Basis, Contrast, ScopeAssessment

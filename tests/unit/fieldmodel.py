@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from judgement.history import History, Trial
+from judgement.history import History
 from judgement.search_prior import covariance
+from judgement.trial import Trial
 from schemas.policy import Estimate
 from schemas.recipe import Recipe
 

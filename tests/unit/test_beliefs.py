@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from judgement.beliefs import Observation, effects, interventions, noise, seen
 from judgement.beliefs_axes import dead_ends, revised
-from judgement.history import Trial
+from judgement.trial import Trial
 from schemas.policy import DeadEnd, Estimate
 from schemas.recipe import Change, Recipe
 from schemas.scores import BASE

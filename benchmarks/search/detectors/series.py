@@ -8,7 +8,8 @@ import numpy as np
 
 from benchmarks.search.peers.ranking import dev_counts
 from judgement.features import Floats
-from judgement.history import History, Trial
+from judgement.history import History
+from judgement.trial import Trial
 
 
 @dataclass(frozen=True)

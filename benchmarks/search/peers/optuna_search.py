@@ -14,9 +14,10 @@ from optuna.samplers import BaseSampler, GPSampler, TPESampler
 from benchmarks.search.peers.random_search import first_batch
 from benchmarks.search.peers.ranking import Ranked, board, dev, proposals, trials
 from benchmarks.search.space import ARMS, SPACE, Codes, code_of
-from judgement.history import History, Trial
+from judgement.history import History
 from judgement.search_policy import Chosen, Proposal
 from judgement.search_submit import queries_left
+from judgement.trial import Trial
 from schemas.evidence import Submission
 
 ORDERED = len(SPACE) - len(ARMS)

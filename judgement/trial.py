@@ -1,0 +1,53 @@
+"""A candidate as the log knows it: what was proposed, what became of it, what was measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from schemas import events as e
+from schemas.recipe import Change, Recipe
+from schemas.scores import BASE, Kind, Scores, Stamp
+
+
+@dataclass
+class Trial:
+    """A candidate, or the base model (whose recipe is None)."""
+
+    candidate: str
+    round: int = 0
+    slot: int = 0
+    recipe: Recipe | None = None
+    changes: tuple[Change, ...] = ()
+    intervention: str = BASE
+    proposed: e.RecipeProposed | None = None
+    proposed_at: datetime | None = None
+    attempts: int = 0
+    checkpoint: e.CheckpointTrained | None = None
+    failed: str | None = None
+    """Class of the terminal failure of its training or of its dev score."""
+    expired: bool = False
+    scores: dict[Kind, Scores] = field(default_factory=dict)
+    stamps: dict[Kind, Stamp] = field(default_factory=dict)
+    unmeasured: dict[Kind, str] = field(default_factory=dict)
+    """Kinds whose measurement failed for good, with the class of the failure; `OtherStamp` where it was taken otherwise
+    than the base's."""
+    guards: dict[str, Scores] = field(default_factory=dict)
+    """Scores by guard."""
+    guard_stamp: Stamp | None = None
+    unguarded: str | None = None
+    """As in `unmeasured`, where the candidate has no scores on the guards."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the candidate needs no further waiting: scored on dev, failed or expired."""
+        return "dev" in self.scores or self.failed is not None or self.expired
+
+    def settled(self, kind: Kind) -> bool:
+        """Whether a measurement of this kind has ended one way or the other."""
+        return kind in self.scores or kind in self.unmeasured
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the measurement on the guards has ended one way or the other."""
+        return bool(self.guards) or self.unguarded is not None
