@@ -59,9 +59,9 @@ def test_every_decision_of_a_finished_campaign_is_taken_again_byte_for_byte(reco
 
 def test_a_decider_that_changed_without_a_new_version_is_told_what_to_do(envelopes, monkeypatch):
     """The measure of the test above."""
-    first = deciders.RULES["propose", 1]
+    first = deciders.RULES["propose", 2]
     other = lambda h, c: tuple(p.model_copy(update={"seed": p.seed + 1}) for p in first(h, c))  # noqa: E731
-    monkeypatch.setitem(deciders.RULES, ("propose", 1), other)
+    monkeypatch.setitem(deciders.RULES, ("propose", 2), other)
     assert {one.ruling.decider for one in replay(envelopes) if not one.identical} == {"propose"}
 
 
