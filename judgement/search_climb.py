@@ -32,8 +32,16 @@ def climb(
         free = _free(terms, home, terms.code(recipe), open_, most)
         best = int(np.argmax(np.where(free, np.round(worth, DIGITS), -np.inf)))
         if not free.any() or worth[best] <= now + 10.0**-DIGITS:
-            return recipe
+            return _from(standing, recipe, terms)
         recipe = moved(terms, recipe, best)
+
+
+def _from(standing: Recipe, recipe: Recipe, terms: Terms) -> Recipe:
+    """The standing recipe with its changes and nothing else: a way back may have left a default spelt out."""
+    for axis in terms.space:
+        if (value := recipe.get(axis.knob)) != standing.get(axis.knob):
+            standing = standing.replace(axis.knob, value)
+    return standing
 
 
 def moved(terms: Terms, recipe: Recipe, value: int) -> Recipe:

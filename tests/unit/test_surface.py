@@ -10,6 +10,7 @@ from judgement.surface import Surface, terms
 from judgement.surface_dev import fit
 from judgement.surface_target import Target, Targets, unit_variances
 from judgement.trust import TrustModel
+from schemas.campaign import Axis
 from schemas.recipe import Recipe, differences
 from tests.unit.driftworld import RECORDED, SPACE, anyhow, recorded
 
@@ -99,8 +100,8 @@ def flat(recipe_weights, **changes):
     nothing = np.zeros(1)
     dev = Surface(TERMS, recipe_weights)
     effect = Surface(TERMS, np.zeros((1, TERMS.size)))
-    given = {"under": np.ones(1), "level": np.array([np.inf]), "beyond": nothing, **changes}
-    return Target(dev=dev, base=nothing, effect=effect, weights=np.ones(1), **given)
+    given = {"dev": dev, "effect": effect, "under": np.ones(1), "level": np.array([np.inf]), "beyond": nothing}
+    return Target(base=nothing, weights=np.ones(1), **{**given, **changes})
 
 
 def every_value():
@@ -120,6 +121,23 @@ def test_the_climb_keeps_to_the_allowed_changes_and_ends_where_no_change_improve
         neighbour = moved(TERMS, best, value)
         if len(differences(standing, neighbour, KNOBS)) <= most:
             assert target.at(*TERMS.point(neighbour)) <= reached + 2e-6
+
+
+def test_a_climb_that_comes_back_to_a_default_leaves_nothing_of_it_in_the_recipe():
+    """Upsampling pays first, then steps and traces, and together these turn it round."""
+    table = terms((*SPACE, Axis(knob="upsample.cipher", values=(1.0, 2.0, 4.0), scale="log")))
+    owner = {knob: list(table.owner).index(axis) for axis, knob in enumerate([*KNOBS, "upsample.cipher"])}
+    u, s, t = (owner[knob] for knob in ("upsample.cipher", "steps", "traces"))
+    weights = np.zeros(table.size)
+    weights[[1 + u, 1 + s, 1 + t]] = 1.0, 0.9, 0.9
+    pairs = np.argwhere(table.apart)
+    first = table.size - len(pairs)
+    weights[first:] = [-0.8 if set(pair) in ({u, s}, {u, t}) else 0.0 for pair in pairs]
+    target = flat(weights[None], dev=Surface(table, weights[None]), effect=Surface(table, np.zeros((1, table.size))))
+    seen = []
+    best = climb(target, table, anyhow(steps=120), np.ones(len(table.axis), bool), 7, lambda r: seen.append(r) or 0.0)
+    assert any(recipe.upsample.get("cipher") == 4.0 for recipe in seen)
+    assert (best.steps, best.traces, best.upsample) == (500, 1.0, {})
 
 
 def test_the_climb_takes_no_closed_value_and_may_always_go_back():
