@@ -1,9 +1,4 @@
-"""What to try next: draw a pool of recipes around the standing one, then give each slot to one Thompson sample.
-
-A slot's recipe is the best of the pool under one draw of all that is uncertain, so a recipe is tried as often as it
-may be the best, and the drift hypotheses steer the search as far as they are believed (Thompson 1933; Russo et al.
-2018, arXiv 1707.02038).
-"""
+"""What a search draws from: a pool of recipes around the standing one, and draws of what a recipe may be worth."""
 
 from __future__ import annotations
 
@@ -12,7 +7,6 @@ from typing import Protocol
 
 import numpy as np
 
-from judgement.cost import price
 from judgement.features import Floats
 from judgement.history import History
 from judgement.search_basis import DIGITS
@@ -20,9 +14,6 @@ from judgement.search_prior import effect_sd
 from judgement.search_unseen import unseen_draws
 from schemas.policy import AxisBelief, Estimate, Policy
 from schemas.recipe import Recipe, Value
-
-POOL = 64
-"""Recipes that compete for the slots of a round; the fewer, the more the prior over axes and values decides."""
 
 DESIGN_POOL = 512
 """Recipes that the first round is designed from: there the prior decides alone, so it should see them all."""
@@ -97,19 +88,6 @@ def _elsewhere(axis: AxisBelief, standing: Recipe) -> Floats:
 def _weight(axis: AxisBelief, standing: Recipe) -> float:
     """How often an axis is varied: as much as it is believed to be better elsewhere, times what it may move."""
     return 0.0 if axis.retired else float(_elsewhere(axis, standing).sum()) * effect_sd(axis.knob)
-
-
-def thompson(
-    history: History, model: Model, recipes: Sequence[Recipe], slots: int, rng: np.random.Generator
-) -> list[Recipe]:
-    """The recipes of the next slots, one joint draw for each, less their price; fewer where the pool is smaller."""
-    slots, asked = min(slots, len(recipes)), price(history, recipes)
-    drawn = imagined(history, model, recipes, rng, slots) if slots else np.zeros((0, 0))
-    chosen: list[int] = []
-    for values in drawn - asked:
-        values[chosen] = -np.inf
-        chosen.append(int(np.argmax(values)))
-    return [recipes[i] for i in chosen]
 
 
 def imagined(

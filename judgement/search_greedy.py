@@ -1,12 +1,12 @@
 """The baseline `dev_greedy`: take dev for the target. What most automatic searches do, and what drift defeats.
 
-It searches as well as the loop's own policy does (the same smoothing of dev, the same Thompson sampling), so that a
+It searches as the loop's own policy does (the same first round, the same surfaces, the same climbs), so that a
 comparison tells what the judgement of dev is worth and nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +15,13 @@ from scipy.special import ndtr
 from judgement.features import Floats
 from judgement.history import History
 from judgement.profile import Point, Profile, profile
-from judgement.search import POOL, Model, drawn_pool, gains
+from judgement.search import Model, gains
 from judgement.search_basis import DIGITS
 from judgement.search_policy import Chosen, Proposal
 from judgement.search_submit import Question, queries_left, unmeasured
+from judgement.search_thompson import designed, imagined_best
+from judgement.surface import Surface, terms
+from judgement.surface_target import Target, dev_surfaces
 from judgement.trial import Trial
 from schemas.evidence import Submission
 from schemas.policy import Estimate
@@ -82,15 +85,12 @@ class DevGreedy:
     """The policy named `dev_greedy` in a constitution."""
 
     def propose(self, history: History, slots: int, rng: np.random.Generator) -> list[Proposal]:
-        """The best of a pool by one draw of dev for each slot."""
-        policy, model = history.policies[history.round], self.model(history)
-        recipes = drawn_pool(history, policy, rng, POOL, history.campaign.constitution.max_changes)
-        chosen: list[int] = []
-        for values in model.samples(recipes, rng, min(slots, len(recipes))) if recipes else ():
-            values[chosen] = -np.inf
-            chosen.append(int(np.argmax(values.round(DIGITS))))
-        picked = [recipes[i] for i in chosen]
-        return list(zip(picked, gains(model, policy.standing, picked, rng), strict=True))
+        """As the loop's own policy, from draws of dev in the place of the target."""
+        if history.round == 1:
+            return designed(history, slots, rng)
+        model = DevModel.fit(history)
+        recipes = imagined_best(history, _dev_targets(model.evidence), slots, rng)
+        return list(zip(recipes, gains(model, history.policies[history.round].standing, recipes, rng), strict=True))
 
     def choose_submissions(self, history: History, round_: int) -> Chosen:
         """The highest smoothed dev of those not asked about."""
@@ -113,6 +113,15 @@ class DevGreedy:
     def model(self, history: History) -> Model:
         """Dev."""
         return DevModel.fit(history)
+
+
+def _dev_targets(evidence: Profile) -> Callable[[np.random.Generator], Target]:
+    """Draws of dev: a target with slope 1 and nothing beside."""
+    table, count = terms(evidence.space), len(evidence.domains)
+    surfaces, ones = dev_surfaces(evidence, table), np.ones(count)
+    nothing = Surface(table, np.zeros((count, table.size)))
+    base, even = evidence.base_dev[0], ones / count
+    return lambda rng: Target(surfaces.draw(rng), base, ones, np.inf * ones, 0 * ones, nothing, even)
 
 
 def _usable(trial: Trial) -> bool:

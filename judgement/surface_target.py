@@ -13,6 +13,7 @@ import numpy as np
 from judgement.drift_hypotheses import DEVIATION, OFFSET_MEAN, OFFSET_SD, SLOPES
 from judgement.drift_posterior import Posterior, measurements
 from judgement.features import Floats
+from judgement.profile import Profile
 from judgement.surface import Surface, Terms
 from judgement.surface_dev import DevSurfaces, fit
 from schemas.recipe import Recipe
@@ -58,7 +59,7 @@ class Targets:
     def __init__(self, posterior: Posterior, terms: Terms) -> None:
         self.posterior, self.terms = posterior, terms
         profile = posterior.profile
-        self.dev = dev_surfaces(posterior, terms)
+        self.dev = dev_surfaces(profile, terms)
         self.unit = unit_variances(terms)
         measured = [profile.trials[name][1] if name in profile.trials else None for name in posterior.measured]
         self.features = np.array([self._row(recipe) for recipe in measured]).reshape(len(measured), terms.size)
@@ -129,9 +130,8 @@ def _corrected(
     return corrected
 
 
-def dev_surfaces(posterior: Posterior, terms: Terms) -> DevSurfaces:
+def dev_surfaces(profile: Profile, terms: Terms) -> DevSurfaces:
     """Dev of the trials as surfaces; seeds are noise here, since a recipe not run yet has none."""
-    profile = posterior.profile
     recipes = [recipe for _, recipe in profile.trials.values()]
     noise = profile.noise + profile.smoothing.seed_sd**2
     center = profile.accuracy.mean(axis=0) if recipes else profile.base_dev[0]

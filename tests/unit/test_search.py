@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from judgement.beliefs_axes import opening
 from judgement.cost import relative
-from judgement.search import DESIGN_POOL, gains, pool, thompson
+from judgement.search import DESIGN_POOL, gains, pool
 from judgement.search_basis import basis, seed_of
 from judgement.search_prior import covariance, design, distance, effect_sd, prior_gains
 from judgement.search_promote import rivals
@@ -17,7 +17,7 @@ from schemas.policy import AxisBelief, Policy
 from schemas.recipe import Recipe, differences
 from tests.unit.fieldmodel import FieldModel
 from tests.unit.loopworld import SPACE, Log, World, campaign, measure, started
-from tests.unit.searchcases import opened, scored_round, with_scores
+from tests.unit.searchcases import scored_round, with_scores
 
 KNOBS = tuple(axis.knob for axis in SPACE)
 AXES = {axis.knob: axis for axis in SPACE}
@@ -129,13 +129,6 @@ def test_distance_follows_the_scale_of_the_axis():
     assert distance(modules, ("q_proj",), ("q_proj", "v_proj")) == 1.0
 
 
-def test_thompson_sampling_fills_each_slot_with_another_recipe():
-    history, recipes = measured(), [Recipe(traces=1.0), Recipe(steps=250), Recipe(rank=4)]
-    chosen = thompson(history, FieldModel(history), recipes, 5, np.random.default_rng(0))
-    assert sorted(r.model_dump_json() for r in chosen) == sorted(r.model_dump_json() for r in recipes)
-    assert thompson(history, FieldModel(history), [], 5, np.random.default_rng(0)) == []
-
-
 def test_the_gain_of_the_standing_recipe_over_itself_is_nothing():
     model = FieldModel(measured())
     same, other = gains(model, Recipe(), [Recipe(), Recipe(traces=1.0)], np.random.default_rng(0))
@@ -166,18 +159,6 @@ def test_the_basis_knows_neither_positions_nor_the_order_of_equal_evidence():
             measure(log, World(), "base", kind)
     assert basis(first.history, 1, "policy").digest == basis(second.history, 1, "policy").digest
     assert basis(first.history, 1, "policy", scored=False).digest != basis(first.history, 1, "policy").digest
-
-
-def test_a_price_turns_the_search_to_cheap_recipes():
-    cheap, dear = Recipe(steps=120), Recipe(steps=500)
-
-    def picked_cheap(price):
-        history, rng = opened(price=price), np.random.default_rng(0)
-        model = FieldModel(history)
-        return [thompson(history, model, [cheap, dear], 1, rng)[0] for _ in range(40)].count(cheap)
-
-    assert picked_cheap(0.0) < 40
-    assert picked_cheap(5.0) == 40
 
 
 def test_a_dearer_rival_must_bring_its_price():
