@@ -154,8 +154,17 @@ def _create(data: Path, password: Path) -> None:
 def _stop_leftover(data: Path) -> None:
     """Stop a server that still runs on the data, where something killed its host."""
     control = [*unprivileged(), str(programs() / "pg_ctl"), f"--pgdata={data}"]
-    if subprocess.run([*control, "status"], capture_output=True, check=False).returncode == 0:
+    if not _succeeds([*control, "status"]):
+        return
+    try:
         _run([*control, "--mode=fast", "--wait", "stop"])
+    except RuntimeError:
+        if _succeeds([*control, "status"]):  # else it came to its end meanwhile, by itself
+            raise
+
+
+def _succeeds(command: list[str]) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def _run(command: list[str]) -> None:

@@ -134,6 +134,23 @@ async def test_postgres_ends_with_its_host_and_starts_again(folder: Path, number
     server.stop()
 
 
+@pytest.mark.parametrize("ended", [True, False], ids=["ended meanwhile", "still runs"])
+def test_a_leftover_that_cannot_be_stopped_is_an_error_only_while_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: bool
+) -> None:
+    told = {"status": [0, 3 if ended else 0], "stop": [1]}
+
+    def control(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, told[command[-1]].pop(0), "", "no such process")
+
+    monkeypatch.setattr(subprocess, "run", control)
+    if ended:
+        postgres_module._stop_leftover(tmp_path)
+    else:
+        with pytest.raises(RuntimeError, match="no such process"):
+            postgres_module._stop_leftover(tmp_path)
+
+
 def test_what_cannot_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "pg" / "data").mkdir(parents=True)
     (tmp_path / "pg" / "data" / "PG_VERSION").write_text("9.6\n")

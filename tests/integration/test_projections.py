@@ -168,7 +168,7 @@ async def test_a_manipulated_projection_is_found_and_named(name, console, tamper
 
 async def test_a_job_that_an_older_release_queued_without_a_later_field_is_no_deviation(console, tampered):
     await tampered(
-        f"UPDATE work SET payload = payload::jsonb #- '{{proposed,basis,rules}}' WHERE id = {TRAIN}",
+        f"UPDATE work SET payload = payload::jsonb #- '{{proposed,by}}' WHERE id = {TRAIN}",
         f"UPDATE work SET payload = payload::jsonb #- '{{basis,rules}}' WHERE id = {DATA}",
     )
     assert (await check(console)).deviations == []
