@@ -70,8 +70,9 @@ def alarming(assessed: DriftAssessed) -> list[ScopeAssessment]:
 
 
 def strength(assessed: DriftAssessed) -> float:
-    """The highest threshold at which the assessment would still alarm."""
-    return min(assessed.bayes_factor, max(scope.bayes_factor for scope in assessed.scopes))
+    """The highest threshold at which the assessment would still alarm: see `alarming`."""
+    named = [s.bayes_factor for s in assessed.scopes if s.scope != ALL or s.posterior > 0.5]
+    return min(assessed.bayes_factor, max(named))
 
 
 def any_drift(weighed: Posterior) -> float:

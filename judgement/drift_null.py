@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import beta
 
 from judgement.drift import assess, strength
 from judgement.drift_hypotheses import DEVIATION, SLOPE_PRIOR, SLOPES
 from judgement.features import Floats, features
 from judgement.history import History
-from judgement.statistics import scores, share_error
+from judgement.statistics import clopper_pearson, scores, share_error
 from judgement.trial import Trial
 from schemas.campaign import Campaign, Constitution, NullRun
 from schemas.recipe import Recipe
@@ -45,14 +44,9 @@ def with_threshold(campaign: Campaign, count: int = CAMPAIGNS) -> Campaign:
     found = np.sort(strengths(campaign, count))[::-1]
     threshold = max(law.drift.threshold, float(f"{found[int(allowed * count)] * 1.001:.4g}"))
     alarms = int((found >= threshold).sum())
-    null = NullRun(campaigns=count, alarms=alarms, upper=round(clopper_pearson_upper(alarms, count), 4))
+    null = NullRun(campaigns=count, alarms=alarms, upper=round(clopper_pearson(alarms, count)[1], 4))
     drift = law.drift.model_copy(update={"threshold": threshold, "null": null})
     return campaign.model_copy(update={"constitution": law.model_copy(update={"drift": drift})})
-
-
-def clopper_pearson_upper(events: int, trials: int, level: float = 0.975) -> float:
-    """Upper end of the exact 95 % interval of a rate (Clopper and Pearson 1934)."""
-    return 1.0 if events >= trials else float(beta.ppf(level, events + 1, trials - events))
 
 
 def strengths(campaign: Campaign, count: int) -> Floats:

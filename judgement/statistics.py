@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from scipy.stats import beta
+
 from schemas.evidence import GapTest
 from schemas.policy import Estimate
 from schemas.scores import DomainScore, Scores
@@ -61,6 +63,13 @@ def combined(parts: Mapping[str, DomainScore]) -> Scores:
         n=sum(part.n for part in parts.values()),
         domains=dict(parts),
     )
+
+
+def clopper_pearson(events: int, trials: int) -> tuple[float, float]:
+    """Exact two-sided 95 % interval of a rate (Clopper and Pearson 1934); all of [0, 1] where nothing was tried."""
+    low = float(beta.ppf(0.025, events, trials - events + 1)) if events else 0.0
+    high = float(beta.ppf(0.975, events + 1, trials - events)) if events < trials else 1.0
+    return low, high
 
 
 def difference_z(a: Scores, b: Scores) -> float:

@@ -8,7 +8,8 @@ from typing import Any
 
 from benchmarks.loop.runs import Run
 from benchmarks.search.figures import Figure
-from benchmarks.search.intervals import clopper_pearson, mean_half_width, paired
+from benchmarks.search.intervals import mean_half_width, paired
+from judgement.statistics import clopper_pearson
 
 Reports = Mapping[Run, Mapping[str, Any]]
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.search.detectors.registry import DETECTORS, OURS
-from benchmarks.search.intervals import clopper_pearson, mean_half_width
+from benchmarks.search.intervals import mean_half_width
 from benchmarks.search.streams import Stream
+from judgement.statistics import clopper_pearson
 
 ROWS = {name: row for row, name in enumerate(DETECTORS)}
 

@@ -10,14 +10,6 @@ from scipy import stats
 LEVEL = 0.95
 
 
-def clopper_pearson(k: int, n: int) -> tuple[float, float]:
-    """Exact two-sided interval of a share of k in n; the whole range where n is 0."""
-    tail = (1 - LEVEL) / 2
-    low = float(stats.beta.ppf(tail, k, n - k + 1)) if k else 0.0
-    high = float(stats.beta.ppf(1 - tail, k + 1, n - k)) if k < n else 1.0
-    return low, high
-
-
 def mean_half_width(values: Sequence[float]) -> tuple[float, float]:
     """Mean and half the width of its t interval; the width is infinite for a single value."""
     held = np.asarray(values, dtype=float)

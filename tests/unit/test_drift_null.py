@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from judgement.drift_null import World, clopper_pearson_upper, strengths, with_threshold
+from judgement.drift_null import World, strengths, with_threshold
 from schemas.targets import BoardTarget
 from tests.unit.driftworld import campaign
 
@@ -56,8 +56,3 @@ def test_a_target_outside_is_simulated_as_sure_as_the_campaign_says_it_is(sure, 
     assert np.mean([scores.score for scores in said]) == pytest.approx(0.5, abs=5e-3)
     assert np.std([scores.score for scores in said]) == pytest.approx(error, rel=0.1)
     assert np.mean([scores.se for scores in said]) == pytest.approx(error, rel=0.1)
-
-
-@pytest.mark.parametrize(("events", "trials", "upper"), [(0, 100, 0.0362), (5, 100, 0.1128), (100, 100, 1.0)])
-def test_the_upper_bound_is_that_of_clopper_and_pearson(events, trials, upper):
-    assert clopper_pearson_upper(events, trials) == pytest.approx(upper, abs=1e-4)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from judgement.statistics import (
+    clopper_pearson,
     difference_z,
     domain_score,
     gap_test,
@@ -106,3 +107,11 @@ def test_other_values_have_their_own_spread_and_equal_ones_claim_no_certainty():
     assert found.score == pytest.approx(0.5)
     assert found.se == pytest.approx(np.std(values) / len(values) ** 0.5, rel=0.02)
     assert mean_score([0.5] * 50).se > 0.01
+
+
+@pytest.mark.parametrize(
+    ("events", "trials", "low", "high"),
+    [(0, 100, 0.0, 0.0362), (5, 100, 0.0164, 0.1128), (100, 100, 0.9638, 1.0), (0, 0, 0.0, 1.0)],
+)
+def test_the_interval_of_a_rate_is_that_of_clopper_and_pearson(events, trials, low, high):
+    assert clopper_pearson(events, trials) == pytest.approx((low, high), abs=1e-4)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from benchmarks.search.detectors import classical
 from benchmarks.search.detectors.series import Series
-from judgement.drift_scope import ALL
+from judgement.drift import strength
 from judgement.statistics import GAP_Z
 from schemas.events import DriftAssessed
 
@@ -17,10 +17,8 @@ OURS = "Bayes factor (shipped)"
 
 
 def shipped(_: Series, assessed: DriftAssessed) -> float:
-    """The largest threshold at which `judgement.drift.alarming` would name a scope."""
-    single = [s.bayes_factor for s in assessed.scopes if s.scope != ALL]
-    common = [s.bayes_factor for s in assessed.scopes if s.scope == ALL and s.posterior > 0.5]
-    return min(assessed.bayes_factor, max(single + common))
+    """The largest threshold at which the shipped test would alarm."""
+    return strength(assessed)
 
 
 def gap(_: Series, assessed: DriftAssessed) -> float:
