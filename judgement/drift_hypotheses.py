@@ -127,14 +127,19 @@ class Layout:
         """Probability that all domains follow the same hypothesis, (H,); the first entry is all the rest."""
         return np.array([held[:, 0][self.shared == h].sum() for h in range(self.assigned.max() + 1)])
 
+    def per_domain(self, drawn: np.ndarray) -> np.ndarray:
+        """The hypothesis in each domain, (D,), from that of each score, (C,)."""
+        owner = self.share.argmax(axis=0)
+        held: np.ndarray = self.assigned[owner, drawn[owner], np.arange(len(owner))]
+        return held
+
     def narrowed(self, hyps: Hypotheses, drawn: np.ndarray) -> tuple[Hypotheses, Layout]:
         """The single hypothesis per domain that is left when each score's is drawn, (C,), and its layout."""
-        owner = self.share.argmax(axis=0)
-        domain = np.arange(len(owner))
-        held = self.assigned[owner, drawn[owner], domain]
+        held = self.per_domain(drawn)
+        domain = np.arange(len(held))
         names = ("level", "slope_mean", "slope_sd", "effect_mean", "effect_sd", "mismatch_sd")
         one = replace(hyps, kinds=("drawn",), **{name: getattr(hyps, name)[None, held, domain] for name in names})
-        return one, replace(self, assigned=np.zeros((len(self.weights), 1, len(owner)), dtype=int))
+        return one, replace(self, assigned=np.zeros((len(self.weights), 1, len(held)), dtype=int))
 
 
 def itemised(domains: int, count: int) -> Layout:

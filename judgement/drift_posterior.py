@@ -121,11 +121,9 @@ class Posterior:
         return condition(prior, self.precision, self.surprise)
 
     def drawn(self, rng: np.random.Generator) -> tuple[int, np.ndarray]:
-        """A slope and a hypothesis for each domain, (D,), by their probability."""
+        """A slope, and a hypothesis for each score of the target, (C,), by their probability."""
         slope, regime = np.unravel_index(rng.choice(self.outer.size, p=normal(self.outer.ravel())), self.outer.shape)
-        scores = np.array([rng.choice(len(h), p=normal(h)) for h in self.inner[slope, regime]])
-        owner, domain = self.layout.share.argmax(axis=0), np.arange(len(self.profile.domains))
-        return int(slope), self.layout.assigned[owner, scores[owner], domain]
+        return int(slope), np.array([rng.choice(len(h), p=normal(h)) for h in self.inner[slope, regime]])
 
     @cached_property
     def held(self) -> Floats:

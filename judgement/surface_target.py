@@ -70,7 +70,8 @@ class Targets:
     def draw(self, rng: np.random.Generator) -> Target:
         """One possible target."""
         p = self.posterior
-        slope, held = p.drawn(rng)
+        slope, scores = p.drawn(rng)
+        held = p.layout.per_domain(scores)
         hyps = [getattr(p.hyps, name)[held, np.arange(len(held))] for name in HELD]
         level, mean, sd, effect_sd, mismatch = hyps
         under, beyond, weights = self._coefficients(rng, SLOPES[slope], level, mean, sd, effect_sd, mismatch)

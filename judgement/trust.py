@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from judgement.drift_hypotheses import SLOPES, hypotheses
-from judgement.drift_posterior import Law, Posterior, condition, law, mixture, normal, posterior
+from judgement.drift_posterior import Law, Posterior, condition, law, mixture, posterior
 from judgement.features import Floats
 from judgement.history import History
 from judgement.profile import Gains, Point, profile
@@ -99,11 +99,6 @@ class TrustModel:
             mixture(self.posterior.outer, mean, variance).sd for mean, variance in zip(means, variances, strict=True)
         ]
 
-    def sample(self, recipes: Sequence[Point], rng: np.random.Generator) -> Floats:
-        """One draw of the target accuracies of all the recipes together, (P,): the step of Thompson sampling."""
-        draw: Floats = self.samples(recipes, rng, 1)[0]
-        return draw
-
     def samples(self, recipes: Sequence[Point], rng: np.random.Generator, draws: int) -> Floats:
         """Joint draws of the target accuracies, (draws, P), for less than so many single ones.
 
@@ -114,8 +109,7 @@ class TrustModel:
 
     def _draw(self, gains: Gains, rng: np.random.Generator) -> Floats:
         p = self.posterior
-        slope, regime = np.unravel_index(rng.choice(p.outer.size, p=normal(p.outer.ravel())), p.outer.shape)
-        drawn = np.array([rng.choice(len(h), p=normal(h)) for h in p.inner[slope, regime]])
+        slope, drawn = p.drawn(rng)
         hyps, layout = p.layout.narrowed(p.hyps, drawn)
         prior = law(hyps, layout, gains, SLOPES[slope : slope + 1])
         score = np.arange(len(drawn))
