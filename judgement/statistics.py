@@ -72,16 +72,6 @@ def clopper_pearson(events: int, trials: int) -> tuple[float, float]:
     return low, high
 
 
-def difference_z(a: Scores, b: Scores) -> float:
-    """Difference a - b in its own standard errors, the two being independent."""
-    return (a.score - b.score) / math.hypot(a.se, b.se)
-
-
-def probability_above(a: Estimate, b: Estimate) -> float:
-    """P(a > b) of two independent normal estimates; one half where both are certain and equal."""
-    return probability_positive(Estimate(mean=a.mean - b.mean, sd=math.hypot(a.sd, b.sd)))
-
-
 def probability_positive(gain: Estimate) -> float:
     """P(gain > 0) of a normal estimate; a certain zero is one half."""
     if gain.sd == 0:
