@@ -9,9 +9,9 @@ from __future__ import annotations
 
 RELEASES: dict[str, tuple[str, ...]] = {
     "data": ("0.1.0",),  # DataBatchReady
-    "propose": ("0.1.0", "0.2.0"),  # RecipeProposed
+    "propose": ("0.1.0", "0.2.0", "0.3.0"),  # RecipeProposed
     "submissions": ("0.1.0",),  # SubmissionsChosen of a round
-    "final": ("0.1.0",),  # SubmissionsChosen of the final set
+    "final": ("0.1.0", "0.3.0"),  # SubmissionsChosen of the final set
     "drift": ("0.1.0", "0.2.0"),  # DriftAssessed, DriftDetected, DriftCleared
     "policy": ("0.1.0", "0.2.0"),  # PolicyUpdated
     "finish": ("0.1.0",),  # CampaignFinished

@@ -66,8 +66,13 @@ class Profile:
     """Dev accuracy over recipes."""
     targets: dict[str, Scores]
     """Target score of the trials that have dev as well, ordered by round and slot, the base first."""
-    used: dict[str, Any]
-    """The scores used, by candidate: what the digest of a decision is taken of."""
+    source: tuple[Trial, ...]
+    """What all this was read from: the base and the trials with a dev score."""
+
+    @property
+    def used(self) -> dict[str, Any]:
+        """The scores used, by candidate: what the digest of a decision is taken of."""
+        return {trial.candidate: _record(trial) for trial in self.source}
 
     @cached_property
     def itemised(self) -> bool:
@@ -85,7 +90,8 @@ class Profile:
         """Joint posterior of the dev gains at the points. Raises `KeyError` for a trial without a dev score."""
         trained = np.array([point != BASE for point in points], dtype=float)
         known = [(-1, p) if isinstance(p, Recipe) else self.trials[p] for p in points if p != BASE]
-        x = coordinates_of([recipe for _, recipe in known], self.space)
+        rows = [features(recipe, self.space) if i < 0 else self.smoothing.x[i] for i, recipe in known]
+        x = np.array(rows).reshape(len(known), self.smoothing.x.shape[1])
         index = np.array([i for i, _ in known], dtype=int)
         mean, covariance = self.smoothing.joint(x, index)
         same = ((index[:, None] == index[None, :]) & (index >= 0)) | np.eye(len(index), dtype=bool)
@@ -125,7 +131,7 @@ def profile(history: History) -> Profile:
         noise=accuracy[:, 1],
         smoothing=smooth(x, accuracy[:, 0], accuracy[:, 1], base_dev[0]),
         targets={t.candidate: t.scores["external"] for t in kept},
-        used={t.candidate: _record(t) for t in (base, *scored)},
+        source=(base, *scored),
     )
 
 

@@ -114,14 +114,18 @@ class DevGreedy:
         """Dev."""
         return DevModel.fit(history)
 
+    def bound(self, history: History) -> Model:
+        """Dev: no drift binds who does not look for it."""
+        return DevModel.fit(history)
 
-def _dev_targets(evidence: Profile) -> Callable[[np.random.Generator], Target]:
+
+def _dev_targets(evidence: Profile) -> Callable[[np.random.Generator, float], Target]:
     """Draws of dev: a target with slope 1 and nothing beside."""
     table, count = terms(evidence.space), len(evidence.domains)
     surfaces, ones = dev_surfaces(evidence, table), np.ones(count)
     nothing = Surface(table, np.zeros((count, table.size)))
     base, even = evidence.base_dev[0], ones / count
-    return lambda rng: Target(surfaces.draw(rng), base, ones, np.inf * ones, 0 * ones, nothing, even)
+    return lambda rng, warmth: Target(surfaces.draw(rng, warmth), base, ones, np.inf * ones, 0 * ones, nothing, even)
 
 
 def _usable(trial: Trial) -> bool:

@@ -36,4 +36,7 @@ class SearchPolicy(Protocol):
         """The candidate that the campaign ends with, or `base`, and its expected target."""
 
     def model(self, history: History) -> Model:
-        """What the policy believes of the target: promotions, learned distributions and dead ends rest on it."""
+        """What the policy believes of the target: proposals and the final choice rest on it."""
+
+    def bound(self, history: History) -> Model:
+        """The same, bound by the drifts that stand: submissions, promotions, learned distributions and dead ends."""

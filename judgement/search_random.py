@@ -79,3 +79,7 @@ class Random:
     def model(self, history: History) -> Model:
         """None to speak of."""
         return Indifferent()
+
+    def bound(self, history: History) -> Model:
+        """The same."""
+        return Indifferent()

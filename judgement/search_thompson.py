@@ -27,6 +27,11 @@ FIRST_CHANGES = 2
 """Changes of a candidate of round 1, at most: a recipe in which everything is moved blindly is mostly a bad one, and
 says little about any of its changes."""
 
+WARM, COOL = 0.7, 0.3
+"""Share of the posterior spread of dev that a draw has in round 2 and in the last one. A campaign of a few rounds
+cannot afford to try all that may be best, and in its last rounds it only wants the best: these lost least in
+simulated campaigns (`docs/benchmarks-search.md`)."""
+
 PATIENCE = 4
 """Draws for each slot, before it is left empty because every one led to a recipe that was tried."""
 
@@ -41,20 +46,26 @@ def designed(history: History, slots: int, rng: np.random.Generator) -> list[Pro
 
 
 def imagined_best(
-    history: History, draw: Callable[[np.random.Generator], Target], slots: int, rng: np.random.Generator
+    history: History, draw: Callable[[np.random.Generator, float], Target], slots: int, rng: np.random.Generator
 ) -> list[Recipe]:
     """Later rounds: for each slot the best recipe of one drawn target; none twice, and none that was tried."""
     law, policy = history.campaign.constitution, history.policies[history.round]
     table, cost = terms(law.space), (lambda recipe: float(price(history, [recipe])[0])) if law.price else None
+    warmth = temperature(policy.round, law.rounds)
     known = [t.recipe for t in history.trials.values() if t.recipe]
     found: list[Recipe] = []
     for _ in range(PATIENCE * slots):
         if len(found) == slots:
             break
-        best = climb(draw(rng), table, policy.standing, _open(policy), law.max_changes, cost)
+        best = climb(draw(rng, warmth), table, policy.standing, _open(policy), law.max_changes, cost)
         if best not in found and best not in known:
             found.append(best)
     return found
+
+
+def temperature(round_: int, rounds: int) -> float:
+    """Falls evenly from `WARM` in round 2 to `COOL` in the last."""
+    return WARM + (COOL - WARM) * (round_ - 2) / max(1, rounds - 2)
 
 
 def _open(policy: Policy) -> NDArray[np.bool_]:

@@ -1,6 +1,8 @@
-"""This project's search policy: Thompson sampling from the average of the drift hypotheses, gated by standing drifts.
+"""This project's search policy: Thompson sampling from the average of the drift hypotheses.
 
-Submissions and the final choice go by posterior means, never by a raw score.
+What a round tries and what the campaign ends with go by that average. What a standing drift binds is who is believed on
+the way: promotions and submissions. To forget dev of a drifting domain in the proposals too costs more than it saves,
+since dev is mostly wrong about some recipes and not about all (`docs/benchmarks-search.md`).
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ class Trust:
 
     fit: Callable[[History], Model] = TrustModel.fit
     """What is believed of the target, from everything measured."""
+    bind: Callable[[History], Model] = TrustModel.bound
+    """The same where standing drifts bind."""
 
     def propose(self, history: History, slots: int, rng: np.random.Generator) -> list[Proposal]:
         """Round 1: what tells most about the space. Later: what may be the best."""
@@ -40,12 +44,16 @@ class Trust:
 
     def choose_submissions(self, history: History, round_: int) -> Chosen:
         """One place for the best, one for the audit of dev."""
-        return choose(history, self.model(history), round_)
+        return choose(history, self.bound(history), round_)
 
     def final(self, history: History) -> tuple[str, Estimate]:
         """The highest posterior mean of the target."""
         return winner(history, self.model(history))
 
     def model(self, history: History) -> Model:
-        """The drift hypotheses, averaged and gated."""
+        """The drift hypotheses, averaged."""
         return self.fit(history)
+
+    def bound(self, history: History) -> Model:
+        """The same, gated by standing drifts."""
+        return self.bind(history)

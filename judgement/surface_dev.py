@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+from scipy.linalg import cho_solve, solve_triangular
 
 from judgement.features import Floats
 from judgement.surface import Surface, Terms
@@ -20,10 +21,6 @@ SLOPES = (0.01, 0.02, 0.04, 0.08)
 
 SQUARES, PRODUCTS = (0.5, 1.5), (0.1, 0.3)
 """Standard deviations tried for squares and products, as multiples of a slope's."""
-
-TEMPERATURE = 0.5
-"""Share of the posterior spread that a draw has. A campaign of a few rounds cannot afford to try all that may be best:
-half the spread lost least in simulated campaigns (`benchmarks/search`, tuning seeds), and none lost most."""
 
 LEVEL = 0.3
 """Standard deviation of the middle of the space, in accuracy."""
@@ -53,7 +50,7 @@ class Fit:
         weights = temperature * rng.standard_normal((len(self.prior), count)) * np.sqrt(self.prior)[:, None]
         error = temperature * rng.standard_normal(self.values.shape) * np.sqrt(self.noise)[:, None]
         away = self.values - self.features @ weights - error
-        solved = np.linalg.solve(self.root.T, np.linalg.solve(self.root, away))
+        solved = cho_solve((self.root, True), away, check_finite=False)
         drawn: Floats = (weights + self.prior[:, None] * (self.features.T @ solved)).T
         return drawn
 
@@ -71,10 +68,10 @@ class DevSurfaces:
     center: Floats
     """What each domain is expected to be in the middle of the space, (D,)."""
 
-    def draw(self, rng: np.random.Generator) -> Surface:
-        """One draw of the dev of all domains, nearer to its mean than the posterior allows."""
-        apart = self.apart.draw(rng, TEMPERATURE)
-        weights = self.common.draw(rng, TEMPERATURE) + apart - apart.mean(axis=0)
+    def draw(self, rng: np.random.Generator, temperature: float = 1.0) -> Surface:
+        """One draw of the dev of all domains; see `Fit.draw`."""
+        apart = self.apart.draw(rng, temperature)
+        weights = self.common.draw(rng, temperature) + apart - apart.mean(axis=0)
         weights[:, 0] += self.center
         return Surface(self.terms, weights)
 
@@ -103,6 +100,6 @@ def _fit(
 
 def _evidence(fitted: Fit) -> float:
     """Log marginal likelihood, to six decimals so that ties fall the same way everywhere."""
-    white = np.linalg.solve(fitted.root, fitted.values)
+    white = solve_triangular(fitted.root, fitted.values, lower=True, check_finite=False)
     logs = np.log(np.diag(fitted.root)).sum() * fitted.values.shape[1]
     return round(float(-0.5 * (white**2).sum() - logs), 6)

@@ -67,18 +67,16 @@ class Targets:
         self.gain, self.spread = known.mean, np.einsum("dpp->dp", known.covariance)
         self.scores, self.noise = measurements(profile)
 
-    def draw(self, rng: np.random.Generator) -> Target:
-        """One possible target."""
+    def draw(self, rng: np.random.Generator, temperature: float = 1.0) -> Target:
+        """One possible target, over a draw of dev that has this share of the posterior's spread."""
         p = self.posterior
         slope, scores = p.drawn(rng)
         held = p.layout.per_domain(scores)
         hyps = [getattr(p.hyps, name)[held, np.arange(len(held))] for name in HELD]
         level, mean, sd, effect_sd, mismatch = hyps
         under, beyond, weights = self._coefficients(rng, SLOPES[slope], level, mean, sd, effect_sd, mismatch)
-        total = p.layout.weights @ p.layout.share
-        return Target(
-            self.dev.draw(rng), p.profile.base_dev[0], under, level, beyond, Surface(self.terms, weights), total
-        )
+        dev, effect = self.dev.draw(rng, temperature), Surface(self.terms, weights)
+        return Target(dev, p.profile.base_dev[0], under, level, beyond, effect, p.layout.weights @ p.layout.share)
 
     def _coefficients(
         self,

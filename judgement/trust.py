@@ -1,14 +1,15 @@
-"""What a recipe is worth on the target: the drift hypotheses averaged, and gated by the drifts that stand.
+"""What a recipe is worth on the target: the drift hypotheses averaged, and on demand gated by the drifts that stand.
 
 While dev tracks the target this is a regression on dev; where it does not, dev gain counts only as far as the evidence
-lets it (soft), and never beyond the level of a standing `DriftDetected` (hard). A target score always counts.
+lets it (`fit`), and, where a standing `DriftDetected` binds, never beyond its level (`bound`). A target score always
+counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from scipy.special import ndtr
@@ -35,11 +36,17 @@ class TrustModel:
     """Beliefs about the overall target accuracy (mean of the domains, 0 to 1) of trials and of recipes not yet run."""
 
     posterior: Posterior
-    """The weighed hypotheses, gated."""
+    """The weighed hypotheses, gated or not."""
 
     @classmethod
     def fit(cls, history: History) -> TrustModel:
-        """Learn from everything measured so far; the drifts that stand in the history bind."""
+        """Learn from everything measured so far: the hypotheses averaged."""
+        evidence = profile(history)
+        return cls(posterior(evidence, hypotheses(len(evidence.domains))))
+
+    @classmethod
+    def bound(cls, history: History) -> TrustModel:
+        """The same, where the drifts that stand in the history bind."""
         evidence = profile(history)
         hyps = hypotheses(len(evidence.domains)).gated(_gates(evidence.domains, history.standing_drifts))
         return cls(posterior(evidence, hyps))
@@ -63,16 +70,26 @@ class TrustModel:
     @cached_property
     def _trials(self) -> dict[str, Estimate]:
         """Target accuracy of every trial; they are asked for again and again."""
-        names = [BASE, *self.posterior.profile.trials]
-        return dict(zip(names, self.predict_all(names), strict=True))
+        estimates = [estimate for at in self._laws for estimate in self._estimates(at)]
+        return dict(zip(self._names, estimates, strict=True))
+
+    @property
+    def _names(self) -> list[str]:
+        return [BASE, *self.posterior.profile.trials]
+
+    @cached_property
+    def _laws(self) -> list[Law]:
+        """The law of all trials, part by part."""
+        return [self.posterior.predict(part) for part in _chunks(self._names)]
 
     def predict_all(self, points: Sequence[Point]) -> list[Estimate]:
         """Target accuracies of trials and recipes; the same as one by one, in less time."""
-        return [estimate for part in _chunks(points) for estimate in self._estimates(part)]
+        laws = (self.posterior.predict(part) for part in _chunks(points))
+        return [estimate for at in laws for estimate in self._estimates(at)]
 
     def gain(self, candidate: Point, over: Point) -> tuple[Estimate, float]:
         """Target accuracy of one trial or recipe less that of another, and the probability that it is positive."""
-        means, covariances = self._totals([candidate, over])
+        means, covariances = self._totals(self.posterior.predict([candidate, over]))
         contrast = np.array([1.0, -1.0])
         mean, variance = means @ contrast, np.maximum(0.0, contrast @ covariances @ contrast)
         above = ndtr(mean / np.sqrt(np.maximum(variance, 1e-18)))
@@ -85,12 +102,10 @@ class TrustModel:
 
     @cached_property
     def _disagreements(self) -> dict[str, float]:
-        names = [BASE, *self.posterior.profile.trials]
-        found = [sd for part in _chunks(names) for sd in self._apart(part)]
-        return dict(zip(names, found, strict=True))
+        found = [sd for at in self._laws for sd in self._apart(at.mean)]
+        return dict(zip(self._names, found, strict=True))
 
-    def _apart(self, points: Sequence[Point]) -> list[float]:
-        expected = self.posterior.predict(points).mean
+    def _apart(self, expected: Floats) -> list[float]:
         inner, share = self.posterior.inner, self.posterior.layout.weights
         center = np.einsum("rkcg,rcgp->rkcp", inner, expected)
         within = np.einsum("rkcg,rcgp->rkcp", inner, expected**2) - center**2
@@ -105,28 +120,37 @@ class TrustModel:
         Each draws slope and regime, then a hypothesis per score, then coefficients and dev profile, by their posterior.
         """
         gains = self.posterior.profile.gains([*self.posterior.measured, *recipes])
-        return np.stack([self._draw(gains, rng) for _ in range(draws)])
 
-    def _draw(self, gains: Gains, rng: np.random.Generator) -> Floats:
+        @cache
+        def held(slope: int, *drawn: int) -> tuple[Floats, Floats]:
+            return self._under(gains, slope, np.array(drawn))
+
+        drawn = []
+        for _ in range(draws):
+            slope, hypotheses_ = self.posterior.drawn(rng)
+            mean, root = held(slope, *hypotheses_.tolist())
+            drawn.append(mean + root @ rng.standard_normal(len(mean)))
+        return np.stack(drawn)
+
+    def _under(self, gains: Gains, slope: int, drawn: np.ndarray) -> tuple[Floats, Floats]:
+        """Mean (P,) and Cholesky root (P, P) of the total under a slope and a hypothesis for each score."""
         p = self.posterior
-        slope, drawn = p.drawn(rng)
         hyps, layout = p.layout.narrowed(p.hyps, drawn)
         prior = law(hyps, layout, gains, SLOPES[slope : slope + 1])
         score = np.arange(len(drawn))
         fitted = p.precision[slope, score, drawn], p.surprise[slope, score, drawn]
         after = condition(Law(prior.mean[0, :, 0], prior.covariance[0, :, 0]), *fitted)
         total = np.einsum("c,cpq->pq", layout.weights**2, after.covariance)
-        root = np.linalg.cholesky(total + JITTER * np.eye(len(total)))
-        return layout.weights @ after.mean + root @ rng.standard_normal(len(total))
+        return layout.weights @ after.mean, np.linalg.cholesky(total + JITTER * np.eye(len(total)))
 
-    def _estimates(self, points: Sequence[Point]) -> list[Estimate]:
-        means, covariances = self._totals(points)
+    def _estimates(self, at: Law) -> list[Estimate]:
+        means, covariances = self._totals(at)
         weights = self.posterior.outer
-        return [mixture(weights, means[..., i], covariances[..., i, i]) for i in range(len(points))]
+        return [mixture(weights, means[..., i], covariances[..., i, i]) for i in range(means.shape[-1])]
 
-    def _totals(self, points: Sequence[Point]) -> tuple[Floats, Floats]:
+    def _totals(self, at: Law) -> tuple[Floats, Floats]:
         """Mean (R, K, P) and covariance (R, K, P, P) of the total under each slope and regime, hypotheses averaged."""
-        at, inner, share = self.posterior.predict(points), self.posterior.inner, self.posterior.layout.weights
+        inner, share = self.posterior.inner, self.posterior.layout.weights
         mean = np.einsum("rkcg,rcgp->rkcp", inner, at.mean)
         second = at.covariance + at.mean[..., :, None] * at.mean[..., None, :]
         spread = np.einsum("rkcg,rcgpq->rkcpq", inner, second) - mean[..., :, None] * mean[..., None, :]

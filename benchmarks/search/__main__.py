@@ -1,5 +1,7 @@
 """`python -m benchmarks.search`: simulate, print the tables, write the JSON file. A missed goal is named, no failure.
 
+An hour and a half on two cores; what has ended is kept, so a report can be stopped and gone on with.
+
 track a     detectors on recorded campaigns: false alarms, power, delay
 track b     the closed loop: regret of every policy at one budget
 """
@@ -15,10 +17,12 @@ from typing import Any
 from benchmarks.search import results, tables, track_a, track_b
 from benchmarks.search.chart import draw
 from benchmarks.search.figures import Figure
+from benchmarks.search.kept import FILE, NOWHERE
 from benchmarks.search.kinds import KINDS
 from benchmarks.search.peers.registry import OURS, POLICIES
 from benchmarks.search.peers.registry import SLOW as SLOW_PEERS
 from benchmarks.search.plan import Plan
+from benchmarks.search.pooled import spread
 
 PEERS = [name for name in POLICIES if name != OURS]
 REPORT, PART = Path("benchmarks/results/search.json"), Path("runs/bench-search.json")
@@ -32,15 +36,16 @@ SLOW = 8
 def main() -> int:
     """Run what is asked for; the exit status: 0 where it ran, whatever it showed."""
     asked = _asked()
-    record = {**results.about(), "quick": asked.quick, "seeds": asked.seeds}
+    (plan,) = [QUICK] if asked.quick else spread(Plan.calibrated, [Plan()], FILE)
+    record = {**results.about(), "quick": asked.quick, "seeds": asked.seeds, "plan": vars(plan)}
     print(json.dumps(record, indent=1))
     figures: list[Figure] = []
     detectors = loop = None
     if asked.track != "b":
-        detectors = _detectors(asked, record)
+        detectors = _detectors(asked, plan, record)
         figures += detectors.figures()
     if asked.track != "a":
-        loop = _loop(asked, record)
+        loop = _loop(asked, plan, record)
         figures += loop.figures()
     print(f"\n{tables.goals(figures)}\n\n{tables.missed(figures)}")
     out = asked.out or (PART if _partial(asked) else REPORT)
@@ -57,12 +62,12 @@ def _partial(asked: argparse.Namespace) -> bool:
     return bool(chosen) or asked.seeds < FULL
 
 
-def _detectors(asked: argparse.Namespace, record: dict[str, Any]) -> track_a.TrackA:
+def _detectors(asked: argparse.Namespace, plan: Plan, record: dict[str, Any]) -> track_a.TrackA:
     n = asked.seeds
     first = track_a.TUNING + 10 * n if asked.tuning else track_a.SEEDS
     sizes = track_a.Sizes(4, 2, 2, first) if asked.quick else track_a.Sizes(10 * n, 20 * n, 2 * n, first)
     kinds = [kind for kind in (*track_a.NULLS, *track_a.DRIFTS) if not asked.kind or kind in asked.kind]
-    track = track_a.run(sizes, QUICK if asked.quick else Plan(), kinds)
+    track = track_a.run(sizes, plan, kinds, NOWHERE if asked.quick else FILE)
     print(f"\nTrack A, false alarms (share of campaigns, 95 %)\n{tables.false_alarms(track)}")
     print(f"\nTrack A, power (share of exposed campaigns) and delay (rounds)\n{tables.detection(track)}")
     print(f"\nThe Bayes factor would alarm in benign tuning streams: {tables.calibration(track)}")
@@ -70,7 +75,7 @@ def _detectors(asked: argparse.Namespace, record: dict[str, Any]) -> track_a.Tra
     return track
 
 
-def _loop(asked: argparse.Namespace, record: dict[str, Any]) -> track_b.TrackB:
+def _loop(asked: argparse.Namespace, plan: Plan, record: dict[str, Any]) -> track_b.TrackB:
     whole = not (asked.quick or asked.kind or asked.peer)
     choice = track_b.Choice(
         seeds=2 if asked.quick else asked.seeds,
@@ -78,10 +83,10 @@ def _loop(asked: argparse.Namespace, record: dict[str, Any]) -> track_b.TrackB:
         first=track_a.TUNING if asked.tuning else track_b.SEEDS,
         kinds=tuple(asked.kind or KINDS),
         peers=tuple(asked.peer or PEERS),
-        plan=QUICK if asked.quick else Plan(),
+        plan=plan,
         others=whole,
     )
-    track = track_b.run(choice)
+    track = track_b.run(choice, NOWHERE if asked.quick else FILE)
     print(f"\nTrack B\n{tables.whole(track)}")
     record["track_b"] = results.campaigns(track)
     return track

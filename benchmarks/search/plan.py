@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.search.space import DEFAULT, SPACE
-from schemas.campaign import DOMAINS, Budget, Campaign, Constitution, Evaluation, ItemSet
+from judgement.drift_null import with_threshold
+from schemas.campaign import DOMAINS, Budget, Campaign, Constitution, DriftRule, Evaluation, ItemSet
+from schemas.targets import BoardTarget
+
+RATE = 0.05
+"""Share of campaigns without drift that may alarm, by the simulation at a campaign's start; the demo's default."""
+
+CALIBRATION = 10_000
+"""Seed of that simulation."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,13 @@ class Plan:
     max_changes: int = 16
     """Changes of one candidate against the standing recipe, for policies that obey; the demo's default."""
 
+    threshold: float = 2.0
+    """Bayes factor at which drift is said, or more where the simulated null asks for it; the demo's default."""
+
+    def calibrated(self) -> Plan:
+        """The same at the threshold that a campaign of this size gets at its start."""
+        return replace(self, threshold=with_threshold(self.campaign(CALIBRATION)).constitution.drift.threshold)
+
     def campaign(self, seed: int) -> Campaign:
         """The campaign as its deciders know it."""
         dev, external = ItemSet(items=self.dev_items), ItemSet(items=round(self.external_items / len(DOMAINS)))
@@ -42,5 +57,7 @@ class Plan:
             evaluation=Evaluation(dev=dev, confirm=dev, external=external, final=external),
             budget=budget,
             space=SPACE,
+            target="sealed" if self.itemised else BoardTarget(url="http://board", items=self.external_items),
+            drift=DriftRule(threshold=self.threshold, false_alarms=RATE),
         )
         return Campaign(name="simulated", seed=seed, recipe=DEFAULT, constitution=constitution)

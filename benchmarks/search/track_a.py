@@ -1,7 +1,7 @@
 """Track A: detectors alone, on recorded campaigns that nobody warns.
 
-The shipped test keeps its shipped threshold. Each other detector gets the threshold at which it alarms as often as the
-shipped test does on the benign tuning streams, so power is compared at equal false alarms.
+The shipped test has the threshold of its simulated null. Each other detector gets the threshold at which it alarms as
+often as the shipped test does on the benign tuning streams, so power is compared at equal false alarms.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import cached_property
 from benchmarks.search.alarms import Power, Rate, false_alarms, power, tuned
 from benchmarks.search.detectors.registry import DETECTORS, FIXED, OURS
 from benchmarks.search.figures import Figure
+from benchmarks.search.kept import NOWHERE
 from benchmarks.search.kinds import KINDS
 from benchmarks.search.plan import Plan
 from benchmarks.search.pooled import spread
@@ -57,6 +58,8 @@ class TrackA:
     """Benign streams for thresholds."""
     streams: dict[str, list[Stream]]
     """Reported streams."""
+    threshold: float
+    """Of the shipped test."""
 
     @property
     def nulls(self) -> list[str]:
@@ -71,8 +74,9 @@ class TrackA:
     @cached_property
     def thresholds(self) -> dict[str, float]:
         """Shipped, or tuned to the same number of alarms."""
-        alarms = false_alarms(self.tuning, OURS, FIXED[OURS]).k
-        return {name: FIXED.get(name) or tuned(self.tuning, name, alarms) for name in DETECTORS}
+        fixed = {OURS: self.threshold, **FIXED}
+        alarms = false_alarms(self.tuning, OURS, self.threshold).k
+        return {name: fixed.get(name) or tuned(self.tuning, name, alarms) for name in DETECTORS}
 
     def false_alarms(self, kind: str, detector: str) -> Rate:
         """Of one detector in one kind of world without drift."""
@@ -100,7 +104,7 @@ class TrackA:
         )
 
     def _power_figures(self, kind: str) -> list[Figure]:
-        ours, peers = self.power(kind, OURS), {n: self.power(kind, n) for n in DETECTORS if n not in FIXED}
+        ours, peers = self.power(kind, OURS), {n: self.power(kind, n) for n in DETECTORS if n not in (OURS, *FIXED)}
         best = max(peers, key=lambda name: peers[name].rate.share)
         mean, half = ours.delay
         goal = kind == "region"
@@ -126,13 +130,13 @@ class TrackA:
         ]
 
 
-def run(sizes: Sizes, plan: Plan, kinds: Iterable[str] = (*NULLS, *DRIFTS)) -> TrackA:
-    """Record these kinds, over all cores."""
+def run(sizes: Sizes, plan: Plan, kinds: Iterable[str] = (*NULLS, *DRIFTS), file: str = NOWHERE) -> TrackA:
+    """Record these kinds, over all cores; what is recorded is kept in `file`."""
     tasks = [("benign", seed, plan) for seed in range(TUNING, TUNING + sizes.tuning)]
     for kind in kinds:
         count = sizes.drifts if kind in DRIFTS else sizes.nulls
         tasks += [(kind, seed, plan) for seed in range(sizes.first, sizes.first + count)]
-    streams = spread(recorded, tasks)
+    streams = spread(recorded, tasks, file)
     rest = streams[sizes.tuning :]
     by_kind = {kind: [s for s in rest if s.kind == kind] for kind in kinds}
-    return TrackA(streams[: sizes.tuning], by_kind)
+    return TrackA(streams[: sizes.tuning], by_kind, plan.threshold)

@@ -10,6 +10,7 @@ import numpy as np
 from benchmarks.search.alarms import Rate
 from benchmarks.search.figures import Figure
 from benchmarks.search.intervals import mean_half_width, paired
+from benchmarks.search.kept import NOWHERE
 from benchmarks.search.kinds import KINDS
 from benchmarks.search.loop import Outcome, play
 from benchmarks.search.optimum import best_target
@@ -152,25 +153,27 @@ class Choice:
     plan: Plan = HEADLINE
     """The budget."""
     others: bool = True
-    """Whether the other budgets are played too."""
+    """Whether the other budgets are played too, each at the threshold of its own simulated null."""
 
 
-def run(choice: Choice) -> TrackB:
-    """Play it, over all cores."""
+def run(choice: Choice, file: str = NOWHERE) -> TrackB:
+    """Play it, over all cores; what is played is kept in `file`."""
     outcomes: dict[tuple[str, str, str], list[Outcome]] = {}
-    tasks = _tasks(choice)
-    for task, outcome in zip(tasks, spread(played, tasks), strict=True):
+    tasks = _tasks(choice, file)
+    for task, outcome in zip(tasks, spread(played, tasks, file), strict=True):
         outcomes.setdefault((task.setting, task.kind, task.policy), []).append(outcome)
     return TrackB(outcomes)
 
 
-def _tasks(choice: Choice) -> list[Task]:
+def _tasks(choice: Choice, file: str) -> list[Task]:
     """Policies of one world one after the other, so that its best is looked for once."""
     where = [kind for kind in WHERE if kind in choice.kinds]
+    asked = OTHERS if choice.others else {}
+    others = dict(zip(asked, spread(Plan.calibrated, list(asked.values()), file), strict=True))
     blocks = [
         (MAIN, choice.plan, choice.kinds, (OURS, *choice.peers), choice.seeds),
         (MAIN, choice.plan, where, tuple(SLOW), choice.slow_seeds),
-        *((name, plan, where, AGAINST, choice.seeds) for name, plan in OTHERS.items() if choice.others),
+        *((name, plan, where, AGAINST, choice.seeds) for name, plan in others.items()),
     ]
     return [
         Task(setting, plan, kind, policy, seed)

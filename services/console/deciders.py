@@ -40,9 +40,9 @@ def _drift(history: History, _: Closed) -> tuple[Frozen, ...]:
 
 
 RULES: dict[tuple[str, int], Decider] = {
-    ("propose", 2): lambda history, _: (*propose(history), *weighed(history)),
+    ("propose", 3): lambda history, _: (*propose(history), *weighed(history)),
     ("submissions", 1): lambda history, closed: (choose_submissions(history, history.round, closed),),
-    ("final", 1): lambda history, _: (choose_final(history),),
+    ("final", 2): lambda history, _: (choose_final(history),),
     ("drift", 2): _drift,
     ("policy", 2): lambda history, _: (update(history) if history.policies else first_policy(history),),
     ("finish", 1): lambda history, _: (finish(history),),

@@ -66,7 +66,7 @@ def choose_submissions(
 def update(history: History, search: SearchPolicy | None = None) -> PolicyUpdated:
     """The policy of the next round, after this round's `DriftAssessed`."""
     last = history.policies[history.round]
-    model = (search or policy_of(history)).model(history)
+    model = (search or policy_of(history)).bound(history)
     ground = basis(history, last.round, "policy")
     threshold = history.campaign.constitution.promotion
     found = rivals(history, model, last.standing)

@@ -10,6 +10,7 @@ import numpy as np
 
 from judgement.history import History
 from judgement.search_prior import covariance
+from judgement.search_trust import Trust
 from judgement.trial import Trial
 from schemas.policy import Estimate
 from schemas.recipe import Recipe
@@ -69,3 +70,7 @@ class FieldModel:
 
     def disagreement(self, candidate: str) -> float:
         return self.predict_trial(candidate).sd
+
+
+SEARCH = Trust(FieldModel, FieldModel)
+"""The shipped search with this belief."""

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from judgement.drift import assess, verdicts
 from judgement.history import History
 from judgement.search_rules import check
-from judgement.search_trust import Trust
 from schemas.advisor import Advice, AdvisorAnswered, AdvisorFailed, AdvisorRule
 from schemas.base import canonical_json, digest
 from schemas.policy import DeadEnd
@@ -26,14 +25,13 @@ from services.policy.core import choose_final, choose_submissions, finish, first
 from services.recipes import steps
 from services.recipes.advice import nameable, weighed
 from services.recipes.core import propose
-from tests.unit.fieldmodel import FieldModel
+from tests.unit.fieldmodel import SEARCH
 from tests.unit.loopworld import SHA, Deciders, Log, World, campaign, data_ready, measure, play_round, started
 from tests.unit.searchcases import opened
 from tests.unit.test_recipes_core import second_round
 
 RULE = AdvisorRule(model="m", slots=2)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-SEARCH = Trust(FieldModel)
 
 
 def advised(history, *proposals, rule=RULE):

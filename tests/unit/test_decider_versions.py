@@ -15,7 +15,9 @@ from services.console.recompute import recompute
 from services.console.replay import replay, under
 from tests.unit.test_audit import RECORDED, read_file
 
-FIRST = deciders.RULES["propose", 2]
+NOW = versions.version("propose")
+NEXT = NOW + 1
+FIRST = deciders.RULES["propose", NOW]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def rules(monkeypatch):
     """Put rules of a version in force, with an own release number; without a function the version alone."""
 
     def put(decider, number, decide=None):
-        monkeypatch.setitem(versions.RELEASES, decider, ("0.1.0", "0.2.0", "0.3.0", "0.4.0")[:number])
+        monkeypatch.setitem(versions.RELEASES, decider, tuple(f"0.{n + 1}.0" for n in range(number)))
         if decide:
             monkeypatch.setitem(deciders.RULES, (decider, number), decide)
 
@@ -60,31 +62,31 @@ def test_the_rules_in_force_can_be_called_for_every_decider_of_an_audit():
 
 
 def test_a_change_of_rules_is_told_and_the_old_rules_still_give_the_decision(envelopes, rules):
-    rules("propose", 3, hesitant)
+    rules("propose", NEXT, hesitant)
     again = recompute(envelopes, proposal(envelopes))
     assert again.identical
     assert [difference.path for difference in again.differences_today] == ["seed"]
     said = "\n".join(text(audit(envelopes, find(envelopes, str(proposal(envelopes).id)))))
-    assert "by rules 2 of propose" in said
-    assert "today's rules are 3: they differ in 1 values" in said
+    assert f"by rules {NOW} of propose" in said
+    assert f"today's rules are {NEXT}: they differ in 1 values" in said
     result = call("replay")
     assert result.exit_code == 0
-    assert "by rules 2 of propose; today's are 3: they differ in 1 values" in result.output
+    assert f"by rules {NOW} of propose; today's are {NEXT}: they differ in 1 values" in result.output
 
 
 def test_todays_rules_that_decide_the_same_are_told_so(envelopes, rules):
-    rules("propose", 3, FIRST)
-    assert "today's are 3: they decide the same" in call("replay").output
+    rules("propose", NEXT, FIRST)
+    assert f"today's are {NEXT}: they decide the same" in call("replay").output
 
 
 def test_a_decision_of_the_new_rules_is_taken_again_by_these(envelopes, rules):
-    rules("propose", 3, hesitant)
+    rules("propose", NEXT, hesitant)
     at = envelopes.index(proposal(envelopes))
     seed = envelopes[at].data["seed"] + 1
-    new = written_by(envelopes[at].model_copy(update={"data": {**envelopes[at].data, "seed": seed}}), 3)
+    new = written_by(envelopes[at].model_copy(update={"data": {**envelopes[at].data, "seed": seed}}), NEXT)
     again = recompute([*envelopes[:at], new, *envelopes[at + 1 :]], new)
     assert again.identical
-    assert again.ruling.today == again.ruling.rules == 3
+    assert again.ruling.today == again.ruling.rules == NEXT
 
 
 def test_rules_of_a_later_release_are_told_with_their_remedy_and_status_1(envelopes, tmp_path):
@@ -95,18 +97,18 @@ def test_rules_of_a_later_release_are_told_with_their_remedy_and_status_1(envelo
         result = CliRunner().invoke(app, [*command, "--file", str(tmp_path / "log.jsonl")])
         assert result.exit_code == 1
         assert "rules 7 of propose" in result.output
-        assert "install the release that wrote this log, newer than aevolve 0.2.0" in result.output
+        assert "install the release that wrote this log, newer than aevolve 0.3.0" in result.output
 
 
 def test_rules_that_were_given_up_name_the_release_that_has_them(envelopes, rules, monkeypatch):
-    rules("propose", 3, hesitant)
-    monkeypatch.delitem(deciders.RULES, ("propose", 2))
+    rules("propose", NEXT, hesitant)
+    monkeypatch.delitem(deciders.RULES, ("propose", NOW))
     result = call("replay", "--json")
     assert result.exit_code == 1
     said = json.loads(result.output)["decisions"]
     assert {one["rules_known"] for one in said if one["type"] == "RecipeProposed"} == {False}
-    assert "install aevolve 0.2.0, which has them" in call("replay").output
-    with pytest.raises(Problem, match="propose decided by rules 2, which this release does not have; install"):
+    assert f"install aevolve 0.{NOW}.0, which has them" in call("replay").output
+    with pytest.raises(Problem, match=f"propose decided by rules {NOW}, which this release does not have; install"):
         under(envelopes, {"drift.threshold": "1e12"})
 
 
@@ -118,7 +120,7 @@ def test_a_question_of_other_limits_is_answered_by_the_rules_that_decided(envelo
 
 def test_a_round_is_proposed_once_however_many_slots_it_has(envelopes, rules, monkeypatch):
     asked = []
-    monkeypatch.setitem(deciders.RULES, ("propose", 2), lambda h, c: asked.append(h.round) or FIRST(h, c))
+    monkeypatch.setitem(deciders.RULES, ("propose", NOW), lambda h, c: asked.append(h.round) or FIRST(h, c))
     again = [one for one in replay(envelopes) if one.envelope.type == "RecipeProposed"]
     assert all(one.identical for one in again)
     assert asked == sorted({one.envelope.event.round for one in again})

@@ -69,9 +69,9 @@ def test_what_interventions_did_to_the_target_carries_over_to_recipes_not_run():
 def test_a_target_score_always_counts():
     made = measured()
     made.standing_drifts["all"] = detected("all", 0.0)
-    before = TrustModel.fit(made).predict_trial("r1s6")
+    before = TrustModel.bound(made).predict_trial("r1s6")
     made.trials["r1s6"].scores["external"] = counted(START + 0.3, 150)
-    after = TrustModel.fit(made).predict_trial("r1s6")
+    after = TrustModel.bound(made).predict_trial("r1s6")
     assert after.mean > before.mean + 0.1
     assert after.sd < before.sd
 
@@ -82,7 +82,7 @@ def unmeasured(gain, *standing):
     dev = START + gain * (np.array(DOMAINS) == "equations")
     add(made, "new", anyhow(lr=6e-3), 2, 1, dev=counted(dev, 150))
     made.standing_drifts.update({scope: detected(scope, level) for scope, level in standing})
-    return TrustModel.fit(made).predict_trial("new").mean
+    return TrustModel.bound(made).predict_trial("new").mean
 
 
 @pytest.mark.parametrize("scope", ["equations", "all"])
@@ -109,7 +109,7 @@ def test_the_gate_changes_which_recipe_is_drawn():
             if trial.candidate != BASE:
                 trial.scores.pop("external", None)
         made.standing_drifts.update(standing)
-        drawn_ = TrustModel.fit(made).samples(recipes, np.random.default_rng(0), 300)
+        drawn_ = TrustModel.bound(made).samples(recipes, np.random.default_rng(0), 300)
         shares.append((drawn_[:, 0] > drawn_[:, 1]).mean())
     assert shares[0] > 0.9
     assert 0.3 < shares[1] < 0.7

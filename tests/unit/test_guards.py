@@ -9,7 +9,6 @@ from pydantic import ValidationError
 
 from judgement.guards import broken, objection
 from judgement.search_rules import check
-from judgement.search_trust import Trust
 from judgement.statistics import combined, mean_score
 from schemas import events as e
 from schemas.campaign import Constitution
@@ -18,13 +17,12 @@ from schemas.guards import Guard
 from schemas.scores import BASE
 from schemas.tasks import TaskScore
 from services.policy.core import choose_final, choose_submissions, finish, update
-from tests.unit.fieldmodel import FieldModel
+from tests.unit.fieldmodel import SEARCH
 from tests.unit.loopworld import campaign
 from tests.unit.searchcases import scored_round, with_scores
 
 BASIS = Basis(position=0, digest="0" * 64, seed=0)
 REFUSALS = Guard(name="refusals", tasks=(TaskScore(task="refusals", metric="exact_match"),), bound=0.05)
-SEARCH = Trust(FieldModel)
 BEST = "r1s2"
 """The candidate whose target is far above all others'."""
 

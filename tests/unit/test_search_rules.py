@@ -4,7 +4,6 @@ import pytest
 
 from eventstore.effect import Append
 from judgement.search_rules import check
-from judgement.search_trust import Trust
 from schemas import events as e
 from schemas.evidence import Basis, Submission
 from schemas.policy import DeadEnd
@@ -13,7 +12,7 @@ from schemas.steering import CampaignStopped
 from services.policy.core import choose_final, choose_submissions, finish, first_policy, update
 from services.recipes.core import propose
 from services.runtime.decision import lawful
-from tests.unit.fieldmodel import FieldModel
+from tests.unit.fieldmodel import SEARCH
 from tests.unit.loopworld import Deciders, World, campaign, play
 from tests.unit.searchcases import opened, scored_round, with_scores
 
@@ -46,11 +45,11 @@ def refused(history, event):
 def test_what_the_deciders_say_is_never_refused():
     decided = Deciders(
         first_policy,
-        lambda h: propose(h, Trust(FieldModel)),
-        lambda h, r, c: choose_submissions(h, r, c, Trust(FieldModel)),
+        lambda h: propose(h, SEARCH),
+        lambda h, r, c: choose_submissions(h, r, c, SEARCH),
         lambda h, r: [],
-        lambda h: update(h, Trust(FieldModel)),
-        lambda h: choose_final(h, Trust(FieldModel)),
+        lambda h: update(h, SEARCH),
+        lambda h: choose_final(h, SEARCH),
         finish,
     )
     assert play(campaign(3), World(3), decided, obeys=True).history.finished
@@ -123,7 +122,7 @@ def test_an_external_query_beyond_the_campaigns_budget_is_refused():
 
 def test_a_policy_outside_the_constitution_is_refused():
     history = scored_round()
-    good = update(history, Trust(FieldModel))
+    good = update(history, SEARCH)
     assert check(history, good) is None
 
     def broken(**fields):

@@ -35,5 +35,5 @@ DETECTORS: dict[str, Detector] = {
     "Spearman permutation": lambda seen, _: classical.spearman(seen),
 }
 
-FIXED = {OURS: 10.0, "gap test (shipped)": GAP_Z}
-"""Thresholds that ship; the others are tuned to equal false alarms."""
+FIXED = {"gap test (shipped)": GAP_Z}
+"""Thresholds that ship; ours stands in the plan, and the others are tuned to equal false alarms."""
