@@ -126,6 +126,7 @@ def _policy(h: History, event: e.PolicyUpdated, time: datetime) -> None:
 def _data(h: History, event: e.DataBatchReady, time: datetime) -> None:
     h.snapshots[event.round] = event
     h.snapshot_times[event.round] = time
+    h.spent = charge(h.spent, event.cost)
 
 
 def _advised(h: History, event: AdvisorAnswered | AdvisorFailed, time: datetime) -> None:
@@ -258,6 +259,7 @@ def charge(spent: Cost, cost: Cost) -> Cost:
         compute=spent.compute + cost.compute,
         seconds=spent.seconds + cost.seconds,
         device_seconds=spent.device_seconds + cost.device_seconds,
+        lost_seconds=spent.lost_seconds + cost.lost_seconds,
     )
 
 
