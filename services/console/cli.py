@@ -113,11 +113,17 @@ def migrate(
 @app.command()
 def serve(
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="data, recipes, trainer, oracle or policy.")],
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Only run so many of its long jobs, one at a time, and end.")
+    ] = None,
 ) -> None:
-    """Run one service in this process, with the settings of the environment (AEVOLVE_*)."""
+    """Run one service in this process, with the settings of the environment (AEVOLVE_*).
+
+    With --jobs it handles no events and needs no Kafka; it also ends where no job comes for AEVOLVE_IDLE_SECONDS.
+    """
     from services.console import machine_commands
 
-    machine_commands.serve(service)
+    machine_commands.serve(service, jobs)
 
 
 @app.command()
