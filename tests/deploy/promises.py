@@ -19,10 +19,10 @@ SEALED = {"aevolve-sealed", "aevolve-anchor"}
 
 WRITERS = {
     "snapshots": {"data"},
-    "adapters": {"trainer-jobs", "trainer-hosts"},
+    "adapters": {"trainer-jobs"},
     "receipts": {"oracle"},
     "models": {"start"},
-    "work": {"trainer-jobs", "trainer-hosts"},
+    "work": {"trainer-jobs"},
     "anchors": {"oracle"},
 }
 """Volume -> the components that may write to it."""
@@ -33,7 +33,6 @@ SECRETS = {
     | {"aevolve-console", "aevolve-scaler"},
     "oracle": {"aevolve-oracle"} | SEALED,
     "trainer-jobs": {"aevolve-trainer"},
-    "trainer-hosts": {"aevolve-trainer"},
     "start": {"aevolve-console"},
 }
 """Component -> the secrets that it is given, where that is not its own alone."""
@@ -208,13 +207,17 @@ def followed(manifests: list[Manifest]) -> Iterator[str]:
 
 
 def unharmed(manifests: list[Manifest]) -> Iterator[str]:
-    """A pod per training job: none is chosen as a victim, tried again by Kubernetes, or ended by a change."""
+    """A Job per training job: none is chosen as a victim, tried again by Kubernetes, or ended by a change."""
     for scaled in of_kind(manifests, "ScaledJob"):
         spec, name = scaled["spec"], f"ScaledJob {scaled['metadata']['name']}"
         job = spec["jobTargetRef"]
-        if (job["parallelism"], job["completions"], job["backoffLimit"]) != (1, 1, 0):
-            yield f"{name}: not one try in one pod"
-        if job["template"]["spec"]["containers"][0]["args"] != ["serve", "trainer", "--jobs", "1"]:
+        hosts = job["parallelism"]
+        if (job["completions"], job["backoffLimit"]) != (hosts, 0):
+            yield f"{name}: not one try"
+        if hosts > 1 and job.get("completionMode") != "Indexed":
+            yield f"{name}: its hosts do not know which of them is the first"
+        single, several = ["serve", "trainer", "--jobs", "1"], ["-m", "services.trainer.hosts"]
+        if job["template"]["spec"]["containers"][0]["args"] != (single if hosts == 1 else several):
             yield f"{name}: does not run one job and end"
         if spec.get("rollout") != {"strategy": "gradual"}:
             yield f"{name}: a change of it would end running jobs"

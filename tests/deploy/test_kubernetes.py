@@ -138,6 +138,7 @@ BREAKS: list[tuple[promises.Promise, Break]] = [
     (promises.followed, lambda m: trigger(m).update(offsetResetPolicy="latest")),
     (promises.unharmed, lambda m: of_kind(m, "ScaledJob")[0]["spec"].pop("rollout")),
     (promises.unharmed, lambda m: of_kind(m, "ScaledJob")[0]["spec"]["jobTargetRef"].update(backoffLimit=6)),
+    (promises.unharmed, lambda m: of_kind(m, "ScaledJob")[0]["spec"]["jobTargetRef"].update(parallelism=2)),
     (promises.unharmed, lambda m: container(m, "trainer-jobs").update(args=["serve", "trainer"])),
     (
         promises.unharmed,
@@ -166,6 +167,16 @@ def test_the_images_are_those_of_this_version(folder: str) -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     tags = {c["image"].partition(":")[2] for pod in pods(rendered(folder)) for c in pod.containers}
     assert tags == {project["version"]}
+
+
+def test_the_hosts_of_a_job_are_as_many_as_torchrun_waits_for() -> None:
+    manifests = rendered("overlays/multihost")
+    (scaled,) = of_kind(manifests, "ScaledJob")
+    settings = {entry["name"]: entry.get("value") for entry in container(manifests, "trainer-jobs")["env"]}
+    gpus = container(manifests, "trainer-jobs")["resources"]["limits"]["nvidia.com/gpu"]
+    assert settings["NNODES"] == str(scaled["spec"]["jobTargetRef"]["completions"])
+    assert settings["NPROC_PER_NODE"] == str(gpus)
+    assert named(manifests, "Service", "trainer-hosts")["spec"]["clusterIP"] == "None"
 
 
 def test_a_gpu_is_asked_for_by_whoever_trains_and_scores_and_by_nobody_else() -> None:
