@@ -103,11 +103,14 @@ def up(out: Out = Path("runs/demo")) -> None:
 def migrate(
     dsn: Annotated[str, typer.Argument(metavar="DSN", help="Address of the database, as its owner.")],
     secrets: Annotated[Path, typer.Option(help="Folder of the services' passwords; new ones are made.")],
+    before: Annotated[
+        bool, typer.Option("--before", help="Only what the services of the version before can go on with.")
+    ] = False,
 ) -> None:
     """Bring a PostgreSQL database to this version's schema and let the services log in."""
     from services.console import migrate_command
 
-    run(migrate_command.prepare(dsn, secrets))
+    run(migrate_command.prepare(dsn, secrets, before=before))
 
 
 @app.command()

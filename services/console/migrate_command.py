@@ -15,7 +15,7 @@ from services.console.problem import Problem, without_password
 from services.console.run_folder import secret
 
 
-async def prepare(dsn: str, secrets: Path) -> None:
+async def prepare(dsn: str, secrets: Path, *, before: bool = False) -> None:
     """Apply what is missing and let each service log in; passwords stand in one file per service.
 
     A role that only reads logs in where a file of its name is given.
@@ -25,7 +25,7 @@ async def prepare(dsn: str, secrets: Path) -> None:
     passwords = {service: secret(secrets / service).read_text().strip() for service in SERVICES}
     passwords |= {reader: (secrets / reader).read_text().strip() for reader in READERS if (secrets / reader).exists()}
     try:
-        applied = await migrate(dsn)
+        applied = await migrate(dsn, before=before)
         await provision(dsn, passwords)
     except (*DISCONNECTED, asyncpg.PostgresError, ValueError) as error:
         words = tls_fault(dsn, error) or (

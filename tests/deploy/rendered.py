@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2] / "deploy" / "kubernetes"
-FOLDERS = ("overlays/cpu", "overlays/gpu", "overlays/multihost", "migrate", "start")
+FOLDERS = ("overlays/cpu", "overlays/gpu", "overlays/multihost", "migrate", "migrate-before", "start")
 """What a person applies."""
 
 Manifest = dict[str, Any]
