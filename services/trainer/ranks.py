@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -50,24 +51,24 @@ class Ranks:
         """Replace the gradients by their sum over all ranks; the sum of the losses."""
         if self.world == 1:
             return loss
-        own = [weight if weight.grad is not None else _without(weight) for weight in weights]
-        told = torch.tensor([loss], device=own[0].device, dtype=torch.float32)
-        whole = torch.cat([told, *(weight.grad.flatten().float() for weight in own)])
+        gradients = [_gradient(weight) for weight in weights]
+        told = torch.tensor([loss], device=gradients[0].device, dtype=torch.float32)
+        whole = torch.cat([told, *(gradient.flatten().float() for gradient in gradients)])
         dist.all_reduce(whole)
-        start = 1
-        for weight in own:
-            weight.grad.copy_(whole[start : start + weight.numel()].view_as(weight))
-            start += weight.numel()
+        parts = torch.split(whole[1:], [gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
         return float(whole[0])
 
 
 ALONE = Ranks()
 
 
-def _without(weight: torch.nn.Parameter) -> torch.nn.Parameter:
-    """A weight that no row of this rank's share has reached."""
-    weight.grad = torch.zeros_like(weight)
-    return weight
+def _gradient(weight: torch.nn.Parameter) -> torch.Tensor:
+    """A weight's gradient, nought where no row of this rank's share has reached it."""
+    if weight.grad is None:
+        weight.grad = torch.zeros_like(weight)
+    return weight.grad
 
 
 def here() -> Ranks:
@@ -104,6 +105,6 @@ def hear() -> TrainingJob | None:
     return None if text == NOTHING else TrainingJob.model_validate_json(text)
 
 
-def _store() -> dist.TCPStore:
+def _store() -> Any:
     """Where torchrun's processes leave each other notes."""
-    return dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+    return dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)  # type: ignore[attr-defined]

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from eventstore.effect import Effect, Work
+from schemas.campaign import Model
+from schemas.events import RecipeProposed
+from schemas.evidence import Basis
+from schemas.policy import Estimate
 from schemas.recipe import Recipe
+from services.console.base_model import substrate
+from services.console.embedded import clean_environment
 from services.trainer import lora, ranks
 from services.trainer.engine import train
 from services.trainer.job import Trained, TrainingJob
+from services.trainer.steps import QUEUE
+from tests.conftest import PASSWORDS
 from tests.tiny_model import make_model, make_snapshot
+from tests.work_for_tests import started_event
 
+STANDIN = "tests.hosts_for_tests"
 RECIPE = {"steps": 6, "batch": 5, "rank": 4, "alpha": 8.0, "dropout": 0.0, "traces": 0.5}
 
 
@@ -26,11 +37,11 @@ def free_port() -> int:
         return int(opened.getsockname()[1])
 
 
-def torchrun(*arguments: str) -> None:
+def torchrun(module: str, *arguments: str, **settings: str) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1"]
-    command += [f"--master-port={free_port()}", "-m", "tests.hosts_for_tests", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    command += [f"--master-port={free_port()}", "-m", module, *arguments]
+    environment = {**clean_environment(), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **settings}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -47,7 +58,7 @@ def job(tmp_path: Path):
 
 def together(job: TrainingJob, folder: Path) -> Trained:
     (folder / "job.json").write_text(job.model_dump_json())
-    torchrun(str(folder / "job.json"), str(folder / "result.json"))
+    torchrun(STANDIN, str(folder / "job.json"), str(folder / "result.json"))
     return Trained.model_validate_json((folder / "result.json").read_text())
 
 
@@ -60,8 +71,44 @@ def test_two_processes_learn_what_one_learns(job, tmp_path) -> None:
         torch.testing.assert_close(found[name], weight, rtol=1e-2, atol=1e-4)
 
 
+def queued(job: TrainingJob) -> dict[str, Any]:
+    """What the trainer's step would queue for a candidate with this job's recipe."""
+    proposed = RecipeProposed(
+        round=1,
+        slot=0,
+        candidate=job.candidate,
+        recipe=job.recipe,
+        changes=(),
+        intervention="anchor",
+        predicted=Estimate(mean=0.0, sd=1.0),
+        compute=1.0,
+        snapshot="0" * 64,
+        seed=job.seed,
+        basis=Basis(position=1, digest="0" * 64, seed=1),
+    )
+    return {
+        "proposed": proposed.model_dump(mode="json"),
+        "substrate": substrate(Path(job.base)).model_dump(mode="json"),
+        "model": Model(max_length=job.max_length).model_dump(mode="json"),
+        "snapshot_uri": job.snapshot,
+    }
+
+
+async def test_the_first_leases_a_job_and_both_end_with_it(trainer, database, job, tmp_path) -> None:
+    (cause,) = await trainer.append([started_event("w/r1s0", 1)])
+    await trainer.handle("put", cause, Effect(work=(Work(QUEUE, "w/r1s0", "w", queued(job("queued"))),)))
+    settings = {"postgres": database, "password": PASSWORDS["trainer"], "idle_seconds": "5"}
+    places = {"artifacts": str(tmp_path / "artifacts"), "work": str(tmp_path / "work")}
+    environment = {f"AEVOLVE_{name.upper()}": value for name, value in {**settings, **places}.items()}
+    torchrun("services.trainer.hosts", **environment)
+    (told,) = [event async for event in trainer.read(types=["CheckpointTrained"])]
+    alone = train(job("alone"), lambda _: None)
+    assert told.data["loss"] == pytest.approx(alone.loss, rel=1e-4)
+    torchrun("services.trainer.hosts", **environment)  # there is no other job, and both end
+
+
 def test_the_others_end_where_there_is_no_job() -> None:
-    torchrun("nothing")
+    torchrun(STANDIN, "nothing")
 
 
 def test_each_row_is_learnt_by_one_process() -> None:
