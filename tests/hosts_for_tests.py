@@ -9,8 +9,6 @@ from services.trainer.job import TrainingJob
 if __name__ == "__main__":
     if not ranks.here().first:
         hosts.main()
-    elif sys.argv[1] == "nothing":
-        ranks.tell(None)
     else:
         job = TrainingJob.model_validate_json(Path(sys.argv[1]).read_text())
         Path(sys.argv[2]).write_text(engine.train(job, lambda _: None).model_dump_json())

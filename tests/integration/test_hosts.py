@@ -71,6 +71,13 @@ def test_two_processes_learn_what_one_learns(job, tmp_path) -> None:
         torch.testing.assert_close(found[name], weight, rtol=1e-2, atol=1e-4)
 
 
+def hosts(database: str, folder: Path) -> None:
+    """Both processes as they are in a cluster, beside a log."""
+    settings = {"postgres": database, "password": PASSWORDS["trainer"], "idle_seconds": "5"}
+    places = {"artifacts": str(folder / "artifacts"), "work": str(folder / "work")}
+    torchrun("services.trainer.hosts", **{f"AEVOLVE_{k.upper()}": v for k, v in {**settings, **places}.items()})
+
+
 def queued(job: TrainingJob) -> dict[str, Any]:
     """What the trainer's step would queue for a candidate with this job's recipe."""
     proposed = RecipeProposed(
@@ -97,18 +104,14 @@ def queued(job: TrainingJob) -> dict[str, Any]:
 async def test_the_first_leases_a_job_and_both_end_with_it(trainer, database, job, tmp_path) -> None:
     (cause,) = await trainer.append([started_event("w/r1s0", 1)])
     await trainer.handle("put", cause, Effect(work=(Work(QUEUE, "w/r1s0", "w", queued(job("queued"))),)))
-    settings = {"postgres": database, "password": PASSWORDS["trainer"], "idle_seconds": "5"}
-    places = {"artifacts": str(tmp_path / "artifacts"), "work": str(tmp_path / "work")}
-    environment = {f"AEVOLVE_{name.upper()}": value for name, value in {**settings, **places}.items()}
-    torchrun("services.trainer.hosts", **environment)
+    hosts(database, tmp_path)
     (told,) = [event async for event in trainer.read(types=["CheckpointTrained"])]
     alone = train(job("alone"), lambda _: None)
     assert told.data["loss"] == pytest.approx(alone.loss, rel=1e-4)
-    torchrun("services.trainer.hosts", **environment)  # there is no other job, and both end
 
 
-def test_the_others_end_where_there_is_no_job() -> None:
-    torchrun(STANDIN, "nothing")
+async def test_all_end_where_no_job_comes(database, tmp_path) -> None:
+    hosts(database, tmp_path)
 
 
 def test_each_row_is_learnt_by_one_process() -> None:
