@@ -9,7 +9,7 @@ ON_KAFKA := $(addprefix tests/integration/test_,services.py kafka_settings.py le
   kafka_cluster.py relay_takeover.py wrong_clocks.py anchors.py tls.py)
 
 .PHONY: help demo test check coverage install format test-unit test-contract test-integration test-kafka test-chaos \
-  test-loop bench-store bench-search bench-loop schemas clean
+  test-loop bench-store bench-search bench-loop check-kubernetes schemas clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -65,6 +65,9 @@ check: install  ## Lint, format, types, committed schemas, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest tests/contract $(ARGS)
+
+check-kubernetes: install  ## The manifests: schemas of Kubernetes and KEDA, and what they promise (kubectl, npm)
+	$(BIN)/pytest tests/deploy -rs $(ARGS)
 
 schemas: install  ## Write schemas/json from the models and schemas/asyncapi from the services
 	$(BIN)/python -m schemas.registry

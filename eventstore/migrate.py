@@ -8,12 +8,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
+from itertools import takewhile
 
 import asyncpg
 
 from eventstore.connect import SETTINGS, role
 from eventstore.sql import QUERIES
 from schemas.writers import WRITERS
+
+AFTER = ".after.sql"
+"""How the name of a migration ends that takes away what the version before still needs."""
 
 
 class MigrationEdited(Exception):
@@ -32,21 +36,28 @@ def migrations() -> Iterator[tuple[str, str]]:
             yield file.name, file.read_text(encoding="utf-8")
 
 
-async def migrate(dsn: str) -> list[str]:
+async def migrate(dsn: str, *, before: bool = False) -> list[str]:
     """Apply what is missing, as the owner; the names of what was applied.
 
-    The owner must be allowed to create roles. Raises `MigrationEdited` where history was rewritten.
+    With `before`, only as far as the services of the version before can go on with. The owner must be allowed to create
+    roles. Raises `MigrationEdited` where history was rewritten.
     """
     connection = await asyncpg.connect(dsn, server_settings={"search_path": SETTINGS["search_path"]})
     try:
         await connection.execute(QUERIES["lock_migrations"])
         await connection.execute(QUERIES["create_migrations"])
         known = {row["name"]: row["sha256"] for row in await connection.fetch(QUERIES["applied_migrations"])}
-        applied = [name for name, text in migrations() if await _apply(connection, name, text, known)]
+        due = takewhile(lambda file: not before or _harmless(file[0], known), migrations())
+        applied = [name for name, text in due if await _apply(connection, name, text, known)]
         await _allow_writers(connection)
         return applied
     finally:
         await connection.close()
+
+
+def _harmless(name: str, known: Mapping[str, str]) -> bool:
+    """Whether it takes nothing away that has not been taken away already."""
+    return name in known or not name.endswith(AFTER)
 
 
 async def _apply(connection: asyncpg.Connection, name: str, text: str, known: Mapping[str, str]) -> bool:

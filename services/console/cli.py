@@ -103,21 +103,30 @@ def up(out: Out = Path("runs/demo")) -> None:
 def migrate(
     dsn: Annotated[str, typer.Argument(metavar="DSN", help="Address of the database, as its owner.")],
     secrets: Annotated[Path, typer.Option(help="Folder of the services' passwords; new ones are made.")],
+    before: Annotated[
+        bool, typer.Option("--before", help="Only what the services of the version before can go on with.")
+    ] = False,
 ) -> None:
     """Bring a PostgreSQL database to this version's schema and let the services log in."""
     from services.console import migrate_command
 
-    run(migrate_command.prepare(dsn, secrets))
+    run(migrate_command.prepare(dsn, secrets, before=before))
 
 
 @app.command()
 def serve(
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="data, recipes, trainer, oracle or policy.")],
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Only run so many of its long jobs, one at a time, and end.")
+    ] = None,
 ) -> None:
-    """Run one service in this process, with the settings of the environment (AEVOLVE_*)."""
+    """Run one service in this process, with the settings of the environment (AEVOLVE_*).
+
+    With --jobs it handles no events and needs no Kafka; it also ends where no job comes for AEVOLVE_IDLE_SECONDS.
+    """
     from services.console import machine_commands
 
-    machine_commands.serve(service)
+    machine_commands.serve(service, jobs)
 
 
 @app.command()

@@ -20,6 +20,7 @@ from services.console.problem import Problem, nearest
 from services.console.run_folder import RunFolder
 from services.console.screen import Screen
 from services.console.signals import Interrupted, run
+from services.runtime import stint
 
 
 def demo(out: Path, file: Path, options: dict[str, Any], *, resume: bool) -> int:
@@ -55,13 +56,19 @@ async def _stay(folder: RunFolder, lock: int) -> int:
         await system.supervise()
 
 
-def serve(service: str) -> None:
-    """Run one service until it is told to stop."""
+def serve(service: str, jobs: int | None) -> None:
+    """Run one service until it is told to stop, or only so many of its jobs."""
     known = [name for name in SERVICES if name != "console"]
     if service not in known:
         raise Problem(f"SERVICE: {service!r} is not a service; {nearest(service, known)}")
     from_environment()  # a variable with a wrong value is told before anything starts
-    importlib.import_module(f"services.{service}.app").main()
+    app = importlib.import_module(f"services.{service}.app")
+    if jobs is None:
+        app.main()
+    elif app.SERVICE.jobs:
+        stint.main(app.SERVICE, jobs)
+    else:
+        raise Problem(f"--jobs: {jobs}; the service {service!r} has no long jobs: leave the option out")
 
 
 def doctor(out: Path) -> int:

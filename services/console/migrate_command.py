@@ -10,19 +10,22 @@ import typer
 from eventstore.connect import tls_fault
 from eventstore.errors import DISCONNECTED
 from eventstore.migrate import MigrationEdited, migrate, provision
-from schemas.writers import SERVICES
+from schemas.writers import READERS, SERVICES
 from services.console.problem import Problem, without_password
 from services.console.run_folder import secret
 
 
-async def prepare(dsn: str, secrets: Path) -> None:
+async def prepare(dsn: str, secrets: Path, *, before: bool = False) -> None:
     """Apply what is missing and let each service log in; passwords stand in one file per service.
+
+    A role that only reads logs in where a file of its name is given.
 
     Raises `Problem` where the database cannot be reached or the schema was tampered with.
     """
     passwords = {service: secret(secrets / service).read_text().strip() for service in SERVICES}
+    passwords |= {reader: (secrets / reader).read_text().strip() for reader in READERS if (secrets / reader).exists()}
     try:
-        applied = await migrate(dsn)
+        applied = await migrate(dsn, before=before)
         await provision(dsn, passwords)
     except (*DISCONNECTED, asyncpg.PostgresError, ValueError) as error:
         words = tls_fault(dsn, error) or (

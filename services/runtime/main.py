@@ -68,6 +68,11 @@ REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalo
 
 def main(service: Service) -> None:
     """Run the service until SIGTERM or SIGINT. Exits with 2 for a wrong setting, or a log or a Kafka out of reach."""
+    begin(service, serve)
+
+
+def begin(service: Service, work: Callable[[Service, Settings, JobRunner], Coroutine[Any, Any, None]]) -> None:
+    """Do a service's work in this process, after what must be done before asyncio starts."""
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {service.name} %(levelname)s %(name)s: %(message)s")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs 80 lines a second while a broker is away
     settings = Settings()
@@ -77,7 +82,7 @@ def main(service: Service) -> None:
     if service.jobs and settings.workers:
         runner.warm()  # before asyncio starts any thread
     try:
-        asyncio.run(serve(service, settings, runner))
+        asyncio.run(work(service, settings, runner))
     except (*REFUSED, *DISCONNECTED, KafkaError) as error:
         print(unreachable(settings, error), file=sys.stderr)  # noqa: T201 - the process ends here
         raise SystemExit(2) from None

@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     """Whether the broker is the embedded one, which needs patience in consumer groups."""
     workers: int = Field(1, ge=0, le=64)
     """Jobs that this process runs at a time."""
+    idle_seconds: float = Field(60.0, gt=0)
+    """How long `aevolve serve SERVICE --jobs N` waits for a job before it ends: longer than a lease, so that it takes
+    over from a worker that died."""
     lease_seconds: float = Field(15.0, gt=0)
     """How long a worker may be silent before another takes its job."""
     catch_up_seconds: float = Field(5.0, gt=0)

@@ -36,14 +36,19 @@ class Worker:
     async def work(self) -> None:
         """Lease and run jobs, for ever."""
         while True:
-            await self.bury()
-            job = await self.store.lease(
-                self.kind.queue, self.name, self.ttl, lambda job: self.kind.started(job, self.name)
-            )
-            if job is None:
+            if not await self.take():
                 await asyncio.sleep(POLL_SECONDS)
-            else:
-                await self.hold(job)
+
+    async def take(self) -> bool:
+        """Bury what is overdue, then run the next job to its end; whether there was one."""
+        await self.bury()
+        job = await self.store.lease(
+            self.kind.queue, self.name, self.ttl, lambda job: self.kind.started(job, self.name)
+        )
+        if job is None:
+            return False
+        await self.hold(job)
+        return True
 
     async def bury(self) -> None:
         """Report the jobs that nobody will finish: out of tries with a dead worker, or past their deadline."""

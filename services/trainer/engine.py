@@ -20,6 +20,7 @@ from services.trainer import checkpoint, lora
 from services.trainer.batches import IGNORED, Batch, Data, pad, pieces, prepare
 from services.trainer.job import OutOfMemory, Trained, TrainingJob
 from services.trainer.optimizer import adamw, update
+from services.trainer.ranks import ALONE, Ranks, here, joined, tell
 from services.trainer.selection import SELECTIONS
 
 Report = Callable[[dict[str, Any]], None]
@@ -37,21 +38,34 @@ def train(job: TrainingJob, report: Report) -> Trained:
     Resumes from the job's last complete checkpoint. Raises `ModelMissing`, `SnapshotMissing`, `RowsMissing`,
     `TargetModuleMissing`, `AdapterUntrained` or `OutOfMemory`.
     """
+    if here().world > 1:
+        tell(job)
     try:
-        return _train(job, report)
+        with joined() as ranks:
+            return _train(job, report, ranks)
     except torch.OutOfMemoryError as error:
         raise OutOfMemory(f"model.max_length: {job.max_length} tokens do not fit the accelerator; lower it") from error
 
 
-def _train(job: TrainingJob, report: Report) -> Trained:
-    wall, device = time.monotonic(), device_seconds()
+def follow(job: TrainingJob) -> None:
+    """Learn along with the first rank, which reports and saves."""
+    with joined() as ranks:
+        run = _begin(job, ranks)
+        run.go(run.restore(), lambda _: None)
+
+
+def _begin(job: TrainingJob, ranks: Ranks) -> Run:
     base = model_folder(job.base)
-    data = prepare(job, AutoTokenizer.from_pretrained(base))
-    run = Run(job, data, base)
+    return Run(job, prepare(job, AutoTokenizer.from_pretrained(base)), base, ranks)
+
+
+def _train(job: TrainingJob, report: Report, ranks: Ranks) -> Trained:
+    wall, device = time.monotonic(), device_seconds()
+    run = _begin(job, ranks)
     first = run.restore()
     run.go(first, report)
     coverage = lora.coverage(run.model)
-    lora.save(run.model, Path(job.out), base.name)
+    lora.save(run.model, Path(job.out), run.base.name)
     checkpoint.discard(job)
     last = run.losses[-max(1, job.recipe.steps // 10) :]
     return Trained(
@@ -60,11 +74,11 @@ def _train(job: TrainingJob, report: Report) -> Trained:
         sha256=hash_folder(Path(job.out)),
         coverage=coverage,
         loss=sum(last) / len(last),
-        tokens=data.tokens,
-        too_long=data.too_long,
+        tokens=run.data.tokens,
+        too_long=run.data.too_long,
         resumed_from=first,
         seconds=time.monotonic() - wall,
-        device_seconds=device_seconds() - device,
+        device_seconds=(device_seconds() - device) * ranks.world,  # the others take as long as the first
     )
 
 
@@ -87,8 +101,8 @@ def device_seconds() -> float:
 class Run:
     """A job in progress: the model, its optimizer, and what has been learnt so far."""
 
-    def __init__(self, job: TrainingJob, data: Data, base: Path) -> None:
-        self.job, self.data = job, data
+    def __init__(self, job: TrainingJob, data: Data, base: Path, ranks: Ranks = ALONE) -> None:
+        self.job, self.data, self.base, self.ranks = job, data, base, ranks
         self.device, dtype = place()
         torch.manual_seed(job.seed)
         model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
@@ -128,7 +142,7 @@ class Run:
             self.losses.append(self.learn(self.data.batches[step]))
             update(self.optimizer, self.job.recipe, step)
             self.selection.observe(step + 1)
-            if (step + 1) % checkpoint.EVERY == 0 and step + 1 < steps:
+            if self.ranks.first and (step + 1) % checkpoint.EVERY == 0 and step + 1 < steps:
                 self.save()
             if (now := time.monotonic()) - reported >= REPORT_SECONDS or step + 1 == steps:
                 report({"step": step + 1, "steps": steps, "loss": self.losses[-1]})
@@ -139,11 +153,12 @@ class Run:
         """Gradients of the batch's mean completion loss; that loss, in nats per token."""
         learnt = sum(example.learnt for example in batch)
         total = 0.0
-        for piece in pieces(batch, MICRO_TOKENS):
+        share = self.ranks.share(batch)
+        for piece in pieces(share, MICRO_TOKENS) if share else ():
             loss = self.loss(piece) / learnt
             torch.autograd.backward(loss)
             total += loss.item()
-        return total
+        return self.ranks.add(self.weights.values(), total)
 
     def loss(self, batch: Batch) -> torch.Tensor:
         """Sum of the completion tokens' losses."""

@@ -64,6 +64,24 @@ async def test_a_log_that_an_older_version_wrote_goes_on(
         assert (await policy.verify({})).position == 3
 
 
+async def test_what_the_version_before_still_needs_is_taken_away_afterwards(
+    postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dsn = await create_database(postgres, "rolling")
+    await migrate(dsn)
+    new = [
+        ("900_more.sql", "CREATE TABLE more ()"),
+        ("901_less.after.sql", "DROP TABLE more"),
+        ("902_last.sql", "SELECT 1"),
+    ]
+    whole = [*migrations(), *new]
+    monkeypatch.setattr(migrate_module, "migrations", lambda: whole)
+    assert await migrate(dsn, before=True) == ["900_more.sql"]
+    assert await migrate(dsn, before=True) == []
+    assert await migrate(dsn) == ["901_less.after.sql", "902_last.sql"]
+    assert await migrate(dsn, before=True) == []
+
+
 async def test_an_edited_migration_is_refused(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     edited = [(name, text + "-- better\n") for name, text in migrations()]
     monkeypatch.setattr(migrate_module, "migrations", lambda: edited)

@@ -1,0 +1,121 @@
+"""A job on two processes, as on two hosts: torchrun starts them, and they learn what one process learns."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from eventstore.effect import Effect, Work
+from schemas.campaign import Model
+from schemas.events import RecipeProposed
+from schemas.evidence import Basis
+from schemas.policy import Estimate
+from schemas.recipe import Recipe
+from services.console.base_model import substrate
+from services.console.embedded import clean_environment
+from services.trainer import lora, ranks
+from services.trainer.engine import train
+from services.trainer.job import Trained, TrainingJob
+from services.trainer.steps import QUEUE
+from tests.conftest import PASSWORDS
+from tests.tiny_model import make_model, make_snapshot
+from tests.work_for_tests import started_event
+
+STANDIN = "tests.hosts_for_tests"
+RECIPE = {"steps": 6, "batch": 5, "rank": 4, "alpha": 8.0, "dropout": 0.0, "traces": 0.5}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as opened:
+        return int(opened.getsockname()[1])
+
+
+def torchrun(module: str, *arguments: str, **settings: str) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1"]
+    command += [f"--master-port={free_port()}", "-m", module, *arguments]
+    environment = {**clean_environment(), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **settings}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=150, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.fixture
+def job(tmp_path: Path):
+    inputs = {"base": str(make_model(tmp_path / "base")), "snapshot": make_snapshot(tmp_path)}
+
+    def make(name: str) -> TrainingJob:
+        places = {"work": str(tmp_path / name / "work"), "out": str(tmp_path / name / "adapter")}
+        return TrainingJob(candidate="r1s0", recipe=Recipe(**RECIPE), seed=1, max_length=256, **places, **inputs)
+
+    return make
+
+
+def together(job: TrainingJob, folder: Path) -> Trained:
+    (folder / "job.json").write_text(job.model_dump_json())
+    torchrun(STANDIN, str(folder / "job.json"), str(folder / "result.json"))
+    return Trained.model_validate_json((folder / "result.json").read_text())
+
+
+def test_two_processes_learn_what_one_learns(job, tmp_path) -> None:
+    alone, both = train(job("alone"), lambda _: None), together(job("both"), tmp_path)
+    assert both.loss == pytest.approx(alone.loss, rel=1e-4)
+    assert (both.tokens, both.coverage) == (alone.tokens, alone.coverage)
+    expected, found = (load_file(Path(result.uri) / lora.WEIGHTS) for result in (alone, both))
+    for name, weight in expected.items():
+        torch.testing.assert_close(found[name], weight, rtol=1e-2, atol=1e-4)
+
+
+def hosts(database: str, folder: Path) -> None:
+    """Both processes as they are in a cluster, beside a log."""
+    settings = {"postgres": database, "password": PASSWORDS["trainer"], "idle_seconds": "5"}
+    places = {"artifacts": str(folder / "artifacts"), "work": str(folder / "work")}
+    torchrun("services.trainer.hosts", **{f"AEVOLVE_{k.upper()}": v for k, v in {**settings, **places}.items()})
+
+
+def queued(job: TrainingJob) -> dict[str, Any]:
+    """What the trainer's step would queue for a candidate with this job's recipe."""
+    proposed = RecipeProposed(
+        round=1,
+        slot=0,
+        candidate=job.candidate,
+        recipe=job.recipe,
+        changes=(),
+        intervention="anchor",
+        predicted=Estimate(mean=0.0, sd=1.0),
+        compute=1.0,
+        snapshot="0" * 64,
+        seed=job.seed,
+        basis=Basis(position=1, digest="0" * 64, seed=1),
+    )
+    return {
+        "proposed": proposed.model_dump(mode="json"),
+        "substrate": substrate(Path(job.base)).model_dump(mode="json"),
+        "model": Model(max_length=job.max_length).model_dump(mode="json"),
+        "snapshot_uri": job.snapshot,
+    }
+
+
+async def test_the_first_leases_a_job_and_both_end_with_it(trainer, database, job, tmp_path) -> None:
+    (cause,) = await trainer.append([started_event("w/r1s0", 1)])
+    await trainer.handle("put", cause, Effect(work=(Work(QUEUE, "w/r1s0", "w", queued(job("queued"))),)))
+    hosts(database, tmp_path)
+    (told,) = [event async for event in trainer.read(types=["CheckpointTrained"])]
+    alone = train(job("alone"), lambda _: None)
+    assert told.data["loss"] == pytest.approx(alone.loss, rel=1e-4)
+
+
+async def test_all_end_where_no_job_comes(database, tmp_path) -> None:
+    hosts(database, tmp_path)
+
+
+def test_each_row_is_learnt_by_one_process() -> None:
+    batch = list(range(7))
+    shares = [ranks.Ranks(rank, 3).share(batch) for rank in range(3)]
+    assert sorted(row for share in shares for row in share) == batch
+    assert ranks.Ranks(7, 8).share(batch) == []
