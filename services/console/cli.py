@@ -100,6 +100,21 @@ def up(out: Out = Path("runs/demo")) -> None:
 
 
 @app.command()
+def console(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 for any free one.")] = 8787,
+    folder: Run = None,
+) -> None:
+    """Serve the web page beside a system that runs elsewhere, until Ctrl-C.
+
+    On another address than loopback it wants AEVOLVE_CONSOLE_TOKEN_FILE or AEVOLVE_CONSOLE_TRUSTED_PROXY.
+    """
+    from services.console.web import serve as page
+
+    run(page.serve(folder, host, port))
+
+
+@app.command()
 def migrate(
     dsn: Annotated[str, typer.Argument(metavar="DSN", help="Address of the database, as its owner.")],
     secrets: Annotated[Path, typer.Option(help="Folder of the services' passwords; new ones are made.")],

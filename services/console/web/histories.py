@@ -1,0 +1,33 @@
+"""Each campaign's state, folded once and then carried on: a page costs the events since the last look at it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+
+from eventstore.store import EventStore
+from judgement.history import History
+from services.console.client import caught_up
+
+KEPT = 32
+"""Campaigns whose state is kept; the one that was asked for longest ago goes first."""
+
+
+class Histories:
+    """The states of the campaigns that people look at."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self._kept: OrderedDict[str, History] = OrderedDict()
+        self._one = asyncio.Lock()
+        """Two folds of one campaign side by side would read it twice."""
+
+    async def of(self, campaign: str) -> History:
+        """A campaign's state at the head of the log. Raises `UnknownCampaign`."""
+        async with self._one:
+            history = await caught_up(self._store, self._kept.get(campaign) or History(campaign))
+            self._kept[campaign] = history
+            self._kept.move_to_end(campaign)
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+            return history
