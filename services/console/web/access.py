@@ -1,4 +1,4 @@
-"""Who may open the page: on loopback everybody on this machine, elsewhere who has the token or whom a proxy vouches for.
+"""Who may open the page: on loopback everybody here, elsewhere who has the token or whom a named proxy vouches for.
 
 On another address than loopback it does not start without one of the two.
 """

@@ -1,4 +1,4 @@
-"""What a person is told where a page cannot be shown: the commands' own words, and a status that says who can mend it."""
+"""What a person is told where a page cannot be shown: the commands' own words, and a status that says who mends it."""
 
 from __future__ import annotations
 

@@ -12,8 +12,6 @@ from services.console.client import connected, read_settings
 from services.console.problem import Problem
 from services.console.web.access import access, page_settings
 from services.console.web.app import make_app
-from services.console.web.histories import Histories
-from services.console.web.live import Live
 from services.console.web.site import Site
 from services.runtime.main import Server
 
@@ -23,7 +21,7 @@ async def serve(folder: Path | None, host: str, port: int) -> None:
     rules, settings = access(host, page_settings()), read_settings(folder)
     with listening(host, port) as opened:
         async with connected(settings) as store:
-            app = make_app(Site(store, settings, rules, Histories(store), Live(store)))
+            app = make_app(Site.of(store, settings, rules))
             typer.echo(f"console: {address(host, opened.getsockname()[1])}")
             # Not uvicorn's own reading of proxy headers: who the client is decides whether its header is believed.
             config = uvicorn.Config(

@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from eventstore.store import EventStore
 from services.console.web.access import Access
+from services.console.web.chain import ChainState
 from services.console.web.histories import Histories
 from services.console.web.live import Live
 from services.runtime.settings import Settings
@@ -27,6 +28,13 @@ class Site:
     """Each campaign's state."""
     live: Live
     """What tells the open pages that the log has grown."""
+    chain: ChainState
+    """What the last verification of the log found."""
+
+    @classmethod
+    def of(cls, store: EventStore, settings: Settings, access: Access) -> Site:
+        """The page of a log."""
+        return cls(store, settings, access, Histories(store), Live(store), ChainState(store, settings))
 
 
 def site(request: Request) -> Site:
