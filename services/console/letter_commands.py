@@ -88,18 +88,18 @@ async def show(position: str, folder: Path | None) -> None:
 async def retry(position: str, folder: Path | None) -> None:
     """Publish the event of a letter again; the inbox keeps it from those that have handled it already."""
     settings = read_settings(folder)
+    letter = await find(position, settings)
     async with connected(settings) as store:
-        event = await send_again(position, store, settings)
+        event = await send_again(letter, store, settings)
     typer.echo(f"{event.type} {event.id} is on {topic(event.type)} again")
 
 
-async def send_again(position: str, store: EventStore, settings: Settings) -> Envelope:
+async def send_again(letter: Letter, store: EventStore, settings: Settings) -> Envelope:
     """Publish the event of a letter again, as the log holds it. Raises `Problem` where the log does not."""
-    letter = await find(position, settings)
     event = await store.get(letter.event) if letter.event else None
     if event is None:
         raise Problem(
-            f"position: {position}; its event {letter.headers.get('ce_id', '(no ce_id)')} is not in the log, "
+            f"position: {letter.position}; its event {letter.headers.get('ce_id', '(no ce_id)')} is not in the log, "
             "so no service may handle it; append such an event by its service or by `aevolve emit`"
         )
     await _send(event, settings)

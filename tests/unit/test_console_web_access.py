@@ -2,10 +2,13 @@
 
 import ipaddress
 import re
+import socket
 
 import pytest
 from starlette.testclient import TestClient
+from typer.testing import CliRunner
 
+from services.console.cli import app
 from services.console.problem import Problem
 from services.console.web.access import PageSettings, access
 from services.console.web.app import make_app
@@ -177,3 +180,19 @@ def test_every_form_asks_for_the_token():
         path = re.sub(r"\{.*?\}", "1", route.path)
         answer = browser.post(path, data={"csrf": ""})
         assert (path, answer.status_code) == (path, 403)
+
+
+def test_a_wrong_address_ends_the_command_with_2_and_the_remedy(monkeypatch):
+    monkeypatch.setenv("AEVOLVE_POSTGRES", "postgresql://127.0.0.1:1/aevolve")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for arguments, told in (
+            (("--host", "0.0.0.0"), "set AEVOLVE_CONSOLE_TOKEN_FILE"),
+            (("--port", port), "or --port 0 for a free one"),
+            (("--port", "0"), "start the database"),
+        ):
+            result = CliRunner().invoke(app, ["console", *arguments])
+            assert result.exit_code == 2
+            assert told in result.output
+    monkeypatch.setenv("AEVOLVE_CONSOLE_TOKEN_FILE", "/nowhere/token")
+    assert "name a file that can be read" in CliRunner().invoke(app, ["console", "--host", "0.0.0.0"]).output

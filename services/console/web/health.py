@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from schemas.writers import SERVICES
-from services.console.letter_commands import letters, send_again
+from services.console.letter_commands import find, letters, send_again
 from services.console.web.site import site
 from services.console.web.view import page
 
@@ -41,5 +41,6 @@ async def dead_letters(request: Request) -> Response:
 async def retry(request: Request, form: FormData) -> Response:
     """Give the event of a letter to the services again, as the log holds it."""
     found = site(request)
-    event = await send_again(str(form.get("position", "")), found.store, found.settings)
+    letter = await find(str(form.get("position", "")), found.settings)
+    event = await send_again(letter, found.store, found.settings)
     return RedirectResponse(f"/log/{event.sequence}", 303)

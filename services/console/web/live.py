@@ -31,9 +31,12 @@ class Live:
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
-        self._moved = asyncio.Condition()
+        self._moved = asyncio.Event()
+        """Set for those who wait now; those who come later wait for the next."""
         self.head = 0
         """Position of the last event that is known of."""
+        self.ended = False
+        """Whether the process is about to end."""
 
     async def run(self) -> None:
         """Listen until cancelled; a database that is away is asked again."""
@@ -48,26 +51,37 @@ class Live:
         await self._store.wait(self.head, LOOK_SECONDS)
         head = await self._store.head()
         if head > self.head:
-            async with self._moved:
-                self.head = head
-                self._moved.notify_all()
+            self.head = head
+            self._tell()
             await asyncio.sleep(BREATH_SECONDS)
 
+    def end(self) -> None:
+        """Let all streams end, so that the process need not wait for the browsers."""
+        self.ended = True
+        self._tell()
+
+    def _tell(self) -> None:
+        self._moved.set()
+        self._moved = asyncio.Event()
+
     async def beyond(self, position: int) -> int:
-        """The head, once it is beyond a position."""
-        async with self._moved:
-            await self._moved.wait_for(lambda: self.head > position)
-            return self.head
+        """The head, once it is beyond a position or the process ends."""
+        while self.head <= position and not self.ended:
+            await self._moved.wait()
+        return self.head
 
     async def messages(self, after: int) -> AsyncIterator[str]:
         """Server-sent events: `appended` with the head whenever it has moved, comments in silence."""
         yield "retry: 1000\n\n"
-        while True:
+        while not self.ended:
             try:
-                after = await asyncio.wait_for(self.beyond(after), HEARTBEAT_SECONDS)
-                yield f"id: {after}\nevent: appended\ndata: {after}\n\n"
+                head = await asyncio.wait_for(self.beyond(after), HEARTBEAT_SECONDS)
             except TimeoutError:
                 yield ": still here\n\n"
+                continue
+            if head > after:
+                after = head
+                yield f"id: {head}\nevent: appended\ndata: {head}\n\n"
 
 
 async def live(request: Request) -> StreamingResponse:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import typer
 import uvicorn
@@ -21,13 +23,24 @@ async def serve(folder: Path | None, host: str, port: int) -> None:
     rules, settings = access(host, page_settings()), read_settings(folder)
     with listening(host, port) as opened:
         async with connected(settings) as store:
-            app = make_app(Site.of(store, settings, rules))
+            site = Site.of(store, settings, rules)
             typer.echo(f"console: {address(host, opened.getsockname()[1])}")
-            # Not uvicorn's own reading of proxy headers: who the client is decides whether its header is believed.
-            config = uvicorn.Config(
-                app, log_level="warning", proxy_headers=False, server_header=False, timeout_graceful_shutdown=2
-            )
-            await Server(config).serve([opened])
+            await PageServer(site).serve([opened])
+
+
+class PageServer(Server):
+    """uvicorn that ends the live streams before it waits for its connections."""
+
+    def __init__(self, site: Site) -> None:
+        # Not uvicorn's own reading of proxy headers: who the client is decides whether its header is believed.
+        given: dict[str, Any] = {"proxy_headers": False, "server_header": False, "timeout_graceful_shutdown": 5}
+        super().__init__(uvicorn.Config(make_app(site), log_level="warning", **given))
+        self._live = site.live
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal has come."""
+        super().handle_exit(sig, frame)
+        self._live.end()
 
 
 def address(host: str, port: int) -> str:

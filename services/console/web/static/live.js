@@ -7,22 +7,32 @@ const PAUSE = 1000; // milliseconds between two fetches of one address, however 
 const waiting = new Map(); // address -> timer
 let stale = false; // whether something happened while nobody looked
 
-const typing = (box) => box.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
+// Whether a person is at work in a box: writing, or marking text.
+function busy(box) {
+  const active = document.activeElement;
+  const marked = getSelection();
+  const writing = box.contains(active) && active.matches("input, select, textarea");
+  return writing || (!marked.isCollapsed && box.contains(marked.anchorNode));
+}
 
+// What a person has opened or scrolled inside a box, by id.
 function keep(old, fresh) {
+  const inside = (id) => fresh.querySelector(`#${CSS.escape(id)}`);
   for (const details of old.querySelectorAll("details[id]")) {
-    const again = fresh.querySelector(`#${CSS.escape(details.id)}`);
+    const again = inside(details.id);
     if (again) again.open = details.open;
   }
+  const scrolled = [old, ...old.querySelectorAll("[id]")].filter((box) => box.scrollLeft || box.scrollTop);
+  const places = scrolled.map((box) => [box.id, box.scrollLeft, box.scrollTop]);
+  return () => places.forEach(([id, left, top]) => document.getElementById(id)?.scrollTo(left, top));
 }
 
 function swap(old, fresh) {
-  if (typing(old) || old.innerHTML === fresh.innerHTML) return;
-  keep(old, fresh);
+  if (busy(old) || old.innerHTML === fresh.innerHTML) return;
+  const scroll = keep(old, fresh);
   const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
-  const [left, top] = [old.scrollLeft, old.scrollTop];
   old.replaceWith(fresh);
-  fresh.scrollTo(left, top);
+  scroll();
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
 }
 
