@@ -13,6 +13,7 @@ from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
+from uuid import UUID
 
 from eventstore.clock import Clock
 from eventstore.effect import Effect
@@ -87,7 +88,7 @@ class Reactor:
         async with self.turns[campaign]:
             effect = await self.due(campaign, self.service.timers, now)
             if effect:
-                await self._apply(effect)
+                await self._apply(effect, self.histories[campaign].last_id)
 
     async def due(self, campaign: str, steps: Iterable[Step], now: datetime) -> Effect:
         """What the steps want done in a campaign, at its newest state; nothing while it is paused or over."""
@@ -106,8 +107,9 @@ class Reactor:
     async def _running(self) -> list[str]:
         return [c.id for c in await self.store.campaigns() if not c.finished] if self.service.timers else []
 
-    async def _apply(self, effect: Effect) -> None:
+    async def _apply(self, effect: Effect, cause: UUID | None) -> None:
+        """What time alone made due, named after the last event that was seen: so its chain of causes is whole."""
         try:
-            await self.store.apply(effect)
+            await self.store.apply(effect, cause)
         except StreamConflict as conflict:
             log.info("%s; the next look decides", conflict)

@@ -54,8 +54,9 @@ class Worker:
                 if dead
                 else ("WorkerLost", f"all {job.attempts} tries lost their worker; see the services' logs")
             )
+            failure = Failure(error, message, terminal=True, cost=Cost(lost_seconds=job.lost_seconds))
             with contextlib.suppress(LeaseLost):  # another worker has buried it meanwhile, or its own has come back
-                await self.store.reap(job, self.kind.failed(job, Failure(error, message, terminal=True, cost=Cost())))
+                await self.store.reap(job, self.kind.failed(job, failure))
 
     async def hold(self, job: Job) -> None:
         """Run one leased job to its end, whatever that is."""
@@ -105,7 +106,8 @@ class Worker:
     async def fail(self, job: Job, failed: JobFailed, seconds: float) -> None:
         """Charge a failed try, and queue the next where there is one."""
         terminal = failed.error in self.kind.permanent or job.attempt >= job.attempts
-        cost = Cost(seconds=round(seconds, 3), device_seconds=round(failed.device_seconds, 3))
+        device = round(failed.device_seconds, 3)
+        cost = Cost(seconds=round(seconds, 3), device_seconds=device, lost_seconds=job.lost_seconds)
         effect: Effect = self.kind.failed(job, Failure(failed.error, failed.message, terminal, cost))
         await outlasting(lambda: self.store.fail(job, effect, None if terminal else self.kind.pause(job)))
         JOBS.labels(job.queue, "failed").inc()
