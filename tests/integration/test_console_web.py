@@ -12,6 +12,7 @@ from schemas.envelope import campaign_stream, round_stream
 from schemas.events import DataBatchReady
 from schemas.evidence import Basis, Yield
 from schemas.steering import CampaignPaused
+from services.console.client import UnknownCampaign
 from services.console.web.access import PageSettings, access
 from services.console.web.app import make_app
 from services.console.web.site import Site
@@ -43,6 +44,27 @@ async def test_a_campaign_stands_in_the_list(browser, begun):
     page = (await browser.get("/campaigns")).text
     assert begun in page
     assert "0 of 4" in page
+
+
+async def test_the_list_is_a_page_at_a_time(browser, site, begun, started, monkeypatch):
+    await site.store.append([Append(f"{begun}-2", campaign_stream(f"{begun}-2"), started, expected=0)])
+    monkeypatch.setattr("services.console.web.campaigns.SIZE", 1)
+    first = (await browser.get("/campaigns")).text
+    assert f'href="/campaigns/{begun}-2"' in first
+    assert f'href="/campaigns/{begun}"' not in first
+    (older,) = re.findall(r'id="older" href="([^"]*)"', first)
+    assert f'href="/campaigns/{begun}"' in (await browser.get(older)).text
+
+
+async def test_a_state_is_carried_on_and_the_oldest_forgotten(site, begun, monkeypatch):
+    first = await site.histories.of(begun)
+    await site.store.append([Append(begun, campaign_stream(begun), CampaignPaused(by="me", reason="r"))])
+    assert await site.histories.of(begun) is first
+    assert first.paused
+    monkeypatch.setattr("services.console.web.histories.KEPT", 1)
+    with pytest.raises(UnknownCampaign):
+        await site.histories.of("another")
+    assert await site.histories.of(begun) is not first
 
 
 async def test_every_follower_is_told_by_one_listener(site, begun, owner):

@@ -21,6 +21,9 @@ from services.console.web.scheduler import ask_for
 from services.console.web.site import Site, site
 from services.console.web.view import page
 
+SIZE = 25
+"""Campaigns on a page: the state of each is folded from its events."""
+
 WORDS: dict[str, type[CampaignPaused | CampaignResumed | CampaignStopped]] = {
     "pause": CampaignPaused,
     "resume": CampaignResumed,
@@ -48,10 +51,14 @@ class Row:
 
 
 async def overview(request: Request) -> Response:
-    """All campaigns, the youngest first, and the starts that are still to come."""
-    found = site(request)
-    rows = [await _row(found, summary) for summary in reversed(await found.store.campaigns())]
-    return page(request, "campaigns.html", rows=rows, schedules=await found.store.ask("schedules"))
+    """A page of the campaigns, the youngest first, and the starts that are still to come."""
+    found, before = site(request), request.query_params.get("before")
+    known = (await found.store.campaigns())[::-1]
+    begin = 1 + next((n for n, summary in enumerate(known) if summary.id == before), -1)
+    shown = known[begin : begin + SIZE]
+    rows = [await _row(found, summary) for summary in shown]
+    older = shown[-1].id if known[begin + SIZE :] else ""
+    return page(request, "campaigns.html", rows=rows, older=older, schedules=await found.store.ask("schedules"))
 
 
 async def _row(found: Site, summary: CampaignSummary) -> Row:

@@ -20,6 +20,9 @@ SESSION = "aevolve_session"
 OPEN = ("/login", "/alive")
 """What is served to everybody, with the style: the form for the token, and the probe."""
 
+LONGEST_NAME = 200
+"""Characters of a user's name: it is kept in the log."""
+
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -75,7 +78,7 @@ class Guard:
         rules = self.access
         client = request.client.host if request.client else ""
         if user := rules.vouched(client, request.headers.get(rules.header)):
-            return user
+            return user[:LONGEST_NAME]
         if rules.token is None:
             return None if rules.proxy else operator()
         scheme, _, token = request.headers.get("authorization", "").partition(" ")

@@ -9,7 +9,7 @@ from eventstore.store import EventStore
 from judgement.history import History
 from services.console.client import caught_up
 
-KEPT = 32
+KEPT = 64
 """Campaigns whose state is kept; the one that was asked for longest ago goes first."""
 
 
@@ -18,16 +18,14 @@ class Histories:
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
-        self._kept: OrderedDict[str, History] = OrderedDict()
-        self._one = asyncio.Lock()
-        """Two folds of one campaign side by side would read it twice."""
+        self._kept: OrderedDict[str, tuple[History, asyncio.Lock]] = OrderedDict()
+        """With a lock each: two folds of one campaign side by side would read it twice."""
 
     async def of(self, campaign: str) -> History:
         """A campaign's state at the head of the log. Raises `UnknownCampaign`."""
-        async with self._one:
-            history = await caught_up(self._store, self._kept.get(campaign) or History(campaign))
-            self._kept[campaign] = history
-            self._kept.move_to_end(campaign)
-            if len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-            return history
+        history, one = self._kept.setdefault(campaign, (History(campaign), asyncio.Lock()))
+        self._kept.move_to_end(campaign)
+        if len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        async with one:
+            return await caught_up(self._store, history)
