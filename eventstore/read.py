@@ -102,3 +102,15 @@ async def _page(
     else:
         rows = await session.fetch(QUERIES["read_log"], after, types, size)
     return list(rows)
+
+
+async def page_before(session: asyncpg.Pool | asyncpg.Connection, before: int, part: Part, size: int) -> list[Row]:
+    """At most `size` events of a part of the log before a position, as recorded, the youngest first."""
+    types = None if part.types is None else list(part.types)
+    if part.stream is not None:
+        rows = await session.fetch(QUERIES["stream_before"], before, types, size, part.stream, part.campaign)
+    elif part.campaign is not None:
+        rows = await session.fetch(QUERIES["campaign_before"], before, types, size, part.campaign)
+    else:
+        rows = await session.fetch(QUERIES["log_before"], before, types, size)
+    return [Row._make(row) for row in rows]

@@ -22,7 +22,7 @@ from eventstore.chain import Head
 from eventstore.connect import connect, open_pool
 from eventstore.effect import Append, Effect
 from eventstore.errors import DISCONNECTED, LeaseLost, NotAWriter, StreamConflict, UnknownEvent
-from eventstore.read import WHOLE, CampaignSummary, Part, scan, to_envelope, to_envelopes
+from eventstore.read import WHOLE, CampaignSummary, Part, page_before, scan, to_envelope, to_envelopes
 from eventstore.row import Row
 from eventstore.sql import QUERIES
 from eventstore.verify import read_rows, recorded_head, verify_log
@@ -130,6 +130,15 @@ class EventStore:
     def scan(self, after: int = 0, part: Part = WHOLE, limit: int | None = None) -> AsyncIterator[Row]:
         """What `read` gives, as recorded: nothing is parsed but what is asked for (`Row.event`)."""
         return scan(self._pool, after, part, limit)
+
+    async def before(self, position: int, part: Part = WHOLE, limit: int = 100) -> list[Row]:
+        """The page of a part of the log that ends before a position, the youngest event first."""
+        return await page_before(self._pool, position, part, limit)
+
+    async def ask(self, query: str, *values: object) -> list[asyncpg.Record]:
+        """The rows of a named statement (`sql/*.sql`) about a table beside the log."""
+        rows: list[asyncpg.Record] = await self._pool.fetch(QUERIES[query], *values)
+        return rows
 
     async def head(self) -> int:
         """Position of the last event, 0 in an empty log."""

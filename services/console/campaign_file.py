@@ -39,7 +39,16 @@ def load(path: Path, **overrides: Any) -> Campaign:
 
     Raises `Problem` with a line per mistake: where it stands, the value, and what would be right.
     """
-    data = _read(path)
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise Problem(f"{path}: cannot be read ({error.strerror}); name a campaign file, such as demo.yaml") from error
+    return parse(text, path, **overrides)
+
+
+def parse(text: str, path: Path, **overrides: Any) -> Campaign:
+    """The campaign that a file's text describes, as `load`; messages call the file by its path."""
+    data = _read(text, path)
     for option, value in overrides.items():
         if value is not None:
             _put(data, OVERRIDES[option], value)
@@ -52,11 +61,9 @@ def load(path: Path, **overrides: Any) -> Campaign:
     return campaign
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(text: str, path: Path) -> dict[str, Any]:
     try:
-        data = yaml.load(path.read_text(), _Loader)  # noqa: S506 - a SafeLoader
-    except OSError as error:
-        raise Problem(f"{path}: cannot be read ({error.strerror}); name a campaign file, such as demo.yaml") from error
+        data = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         raise Problem(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from services.console.cli_chain import anchors, chain
 from services.console.cli_oracle import oracle
+from services.console.cli_page import page
 from services.console.problem import Problem
 
 T = TypeVar("T")
@@ -52,6 +53,7 @@ letters = typer.Typer(help="Look at what no service could handle, and give it to
 app.add_typer(letters, name="dead-letters")
 app.add_typer(chain)
 app.add_typer(oracle)
+app.add_typer(page)
 app.add_typer(anchors, name="anchors")
 
 
@@ -92,11 +94,17 @@ def demo(
 
 
 @app.command()
-def up(out: Out = Path("runs/demo")) -> None:
-    """Keep the embedded database, broker and services running, without a campaign of their own, until Ctrl-C."""
+def up(
+    out: Out = Path("runs/demo"),
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="Port of the web page.", show_default="8787, or any where that is taken"),
+    ] = None,
+) -> None:
+    """Keep the embedded database, broker, services and web page running, without a campaign, until Ctrl-C."""
     from services.console import machine_commands
 
-    raise typer.Exit(machine_commands.up(out))
+    raise typer.Exit(machine_commands.up(out, port))
 
 
 @app.command()

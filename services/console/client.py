@@ -30,6 +30,10 @@ class Unreachable(Problem):
     """No log answers where it was looked for."""
 
 
+class UnknownCampaign(Problem):
+    """The log holds no campaign of this id."""
+
+
 def read_settings(run: Path | None) -> Settings:
     """The settings of this process: of the run in a folder, else of the environment, else of the default run.
 
@@ -72,19 +76,28 @@ async def connected(settings: Settings) -> AsyncIterator[EventStore]:
 
 
 async def history_of(store: EventStore, campaign: str) -> History:
-    """A campaign's state. Raises `Problem` for an unknown campaign."""
-    history = History(campaign)
-    async for envelope in store.read(campaign=campaign):
+    """A campaign's state. Raises `UnknownCampaign`."""
+    return await caught_up(store, History(campaign))
+
+
+async def caught_up(store: EventStore, history: History) -> History:
+    """A campaign's state, carried on to the head of the log. Raises `UnknownCampaign`."""
+    async for envelope in store.read(after=history.position, campaign=history.id):
         history.apply(envelope)
     if history.campaign is None:
         known = [c.id for c in await store.campaigns()]
-        raise Problem(f"campaign: {campaign!r} is not in the log; {nearest(campaign, known)}")
+        raise UnknownCampaign(f"campaign: {history.id!r} is not in the log; {nearest(history.id, known)}")
     return history
 
 
 def new_id(name: str) -> str:
     """An id for a campaign of this name: the name and eight random characters of base 32."""
-    return f"{name}-{''.join(secrets.choice('abcdefghijklmnopqrstuvwxyz234567') for _ in range(8))}"
+    return f"{name}-{random_suffix()}"
+
+
+def random_suffix() -> str:
+    """Eight random characters of base 32."""
+    return "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz234567") for _ in range(8))
 
 
 def operator() -> str:

@@ -7,14 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from eventstore.effect import Append
 from eventstore.errors import DISCONNECTED
 from eventstore.store import EventStore
-from judgement.drift_null import with_threshold
 from judgement.history import History
-from schemas.campaign import Campaign, Substrate
-from schemas.envelope import Envelope, campaign_stream
-from schemas.events import CampaignStarted
+from schemas.campaign import Substrate
+from schemas.envelope import Envelope
 from services.console import report
 from services.console.base_model import base_folder, is_model, make_base, substrate
 from services.console.campaign_file import load
@@ -23,6 +20,7 @@ from services.console.embedded import Embedded
 from services.console.problem import Problem
 from services.console.run_folder import Record, RunFolder
 from services.console.screen import Screen
+from services.console.steering import begin
 from services.console.tasks import first
 
 LOOK_SECONDS = 1.0
@@ -90,13 +88,6 @@ async def _make(folder: RunFolder, record: Record, base: Path) -> None:
     finally:
         record.base.append((begin, datetime.now(UTC)))
         folder.keep(record)
-
-
-async def begin(store: EventStore, id_: str, campaign: Campaign, found: Substrate) -> None:
-    """Append the start of a campaign, with the drift threshold that holds its rate of false alarms."""
-    campaign = await asyncio.to_thread(with_threshold, campaign)
-    event = CampaignStarted(campaign=campaign, constitution_sha256=campaign.constitution_sha256, substrate=found)
-    await store.append([Append(id_, campaign_stream(id_), event, expected=0)])
 
 
 async def follow(

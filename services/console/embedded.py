@@ -35,8 +35,10 @@ KEY_NAME = "oracle.key"
 class Embedded:
     """The parts of one run folder; they live as long as the context."""
 
-    def __init__(self, folder: RunFolder, lock: int) -> None:
+    def __init__(self, folder: RunFolder, lock: int, page: int | None = None) -> None:
         self.folder, self.lock = folder, lock
+        self.page = page
+        """Port of the web page; None where none is served."""
         self.ports = free_ports()
         """Port of the pages of each service."""
         self.database = EmbeddedPostgres(folder.state / "postgres")
@@ -149,6 +151,25 @@ def _services(system: Embedded, broker: EmbeddedBroker) -> Iterator[Command]:
             env |= _advisor(settings)
         argv = ("services.console", "serve", name)
         yield Command(name, argv, folder.log(name), {**clean_environment(), **env}, (system.lock,))
+    if system.page is not None:
+        yield _page(system, broker)
+
+
+def _page(system: Embedded, broker: EmbeddedBroker) -> Command:
+    """The web page: on loopback, so it asks nobody who he is."""
+    folder, settings = system.folder, system.settings
+    env = {
+        "AEVOLVE_POSTGRES": settings.postgres,
+        "AEVOLVE_PASSWORD_FILE": str(folder.password("console")),
+        "AEVOLVE_KAFKA": broker.address,
+        "AEVOLVE_EMBEDDED": "true",
+        "AEVOLVE_ARTIFACTS": settings.artifacts,
+        "AEVOLVE_CACHE": str(settings.cache),
+        "AEVOLVE_ANCHOR_FILE": str(folder.anchors),
+        "AEVOLVE_ANCHOR_PUBLIC_KEY": str(folder.public_key),
+    }
+    argv = ("services.console", "console", "--port", str(system.page))
+    return Command("console", argv, folder.log("console"), {**clean_environment(), **env}, (system.lock,))
 
 
 def _advisor(settings: Settings) -> dict[str, str]:

@@ -15,6 +15,7 @@ from uuid import UUID
 import typer
 from aiokafka.errors import KafkaError
 
+from eventstore.store import EventStore
 from schemas.envelope import Envelope, topic
 from services.console.client import connected, read_settings
 from services.console.kafka_messages import absent, messages
@@ -69,16 +70,16 @@ def _printable(raw: bytes) -> str:
 
 async def list_(folder: Path | None) -> None:
     """Print a line per letter, the oldest first."""
-    letters = await _letters(read_settings(folder))
-    for letter in letters:
+    found = await letters(read_settings(folder))
+    for letter in found:
         typer.echo(letter.line())
-    if not letters:
+    if not found:
         typer.echo("no dead letters", err=True)
 
 
 async def show(position: str, folder: Path | None) -> None:
     """Print one letter: its headers, an empty line, its payload."""
-    letter = await _letter(position, read_settings(folder))
+    letter = await find(position, read_settings(folder))
     for name, value in sorted(letter.headers.items()):
         typer.echo(f"{name}: {value}")
     typer.echo(f"\n{letter.body}")
@@ -87,26 +88,34 @@ async def show(position: str, folder: Path | None) -> None:
 async def retry(position: str, folder: Path | None) -> None:
     """Publish the event of a letter again; the inbox keeps it from those that have handled it already."""
     settings = read_settings(folder)
-    letter = await _letter(position, settings)
+    letter = await find(position, settings)
     async with connected(settings) as store:
-        event = await store.get(letter.event) if letter.event else None
-    if event is None:
-        raise Problem(
-            f"position: {position}; its event {letter.headers.get('ce_id', '(no ce_id)')} is not in the log, "
-            "so no service may handle it; append such an event by its service or by `aevolve emit`"
-        )
-    await _send(event, settings)
+        event = await send_again(letter, store, settings)
     typer.echo(f"{event.type} {event.id} is on {topic(event.type)} again")
 
 
-async def _letter(position: str, settings: Settings) -> Letter:
-    for letter in await _letters(settings):
+async def send_again(letter: Letter, store: EventStore, settings: Settings) -> Envelope:
+    """Publish the event of a letter again, as the log holds it. Raises `Problem` where the log does not."""
+    event = await store.get(letter.event) if letter.event else None
+    if event is None:
+        raise Problem(
+            f"position: {letter.position}; its event {letter.headers.get('ce_id', '(no ce_id)')} is not in the log, "
+            "so no service may handle it; append such an event by its service or by `aevolve emit`"
+        )
+    await _send(event, settings)
+    return event
+
+
+async def find(position: str, settings: Settings) -> Letter:
+    """One letter by its position. Raises `Problem` where there is none."""
+    for letter in await letters(settings):
         if letter.position == position:
             return letter
     raise Problem(f"position: {position!r} is no dead letter; `aevolve dead-letters list` lists them")
 
 
-async def _letters(settings: Settings) -> list[Letter]:
+async def letters(settings: Settings) -> list[Letter]:
+    """All of them, the oldest first. Raises `Problem` where the broker does not answer."""
     return [Letter.of(record) for record in await messages(settings, DEAD_LETTER_TOPIC)]
 
 

@@ -13,18 +13,16 @@ from eventstore.effect import Append
 from eventstore.errors import NotAWriter
 from eventstore.store import EventStore
 from judgement.history import FOLDS, History
-from schemas.envelope import Envelope, campaign_stream
-from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
+from schemas.envelope import Envelope
 from services.console import report as reports
-from services.console.base_model import base_folder, is_model, make_base, substrate
 from services.console.campaign_file import load
 from services.console.client import connected, history_of, new_id, operator, read_settings
-from services.console.demo import begin
 from services.console.emitted import known_type, read_events
 from services.console.narrate import narrate
 from services.console.problem import Problem
 from services.console.report_data import Clock
 from services.console.run_folder import RunFolder
+from services.console.steering import Steering, say, start_campaign
 from services.console.table import headline, view
 from services.console.warm import warmed
 
@@ -35,14 +33,10 @@ LOOK_SECONDS = 1.0
 async def start(file: Path, folder: Path | None, warm_from: str | None = None, warm_file: Path | None = None) -> None:
     """Start a campaign, warm where an earlier one is named, and print its id."""
     campaign, settings = load(file), read_settings(folder)
-    base = base_folder(campaign.model.base, settings.cache)
     async with connected(settings) as store:
         campaign = await warmed(campaign, store, warm_from, warm_file)
-        if not is_model(base):
-            typer.echo(f"making the tiny base model in {base}", err=True)
-            await make_base(base, settings.cache / "logs" / "base.log")
         id_ = new_id(campaign.name)
-        await begin(store, id_, campaign, substrate(base))
+        await start_campaign(store, settings, id_, campaign, lambda words: typer.echo(words, err=True))
         typer.echo(id_)
 
 
@@ -122,20 +116,13 @@ def _rehearse(history: History, append: Append) -> None:
 
 async def steer(
     campaign: str,
-    event: type[CampaignPaused | CampaignResumed | CampaignStopped],
+    event: type[Steering],
     reason: str,
     folder: Path | None,
 ) -> None:
     """Pause, resume or stop a campaign."""
     async with connected(read_settings(folder)) as store:
-        history = await history_of(store, campaign)
-        if history.finished or history.stopped:
-            raise Problem(f"campaign: {campaign!r} is over; start another with `aevolve start`")
-        if history.paused == (event is CampaignPaused) and event is not CampaignStopped:
-            raise Problem(f"campaign: {campaign!r} is {'already' if history.paused else 'not'} paused")
-        await store.append([Append(campaign, campaign_stream(campaign), event(by=operator(), reason=reason))])
-        if event is CampaignStopped:
-            await store.cancel(campaign)  # running jobs lose their lease
+        await say(store, campaign, event(by=operator(), reason=reason))
     typer.echo(f"{campaign}: {event.__name__}")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import socket
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,9 @@ from services.console.screen import Screen
 from services.console.signals import Interrupted, run
 from services.runtime import stint
 
+PAGE_PORT = 8787
+"""Port of the web page, where nobody asks for another."""
+
 
 def demo(out: Path, file: Path, options: dict[str, Any], *, resume: bool) -> int:
     """Exit status of a demo."""
@@ -38,20 +43,35 @@ def demo(out: Path, file: Path, options: dict[str, Any], *, resume: bool) -> int
     return 0 if history.finished else 1
 
 
-def up(out: Path) -> int:
+def up(out: Path, port: int | None) -> int:
     """Exit status of an embedded system that stays until a signal."""
     folder = RunFolder(out)
     try:
         with folder.lock() as lock:
-            return run(_stay(folder, lock))
+            return run(_stay(folder, lock, _free(port)))
     except Interrupted:
         return 0
 
 
-async def _stay(folder: RunFolder, lock: int) -> int:
-    async with Embedded(folder, lock) as system:
-        for name, port in system.ports.items():
-            typer.echo(f"{name:8} http://127.0.0.1:{port}/health  /metrics  /docs   log: {folder.log(name)}")
+def _free(port: int | None) -> int:
+    """The port of the page: the one that was asked for, else the usual one, else any that is free."""
+    for wanted in (PAGE_PORT, 0) if port is None else (port,):
+        try:
+            with socket.create_server(("127.0.0.1", wanted)) as opened:
+                return int(opened.getsockname()[1])
+        except OSError as error:
+            taken = error
+    raise Problem(f"--port: {port}; {taken.strerror}: give another, or leave it out") from taken
+
+
+async def _stay(folder: RunFolder, lock: int, port: int) -> int:
+    async with Embedded(folder, lock, port if find_spec("starlette") else None) as system:
+        if system.page is None:
+            typer.echo("no web page: pip install 'aevolve[console]'")
+        else:
+            typer.echo(f"the page: http://127.0.0.1:{port}/")
+        for name, number in system.ports.items():
+            typer.echo(f"{name:8} http://127.0.0.1:{number}/health  /metrics  /docs   log: {folder.log(name)}")
         typer.echo(f"start a campaign with: aevolve start CAMPAIGN.yaml --run {folder.root}")
         await system.supervise()
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -37,6 +38,12 @@ class Up:
                 return json.load(answer)["healthy"]
         except OSError:
             return False
+
+    def page(self):
+        """What the web page says to a probe."""
+        (address,) = re.findall(r"the page: (\S+)", self.output.read_text())
+        with urllib.request.urlopen(f"{address}alive", timeout=5) as answer:
+            return json.load(answer)
 
     def letters(self):
         """What `aevolve dead-letters list` says of the run."""
@@ -76,9 +83,10 @@ def test_nothing_is_left_however_it_ends_and_it_comes_up_again(tmp_path, number)
         assert not processes(folder)
 
 
-def test_the_dead_letters_are_found_wherever_the_broker_is(tmp_path):
+def test_the_page_and_the_dead_letters_are_found_wherever_the_broker_is(tmp_path):
     up = Up(tmp_path / "run")
     assert up.letters() == "no dead letters\n"
+    assert up.page() == {"healthy": True, "position": 0}
     first = up.kafka()
     os.kill(up.broker(), signal.SIGKILL)
     until(lambda: up.kafka() != first)

@@ -54,6 +54,12 @@ STATEMENTS: dict[str, tuple[Any, ...]] = {
     "read_campaign by type": (0, ["PolicyUpdated"], 500, "c0123"),
     "read_stream": (0, None, 500, "c0123/r1s3", None),
     "read_stream by type": (0, ["ScoresReported"], 500, "c0123/r1s3", "c0123"),
+    "log_before": (10_000, None, 100),
+    "log_before by type": (10_000, ["ScoresReported"], 100),
+    "campaign_before": (20_001, None, 100, "c0123"),
+    "stream_before": (20_001, None, 100, "c0123/r1s3", None),
+    "leases": (100,),
+    "queue_ages": (),
     "recorded": (10_000, 500),
     "get_event": (SOME,),
     "get_events": ([SOME] * 3,),
@@ -100,7 +106,19 @@ async def test_a_statement_reads_no_large_table_as_a_whole(name: str, filled: No
     assert any(node["Node Type"].startswith(("Index", "Bitmap Index")) for node in plan)
 
 
-@pytest.mark.parametrize("name", ["read_log", "read_log by type", "read_campaign", "recorded", "unhandled", "advance"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "read_log",
+        "read_log by type",
+        "read_campaign",
+        "log_before",
+        "campaign_before",
+        "recorded",
+        "unhandled",
+        "advance",
+    ],
+)
 async def test_a_page_ends_where_it_is_full(name: str, filled: None, owner: asyncpg.Connection) -> None:
     """Nothing that must first read all: no sort, and no join that reads the inbox of all times."""
     plan = await planned(owner, QUERIES[name.partition(" ")[0]], *STATEMENTS[name])

@@ -17,7 +17,7 @@ from services.console.cli import app
 from tests.unit.console_events import DEMO
 
 COMMANDS = ("demo", "up", "serve", "start", "status", "events", "emit", "pause", "resume", "stop", "report", "doctor")
-COMMANDS += ("verify", "export", "import", "audit", "replay", "migrate", "dead-letters", "anchors")
+COMMANDS += ("verify", "export", "import", "audit", "replay", "migrate", "dead-letters", "anchors", "console")
 ATTRIBUTES = {"id": UUID(int=1), "campaign": "c", "stream": "c", "stream_version": 1, "type": "T", "version": 1}
 ATTRIBUTES |= {"source": "s", "causation": None, "traceparent": None, "time": datetime.now(UTC), "data": "{}"}
 LETTERS = ("list", "show", "retry")

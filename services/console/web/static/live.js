@@ -1,0 +1,87 @@
+// The page without reload. The server says that the log has grown; every element with `data-live` and an id is then
+// replaced by its namesake of the same page, fetched again (or of the address that `data-live` names).
+// What a person is doing is left alone: focus, open <details>, scrolled boxes, and forms that are being filled in.
+"use strict";
+
+const PAUSE = 1000; // milliseconds between two fetches of one address, however fast the log grows
+const waiting = new Map(); // address -> timer
+let stale = false; // whether something happened while nobody looked
+
+// Whether a person is at work in a box: writing, or marking text.
+function busy(box) {
+  const active = document.activeElement;
+  const marked = getSelection();
+  const writing = box.contains(active) && active.matches("input, select, textarea");
+  return writing || (!marked.isCollapsed && box.contains(marked.anchorNode));
+}
+
+// What a person has opened or scrolled inside a box, by id.
+function keep(old, fresh) {
+  const inside = (id) => fresh.querySelector(`#${CSS.escape(id)}`);
+  for (const details of old.querySelectorAll("details[id]")) {
+    const again = inside(details.id);
+    if (again) again.open = details.open;
+  }
+  const scrolled = [old, ...old.querySelectorAll("[id]")].filter((box) => box.scrollLeft || box.scrollTop);
+  const places = scrolled.map((box) => [box.id, box.scrollLeft, box.scrollTop]);
+  return () => places.forEach(([id, left, top]) => document.getElementById(id)?.scrollTo(left, top));
+}
+
+function swap(old, fresh) {
+  if (busy(old) || old.innerHTML === fresh.innerHTML) return;
+  const scroll = keep(old, fresh);
+  const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+  old.replaceWith(fresh);
+  scroll();
+  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+}
+
+async function refresh(address) {
+  const response = await fetch(address, { headers: { Accept: "text/html" } });
+  if (response.redirected && new URL(response.url).pathname === "/login") location.reload();
+  if (!response.ok) return;
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  for (const old of document.querySelectorAll("[data-live][id]")) {
+    if ((old.dataset.live || location.href) !== address) continue;
+    const fresh = page.getElementById(old.id);
+    if (fresh) swap(old, document.adoptNode(fresh));
+  }
+}
+
+function grown() {
+  if (document.hidden) { stale = true; return; }
+  const addresses = [...document.querySelectorAll("[data-live][id]")].map((box) => box.dataset.live || location.href);
+  for (const address of new Set(addresses)) {
+    if (waiting.has(address)) continue;
+    waiting.set(address, setTimeout(() => {
+      waiting.delete(address);
+      refresh(address).catch(() => grown());
+    }, PAUSE));
+  }
+}
+
+function say(words) {
+  const state = document.getElementById("live-state");
+  if (state && state.textContent !== words) state.textContent = words;
+}
+
+function follow() {
+  const source = new EventSource(`/live?after=${document.body.dataset.head}`);
+  source.addEventListener("open", () => say("live"));
+  source.addEventListener("error", () => say("connection lost, trying again"));
+  source.addEventListener("appended", grown);
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && stale) { stale = false; grown(); }
+});
+
+document.getElementById("theme")?.addEventListener("click", () => {
+  const dark = getComputedStyle(document.documentElement).colorScheme === "dark";
+  document.documentElement.dataset.theme = dark ? "light" : "dark";
+  localStorage.setItem("theme", document.documentElement.dataset.theme);
+});
+
+// What changes without an event, such as a running job's loss, says how often to look again.
+for (const box of document.querySelectorAll("[data-live][data-seconds]")) setInterval(grown, 1000 * box.dataset.seconds);
+if (document.querySelector("[data-live]")) follow();
