@@ -44,6 +44,8 @@ class Job:
     """Until the deadline, by the database's clock when this was read; not above 0 where it has passed."""
     cause: UUID | None
     """The event that led to it."""
+    traceparent: str | None = None
+    """Trace context of that event."""
 
     @property
     def last_attempt(self) -> bool:
@@ -65,6 +67,7 @@ def to_job(row: Any) -> Job:
         deadline=row["deadline"],
         seconds_left=row["seconds_left"],
         cause=row["cause"],
+        traceparent=row["traceparent"],
     )
 
 

@@ -1,7 +1,8 @@
 -- name: lease_work
 -- Lease the job of the highest priority, the oldest first; an expired lease is taken over as one more try.
 UPDATE work
-SET state = 'leased', attempt = attempt + 1, worker = $2, token = $3, lease_until = now() + $4::interval
+SET state = 'leased', attempt = attempt + 1, worker = $2, token = $3, leased_at = now(),
+    lease_until = now() + $4::interval
 WHERE id = (
     SELECT id FROM work
     WHERE queue = ANY ($1)
@@ -10,7 +11,8 @@ WHERE id = (
       AND (deadline IS NULL OR deadline > now())
       AND CASE state WHEN 'queued' THEN available_at ELSE lease_until END <= now()
     ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING *, extract(epoch FROM deadline - now())::float8 AS seconds_left
+RETURNING *, extract(epoch FROM deadline - now())::float8 AS seconds_left,
+    (SELECT e.traceparent FROM events e WHERE e.id = work.cause) AS traceparent
 
 -- name: heartbeat_work
 -- Prolong a lease; no row where it is lost.
@@ -40,7 +42,8 @@ WHERE id = $1 AND token = $2 AND state = 'leased'
 
 -- name: overdue_work
 -- Jobs that nobody will end any more.
-SELECT *, extract(epoch FROM deadline - now())::float8 AS seconds_left
+SELECT *, extract(epoch FROM deadline - now())::float8 AS seconds_left,
+    (SELECT e.traceparent FROM events e WHERE e.id = work.cause) AS traceparent
 FROM work WHERE queue = ANY ($1) AND state IN ('queued', 'leased') AND is_overdue(work) ORDER BY id
 
 -- name: reap_work

@@ -1,0 +1,3 @@
+-- When a lease began: a lease that was prolonged for very long is a job that hangs.
+
+ALTER TABLE work ADD COLUMN leased_at timestamptz;
