@@ -142,7 +142,7 @@ def _proposed(h: History, event: e.RecipeProposed, time: datetime) -> None:
         intervention=event.intervention,
         proposed=event,
         proposed_at=time,
-        proposed_id=h.last_ids[candidate_stream(h.id, event.candidate)],
+        proposed_id=h.last_ids.get(candidate_stream(h.id, event.candidate)),
     )
 
 
@@ -152,7 +152,7 @@ def _training_started(h: History, event: e.TrainingStarted, time: datetime) -> N
 
 def _trained(h: History, event: e.CheckpointTrained, time: datetime) -> None:
     trial = h.trials[event.candidate]
-    trial.checkpoint, trial.checkpoint_id = event, h.last_ids[candidate_stream(h.id, event.candidate)]
+    trial.checkpoint, trial.checkpoint_id = event, h.last_ids.get(candidate_stream(h.id, event.candidate))
     h.spent = charge(h.spent, event.cost)
 
 

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from services.console.cli_chain import anchors, chain
 from services.console.cli_oracle import oracle
+from services.console.cli_telemetry import telemetry
 from services.console.problem import Problem
 
 T = TypeVar("T")
@@ -52,6 +53,7 @@ letters = typer.Typer(help="Look at what no service could handle, and give it to
 app.add_typer(letters, name="dead-letters")
 app.add_typer(chain)
 app.add_typer(oracle)
+app.add_typer(telemetry)
 app.add_typer(anchors, name="anchors")
 
 

@@ -148,7 +148,26 @@ def _services(system: Embedded, broker: EmbeddedBroker) -> Iterator[Command]:
         if name == "recipes":
             env |= _advisor(settings)
         argv = ("services.console", "serve", name)
-        yield Command(name, argv, folder.log(name), {**clean_environment(), **env}, (system.lock,))
+        yield Command(name, argv, folder.log(name), {**clean_environment(), **_logged(settings), **env}, (system.lock,))
+    if settings.metrics_port:
+        yield _exporter(system)
+
+
+def _exporter(system: Embedded) -> Command:
+    """Where this command was given a port for it."""
+    folder, settings = system.folder, system.settings
+    env = {
+        "AEVOLVE_POSTGRES": settings.postgres,
+        "AEVOLVE_PASSWORD_FILE": str(folder.password("console")),
+        "AEVOLVE_METRICS_PORT": str(settings.metrics_port),
+    }
+    environment = {**clean_environment(), **_logged(settings), **env}
+    return Command("exporter", ("services.console", "exporter"), folder.log("exporter"), environment, (system.lock,))
+
+
+def _logged(settings: Settings) -> dict[str, str]:
+    """How this command was told to log."""
+    return {"AEVOLVE_LOG_FORMAT": settings.log_format}
 
 
 def _advisor(settings: Settings) -> dict[str, str]:

@@ -43,7 +43,7 @@ from services.runtime.models import OFFLINE
 from services.runtime.reactor import Reactor
 from services.runtime.service import Service
 from services.runtime.settings import BadVariable, Settings
-from services.runtime.tracing_otel import traced
+from services.runtime.tracing_setup import traced
 from services.runtime.web import Pulse, health
 from services.runtime.worker import Worker
 

@@ -1,16 +1,17 @@
 """Spans around what a process does. The log carries their contexts, so that a trace outlives every process.
 
 A context is W3C text (`traceparent`). Each event is appended with the context of its own span, and whoever handles it
-goes on from there, today or after a replay. Without OpenTelemetry, or where nothing says where traces go, spans are silent,
-and the log hands the context of an event's cause on by itself.
+goes on from there, today or after a replay. Without OpenTelemetry, or where nothing says where traces go, spans are
+silent, and the log hands the context of an event's cause on by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 from eventstore.effect import Append, Effect
@@ -21,6 +22,8 @@ from services.runtime.logs import about
 
 Kind = Literal["consumer", "producer", "internal"]
 Attribute = str | int
+Attributes = Mapping[str, Attribute]
+NONE: Attributes = MappingProxyType({})
 
 
 class Span(Protocol):
@@ -40,9 +43,7 @@ class Span(Protocol):
 class Tracing(Protocol):
     """Whoever keeps the spans."""
 
-    def start(
-        self, name: str, kind: Kind, parent: str | None, links: Iterable[str], attributes: dict[str, Attribute]
-    ) -> Span:
+    def start(self, name: str, kind: Kind, parent: str | None, links: Iterable[str], attributes: Attributes) -> Span:
         """Begin a span under a parent, or a trace where there is none."""
 
 
@@ -57,9 +58,7 @@ class Silent:
     def end(self) -> None:
         """Nothing."""
 
-    def start(
-        self, name: str, kind: Kind, parent: str | None, links: Iterable[str], attributes: dict[str, Attribute]
-    ) -> Span:
+    def start(self, name: str, kind: Kind, parent: str | None, links: Iterable[str], attributes: Attributes) -> Span:
         """Itself."""
         return self
 
@@ -76,7 +75,11 @@ GOING_ON: ContextVar[Span] = ContextVar("going on", default=Silent())  # noqa: B
 
 @contextmanager
 def span(
-    name: str, kind: Kind = "internal", parent: str | None = None, links: Iterable[str] = (), **attributes: Attribute
+    name: str,
+    kind: Kind = "internal",
+    parent: str | None = None,
+    links: Iterable[str] = (),
+    attributes: Attributes = NONE,
 ) -> Iterator[Span]:
     """A span as long as the block, and the parent of what begins within; an exception marks it as failed."""
     parent = parent or HERE.get()
@@ -109,7 +112,7 @@ def handling(service: str, cause: Envelope) -> Iterator[Span]:
     }
     with (
         about(event_id=str(cause.id), event_type=cause.type, correlation_id=cause.correlationid),
-        span(f"{service} handle {cause.type}", "consumer", cause.traceparent, **described) as begun,
+        span(f"{service} handle {cause.type}", "consumer", cause.traceparent, attributes=described) as begun,
     ):
         yield begun
 
@@ -127,7 +130,7 @@ def working(job: Job, worker: str) -> Iterator[Span]:
     cause = str(job.cause) if job.cause else None
     with (
         about(event_id=cause, correlation_id=job.campaign, queue=job.queue, job=job.key, attempt=job.attempt),
-        span(f"job {job.queue}", "consumer", job.traceparent, **described) as begun,
+        span(f"job {job.queue}", "consumer", job.traceparent, attributes=described) as begun,
     ):
         yield begun
 
@@ -155,7 +158,7 @@ def _traced(append: Append, spans: ExitStack, rests_on: tuple[str, ...]) -> Appe
 
 
 @contextmanager
-def _beside(name: str, parent: str | None, links: Iterable[str], described: dict[str, Attribute]) -> Iterator[Span]:
+def _beside(name: str, parent: str | None, links: Iterable[str], described: Attributes) -> Iterator[Span]:
     """A span that is nobody's parent in this process."""
     begun = TRACING.get().start(name, "producer", parent, links, described)
     try:

@@ -14,7 +14,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from opentelemetry.trace import Span as TheirSpan
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from services.runtime.tracing import Attribute, Kind, Span
+from services.runtime.tracing import Attributes, Kind, Span
 
 SERVICE_NAME = "OTEL_SERVICE_NAME"
 """A person's own name for the service goes before ours."""
@@ -32,12 +32,10 @@ def provider(exporter: str, service: str, instance: str) -> TracerProvider:
 class OpenTelemetry:
     """Keeps spans by a provider."""
 
-    def __init__(self, provider: TracerProvider) -> None:
-        self._tracer = provider.get_tracer("aevolve")
+    def __init__(self, spans: TracerProvider) -> None:
+        self._tracer = spans.get_tracer("aevolve")
 
-    def start(
-        self, name: str, kind: Kind, parent: str | None, links: Iterable[str], attributes: dict[str, Attribute]
-    ) -> Span:
+    def start(self, name: str, kind: Kind, parent: str | None, links: Iterable[str], attributes: Attributes) -> Span:
         """Begin a span."""
         linked = [Link(_context_of(link)) for link in links]
         return Begun(self._tracer.start_span(name, _under(parent), SpanKind[kind.upper()], attributes, linked))
