@@ -174,9 +174,12 @@ class EventStore:
         """Sleep until there are events after a position, at most `timeout` seconds; say whether there are."""
         return await self._wake.wait(after, timeout)
 
-    async def apply(self, effect: Effect) -> list[Envelope]:
-        """Carry out an effect that no event caused, such as a deadline's. Raises what `append` raises."""
-        return await self._writer.write(Item(effect)) or []
+    async def apply(self, effect: Effect, cause: UUID | None = None) -> list[Envelope]:
+        """Carry out an effect that no handling of an event led to, such as a deadline's. Raises what `append` raises.
+
+        `cause` is the last event that was known when it was decided.
+        """
+        return await self._writer.write(Item(effect, cause)) or []
 
     # Handling
 

@@ -44,6 +44,8 @@ class Job:
     """Until the deadline, by the database's clock when this was read; not above 0 where it has passed."""
     cause: UUID | None
     """The event that led to it."""
+    lost_seconds: float = 0.0
+    """In which earlier tries held its lease and died without a word, at most; not charged to the log yet."""
     traceparent: str | None = None
     """Trace context of that event."""
 
@@ -67,6 +69,7 @@ def to_job(row: Any) -> Job:
         deadline=row["deadline"],
         seconds_left=row["seconds_left"],
         cause=row["cause"],
+        lost_seconds=round(row["lost"], 3),
         traceparent=row["traceparent"],
     )
 

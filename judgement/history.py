@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from judgement.trial import Trial
 from schemas import events as e
@@ -56,8 +57,8 @@ class History:
     stopped: bool = False
     streams: dict[str, int] = field(default_factory=dict)
     """Version of each stream: the expected version of the next append."""
-    last_ids: dict[str, Any] = field(default_factory=dict)
-    """Id of the last event of each stream, for causation."""
+    last_id: UUID | None = None
+    """The last event."""
 
     @property
     def policy(self) -> Policy | None:
@@ -100,7 +101,7 @@ class History:
         """Fold an event wherever it stands: for histories that are told anew."""
         self.position = envelope.sequence
         self.streams[envelope.subject] = envelope.stream_version
-        self.last_ids[envelope.subject] = envelope.id
+        self.last_id = envelope.id
         if fold_one := FOLDS.get(envelope.type):
             fold_one(self, envelope.event, envelope.time)
 
@@ -126,6 +127,7 @@ def _policy(h: History, event: e.PolicyUpdated, time: datetime) -> None:
 def _data(h: History, event: e.DataBatchReady, time: datetime) -> None:
     h.snapshots[event.round] = event
     h.snapshot_times[event.round] = time
+    h.spent = charge(h.spent, event.cost)
 
 
 def _advised(h: History, event: AdvisorAnswered | AdvisorFailed, time: datetime) -> None:
@@ -260,6 +262,7 @@ def charge(spent: Cost, cost: Cost) -> Cost:
         compute=spent.compute + cost.compute,
         seconds=spent.seconds + cost.seconds,
         device_seconds=spent.device_seconds + cost.device_seconds,
+        lost_seconds=spent.lost_seconds + cost.lost_seconds,
     )
 
 

@@ -33,7 +33,8 @@ cannot afford to try all that may be best, and in its last rounds it only wants 
 simulated campaigns (`docs/benchmarks-search.md`)."""
 
 PATIENCE = 4
-"""Draws for each slot, before it is left empty because every one led to a recipe that was tried."""
+"""Draws for each slot at the round's temperature, and as many at the whole spread, before a slot is left empty because
+every one led to a recipe that was tried."""
 
 
 def designed(history: History, slots: int, rng: np.random.Generator) -> list[Proposal]:
@@ -51,10 +52,10 @@ def imagined_best(
     """Later rounds: for each slot the best recipe of one drawn target; none twice, and none that was tried."""
     law, policy = history.campaign.constitution, history.policies[history.round]
     table, cost = terms(law.space), (lambda recipe: float(price(history, [recipe])[0])) if law.price else None
-    warmth = temperature(policy.round, law.rounds)
+    warmths = [temperature(policy.round, law.rounds), 1.0]
     known = [t.recipe for t in history.trials.values() if t.recipe]
     found: list[Recipe] = []
-    for _ in range(PATIENCE * slots):
+    for warmth in np.repeat(warmths, PATIENCE * slots):
         if len(found) == slots:
             break
         best = climb(draw(rng, warmth), table, policy.standing, _open(policy), law.max_changes, cost)

@@ -49,6 +49,8 @@ class DataBatchReady(Frozen):
     """What each source gave."""
     reused: bool = False
     """Whether the deadline passed and this is the last round's snapshot again."""
+    cost: Cost = Cost()
+    """What its making took; nothing where it is reused."""
     basis: Basis
     """What the mix was decided on."""
 

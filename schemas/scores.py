@@ -77,3 +77,5 @@ class Cost(Frozen):
     """Wall time; for people and budgets, never for a choice."""
     device_seconds: float = Field(0.0, ge=0.0)
     """Processor or accelerator seconds."""
+    lost_seconds: float = Field(0.0, ge=0.0)
+    """Wall time in which earlier tries held the work and died without a word, at most: nobody knows what they took."""

@@ -86,9 +86,8 @@ CROSS JOIN LATERAL (VALUES
     ('attempt', w.attempt::text, CASE WHEN w.attempt BETWEEN r.least AND r.most THEN w.attempt::text
                                       ELSE format('%s to %s', r.least, r.most) END),
     ('cause', w.cause::text, CASE WHEN w.cause IS NULL OR EXISTS (
-         SELECT FROM events e JOIN rebuilt_consumers t ON t.type = e.type
-         WHERE e.id = w.cause AND e.campaign = r.campaign AND t.consumer = r.consumer) THEN w.cause::text
-         ELSE format('an event of %s that %s handles', r.campaign, r.consumer) END)
+         SELECT FROM events e WHERE e.id = w.cause AND e.campaign = r.campaign) THEN w.cause::text
+         ELSE format('an event of %s', r.campaign) END)
 ) AS told (field, live, log)
 WHERE told.live IS DISTINCT FROM told.log
   AND (told.field = 'row' OR (w.id IS NOT NULL AND r.queue IS NOT NULL))

@@ -1,8 +1,8 @@
 -- name: lease_work
 -- Lease the job of the highest priority, the oldest first; an expired lease is taken over as one more try.
 UPDATE work
-SET state = 'leased', attempt = attempt + 1, worker = $2, token = $3, leased_at = now(),
-    lease_until = now() + $4::interval
+SET state = 'leased', attempt = attempt + 1, worker = $2, token = $3, lease_until = now() + $4::interval,
+    leased_at = now(), lost_seconds = lost_seconds_now(work)
 WHERE id = (
     SELECT id FROM work
     WHERE queue = ANY ($1)
@@ -11,7 +11,7 @@ WHERE id = (
       AND (deadline IS NULL OR deadline > now())
       AND CASE state WHEN 'queued' THEN available_at ELSE lease_until END <= now()
     ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING *, extract(epoch FROM deadline - now())::float8 AS seconds_left,
+RETURNING *, extract(epoch FROM deadline - now())::float8 AS seconds_left, lost_seconds AS lost,
     (SELECT e.traceparent FROM events e WHERE e.id = work.cause) AS traceparent
 
 -- name: heartbeat_work
@@ -25,8 +25,9 @@ UPDATE work SET state = $3, ended_at = now(), lease_until = NULL
 WHERE id = $1 AND token = $2 AND state = 'leased' RETURNING id
 
 -- name: requeue_work
--- Give a leased job back for another try after a pause; no row where the lease is lost.
-UPDATE work SET state = 'queued', available_at = now() + $3::interval, token = NULL, lease_until = NULL
+-- Give a leased job back for another try after a pause, its lost time charged; no row where the lease is lost.
+UPDATE work
+SET state = 'queued', available_at = now() + $3::interval, token = NULL, lease_until = NULL, lost_seconds = 0
 WHERE id = $1 AND token = $2 AND state = 'leased' RETURNING id
 
 -- name: postpone_work
@@ -42,7 +43,7 @@ WHERE id = $1 AND token = $2 AND state = 'leased'
 
 -- name: overdue_work
 -- Jobs that nobody will end any more.
-SELECT *, extract(epoch FROM deadline - now())::float8 AS seconds_left,
+SELECT *, extract(epoch FROM deadline - now())::float8 AS seconds_left, lost_seconds_now(work) AS lost,
     (SELECT e.traceparent FROM events e WHERE e.id = work.cause) AS traceparent
 FROM work WHERE queue = ANY ($1) AND state IN ('queued', 'leased') AND is_overdue(work) ORDER BY id
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,9 @@ def _compare(envelopes: Sequence[Envelope], changes: Mapping[str, str], as_json:
     if as_json:
         parting = _data(found.parting) if found.parting else None
         proposals = [asdict(proposal) for proposal in found.proposals]
-        _print({"changes": changes, "findings": found.findings, "parting": parting, "proposals": proposals})
+        submissions = _data(found.submissions) if found.submissions else None
+        told = {"findings": found.findings, "parting": parting, "proposals": proposals, "submissions": submissions}
+        _print({"changes": changes, **told})
     else:
         typer.echo("\n".join(_comparison(found, changes)))
     return 0
@@ -80,14 +82,24 @@ def _compare(envelopes: Sequence[Envelope], changes: Mapping[str, str], as_json:
 def _comparison(found: Counterfactual, changes: Mapping[str, str]) -> list[str]:
     said = [f"With {', '.join(f'{key}={value}' for key, value in changes.items())}"]
     said += [f"  round {round_}: {words}" for round_, words in found.findings]
-    if found.parting is None:
-        return [*said, "  no policy and no submission would differ"]
-    said.append(f"  the first decision to differ: {_name(found.parting.envelope)}")
-    said += _parting(found.parting)
+    if found.parting:
+        said.append(f"  the first decision to differ: {_name(found.parting.envelope)}")
+        said += _parting(found.parting)
+    elif not found.proposals:
+        return [*said, "  no policy, no recipe and no query would differ"]
+    return [*said, *_acts(found)]
+
+
+def _acts(found: Counterfactual) -> Iterator[str]:
+    """The first thing that would have been done otherwise."""
     if found.proposals:
-        said.append("  what it would have proposed")
-        said += [f"    {p.candidate}: recorded {p.recorded}, then {p.then}" for p in found.proposals]
-    return said
+        yield "  what would have been proposed"
+        yield from (f"    {p.candidate}: recorded {p.recorded}, then {p.then}" for p in found.proposals)
+    elif found.submissions is None:
+        yield "  nothing else would have been trained, and nobody else asked about"
+    elif found.submissions is not found.parting:
+        yield f"  the first queries to differ: {_name(found.submissions.envelope)}"
+        yield from _parting(found.submissions)
 
 
 def _parting(parting: Recomputed) -> list[str]:

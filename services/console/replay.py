@@ -1,8 +1,8 @@
 """A campaign's decisions taken again, one after the other: under its own rules, or under others up to where they part.
 
-Under other rules the drift test's findings are told anew, because later decisions rest on them; scores are facts and
-stay. The first policy or submission that would differ ends the comparison: from there on other candidates would have
-been trained, and nobody knows their scores.
+Under other rules the drift test's findings and the policies are told anew, because later decisions rest on them; scores
+are facts and stay. The first recipe or query that would differ ends the comparison: from there on other candidates
+would have been trained or asked about, and nobody knows their scores.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ class Proposal:
     """The change that was proposed."""
     then: str
     """The change that would have been."""
+    same: bool
+    """Whether the recipes are the same."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ class Counterfactual:
     parting: Recomputed | None = None
     """The first policy or submission that would differ."""
     proposals: tuple[Proposal, ...] = ()
-    """What the other policy would have proposed; empty where the parting is no policy."""
+    """The first round whose recipes would differ, if it comes before the submissions below."""
+    submissions: Recomputed | None = None
+    """The first submissions that would differ, of candidates that all were trained."""
 
 
 def under(envelopes: Sequence[Envelope], changes: Mapping[str, str]) -> Counterfactual:
@@ -62,15 +66,19 @@ def under(envelopes: Sequence[Envelope], changes: Mapping[str, str]) -> Counterf
     Each decision is taken by the rules that took it, so that what differs differs by the change alone. Raises `Problem`
     for an unknown name, a value out of its range, or a decision whose rules this release does not have.
     """
-    told = [altered(envelopes[0], changes)]
+    told, first = [altered(envelopes[0], changes)], None
     for envelope in envelopes[1:]:
         if envelope.type == "DriftAssessed":
             told += _findings(told, envelope)
         elif envelope.type not in FINDINGS:
-            if envelope.type in BINDING and (parting := _parting(told, envelope)):
-                return Counterfactual(_retold(envelopes, told), parting, _proposals(envelopes, told, parting))
-            told.append(envelope)
-    return Counterfactual(_retold(envelopes, told))
+            if proposals := _others(envelopes, told, envelope):
+                return Counterfactual(_retold(envelopes, told), first, proposals)
+            parting = _parting(told, envelope) if envelope.type in BINDING else None
+            first = first or parting
+            if parting and envelope.type == "SubmissionsChosen":
+                return Counterfactual(_retold(envelopes, told), first, submissions=parting)
+            told.append(_as(envelope, parting.event) if parting and parting.event else envelope)
+    return Counterfactual(_retold(envelopes, told), first)
 
 
 def altered(started: Envelope, changes: Mapping[str, str]) -> Envelope:
@@ -125,19 +133,20 @@ def _parting(told: Sequence[Envelope], envelope: Envelope) -> Recomputed | None:
     return None if substance(again) == substance(event) else Recomputed(envelope, ruling(event), again, again)
 
 
-def _proposals(envelopes: Sequence[Envelope], told: Sequence[Envelope], parting: Recomputed) -> tuple[Proposal, ...]:
-    """What another policy would have proposed, on the data that the round really had."""
-    if not isinstance(parting.event, e.PolicyUpdated):
+def _others(envelopes: Sequence[Envelope], told: Sequence[Envelope], first: Envelope) -> tuple[Proposal, ...]:
+    """What would be proposed where the first slot of a round was; nothing where it is what was proposed."""
+    if first.type != "RecipeProposed" or first.event.slot:
         return ()
-    history = state_at(told, parting.envelope.correlationid, parting.envelope.sequence)
-    history.take(_as(parting.envelope, parting.event))
-    for ready in (x for x in envelopes if x.type == "DataBatchReady" and x.event.round == history.round):
-        history.take(ready)
-    said = [x.event for x in envelopes if x.type == "RecipeProposed"]
-    recorded = {proposed.candidate: proposed.intervention for proposed in said}
-    then = _decide(history, said[-1])
-    proposed = [event for event in then if isinstance(event, e.RecipeProposed)]
-    return tuple(Proposal(p.candidate, recorded.get(p.candidate, "-"), p.intervention) for p in proposed)
+    recorded = {x.event.candidate: x.event for x in envelopes if x.type == "RecipeProposed"}
+    decided = _decide(state_at(told, first.correlationid, first.event.basis.position), first.event)
+    then = [event for event in decided if isinstance(event, e.RecipeProposed)]
+    found = tuple(_proposal(recorded.get(event.candidate), event) for event in then)
+    return () if all(proposal.same for proposal in found) else found
+
+
+def _proposal(recorded: e.RecipeProposed | None, then: e.RecipeProposed) -> Proposal:
+    words = recorded.intervention if recorded else "-"
+    return Proposal(then.candidate, words, then.intervention, bool(recorded and recorded.recipe == then.recipe))
 
 
 def substance(decision: Frozen) -> Any:

@@ -149,3 +149,5 @@ def _cost(report: Data) -> Iterator[str]:
         f"{cost['tokens']:,} tokens, {cost['device_seconds']:.0f} processor or accelerator seconds, "
         f"{report['external_queries']} external queries. Failed and repeated work is included."
     )
+    if lost := cost["lost_seconds"]:
+        yield f"Workers that died without a word held their jobs for {lost:.0f} s at most; what they took is not known."

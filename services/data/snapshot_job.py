@@ -9,6 +9,7 @@ from eventstore.effect import NOTHING, Append, Effect
 from eventstore.store import Job
 from schemas.events import DataBatchReady
 from schemas.evidence import Basis
+from schemas.scores import Cost
 from services.data.job import Snapshot, SnapshotJob
 from services.data.steps import QUEUE
 from services.runtime.service import Failure, JobKind
@@ -32,6 +33,11 @@ def finished(job: Job, result: Snapshot) -> Effect:
         rows=result.rows,
         tokens=result.tokens,
         yields=result.yields,
+        cost=Cost(
+            seconds=round(result.seconds, 3),
+            device_seconds=round(result.device_seconds, 3),
+            lost_seconds=job.lost_seconds,
+        ),
         basis=Basis.model_validate(job.payload["basis"]),
     )
     return Effect((Append(job.campaign, job.key, event, expected=0),))

@@ -10,6 +10,7 @@ from judgement.history import History
 from schemas.base import Frozen, digest
 from schemas.envelope import round_stream
 from schemas.evidence import Basis
+from schemas.scores import Cost
 
 QUEUE = "data"
 ATTEMPTS = 1_000
@@ -40,7 +41,8 @@ def reuse(history: History, now: datetime) -> Effect:
     if now < history.policy_times[history.round] + patience:
         return NOTHING
     last = history.snapshots[max(history.snapshots)]
-    event = last.model_copy(update={"round": history.round, "reused": True, "basis": _basis(history, last)})
+    again = {"round": history.round, "reused": True, "cost": Cost(), "basis": _basis(history, last)}
+    event = last.model_copy(update=again)
     return Effect((Append(history.id, round_stream(history.id, history.round), event, expected=0),))
 
 

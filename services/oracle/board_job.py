@@ -103,7 +103,7 @@ def finished(job: Job, answer: Answer) -> Effect:
         scores=answer.scores,
         receipt=answer.receipt,
         stamp=answer.stamp,
-        cost=Cost(seconds=round(answer.seconds, 3)),
+        cost=Cost(seconds=round(answer.seconds, 3), lost_seconds=job.lost_seconds),
     )
     return Effect((append(job, score),))
 

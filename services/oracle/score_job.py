@@ -47,10 +47,11 @@ def prepare(job: Job, settings: Settings) -> EvaluationJob:
 
 
 def finished(job: Job, result: Evaluated) -> Effect:
-    """One score per set, and one report of all guards."""
-    said: list[Frozen] = [_scores(job, result.candidate, measured) for measured in result.measured]
+    """One score per set, and one report of all guards; what earlier tries lost is charged with the first of them."""
+    said: list[Any] = [_scores(job, result.candidate, measured) for measured in result.measured]
     if result.guarded:
         said.append(_guards(job, result.candidate, result.guarded))
+    said[0] = said[0].model_copy(update={"cost": said[0].cost.model_copy(update={"lost_seconds": job.lost_seconds})})
     return Effect(tuple(append(job, event) for event in said))
 
 

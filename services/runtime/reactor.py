@@ -96,7 +96,7 @@ class Reactor:
         async with self.turns[campaign]:
             effect = await self.due(campaign, self.service.timers, now)
             if effect:
-                await self._apply(effect, self.trails[campaign])
+                await self._apply(campaign, effect)
 
     async def due(self, campaign: str, steps: Iterable[Step], now: datetime) -> Effect:
         """What the steps want done in a campaign, at its newest state; nothing while it is paused or over."""
@@ -116,9 +116,11 @@ class Reactor:
     async def _running(self) -> list[str]:
         return [c.id for c in await self.store.campaigns() if not c.finished] if self.service.timers else []
 
-    async def _apply(self, effect: Effect, trail: Trail) -> None:
+    async def _apply(self, campaign: str, effect: Effect) -> None:
+        """What time alone made due, named after the last event that was seen: so its chain of causes is whole."""
+        trail, cause = self.trails[campaign], self.histories[campaign].last_id
         try:
             with span(f"{self.service.name} timer", parent=trail.opened), appending(effect, trail.contexts) as traced:
-                await self.store.apply(traced)
+                await self.store.apply(traced, cause)
         except StreamConflict as conflict:
             log.info("%s; the next look decides", conflict)

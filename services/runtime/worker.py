@@ -66,7 +66,8 @@ class Worker:
                 if dead
                 else ("WorkerLost", f"all {job.attempts} tries lost their worker; see the services' logs")
             )
-            effect: Effect = self.kind.failed(job, Failure(error, message, terminal=True, cost=Cost()))
+            failure = Failure(error, message, terminal=True, cost=Cost(lost_seconds=job.lost_seconds))
+            effect: Effect = self.kind.failed(job, failure)
             # Suppressed where another worker has buried it meanwhile, or its own has come back.
             with contextlib.suppress(LeaseLost), working(job, self.name), appending(effect) as traced:
                 await self.store.reap(job, traced)
@@ -121,7 +122,8 @@ class Worker:
     async def fail(self, job: Job, failed: JobFailed, seconds: float) -> None:
         """Charge a failed try, and queue the next where there is one."""
         terminal = failed.error in self.kind.permanent or job.attempt >= job.attempts
-        cost = Cost(seconds=round(seconds, 3), device_seconds=round(failed.device_seconds, 3))
+        device = round(failed.device_seconds, 3)
+        cost = Cost(seconds=round(seconds, 3), device_seconds=device, lost_seconds=job.lost_seconds)
         effect: Effect = self.kind.failed(job, Failure(failed.error, failed.message, terminal, cost))
         mark_failed(failed.error)
         with appending(effect) as traced:

@@ -54,6 +54,7 @@ def finished(job: Job, result: Trained) -> Effect:
             compute=float(result.tokens * active),
             seconds=round(result.seconds, 3),
             device_seconds=round(result.device_seconds, 3),
+            lost_seconds=job.lost_seconds,
         ),
     )
     return Effect((_append(job, event),))

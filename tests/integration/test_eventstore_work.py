@@ -105,6 +105,36 @@ async def test_an_expired_lease_is_taken_over_and_its_worker_can_write_nothing(t
     await trainer.finish(job, NOTHING)
 
 
+SHORT = timedelta(milliseconds=20)
+
+
+async def expired(store: EventStore, queue: str) -> None:
+    """A worker takes the next job and dies without a word."""
+    await take(store, queue, SHORT)
+    await asyncio.sleep(2 * SHORT.total_seconds())
+
+
+async def test_the_time_of_workers_that_died_goes_to_whoever_ends_the_job(trainer: EventStore, queue: str) -> None:
+    await put(trainer, queue, attempts=4)
+    await expired(trainer, queue)
+    await expired(trainer, queue)
+    job = await take(trainer, queue)
+    assert (job.attempt, job.lost_seconds) == (3, 2 * SHORT.total_seconds())
+    await trainer.fail(job, failed_event("a"), GONE)
+    again = await take(trainer, queue)
+    assert (again.attempt, again.lost_seconds) == (4, 0.0)
+
+
+async def test_a_job_that_nobody_ends_is_buried_with_the_time_of_its_last_worker(
+    trainer: EventStore, queue: str
+) -> None:
+    await put(trainer, queue, attempts=2)
+    await expired(trainer, queue)
+    await expired(trainer, queue)
+    (overdue,) = await trainer.overdue(queue)
+    assert overdue.lost_seconds == 2 * SHORT.total_seconds()
+
+
 async def test_a_heartbeat_keeps_the_lease(trainer: EventStore, queue: str) -> None:
     await put(trainer, queue)
     job = await take(trainer, queue, GONE)
@@ -151,7 +181,7 @@ async def test_used_up_attempts_make_a_job_overdue_and_it_is_reaped_once(trainer
     await trainer.heartbeat(job, GONE)
     assert await trainer.lease(queue, "other", LONG) is None
     (overdue,) = await trainer.overdue([queue])
-    assert overdue == job
+    assert (overdue.id, overdue.token) == (job.id, job.token)
     reaps = [trainer.reap(overdue, failed_event("a")) for _ in range(3)]
     outcomes = await asyncio.gather(*reaps, return_exceptions=True)
     assert sum(isinstance(outcome, list) for outcome in outcomes) == 1

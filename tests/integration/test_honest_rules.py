@@ -240,7 +240,7 @@ def test_rule_7_drift_is_judged_at_no_other_threshold():
 def test_rule_8_failed_and_repeated_work_is_charged_like_the_rest():
     log, cost = (
         Log(scored_round((0.35, 0.45, 0.55, None))),
-        Cost(tokens=7, compute=70.0, seconds=3.0, device_seconds=2.0),
+        Cost(tokens=7, compute=70.0, seconds=3.0, device_seconds=2.0, lost_seconds=60.0),
     )
     log.payloads = [None] * log.history.position
     before = log.history.spent
@@ -250,10 +250,12 @@ def test_rule_8_failed_and_repeated_work_is_charged_like_the_rest():
         trained("r1s3", RECIPES[3]).model_copy(update={"attempt": 2, "cost": cost}),
         e.EvaluationFailed(**failure, kind="dev", attempt=1, terminal=False),
         e.EvaluationFailed(**failure, kind="dev", attempt=2, terminal=True),
+        data_ready(2).model_copy(update={"cost": Cost(seconds=5.0)}),
     )
     after = log.history.spent
     assert [after.tokens - before.tokens, after.compute - before.compute] == [28, 280.0]
-    assert [after.seconds - before.seconds, after.device_seconds - before.device_seconds] == [12.0, 8.0]
+    assert [after.seconds - before.seconds, after.device_seconds - before.device_seconds] == [17.0, 8.0]
+    assert after.lost_seconds - before.lost_seconds == 4 * 60.0
 
 
 def test_rule_9_a_dead_end_is_neither_reopened_nor_closed_without_the_target():

@@ -112,7 +112,7 @@ MANIPULATIONS = {
     "a job is preferred": (f"UPDATE work SET priority = 7 WHERE id = {TRAIN}", "work", "priority"),
     "a job is given to another campaign": (f"UPDATE work SET campaign = 'b' WHERE id = {TRAIN}", "work", "campaign"),
     "a job's cause is changed": (
-        f"UPDATE work SET cause = (SELECT id FROM events WHERE position = 1) WHERE id = {TRAIN}",
+        f"UPDATE work SET cause = (SELECT min(id::text)::uuid FROM events WHERE campaign = 'b') WHERE id = {TRAIN}",
         "work",
         "cause",
     ),

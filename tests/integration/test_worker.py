@@ -97,6 +97,19 @@ async def test_a_job_that_blocks_its_interpreter_does_not_lose_its_lease(trainer
     assert [type_ for type_, _ in await said(trainer, queue)] == ["CheckpointTrained"]
 
 
+@pytest.mark.parametrize("attempts", [1, 2])
+async def test_the_time_of_a_worker_that_died_is_charged_by_the_next(trainer, runner, queue, owner, attempts) -> None:
+    await put(trainer, queue, attempts=attempts)
+    short = timedelta(milliseconds=20)
+    await trainer.lease(queue, "dead", short)
+    await asyncio.sleep(2 * short.total_seconds())
+    async with working(trainer, runner, queue, "explode", "x"):
+        await ended(owner, queue)
+    (failed,) = [data for type_, data in await said(trainer, queue) if type_ == "TrainingFailed"]
+    assert failed["error"] == ("WorkerLost" if attempts == 1 else "LookupError")
+    assert failed["cost"]["lost_seconds"] == short.total_seconds()
+
+
 async def test_a_worker_that_lost_its_lease_kills_its_job_and_says_nothing(trainer, runner, queue, owner) -> None:
     await put(trainer, queue)
     async with working(trainer, runner, queue, "sleep", 60):

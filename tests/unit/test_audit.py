@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from eventstore.row import Row
+from judgement.deciders import version
 from judgement.history import History
 from schemas.base import canonical_json
 from services.console import deciders
@@ -16,7 +17,7 @@ from services.console.difference import differences
 from services.console.log_file import read_envelopes
 from services.console.problem import Problem
 from services.console.recompute import is_decision, recompute
-from services.console.replay import altered, replay, under
+from services.console.replay import altered, replay, substance, under
 from services.console.told_log import of_campaign
 
 RECORDED = Path(__file__).parents[1] / "recorded" / "demo.jsonl"
@@ -59,9 +60,9 @@ def test_every_decision_of_a_finished_campaign_is_taken_again_byte_for_byte(reco
 
 def test_a_decider_that_changed_without_a_new_version_is_told_what_to_do(envelopes, monkeypatch):
     """The measure of the test above."""
-    first = deciders.RULES["propose", 2]
+    first = deciders.RULES["propose", version("propose")]
     other = lambda h, c: tuple(p.model_copy(update={"seed": p.seed + 1}) for p in first(h, c))  # noqa: E731
-    monkeypatch.setitem(deciders.RULES, ("propose", 2), other)
+    monkeypatch.setitem(deciders.RULES, ("propose", version("propose")), other)
     assert {one.ruling.decider for one in replay(envelopes) if not one.identical} == {"propose"}
 
 
@@ -118,17 +119,25 @@ def test_replay_counts_what_holds():
 
 
 def test_under_its_own_rules_nothing_parts(envelopes):
-    found = under(envelopes, {"drift.threshold": "10"})
-    assert (found.findings, found.parting, found.proposals) == ([], None, ())
+    own = envelopes[0].event.campaign.constitution.drift.threshold
+    found = under(envelopes, {"drift.threshold": str(own)})
+    assert (found.findings, found.parting, found.proposals, found.submissions) == ([], None, (), None)
 
 
-def test_a_higher_threshold_leads_to_another_policy_and_other_proposals(envelopes):
+def test_a_higher_threshold_leads_to_another_policy_and_other_queries(envelopes):
     found = under(envelopes, {"drift.threshold": "1e12"})
     assert all(words.endswith("would not have been said") for _, words in found.findings)
     assert found.parting.envelope.type == "PolicyUpdated"
     assert "policy.distrusted" in {difference.path.rstrip(".0123456789") for difference in found.parting.differences}
-    assert [p for p in found.proposals if p.then != p.recorded]
-    assert found.proposals[0].then == "anchor"
+    assert found.submissions.envelope.type == "SubmissionsChosen"
+    assert substance(found.submissions.event) != substance(found.submissions.envelope.event)
+
+
+def test_recipes_that_would_have_been_others_end_the_comparison(envelopes):
+    found = under(envelopes, {"max_changes": "1"})
+    assert (found.parting, found.submissions) == (None, None)
+    assert [(p.candidate, p.same) for p in found.proposals][:2] == [("r1s0", True), ("r1s1", False)]
+    assert all(" + " not in proposal.then for proposal in found.proposals)
 
 
 def test_a_command_shows_the_parting():
@@ -141,7 +150,7 @@ def test_a_command_shows_the_parting():
 
 def test_other_rules_that_change_no_decision_are_told_so():
     result = call("replay", "--set", "drift.clear=0.99", "--file", str(RECORDED))
-    assert "no policy and no submission would differ" in result.output
+    assert "no policy, no recipe and no query would differ" in result.output
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,9 @@ TOKENS = Family("aevolve_cost_tokens_total", "Tokens that were charged, of faile
 COMPUTE = Family("aevolve_cost_token_parameters_total", "Tokens times active parameters that were charged.", CAMPAIGN)
 SECONDS = Family("aevolve_cost_seconds_total", "Wall time of jobs that was charged.", CAMPAIGN)
 DEVICE = Family("aevolve_cost_device_seconds_total", "Processor or accelerator time that was charged.", CAMPAIGN)
+LOST = Family(
+    "aevolve_cost_lost_seconds_total", "Time in which workers held a lease and died without a word.", CAMPAIGN
+)
 
 Values = Callable[[History], Iterable[Sample]]
 
@@ -115,6 +118,7 @@ SHOWN: dict[Family, Values] = {
     COMPUTE: _one(lambda h: h.spent.compute),
     SECONDS: _one(lambda h: h.spent.seconds),
     DEVICE: _one(lambda h: h.spent.device_seconds),
+    LOST: _one(lambda h: h.spent.lost_seconds),
 }
 """Every metric of a campaign, and how it follows from the history."""
 
