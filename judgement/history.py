@@ -16,7 +16,7 @@ from judgement.trial import Trial
 from schemas import events as e
 from schemas.advisor import AdvisorAnswered, AdvisorFailed
 from schemas.campaign import Campaign, Substrate
-from schemas.envelope import Envelope, candidate_stream
+from schemas.envelope import Envelope
 from schemas.guards import GuardsReported, GuardsUnmeasured
 from schemas.policy import Policy
 from schemas.scores import BASE, Cost, Kind
@@ -144,7 +144,7 @@ def _proposed(h: History, event: e.RecipeProposed, time: datetime) -> None:
         intervention=event.intervention,
         proposed=event,
         proposed_at=time,
-        proposed_id=h.last_ids.get(candidate_stream(h.id, event.candidate)),
+        proposed_id=h.last_id,
     )
 
 
@@ -154,7 +154,7 @@ def _training_started(h: History, event: e.TrainingStarted, time: datetime) -> N
 
 def _trained(h: History, event: e.CheckpointTrained, time: datetime) -> None:
     trial = h.trials[event.candidate]
-    trial.checkpoint, trial.checkpoint_id = event, h.last_ids.get(candidate_stream(h.id, event.candidate))
+    trial.checkpoint, trial.checkpoint_id = event, h.last_id
     h.spent = charge(h.spent, event.cost)
 
 
