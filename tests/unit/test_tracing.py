@@ -108,7 +108,7 @@ def test_a_failure_is_told_by_its_class_and_never_by_its_words(spans):
 
 
 def test_a_job_is_under_the_event_that_led_to_it_and_says_how_it_ended(spans):
-    job = Job(1, "train", "c/r1s0", "c", {"secret": "payload"}, 2, 3, None, None, None, UUID(int=1), PARENT)
+    job = Job(1, "train", "c/r1s0", "c", {"secret": "payload"}, 2, 3, None, None, None, UUID(int=1), traceparent=PARENT)
     with working(job, "w"):
         mark_failed("WorkerLost")
     (only,) = spans()
