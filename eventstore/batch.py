@@ -108,7 +108,7 @@ async def write_one(connection: asyncpg.Connection, effect: Effect, cause: UUID 
 def _events(n: int, item: Item) -> Iterator[_Event]:
     for id_, append in zip(item.ids, item.effect.events, strict=True):
         data = append.event.model_dump(mode="json")
-        yield _Event(n, id_, append, append.causation or item.cause, item.traceparent, data)
+        yield _Event(n, id_, append, append.causation or item.cause, append.traceparent or item.traceparent, data)
 
 
 def _recorded(event: _Event, row: Any) -> Envelope:

@@ -26,6 +26,8 @@ class Append:
     """The event that led to it; the handled event where this is None."""
     id: UUID | None = None
     """Its id, for a writer that may append it twice: the second time changes nothing. None for a new one."""
+    traceparent: str | None = None
+    """W3C trace context of what it leads to; None for that of its cause."""
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,15 @@ from uuid import UUID
 import asyncpg
 
 from eventstore.batch import Item, write_one
-from eventstore.chain import Head
+from eventstore.chain import Chain, Head
 from eventstore.connect import connect, open_pool
 from eventstore.effect import Append, Effect
 from eventstore.errors import DISCONNECTED, LeaseLost, NotAWriter, StreamConflict, UnknownEvent
+from eventstore.figures import Figures, read_figures
 from eventstore.read import WHOLE, CampaignSummary, Part, page_before, scan, to_envelope, to_envelopes
 from eventstore.row import Row
 from eventstore.sql import QUERIES
-from eventstore.verify import read_rows, recorded_head, verify_log
+from eventstore.verify import read_rows, recorded_head, verify_log, verify_on
 from eventstore.wake import Wake
 from eventstore.work import (
     Job,
@@ -159,6 +160,14 @@ class EventStore:
         Raises `ChainBroken` with the first position that is wrong.
         """
         return await verify_log(self._pool, anchors)
+
+    async def verify_on(self, chain: Chain) -> Head:
+        """The same from where an earlier look at the log has brought a chain."""
+        return await verify_on(self._pool, chain)
+
+    async def figures(self) -> Figures:
+        """How far consumers and queues are behind, at this moment."""
+        return await read_figures(self._pool)
 
     async def get(self, event_id: UUID) -> Envelope | None:
         """One event by its id."""

@@ -17,7 +17,12 @@ FIRST = -(2**63)
 
 async def verify_log(session: asyncpg.Pool | asyncpg.Connection, anchors: Mapping[int, bytes]) -> Head:
     """Compute the whole chain again; the head. Raises `ChainBroken` for the first position that is wrong."""
-    chain, start = Chain(anchors), FIRST
+    return await verify_on(session, Chain(anchors))
+
+
+async def verify_on(session: asyncpg.Pool | asyncpg.Connection, chain: Chain) -> Head:
+    """Go on along the log from where the chain stands; the head. Raises `ChainBroken`."""
+    start = chain.head.position + 1 if chain.head.position else FIRST
     while True:
         # Read before the page, so that an append in between is never taken for a cut.
         recorded = await recorded_head(session)

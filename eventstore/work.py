@@ -46,6 +46,8 @@ class Job:
     """The event that led to it."""
     lost_seconds: float = 0.0
     """In which earlier tries held its lease and died without a word, at most; not charged to the log yet."""
+    traceparent: str | None = None
+    """Trace context of that event."""
 
     @property
     def last_attempt(self) -> bool:
@@ -68,6 +70,7 @@ def to_job(row: Any) -> Job:
         seconds_left=row["seconds_left"],
         cause=row["cause"],
         lost_seconds=round(row["lost"], 3),
+        traceparent=row["traceparent"],
     )
 
 

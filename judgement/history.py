@@ -144,6 +144,7 @@ def _proposed(h: History, event: e.RecipeProposed, time: datetime) -> None:
         intervention=event.intervention,
         proposed=event,
         proposed_at=time,
+        proposed_id=h.last_id,
     )
 
 
@@ -152,7 +153,8 @@ def _training_started(h: History, event: e.TrainingStarted, time: datetime) -> N
 
 
 def _trained(h: History, event: e.CheckpointTrained, time: datetime) -> None:
-    h.trials[event.candidate].checkpoint = event
+    trial = h.trials[event.candidate]
+    trial.checkpoint, trial.checkpoint_id = event, h.last_id
     h.spent = charge(h.spent, event.cost)
 
 

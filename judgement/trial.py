@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
 from schemas import events as e
 from schemas.recipe import Change, Recipe
@@ -22,8 +23,12 @@ class Trial:
     intervention: str = BASE
     proposed: e.RecipeProposed | None = None
     proposed_at: datetime | None = None
+    proposed_id: UUID | None = None
+    """Id of its `RecipeProposed`."""
     attempts: int = 0
     checkpoint: e.CheckpointTrained | None = None
+    checkpoint_id: UUID | None = None
+    """Id of its `CheckpointTrained`."""
     failed: str | None = None
     """Class of the terminal failure of its training or of its dev score."""
     expired: bool = False

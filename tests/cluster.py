@@ -73,6 +73,13 @@ class Cluster:
         for name in list(self.processes):
             self.kill(name)
 
+    def stop_gently(self) -> None:
+        """End the services as a supervisor does, so that what they have to say is said."""
+        for name in list(self.processes):
+            self.processes[name].terminate()
+        for name in list(self.processes):
+            self.processes.pop(name).wait(60)
+
     async def console(self) -> EventStore:
         return await EventStore.open(self.dsn, service="console", password=self.passwords["console"])
 

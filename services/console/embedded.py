@@ -150,9 +150,11 @@ def _services(system: Embedded, broker: EmbeddedBroker) -> Iterator[Command]:
         if name == "recipes":
             env |= _advisor(settings)
         argv = ("services.console", "serve", name)
-        yield Command(name, argv, folder.log(name), {**clean_environment(), **env}, (system.lock,))
+        yield Command(name, argv, folder.log(name), {**clean_environment(), **_logged(settings), **env}, (system.lock,))
     if system.page is not None:
         yield _page(system, broker)
+    if settings.metrics_port:
+        yield _exporter(system)
 
 
 def _page(system: Embedded, broker: EmbeddedBroker) -> Command:
@@ -169,7 +171,25 @@ def _page(system: Embedded, broker: EmbeddedBroker) -> Command:
         "AEVOLVE_ANCHOR_PUBLIC_KEY": str(folder.public_key),
     }
     argv = ("services.console", "console", "--port", str(system.page))
-    return Command("console", argv, folder.log("console"), {**clean_environment(), **env}, (system.lock,))
+    environment = {**clean_environment(), **_logged(settings), **env}
+    return Command("console", argv, folder.log("console"), environment, (system.lock,))
+
+
+def _exporter(system: Embedded) -> Command:
+    """Where this command was given a port for it."""
+    folder, settings = system.folder, system.settings
+    env = {
+        "AEVOLVE_POSTGRES": settings.postgres,
+        "AEVOLVE_PASSWORD_FILE": str(folder.password("console")),
+        "AEVOLVE_METRICS_PORT": str(settings.metrics_port),
+    }
+    environment = {**clean_environment(), **_logged(settings), **env}
+    return Command("exporter", ("services.console", "exporter"), folder.log("exporter"), environment, (system.lock,))
+
+
+def _logged(settings: Settings) -> dict[str, str]:
+    """How this command was told to log."""
+    return {"AEVOLVE_LOG_FORMAT": settings.log_format}
 
 
 def _advisor(settings: Settings) -> dict[str, str]:

@@ -6,14 +6,25 @@ from judgement.guards import broken
 from judgement.history import History
 from judgement.trial import Trial
 
+STAGES = ("waiting", "training", "scoring", "scored", "confirmed", "measured on target", "final", "expired", "failed")
+"""How far a candidate can come."""
+
+
+def stage(trial: Trial) -> str:
+    """One of `STAGES`."""
+    if trial.failed:
+        return "failed"
+    if trial.expired:
+        return "expired"
+    return _measured(trial) or _trained(trial)
+
 
 def state(trial: Trial) -> str:
     """The last thing that is known of a candidate."""
     if trial.failed:
         return f"failed: {trial.failed}"
-    if trial.expired:
-        return "expired"
-    return _measured(trial) or _trained(trial)
+    known = stage(trial)
+    return f"training, try {trial.attempts}" if known == "training" and trial.attempts > 1 else known
 
 
 def state_with_guards(history: History, trial: Trial) -> str:
@@ -31,5 +42,5 @@ def _trained(trial: Trial) -> str:
     if trial.checkpoint:
         return "scoring"
     if trial.attempts:
-        return "training" if trial.attempts == 1 else f"training, try {trial.attempts}"
+        return "training"
     return "waiting"

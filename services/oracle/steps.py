@@ -128,6 +128,7 @@ def _measuring(history: History, trial: Trial, kinds: Sequence[Kind], round_: in
         deadline=trial.proposed_at + timedelta(seconds=budget.candidate_seconds)
         if trial.proposed_at and kinds == ("dev",)
         else None,
+        cause=trial.checkpoint_id if kinds == ("dev",) else None,
     )
 
 

@@ -10,18 +10,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import logging
 import multiprocessing
 import multiprocessing.forkserver
 import os
 import signal
 import threading
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+from services.runtime.logs import configure
 from services.runtime.words import words
+
+log = logging.getLogger(__name__)
 
 Report = Callable[[dict[str, Any]], None]
 """What a job calls with its progress."""
@@ -117,8 +120,9 @@ def _child(pipe: Connection, function: str, argument: Any) -> None:
         pipe.send(
             ("done", getattr(importlib.import_module(module), name)(argument, lambda p: pipe.send(("report", p))))
         )
-    except Exception as error:  # noqa: BLE001 - the class of any failure is what the log records
-        traceback.print_exc()
+    except Exception as error:
+        configure(f"job {name}", os.environ.get("AEVOLVE_LOG_FORMAT", "text"))
+        log.exception("the job failed")
         pipe.send(("failed", type(error).__name__, words(error), sum(os.times()[:2])))
 
 

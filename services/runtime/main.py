@@ -37,11 +37,13 @@ from services.runtime.asyncapi import Contract
 from services.runtime.jobs import JobRunner
 from services.runtime.kafka import QUIET, declare_topics, make_broker, publish
 from services.runtime.kafka_knock import knock
-from services.runtime.metrics import REGISTRY
+from services.runtime.logs import configure
+from services.runtime.metrics import DEAD_LETTERS, REGISTRY
 from services.runtime.models import OFFLINE
 from services.runtime.reactor import Reactor
 from services.runtime.service import Service
-from services.runtime.settings import BadSetting, Settings
+from services.runtime.settings import BadVariable, Settings
+from services.runtime.tracing_setup import traced
 from services.runtime.web import Pulse, health
 from services.runtime.worker import Worker
 
@@ -73,20 +75,21 @@ def main(service: Service) -> None:
 
 def begin(service: Service, work: Callable[[Service, Settings, JobRunner], Coroutine[Any, Any, None]]) -> None:
     """Do a service's work in this process, after what must be done before asyncio starts."""
-    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {service.name} %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs 80 lines a second while a broker is away
     settings = Settings()
+    configure(service.name, settings.log_format)
+    DEAD_LETTERS.labels(service.name)  # from 0 on: what appears as 1 has not risen
     for variable, value in ENVIRONMENT.items():
         os.environ.setdefault(variable, value)
     runner = JobRunner(service.preload)
     if service.jobs and settings.workers:
         runner.warm()  # before asyncio starts any thread
     try:
-        asyncio.run(work(service, settings, runner))
+        with traced(service.name, settings.worker):
+            asyncio.run(work(service, settings, runner))
     except (*REFUSED, *DISCONNECTED, KafkaError) as error:
         print(unreachable(settings, error), file=sys.stderr)  # noqa: T201 - the process ends here
         raise SystemExit(2) from None
-    except BadSetting as wrong:
+    except BadVariable as wrong:
         print(wrong, file=sys.stderr)  # noqa: T201
         raise SystemExit(2) from None
 
@@ -116,7 +119,11 @@ async def serve(service: Service, settings: Settings, runner: JobRunner) -> None
     store = await EventStore.open(settings.postgres, service=service.name, password=settings.secret())
     reactor, pulse = Reactor(service, store), Pulse(settings.catch_up_seconds)
     broker = make_broker(service, settings, reactor.react)
-    server = Server(uvicorn.Config(make_app(service, broker, pulse), settings.host, settings.port, log_level="warning"))
+    server = Server(
+        uvicorn.Config(
+            make_app(service, broker, pulse), settings.host, settings.port, log_config=None, log_level="warning"
+        )
+    )
     # FastStream's application says that it is up before its broker is: here the relay finds a producer.
     async with store, broker, asyncio.TaskGroup() as tasks:
         http = tasks.create_task(server.serve())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 REGISTRY = CollectorRegistry()
 """One registry per process."""
 
 HANDLED = Counter("aevolve_events_handled", "Events handled, by type.", ["service", "type"], registry=REGISTRY)
+HANDLING_SECONDS = Histogram(
+    "aevolve_handling_seconds", "Time from an event's turn to its committed effect.", ["service"], registry=REGISTRY
+)
 LOG_POSITION = Gauge(
     "aevolve_checkpoint_position", "Log position up to which everything is handled.", ["service"], registry=REGISTRY
 )

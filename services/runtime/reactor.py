@@ -13,15 +13,16 @@ from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
-from uuid import UUID
 
 from eventstore.clock import Clock
 from eventstore.effect import Effect
 from eventstore.store import DISCONNECTED, EventStore, StreamConflict
 from judgement.history import History
 from schemas.envelope import Envelope
-from services.runtime.metrics import HANDLED, LOG_POSITION
+from services.runtime.metrics import HANDLED, HANDLING_SECONDS, LOG_POSITION
 from services.runtime.service import Service, Step
+from services.runtime.tracing import appending, handling, span
+from services.runtime.trail import Trail
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class Reactor:
         self.service, self.store = service, store
         self.types = tuple(service.reactions)
         self.histories: dict[str, History] = {}
+        self.trails: defaultdict[str, Trail] = defaultdict(Trail)
         self.clock = Clock(store.connect)
         self.turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -48,13 +50,19 @@ class Reactor:
         """
         async with self.turns[cause.correlationid]:
             while not await self.store.handled(self.service.name, cause.id):
-                try:
-                    effect = await self.due(cause.correlationid, self.service.reactions[cause.type], cause.time)
-                    await self.store.handle(self.service.name, cause, effect)
-                except StreamConflict as conflict:  # another process of this service decided first: look again
-                    log.info("%s; folding again", conflict)
-                    continue
-                HANDLED.labels(self.service.name, cause.type).inc()
+                with handling(self.service.name, cause), HANDLING_SECONDS.labels(self.service.name).time():
+                    await self._handle(cause)
+
+    async def _handle(self, cause: Envelope) -> None:
+        """Do what the event makes due; nothing where another process of this service decided first."""
+        try:
+            effect = await self.due(cause.correlationid, self.service.reactions[cause.type], cause.time)
+            with appending(effect, self.trails[cause.correlationid].contexts) as traced:
+                await self.store.handle(self.service.name, cause, traced)
+        except StreamConflict as conflict:
+            log.info("%s; folding again", conflict)
+        else:
+            HANDLED.labels(self.service.name, cause.type).inc()
 
     async def tick(self, now: datetime | None = None) -> None:
         """Carry out what has become due by time alone in the campaigns that run."""
@@ -88,7 +96,7 @@ class Reactor:
         async with self.turns[campaign]:
             effect = await self.due(campaign, self.service.timers, now)
             if effect:
-                await self._apply(effect, self.histories[campaign].last_id)
+                await self._apply(campaign, effect)
 
     async def due(self, campaign: str, steps: Iterable[Step], now: datetime) -> Effect:
         """What the steps want done in a campaign, at its newest state; nothing while it is paused or over."""
@@ -102,14 +110,17 @@ class Reactor:
         history = self.histories.setdefault(campaign, History(campaign))
         async for envelope in self.store.read(after=history.position, campaign=campaign):
             history.apply(envelope)
+            self.trails[campaign].note(envelope)
         return history
 
     async def _running(self) -> list[str]:
         return [c.id for c in await self.store.campaigns() if not c.finished] if self.service.timers else []
 
-    async def _apply(self, effect: Effect, cause: UUID | None) -> None:
+    async def _apply(self, campaign: str, effect: Effect) -> None:
         """What time alone made due, named after the last event that was seen: so its chain of causes is whole."""
+        trail, cause = self.trails[campaign], self.histories[campaign].last_id
         try:
-            await self.store.apply(effect, cause)
+            with span(f"{self.service.name} timer", parent=trail.opened), appending(effect, trail.contexts) as traced:
+                await self.store.apply(traced, cause)
         except StreamConflict as conflict:
             log.info("%s; the next look decides", conflict)

@@ -16,11 +16,18 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "aevolve"
 
 
-class BadSetting(Exception):
-    """A setting that cannot be used; its text names the variable, the value and the remedy."""
+class BadVariable(Exception):
+    """An environment variable that cannot be used; its text names it, its value and the remedy."""
+
+    def __init__(self, name: str, value: object, remedy: str) -> None:
+        super().__init__(f"{name}: {value}; {remedy}")
+
+
+class BadSetting(BadVariable):
+    """One of ours."""
 
     def __init__(self, field: str, value: object, remedy: str) -> None:
-        super().__init__(f"AEVOLVE_{field.upper()}: {value}; {remedy}")
+        super().__init__(f"AEVOLVE_{field.upper()}", value, remedy)
 
 
 class Settings(BaseSettings):
@@ -76,6 +83,10 @@ class Settings(BaseSettings):
     """Address of the health, metrics and documentation pages."""
     port: int = Field(0, ge=0, le=65_535)
     """Their port; 0 for any free one."""
+    metrics_port: int | None = Field(None, ge=1, le=65_535)
+    """Port, at `host`, of `aevolve exporter`, which shows Prometheus what the log says; nothing is shown without."""
+    log_format: Literal["text", "json"] = "text"
+    """How this process logs: for people, or a JSON object a line with the ids of event, campaign and trace."""
     embedded: bool = False
     """Whether the broker is the embedded one, which needs patience in consumer groups."""
     workers: int = Field(1, ge=0, le=64)

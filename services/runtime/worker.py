@@ -9,10 +9,12 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
-from eventstore.effect import NOTHING, Effect
+from eventstore.effect import NOTHING, Append, Effect
 from eventstore.store import DISCONNECTED, EventStore, Job, LeaseLost, StreamConflict
 from schemas.scores import Cost
 from services.runtime.jobs import Again, JobFailed, JobRunner, Report
@@ -20,6 +22,7 @@ from services.runtime.metrics import JOB_SECONDS, JOBS, RUNNING
 from services.runtime.patience import outlasting
 from services.runtime.service import Failure, JobKind
 from services.runtime.settings import Settings
+from services.runtime.tracing import appending, mark_failed, working
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +45,20 @@ class Worker:
     async def take(self) -> bool:
         """Bury what is overdue, then run the next job to its end; whether there was one."""
         await self.bury()
-        job = await self.store.lease(
-            self.kind.queue, self.name, self.ttl, lambda job: self.kind.started(job, self.name)
-        )
-        if job is None:
-            return False
-        await self.hold(job)
-        return True
+        with ExitStack() as spans:
+            if job := await self.lease(spans):
+                await self.hold(job)
+        return job is not None
+
+    async def lease(self, spans: ExitStack) -> Job | None:
+        """The next job, with its span begun inside the transaction that leases it: its start is told from there."""
+        with ExitStack() as appends:
+
+            def begun(job: Job) -> Sequence[Append]:
+                spans.enter_context(working(job, self.name))
+                return appends.enter_context(appending(Effect(tuple(self.kind.started(job, self.name))))).events
+
+            return await self.store.lease(self.kind.queue, self.name, self.ttl, begun)
 
     async def bury(self) -> None:
         """Report the jobs that nobody will finish: out of tries with a dead worker, or past their deadline."""
@@ -60,8 +70,10 @@ class Worker:
                 else ("WorkerLost", f"all {job.attempts} tries lost their worker; see the services' logs")
             )
             failure = Failure(error, message, terminal=True, cost=Cost(lost_seconds=job.lost_seconds))
-            with contextlib.suppress(LeaseLost):  # another worker has buried it meanwhile, or its own has come back
-                await self.store.reap(job, self.kind.failed(job, failure))
+            effect: Effect = self.kind.failed(job, failure)
+            # Suppressed where another worker has buried it meanwhile, or its own has come back.
+            with contextlib.suppress(LeaseLost), working(job, self.name), appending(effect) as traced:
+                await self.store.reap(job, traced)
 
     async def hold(self, job: Job) -> None:
         """Run one leased job to its end, whatever that is."""
@@ -74,6 +86,7 @@ class Worker:
             await (run if run.done() else heart)
         except LeaseLost as lost:
             JOBS.labels(job.queue, "lease lost").inc()
+            mark_failed("LeaseLost")
             log.warning("%s", lost)
         except asyncio.CancelledError:
             await _cancel(run, heart)  # first: whoever takes the job next must not meet our process
@@ -101,7 +114,8 @@ class Worker:
     async def finish(self, job: Job, effect: Effect) -> None:
         """Write the result, as soon as there is a database; or nothing, where the log has gone on without it."""
         try:
-            await outlasting(lambda: self.store.finish(job, effect))
+            with appending(effect) as traced:
+                await outlasting(lambda: self.store.finish(job, traced))
             JOBS.labels(job.queue, "done").inc()
         except StreamConflict as late:
             await outlasting(lambda: self.store.finish(job, NOTHING))
@@ -114,7 +128,9 @@ class Worker:
         device = round(failed.device_seconds, 3)
         cost = Cost(seconds=round(seconds, 3), device_seconds=device, lost_seconds=job.lost_seconds)
         effect: Effect = self.kind.failed(job, Failure(failed.error, failed.message, terminal, cost))
-        await outlasting(lambda: self.store.fail(job, effect, None if terminal else self.kind.pause(job)))
+        mark_failed(failed.error)
+        with appending(effect) as traced:
+            await outlasting(lambda: self.store.fail(job, traced, None if terminal else self.kind.pause(job)))
         JOBS.labels(job.queue, "failed").inc()
 
     def progress(self, job: Job) -> Report:

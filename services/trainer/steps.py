@@ -35,4 +35,5 @@ def _work(history: History, trial: Trial) -> Work:
         payload=payload,
         attempts=budget.attempts,
         deadline=trial.proposed_at + timedelta(seconds=budget.candidate_seconds),
+        cause=trial.proposed_id,
     )
