@@ -7,7 +7,7 @@ it said.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from schemas import events as e
 from schemas.base import canonical_json
 from schemas.envelope import Envelope
 from schemas.guards import GuardsReported
+from schemas.scores import Receipt
 from services.runtime.hashing import hash_file, hash_folder
 
 
@@ -36,6 +37,13 @@ def artifacts(envelopes: Iterable[Envelope]) -> list[Artifact]:
     """What the events name, each once, in their order."""
     named = dict.fromkeys(found for envelope in envelopes for found in _named(envelope.event))
     return [Artifact(kind, uri, sha256, _state(kind, Path(uri), sha256)) for kind, uri, sha256 in named]
+
+
+def receipt_file(receipt: Receipt, folders: Sequence[Path]) -> Path:
+    """Where a receipt lies: where it was written, or in one of the folders, where a run was moved or copied."""
+    recorded = Path(receipt.uri)
+    moved = [folder / recorded.name for folder in folders]
+    return next((place for place in (recorded, *moved) if place.exists()), recorded)
 
 
 def _named(event: object) -> Iterator[tuple[str, str, str]]:

@@ -57,9 +57,7 @@ def find(envelopes: Sequence[Envelope], name: str) -> Envelope:
 
 def audit(envelopes: Sequence[Envelope], decision: Envelope) -> Audit:
     """Gather everything about a decision from its campaign's events."""
-    basis = decision.event.basis.position
-    seen = [envelope for envelope in envelopes if envelope.type in EVIDENCE and envelope.sequence <= basis]
-    chain = _causes(envelopes, decision)
+    seen, chain = evidence(envelopes, decision), causes(envelopes, decision)
     return Audit(
         decision=decision,
         chain=tuple(chain),
@@ -70,7 +68,14 @@ def audit(envelopes: Sequence[Envelope], decision: Envelope) -> Audit:
     )
 
 
-def _causes(envelopes: Sequence[Envelope], decision: Envelope) -> list[Envelope]:
+def evidence(envelopes: Sequence[Envelope], decision: Envelope) -> list[Envelope]:
+    """Scores and findings that the log held when a decision was taken."""
+    basis = decision.event.basis.position
+    return [envelope for envelope in envelopes if envelope.type in EVIDENCE and envelope.sequence <= basis]
+
+
+def causes(envelopes: Sequence[Envelope], decision: Envelope) -> list[Envelope]:
+    """What led to a decision, from the campaign's start to the decision itself."""
     by_id = {envelope.id: envelope for envelope in envelopes}
     chain = [decision]
     while (cause := chain[-1].causationid) in by_id and cause is not None:
@@ -87,7 +92,7 @@ def text(audited: Audit) -> Iterator[str]:
     yield from (_line(envelope) for envelope in audited.chain)
     yield f"\nWhat it rested on: the log up to position {event.basis.position}, seed {event.basis.seed}"
     yield from (_line(envelope) for envelope in audited.evidence)
-    yield f"\nThe artifacts that these name: {_states(audited.artifacts)}"
+    yield f"\nThe artifacts that these name: {states(audited.artifacts)}"
     yield from (f"  {found.state}  {found.kind}  {found.uri}" for found in audited.artifacts if found.state in AMISS)
     yield "\nHow it explains itself"
     yield from (f"  {reason}" for reason in explanation(event))
@@ -96,7 +101,8 @@ def text(audited: Audit) -> Iterator[str]:
     yield from (f"  {line}" for line in verdict(audited))
 
 
-def _states(artifacts: Sequence[Artifact]) -> str:
+def states(artifacts: Sequence[Artifact]) -> str:
+    """How many artifacts are in which state."""
     counts = Counter(found.state for found in artifacts)
     return ", ".join(f"{number} {state}" for state, number in counts.items()) or "none"
 

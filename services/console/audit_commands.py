@@ -18,11 +18,8 @@ from services.console.client import Unreachable, connected, read_settings
 from services.console.problem import Problem
 from services.console.projections import Projections
 from services.console.recompute import Recomputed
-from services.console.replay import Counterfactual, replay, under
+from services.console.replay import Counterfactual, replay, substantial, under
 from services.console.told_log import told
-
-REASONS = ("basis", "why", "changed")
-NUMBERS = ("policy.axes", "policy.interventions")
 
 
 async def audit(decision: str, file: Path | None, run: Path | None, campaign: str | None, *, as_json: bool) -> int:
@@ -103,9 +100,7 @@ def _acts(found: Counterfactual) -> Iterator[str]:
 
 
 def _parting(parting: Recomputed) -> list[str]:
-    """What differs in substance; what the decision does stands before the numbers of its distributions."""
-    differing = [d for d in parting.differences if not d.path.startswith(REASONS)]
-    differing.sort(key=lambda difference: difference.path.startswith(NUMBERS))
+    differing = substantial(parting)
     said = [
         f"    {d.path}: recorded {audits.short(d.recorded)}, then {audits.short(d.recomputed)}"
         for d in differing[: audits.SHOWN]

@@ -19,10 +19,13 @@ from schemas.base import Frozen, digest
 from schemas.campaign import Campaign
 from schemas.envelope import Envelope
 from services.console.deciders import decide, ruling
+from services.console.difference import Difference
 from services.console.problem import Problem
 from services.console.recompute import Recomputed, Replayer, counterpart, state_at
 
 FINDINGS = ("DriftAssessed", "DriftDetected", "DriftCleared")
+REASONS = ("basis", "why", "changed")
+NUMBERS = ("policy.axes", "policy.interventions")
 BINDING = ("PolicyUpdated", "SubmissionsChosen")
 """Decisions that change what is trained or asked."""
 
@@ -147,6 +150,12 @@ def _others(envelopes: Sequence[Envelope], told: Sequence[Envelope], first: Enve
 def _proposal(recorded: e.RecipeProposed | None, then: e.RecipeProposed) -> Proposal:
     words = recorded.intervention if recorded else "-"
     return Proposal(then.candidate, words, then.intervention, bool(recorded and recorded.recipe == then.recipe))
+
+
+def substantial(parting: Recomputed) -> list[Difference]:
+    """What differs in substance; what the decision does stands before the numbers of its distributions."""
+    differing = [d for d in parting.differences if not d.path.startswith(REASONS)]
+    return sorted(differing, key=lambda difference: difference.path.startswith(NUMBERS))
 
 
 def substance(decision: Frozen) -> Any:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-Data = Mapping[str, Any]
+from services.console.chart_marks import Data, drift_notes, policy_notes, standing, trials
 
 COLOURS = {"dev": "#2f6db3", "external": "#d1622b"}
 LABELS = {"dev": "dev: the cheap proxy", "external": "external: the target"}
@@ -32,29 +31,8 @@ def draw(report: Data, path: Path) -> None:
     figure.savefig(path)
 
 
-def place(round_: int, slot: int, slots: int) -> float:
-    """Where a candidate stands on the round axis: slots side by side, centred on their round."""
-    return round_ + 0.6 * ((slot + 0.5) / slots - 0.5)
-
-
-def standing(report: Data) -> list[tuple[float, Data]]:
-    """Where the base stands, each recipe in the order in which it became the standing one, and the winner."""
-    steps = [(0.0, report["base"])]
-    names = [r["policy"]["standing"] for r in report["rounds"] if r["policy"]]
-    names += [report["winner"]["candidate"]] if report["finished"] else []
-    where = {
-        c["candidate"]: (place(r["round"], c["slot"], len(r["candidates"])), c)
-        for r in report["rounds"]
-        for c in r["candidates"]
-    }
-    return steps + [where[name] for name in dict.fromkeys(names) if name in where]
-
-
 def _points(axes: Any, report: Data, kind: str) -> None:
-    trials = [(0.0, report["base"])]
-    for round_ in report["rounds"]:
-        trials += [(place(round_["round"], c["slot"], len(round_["candidates"])), c) for c in round_["candidates"]]
-    marks = [(x + SHIFT[kind], trial[kind]) for x, trial in trials if trial[kind]]
+    marks = [(x + SHIFT[kind], trial[kind]) for x, trial in trials(report) if trial[kind]]
     axes.errorbar(
         [x for x, _ in marks],
         [100 * s["score"] for _, s in marks],
@@ -71,13 +49,11 @@ def _points(axes: Any, report: Data, kind: str) -> None:
 
 def _names(axes: Any, report: Data) -> None:
     """Names the candidates whose target was measured."""
-    for round_ in report["rounds"]:
-        for c in round_["candidates"]:
-            if c["external"]:
-                at = (place(round_["round"], c["slot"], len(round_["candidates"])), 100 * c["external"]["score"])
-                axes.annotate(
-                    c["candidate"], at, xytext=(11, -3), textcoords="offset points", fontsize=7.5, color=FAINT
-                )
+    for x, trial in trials(report)[1:]:
+        if trial["external"]:
+            at = (x, 100 * trial["external"]["score"])
+            name = trial["candidate"]
+            axes.annotate(name, at, xytext=(11, -3), textcoords="offset points", fontsize=7.5, color=FAINT)
 
 
 def _line(axes: Any, report: Data, kind: str) -> None:
@@ -91,29 +67,17 @@ def _line(axes: Any, report: Data, kind: str) -> None:
 
 def _drifts(scores: Any, notes: Any, report: Data) -> None:
     """Shades the rounds in which a drift stands, and says where one is detected or cleared."""
-    open_scopes: set[str] = set()
-    for round_ in report["rounds"]:
-        found = {d["assessment"]["scope"]: d["assessment"]["direction"] for d in round_["drift"]["detected"]}
-        cleared = [d["scope"] for d in round_["drift"]["cleared"]]
-        open_scopes = (open_scopes | set(found)) - set(cleared)
-        if open_scopes:
+    for found in drift_notes(report):
+        if found.open:
             for axes in (scores, notes):
-                axes.axvspan(round_["round"] - 0.5, round_["round"] + 0.5, color=DRIFT, alpha=0.07, linewidth=0)
-        said = [f"drift: {scope}, dev {direction}" for scope, direction in found.items()]
-        said += [f"drift cleared: {scope}" for scope in cleared]
-        shown = said if len(said) <= 3 else [*said[:2], f"+ {len(said) - 2} more"]
-        _note(notes, round_["round"], 0.97, "\n".join(shown), DRIFT)
+                axes.axvspan(found.round - 0.5, found.round + 0.5, color=DRIFT, alpha=0.07, linewidth=0)
+        shown = found.said if len(found.said) <= 3 else (*found.said[:2], f"+ {len(found.said) - 2} more")
+        _note(notes, found.round, 0.97, "\n".join(shown), DRIFT)
 
 
 def _policies(notes: Any, report: Data) -> None:
-    before = "base"
-    for round_ in report["rounds"]:
-        policy = round_["policy"]
-        if not policy:
-            continue
-        words = f"{policy['standing']} promoted" if policy["standing"] != before else "standing recipe kept"
-        before = policy["standing"]
-        _note(notes, round_["round"], 0.32, f"policy v{policy['version']}: {words}\n{policy['mode']}", POLICY)
+    for found in policy_notes(report):
+        _note(notes, found.round, 0.32, f"policy v{found.version}: {found.words}\n{found.mode}", POLICY)
 
 
 def _note(axes: Any, x: float, y: float, text: str, colour: str) -> None:

@@ -23,6 +23,8 @@ from services.console.intervals import Interval, seconds, within
 from services.console.trial_state import state_with_guards
 
 KINDS: tuple[Kind, ...] = ("dev", "confirm", "external", "final")
+TOLD = ("DriftDetected", "DriftCleared", "PolicyUpdated")
+"""Events that a round is told by besides its state: the fold keeps no trace of them."""
 MEASURED = ("ScoresReported", "EvaluationFailed", "GuardsReported", "GuardsUnmeasured")
 """Events that the time of an evaluation is charged in."""
 
@@ -48,6 +50,11 @@ class _Said:
 
 def build(history: History, envelopes: Sequence[Envelope], clock: Clock) -> dict[str, Any]:
     """The report of a campaign, finished or not, as JSON data. The history is the fold of the envelopes."""
+    return {**course(history, envelopes), "seconds": times(envelopes, clock)}
+
+
+def course(history: History, envelopes: Iterable[Envelope]) -> dict[str, Any]:
+    """The report without its times. Of the envelopes only those of the types `TOLD` are read."""
     said = _said(envelopes)
     rounds = sorted({t.round for t in history.trials.values() if t.recipe})
     finished = history.finished
@@ -66,7 +73,6 @@ def build(history: History, envelopes: Sequence[Envelope], clock: Clock) -> dict
         "phenomenon": phenomenon(history),
         "cost": history.spent.model_dump(),
         "external_queries": history.reserved("external"),
-        "seconds": times(envelopes, clock),
     }
 
 

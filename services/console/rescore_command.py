@@ -13,6 +13,7 @@ from judgement.history import History, fold
 from schemas.envelope import Envelope
 from schemas.events import ScoresReported
 from schemas.guards import GuardsReported
+from services.console.artifacts import receipt_file
 from services.console.client import DEFAULT_RUN, from_environment
 from services.console.embedded import KEY_NAME
 from services.console.problem import Problem, nearest
@@ -45,7 +46,7 @@ async def rescore(
     envelopes = await told(file, run, campaign)
     history = fold(campaign, envelopes)
     chosen = _chosen(envelopes, candidate, kind)
-    found = [rescore_one(history, event, _place(event, folders), key) for event in chosen]
+    found = [rescore_one(history, event, receipt_file(event.receipt, folders), key) for event in chosen]
     _print_json(found) if as_json else typer.echo("\n".join(_text(history, found, has_key=key is not None)))
     return 0 if all(one.state == "identical" for one in found) else 1
 
@@ -67,13 +68,6 @@ def _chosen(envelopes: Sequence[Envelope], candidate: str | None, kind: str | No
 
 def _kind(event: Scored) -> str:
     return event.kind if isinstance(event, ScoresReported) else "guards"
-
-
-def _place(event: Scored, folders: Sequence[Path]) -> Path:
-    """Where the receipt lies: where it was written, or in the folder of a run that was moved or copied."""
-    recorded = Path(event.receipt.uri)
-    moved = [folder / recorded.name for folder in folders]
-    return next((place for place in (recorded, *moved) if place.exists()), recorded)
 
 
 def _runs(file: Path | None, run: Path | None) -> list[Path]:

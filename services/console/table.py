@@ -80,16 +80,22 @@ def _live(history: History, trial: Trial, progress: Progress) -> Mapping[str, An
 def _cells(history: History, trial: Trial, progress: Progress) -> tuple[str, ...]:
     base = trial.candidate == BASE
     change = "" if base else ", ".join(c.name for c in trial.changes) or "none (anchor)"
-    known = ("scored" if trial.scores else "scoring") if base else state_with_guards(history, trial)
-    live = _live(history, trial, progress)
-    if known.startswith("training") and live.get("steps"):
-        known = f"{known} {live['step']}/{live['steps']}"
-    return (trial.candidate, change, known, _loss(trial, live), _score(trial, "dev"), _score(trial, "external"))
+    known = ("scored" if trial.scores else "scoring") if base else state_now(history, trial, progress)
+    loss = loss_now(history, trial, progress)
+    told = f"{loss:.3f}" if loss is not None else ""
+    return (trial.candidate, change, known, told, _score(trial, "dev"), _score(trial, "external"))
 
 
-def _loss(trial: Trial, live: Mapping[str, Any]) -> str:
-    loss = trial.checkpoint.loss if trial.checkpoint else live.get("loss")
-    return f"{loss:.3f}" if loss is not None else ""
+def state_now(history: History, trial: Trial, progress: Progress) -> str:
+    """How far a candidate has come, to the step of its training."""
+    known, live = state_with_guards(history, trial), _live(history, trial, progress)
+    training = known.startswith("training") and live.get("steps")
+    return f"{known} {live['step']}/{live['steps']}" if training else known
+
+
+def loss_now(history: History, trial: Trial, progress: Progress) -> float | None:
+    """Its loss: the last one recorded, or that of the training that runs."""
+    return trial.checkpoint.loss if trial.checkpoint else _live(history, trial, progress).get("loss")
 
 
 def _score(trial: Trial, kind: Any) -> str:

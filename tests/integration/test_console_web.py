@@ -236,3 +236,15 @@ async def test_dead_letters_without_a_broker_say_what_to_do(browser, monkeypatch
     page = await browser.get("/health/letters")
     assert page.status_code == 400
     assert "AEVOLVE_KAFKA" in page.text
+
+
+async def test_what_has_only_begun_has_its_pages(browser, begun):
+    for address in ("/rounds/{}", "/rounds/{}/base", "/audit/{}", "/audit/{}/what-if?exponent=2"):
+        answer = await browser.get(address.format(begun))
+        assert answer.status_code == 200
+        assert begun in answer.text
+
+
+async def test_rounds_and_audit_lead_to_the_youngest_campaign(browser, begun):
+    for name in ("rounds", "audit"):
+        assert (await browser.get(f"/{name}")).headers["location"] == f"/{name}/{begun}"

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from judgement.history import fold
+from services.console.chart_marks import place, standing
 from services.console.report import write
-from services.console.report_chart import place, standing
 from services.console.report_data import Clock, build
 from services.console.report_text import markdown
 from tests.unit.console_events import CAMPAIGN, DEMO, Log, finished, two_rounds

@@ -19,7 +19,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from services.console.web import campaigns, data, entrance, health, log
+from services.console.web import audit, campaigns, data, entrance, health, log, rounds
 from services.console.web.failures import HANDLERS
 from services.console.web.forms import action
 from services.console.web.guard import Guard
@@ -52,6 +52,15 @@ ROUTES: tuple[BaseRoute, ...] = (
     Route("/health", health.overview),
     Route("/health/letters", health.dead_letters),
     Route("/health/letters/retry", action(health.retry), methods=["POST"]),
+    Route("/rounds", rounds.latest),
+    Route("/rounds/{campaign}", rounds.rounds),
+    Route("/rounds/{campaign}/{candidate}", rounds.candidate),
+    Route("/audit", audit.latest),
+    Route("/audit/{campaign}", audit.decisions),
+    Route("/audit/{campaign}/what-if", audit.what_if),
+    Route("/audit/{campaign}/{decision}", audit.decision),
+    Route("/audit/{campaign}/{decision}/again", audit.again),
+    Route("/audit/{campaign}/{decision}/export", audit.export),
     Mount("/static", StaticFiles(directory=STATIC)),
 )
 """Every address. A page of the navigation stands in `view.PAGES` too."""

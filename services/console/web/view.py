@@ -11,13 +11,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from services.console.narrate import narrate
+from judgement.drift_scope import CAP
+from services.console.audit import short
+from services.console.narrate import accuracy, narrate
 from services.console.table import clock
 from services.console.web.forms import csrf_token, keep_csrf
 from services.console.web.site import site
 
 PAGES = (
     ("Campaigns", "/campaigns"),
+    ("Rounds", "/rounds"),
+    ("Audit", "/audit"),
     ("Log", "/log"),
     ("Data", "/data"),
     ("Health", "/health"),
@@ -61,5 +65,18 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"
 
 
-FILTERS: dict[str, Callable[..., Any]] = {"when": when, "number": number, "clock": clock, "narrate": narrate}
+def odds(factor: float) -> str:
+    """A Bayes factor in three digits; the largest that are told are capped."""
+    return "over a billion" if factor >= CAP else f"{factor:,.0f}" if factor >= 1000 else f"{factor:.3g}"
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "accuracy": accuracy,
+    "when": when,
+    "number": number,
+    "odds": odds,
+    "short": short,
+    "clock": clock,
+    "narrate": narrate,
+}
 """What templates may call."""
