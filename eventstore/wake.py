@@ -34,7 +34,8 @@ class Wake:
         if await self._head() > after:
             return True
         with suppress(TimeoutError):
-            return await asyncio.wait_for(heard.wait(), timeout)
+            async with asyncio.timeout(timeout):  # before Python 3.12, `wait_for` may swallow a cancellation
+                return await heard.wait()
         return await self._head() > after
 
     async def close(self) -> None:

@@ -91,7 +91,8 @@ class Child:
             self.process.terminate()
         try:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.process.wait(), GRACE)
+                async with asyncio.timeout(GRACE):
+                    await self.process.wait()
         finally:  # also where this wait is cancelled
             self._kill()
         await self.process.wait()

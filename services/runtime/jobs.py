@@ -68,7 +68,8 @@ class JobRunner:
         await asyncio.to_thread(process.start)
         there.close()
         try:
-            return await asyncio.wait_for(_listen(here, report), seconds)
+            async with asyncio.timeout(seconds):
+                return await _listen(here, report)
         except TimeoutError:
             raise JobFailed(
                 "DeadlinePassed", f"the job ran past its deadline ({seconds:.0f} s left at its start)"

@@ -127,7 +127,8 @@ class Worker:
         terminal = failed.error in self.kind.permanent or job.attempt >= job.attempts
         device = round(failed.device_seconds, 3)
         cost = Cost(seconds=round(seconds, 3), device_seconds=device, lost_seconds=job.lost_seconds)
-        effect: Effect = self.kind.failed(job, Failure(failed.error, failed.message, terminal, cost))
+        message = f"{failed.message}; {self.kind.remedy}" if failed.error == "DeadlinePassed" else failed.message
+        effect: Effect = self.kind.failed(job, Failure(failed.error, message, terminal, cost))
         mark_failed(failed.error)
         with appending(effect) as traced:
             await outlasting(lambda: self.store.fail(job, traced, None if terminal else self.kind.pause(job)))

@@ -75,7 +75,8 @@ class Live:
         yield "retry: 1000\n\n"
         while not self.ended:
             try:
-                head = await asyncio.wait_for(self.beyond(after), HEARTBEAT_SECONDS)
+                async with asyncio.timeout(HEARTBEAT_SECONDS):
+                    head = await self.beyond(after)
             except TimeoutError:
                 yield ": still here\n\n"
                 continue
