@@ -103,11 +103,14 @@ def up(out: Out = Path("runs/demo")) -> None:
 def migrate(
     dsn: Annotated[str, typer.Argument(metavar="DSN", help="Address of the database, as its owner.")],
     secrets: Annotated[Path, typer.Option(help="Folder of the services' passwords; new ones are made.")],
+    password_file: Annotated[
+        Path | None, typer.Option(help="File with the owner's password, in place of one in the DSN.")
+    ] = None,
 ) -> None:
     """Bring a PostgreSQL database to this version's schema and let the services log in."""
     from services.console import migrate_command
 
-    run(migrate_command.prepare(dsn, secrets))
+    run(migrate_command.prepare(dsn, secrets, password_file))
 
 
 @app.command()
@@ -129,6 +132,9 @@ def start(
     warm_file: Annotated[
         Path | None, typer.Option(help="A log.jsonl with the earlier campaign, in place of the live log.")
     ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Where the log holds a campaign of this name, print its id instead.")
+    ] = False,
     folder: Run = None,
 ) -> None:
     """Start a campaign and print its id; running services take it from there.
@@ -137,7 +143,7 @@ def start(
     """
     from services.console import log_commands
 
-    run(log_commands.start(campaign, folder, warm_from, warm_file))
+    run(log_commands.start(campaign, folder, warm_from, warm_file, once=once))
 
 
 @app.command()
