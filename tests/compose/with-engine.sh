@@ -18,7 +18,7 @@ if ! docker compose version >/dev/null 2>&1 || ! docker info >/dev/null 2>&1; th
   # shellcheck source=/dev/null
   . "$ENGINE"
   trap engine_down EXIT
-  engine_up
+  engine_up || exit 1
   jars=$(.venv/bin/python -m tests.compose.jars)
   image=$(sed -n 's/^ *image: \(apache\/kafka:.*\)/\1/p' deploy/compose.yaml)
   docker build --quiet --build-context "jars=$jars" --tag "$image" tests/compose/kafka >/dev/null
