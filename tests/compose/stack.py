@@ -84,7 +84,10 @@ class Stack:
     def ask(self, query: str) -> str:
         """What the database answers to its owner; nothing while it is away."""
         words = ("psql", "--username=aevolve", "--tuples-only", "--no-align", f"--command={query}")
-        return self.compose("exec", "--no-TTY", "--user=postgres", "postgres", *words, check=False).strip()
+        try:
+            return self.compose("exec", "--no-TTY", "--user=postgres", "postgres", *words).strip()
+        except RuntimeError:
+            return ""
 
     def count(self, type_: str) -> int:
         """How many events of a type there are; 0 while the database is away."""
