@@ -9,7 +9,7 @@ ON_KAFKA := $(addprefix tests/integration/test_,services.py kafka_settings.py le
   kafka_cluster.py relay_takeover.py wrong_clocks.py anchors.py tls.py)
 
 .PHONY: help demo test check coverage install format test-unit test-contract test-integration test-kafka test-chaos \
-  test-loop bench-store bench-search bench-loop check-kubernetes schemas clean
+  test-loop test-compose check-deploy check-kubernetes bench-store bench-search bench-loop schemas clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -43,6 +43,9 @@ test-kafka: install  ## The services on Apache Kafka, which Maven fetches (Java 
 test-chaos: install  ## Campaigns while everything around them breaks, 200 times; AEVOLVE_CHAOS_SEED for other faults
 	$(BIN)/pytest tests/chaos --capture=no $(ARGS)
 
+test-compose: install  ## The containers of deploy/compose.yaml: a campaign while its parts are killed (needs Docker and root)
+	$(BIN)/pytest tests/compose -rs $(ARGS)
+
 coverage:  ## What the tests of the three targets above ran; too little is a failure
 	@set -f; for part in $(COVERED); do \
 	  $(BIN)/coverage report --include="$$part" --fail-under=90 --skip-covered || exit 1; \
@@ -60,11 +63,18 @@ bench-search: install  ## Search and drift test beside their peers on simulated 
 bench-loop: install  ## The real demo at 5 seeds by our policy and by baselines, and 5 null twins (an hour or more; goes on where it stopped)
 	$(BIN)/python -m benchmarks.loop $(ARGS)
 
-check: install  ## Lint, format, types, committed schemas, import rules
+check: install check-deploy  ## Lint, format, types, committed schemas, import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest tests/contract $(ARGS)
+
+check-deploy: install  ## The Dockerfiles and deploy/compose.yaml, without starting anything
+	$(BIN)/hadolint deploy/Dockerfile tests/compose/kafka/Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+	@if docker compose version >/dev/null 2>&1; then \
+	  docker compose --file deploy/compose.yaml --profile '*' config --quiet && echo "docker compose: the file is right"; \
+	else echo "no docker compose here: references within deploy/compose.yaml are not checked"; fi
 
 check-kubernetes: install  ## The manifests: schemas of Kubernetes and KEDA, and what they promise (kubectl, npm)
 	$(BIN)/pytest tests/deploy -rs $(ARGS)

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from services.console.cli_chain import anchors, chain
+from services.console.cli_letters import letters
 from services.console.cli_oracle import oracle
 from services.console.cli_page import page
 from services.console.cli_telemetry import telemetry
@@ -25,7 +26,6 @@ Out = Annotated[Path, typer.Option("--out", help="Folder of the run.")]
 LogFile = Annotated[Path | None, typer.Option("--file", help="A log.jsonl, in place of a live log.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the log.")]
 CampaignId = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Campaign id; `aevolve status` lists them.")]
-Position = Annotated[str, typer.Argument(metavar="POSITION", help="As `aevolve dead-letters list` prints it.")]
 DEMO = Path(__file__).parents[2] / "deploy" / "campaigns" / "demo.yaml"
 """Beside the packages, in a checkout as in an installation."""
 
@@ -50,7 +50,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-letters = typer.Typer(help="Look at what no service could handle, and give it to them again.", no_args_is_help=True)
 app.add_typer(letters, name="dead-letters")
 app.add_typer(chain)
 app.add_typer(oracle)
@@ -116,11 +115,14 @@ def migrate(
     before: Annotated[
         bool, typer.Option("--before", help="Only what the services of the version before can go on with.")
     ] = False,
+    password_file: Annotated[
+        Path | None, typer.Option(help="File with the owner's password, in place of one in the DSN.")
+    ] = None,
 ) -> None:
     """Bring a PostgreSQL database to this version's schema and let the services log in."""
     from services.console import migrate_command
 
-    run(migrate_command.prepare(dsn, secrets, before=before))
+    run(migrate_command.prepare(dsn, secrets, password_file, before=before))
 
 
 @app.command()
@@ -148,6 +150,9 @@ def start(
     warm_file: Annotated[
         Path | None, typer.Option(help="A log.jsonl with the earlier campaign, in place of the live log.")
     ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Where the log holds a campaign of this name, print its id instead.")
+    ] = False,
     folder: Run = None,
 ) -> None:
     """Start a campaign and print its id; running services take it from there.
@@ -156,7 +161,7 @@ def start(
     """
     from services.console import log_commands
 
-    run(log_commands.start(campaign, folder, warm_from, warm_file))
+    run(log_commands.start(campaign, folder, warm_from, warm_file, once=once))
 
 
 @app.command()
@@ -231,30 +236,6 @@ def report(
     from services.console import log_commands
 
     run(log_commands.report(campaign, out, folder))
-
-
-@letters.command("list")
-def list_letters(folder: Run = None) -> None:
-    """Print position, time, topic, type, id, service and error of each, the oldest first."""
-    from services.console import letter_commands
-
-    run(letter_commands.list_(folder))
-
-
-@letters.command("show")
-def show_letter(position: Position, folder: Run = None) -> None:
-    """Print the headers and the payload of one."""
-    from services.console import letter_commands
-
-    run(letter_commands.show(position, folder))
-
-
-@letters.command("retry")
-def retry_letter(position: Position, folder: Run = None) -> None:
-    """Give the event of one to the services again, as the log holds it; refused where the log does not."""
-    from services.console import letter_commands
-
-    run(letter_commands.retry(position, folder))
 
 
 @app.command()

@@ -30,10 +30,23 @@ LOOK_SECONDS = 1.0
 """Longest time between two looks at the log."""
 
 
-async def start(file: Path, folder: Path | None, warm_from: str | None = None, warm_file: Path | None = None) -> None:
-    """Start a campaign, warm where an earlier one is named, and print its id."""
+async def start(
+    file: Path,
+    folder: Path | None,
+    warm_from: str | None = None,
+    warm_file: Path | None = None,
+    *,
+    once: bool = False,
+) -> None:
+    """Start a campaign, warm where an earlier one is named, and print its id.
+
+    `once` is for whoever starts it with every start of the machine: a campaign of this name is left as it is.
+    """
     campaign, settings = load(file), read_settings(folder)
     async with connected(settings) as store:
+        if once and (held := [known.id for known in await store.campaigns() if known.name == campaign.name]):
+            typer.echo(held[-1])
+            return
         campaign = await warmed(campaign, store, warm_from, warm_file)
         id_ = new_id(campaign.name)
         await start_campaign(store, settings, id_, campaign, lambda words: typer.echo(words, err=True))

@@ -11,17 +11,19 @@ from eventstore.connect import tls_fault
 from eventstore.errors import DISCONNECTED
 from eventstore.migrate import MigrationEdited, migrate, provision
 from schemas.writers import READERS, SERVICES
-from services.console.problem import Problem, without_password
+from services.console.problem import Problem, with_password, without_password
 from services.console.run_folder import secret
 
 
-async def prepare(dsn: str, secrets: Path, *, before: bool = False) -> None:
+async def prepare(dsn: str, secrets: Path, password_file: Path | None = None, *, before: bool = False) -> None:
     """Apply what is missing and let each service log in; passwords stand in one file per service.
 
     A role that only reads logs in where a file of its name is given.
 
     Raises `Problem` where the database cannot be reached or the schema was tampered with.
     """
+    if password_file:
+        dsn = with_password(dsn, _password(password_file))
     passwords = {service: secret(secrets / service).read_text().strip() for service in SERVICES}
     passwords |= {reader: (secrets / reader).read_text().strip() for reader in READERS if (secrets / reader).exists()}
     try:
@@ -37,3 +39,12 @@ async def prepare(dsn: str, secrets: Path, *, before: bool = False) -> None:
         raise Problem(f"DSN: {without_password(dsn)}; {error}") from error
     typer.echo("\n".join(applied) or "the schema is up to date")
     typer.echo(f"passwords of the services: {secrets}/<service>, for AEVOLVE_PASSWORD_FILE")
+
+
+def _password(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except OSError as error:
+        raise Problem(
+            f"--password-file: {file}; it cannot be read ({error.strerror}): name the file of the owner's password"
+        ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from urllib.parse import quote
 
 
 class Problem(Exception):
@@ -14,6 +15,15 @@ class Problem(Exception):
 def without_password(address: str) -> str:
     """The address of a server as it may be shown: messages end up in logs."""
     return re.sub(r"(://[^/@:]*:)[^/@]*@", r"\1***@", address)
+
+
+def with_password(address: str, password: str) -> str:
+    """The address of a server as its user logs in with a password. Raises `Problem` where it names no user."""
+    if not re.search(r"://[^/@:]+(:[^/@]*)?@", address):
+        raise Problem(
+            f"DSN: {address}; it names no user whose password is meant: write postgresql://USER@HOST/DATABASE"
+        )
+    return re.sub(r"(://[^/@:]+)(:[^/@]*)?@", lambda user: f"{user[1]}:{quote(password, safe='')}@", address, count=1)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

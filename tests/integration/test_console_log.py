@@ -165,6 +165,31 @@ async def test_a_database_of_ones_own_is_prepared_and_preparing_it_again_changes
     await migrate_command.prepare(owner, tmp_path / "secrets")
 
 
+async def test_the_owners_password_may_stand_in_a_file(tmp_path, monkeypatch):
+    seen = []
+
+    async def remember(dsn, *others):
+        seen.append(dsn)
+        return []
+
+    monkeypatch.setattr(migrate_command, "migrate", remember)
+    monkeypatch.setattr(migrate_command, "provision", remember)
+    (tmp_path / "owner").write_text("p@ss/word\n")
+    await migrate_command.prepare("postgresql://me@db/log", tmp_path / "secrets", tmp_path / "owner")
+    assert seen == ["postgresql://me:p%40ss%2Fword@db/log"] * 2
+    with pytest.raises(Problem, match="absent; it cannot be read"):
+        await migrate_command.prepare("postgresql://me@db/log", tmp_path / "secrets", tmp_path / "absent")
+    with pytest.raises(Problem, match="it names no user"):
+        await migrate_command.prepare("postgresql://db/log", tmp_path / "secrets", tmp_path / "owner")
+
+
+async def test_a_campaign_that_is_to_start_once_starts_once(start, tmp_path, capsys):
+    first = await start()
+    await log_commands.start(tmp_path / "campaign.yaml", None, once=True)
+    assert capsys.readouterr().out.strip() == first
+    assert await start() != first
+
+
 async def learned(stores, campaign):
     """Let a campaign have ended its first round, as far as its policies tell."""
     policy = await stores("policy")

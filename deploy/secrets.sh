@@ -1,0 +1,32 @@
+#!/bin/sh
+# Makes the secrets of compose.yaml, each in a file of its own; those that are there already stay as they are.
+# Needs openssl 1.1.1 or newer.
+#
+#   deploy/secrets.sh [FOLDER]        # deploy/secrets where none is given; compose looks in AEVOLVE_SECRETS
+#
+# Compose mounts a secret's file as it is, with the host's owner and mode, into containers whose users are others. So the
+# files can be read by anybody, and the folder around them can be entered by its owner alone.
+set -eu
+umask 022
+folder=${1:-$(dirname "$0")/secrets}
+mkdir -p "$folder"
+chmod 700 "$folder"
+
+make() { # NAME COMMAND...: what the command prints, as a file that appears whole or not at all
+  name=$1
+  shift
+  [ -e "$folder/$name" ] && return
+  "$@" >"$folder/.$name"
+  chmod 444 "$folder/.$name"
+  mv "$folder/.$name" "$folder/$name"
+}
+
+public_key() { # in hexadecimal: the last 32 bytes of its usual form
+  openssl pkey -in "$folder/anchor.key" -pubout -outform DER | tail -c 32 | od -An -v -tx1 | tr -d ' \n'
+}
+
+for name in owner data recipes trainer oracle policy console oracle.key console.token grafana; do
+  make "$name" openssl rand -hex 32
+done
+make anchor.key openssl genpkey -algorithm ed25519
+make anchor.pub public_key

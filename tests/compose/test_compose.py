@@ -1,0 +1,107 @@
+"""The stack of deploy/compose.yaml comes up, and a campaign in it ends although part after part is killed."""
+
+import json
+import os
+
+import pytest
+
+from tests.chaos.checks import every_outcome_is_told_once
+from tests.compose.stack import ROOT, Stack, missing, until
+
+pytestmark = pytest.mark.timeout(3600)
+
+PATIENCE = float(os.environ.get("AEVOLVE_COMPOSE_SECONDS", "600"))
+"""How long each step may take."""
+SERVICES = ("data", "recipes", "trainer", "oracle", "policy")
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    if lacking := missing():
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(lacking)
+    with Stack(tmp_path_factory.mktemp("compose"), ROOT / "tests" / "compose" / "campaigns", "tiny.yaml") as up:
+        yield up
+
+
+WORKER = "SELECT data ->> 'worker' FROM aevolve.events WHERE type = 'TrainingStarted' ORDER BY position DESC LIMIT 1"
+
+
+@pytest.fixture(scope="module")
+def killed(stack):
+    """Kills a trainer in a job, the database and the broker, each when something has gone on since the last."""
+    until(lambda: stack.count("TrainingStarted") > 0, PATIENCE, "a training started")
+    victims = [stack.kill("trainer", stack.ask(WORKER).split("-")[0])]
+    until(lambda: stack.count("CheckpointTrained") > 0, PATIENCE, "the other trainer went on")
+    trained = stack.count("CheckpointTrained")
+    victims.append(stack.kill("postgres"))
+    until(lambda: stack.count("CheckpointTrained") > trained, PATIENCE, "the trainers found the database again")
+    stack.compose("up", "--detach", "--no-recreate", "--scale", "trainer=4")
+    victims.append(stack.kill("kafka"))
+    return victims
+
+
+@pytest.fixture(scope="module")
+def finished(stack, killed):
+    """The log of the finished campaign."""
+    until(lambda: stack.count("CampaignFinished") > 0, PATIENCE, "the campaign ended")
+    return stack.events()
+
+
+def test_what_was_killed_came_back_by_itself(stack, killed):
+    for victim in killed:
+        until(lambda victim=victim: stack.came_back(victim), PATIENCE, f"{victim} runs again")
+
+
+def test_trainers_can_be_scaled(stack, killed):
+    trainers = stack.containers("trainer")
+    assert len(trainers) == 4
+    assert len({trainer["Config"]["Hostname"] for trainer in trainers}) == 4
+
+
+def test_nothing_was_lost_or_doubled(finished):
+    assert [event.sequence for event in finished] == list(range(1, len(finished) + 1))
+    every_outcome_is_told_once(finished)
+    assert max(event.data["attempt"] for event in finished if event.type == "TrainingStarted") > 1
+
+
+def test_the_log_is_valid_and_covered_by_anchors_in_a_file_and_on_kafka(stack, finished):
+    assert "anchors that agree" in stack.aevolve("verify", "--anchor", "/anchors/anchors.jsonl", "--anchors-from-kafka")
+
+
+def test_every_decision_and_every_table_follows_from_the_log(stack, finished):
+    stack.aevolve("replay")
+
+
+def test_a_second_up_starts_no_second_campaign(stack, finished):
+    stack.compose("up", "--detach", "--no-recreate")
+    until(lambda: stack.containers("start")[0]["State"]["Status"] == "exited", PATIENCE, "`start` ended")
+    assert stack.count("CampaignStarted") == 1
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_is_healthy_and_confined(stack, killed, service):
+    until(lambda: healthy(stack.containers(service)[0]), PATIENCE, f"{service} is healthy")
+    words = "id -u; (touch /venv/x || touch /x || touch /etc/x) 2>&1; grep -E 'CapEff|NoNewPrivs' /proc/self/status"
+    uid, *lines = stack.compose("exec", "--no-TTY", service, "sh", "-c", words).splitlines()
+    assert uid == "10001"
+    assert sum("Read-only file system" in line for line in lines) == 3
+    assert [line.split() for line in lines[-2:]] == [["CapEff:", "0000000000000000"], ["NoNewPrivs:", "1"]]
+
+
+def healthy(container):
+    return container["State"].get("Health", {}).get("Status") == "healthy"
+
+
+def test_the_sealed_sets_key_is_in_the_oracle_alone(stack, killed):
+    holders = {
+        service
+        for service in (*SERVICES, "postgres", "kafka", "migrate", "start")
+        for container in stack.containers(service)
+        if any(mount["Destination"] == "/run/secrets/oracle.key" for mount in container["Mounts"])
+    }
+    assert holders == {"oracle"}
+
+
+def test_a_service_logs_in_as_itself_and_as_nobody_else(stack, killed):
+    asked = json.dumps("import os; print(sorted(os.listdir('/run/secrets')))")
+    assert stack.compose("exec", "--no-TTY", "policy", "sh", "-c", f"python -c {asked}").strip() == "['policy']"
