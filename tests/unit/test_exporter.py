@@ -16,7 +16,8 @@ from services.runtime.settings import Settings
 
 
 def commands(tmp_path, **settings):
-    system = SimpleNamespace(folder=RunFolder(tmp_path), settings=Settings(**settings), ports={"policy": 1}, lock=0)
+    given = {"folder": RunFolder(tmp_path), "settings": Settings(**settings), "ports": {"policy": 1}}
+    system = SimpleNamespace(**given, lock=0, page=None)
     return {c.name: c for c in _services(system, SimpleNamespace(address="localhost:1", incarnation="i"))}
 
 
