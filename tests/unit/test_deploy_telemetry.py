@@ -1,4 +1,4 @@
-"""What watches the containers finds them: the files of deploy/telemetry and deploy/compose.yaml name the same places."""
+"""What watches the containers finds them: the files of deploy/telemetry and deploy/compose.yaml name one place."""
 
 import re
 from pathlib import Path, PurePosixPath
