@@ -32,10 +32,17 @@ def first_event(stack):
 
 
 @pytest.fixture(scope="module")
-def paused(stack):
+def page(stack):
+    """Opens the page, once it is there."""
+    until(lambda: healthy(stack.containers("console")[0]), PATIENCE, "the console is healthy")
+    return stack.browser
+
+
+@pytest.fixture(scope="module")
+def paused(stack, page):
     """Pauses the campaign and lets it go on, as somebody does who opens the page and shows the token."""
     (id_,) = stack.ask("SELECT DISTINCT campaign FROM aevolve.events").split()
-    with stack.browser() as browser:
+    with page() as browser:
         browser.get("/login")
         fields = {"csrf": browser.cookies["aevolve_csrf"]}
         browser.post("/login", data={**fields, "token": stack.token()})
@@ -74,8 +81,8 @@ def test_the_core_image_is_small_and_the_log_begins_soon(first_event, capsys):
     assert adds <= 400
 
 
-def test_the_page_is_closed_to_who_has_no_token(stack):
-    with stack.browser() as browser:
+def test_the_page_is_closed_to_who_has_no_token(page):
+    with page() as browser:
         assert browser.get("/campaigns").status_code == 401
         shown = browser.get("/campaigns", headers={"Accept": "text/html"})
         assert (shown.status_code, shown.headers["location"]) == (303, "/login?then=/campaigns")
@@ -88,9 +95,9 @@ def test_a_person_steers_a_campaign_by_the_page(finished):
     assert said == [("CampaignPaused", "token"), ("CampaignResumed", "token")]
 
 
-def test_the_page_shows_the_campaign_and_takes_its_decision_again(stack, finished):
-    campaign = finished[0].campaign
-    with stack.browser() as browser:
+def test_the_page_shows_the_campaign_and_the_decisions(stack, page, finished):
+    campaign = finished[0].correlationid
+    with page() as browser:
         browser.headers["Authorization"] = f"Bearer {stack.token()}"
         assert campaign in browser.get("/campaigns").text
         assert "r2s0" in browser.get(f"/rounds/{campaign}").text
@@ -137,7 +144,7 @@ def exporter(stack):
 def test_the_exporter_says_what_the_log_holds(stack, exporter, finished):
     ask = "import urllib.request as u; print(u.urlopen('http://exporter:9464/metrics').read().decode())"
     asking = ("exec", "--no-TTY", "policy", "python", "-c", ask)
-    shown = f"aevolve_chain_verified_position {float(finished[-1].position)}"
+    shown = f"aevolve_chain_verified_position {float(finished[-1].sequence)}"
     until(lambda: shown in stack.compose(*asking), PATIENCE, shown)
 
 
