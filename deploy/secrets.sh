@@ -25,7 +25,7 @@ public_key() { # in hexadecimal: the last 32 bytes of its usual form
   openssl pkey -in "$folder/anchor.key" -pubout -outform DER | tail -c 32 | od -An -v -tx1 | tr -d ' \n'
 }
 
-for name in owner data recipes trainer oracle policy console oracle.key console.token grafana; do
+for name in owner data recipes trainer oracle policy console exporter oracle.key console.token grafana; do
   make "$name" openssl rand -hex 32
 done
 make anchor.key openssl genpkey -algorithm ed25519

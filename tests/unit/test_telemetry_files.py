@@ -42,6 +42,13 @@ def test_every_alert_is_explained_and_has_a_test():
     assert fired == alerts
 
 
+def test_operating_says_what_to_do_for_every_alert_and_no_other():
+    rules = yaml.safe_load((HERE / "rules" / "aevolve.yml").read_text())
+    alerts = [rule["alert"] for group in rules["groups"] for rule in group["rules"]]
+    _, _, table = (ROOT / "docs" / "operating.md").read_text().partition("## What to do for each alert")
+    assert sorted(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == sorted(alerts)
+
+
 def test_names_follow_prometheus_conventions():
     for name in declared():
         assert re.fullmatch(r"aevolve_[a-z_]+", name)
