@@ -9,7 +9,7 @@ ON_KAFKA := $(addprefix tests/integration/test_,services.py kafka_settings.py le
   kafka_cluster.py relay_takeover.py wrong_clocks.py anchors.py tls.py)
 
 .PHONY: help demo test check coverage install format test-unit test-contract test-integration test-kafka test-chaos \
-  test-loop test-compose check-deploy check-kubernetes bench-store bench-search bench-loop schemas clean
+  test-loop test-browser test-compose check-deploy check-kubernetes bench-store bench-search bench-loop schemas clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -42,6 +42,9 @@ test-kafka: install  ## The services on Apache Kafka, which Maven fetches (Java 
 
 test-chaos: install  ## Campaigns while everything around them breaks, 200 times; AEVOLVE_CHAOS_SEED for other faults
 	$(BIN)/pytest tests/chaos --capture=no $(ARGS)
+
+test-browser: install  ## The web page in a real Chromium: accessibility, keyboard, live updates, hostile text (Debian's `chromium`)
+	$(BIN)/pytest tests/browser -rs $(ARGS)
 
 test-compose: install  ## The containers of deploy/compose.yaml: a campaign while its parts are killed (needs Docker and root)
 	$(BIN)/pytest tests/compose -rs $(ARGS)
