@@ -30,10 +30,10 @@ class Console:
 
 
 @asynccontextmanager
-async def console(dsn: str, folder: Path, **variables: str) -> AsyncIterator[Console]:
-    """The page of a log, in a folder; the process ends with the context, if it has not before."""
+async def console(dsn: str, folder: Path, port: int = 0, **variables: str) -> AsyncIterator[Console]:
+    """The page of a log, in a folder, at a port or any free one; the process ends with the context, if it has not before."""
     secrets = {"AEVOLVE_POSTGRES": dsn, "AEVOLVE_PASSWORD": PASSWORDS["console"], "PYTHONPATH": str(ROOT)}
-    argv = ("-m", "services.console", "console", "--port", "0")
+    argv = ("-m", "services.console", "console", "--port", str(port))
     errors = folder / "console.errors"
     with errors.open("w") as stderr:
         process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""The recorded campaign as an enemy would have it: whatever text an event may hold ends a page's markup and runs code."""
+"""The recorded campaign as an enemy would have it: every text that may be foreign ends the markup and runs code."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _receipt(folder: Path) -> dict[str, Any]:
 
 
 async def disturb(owner: str, campaign: str) -> None:
-    """What else a page shows, in the tables beside the log: a worker's name, a job's key, why a start failed, for whom."""
+    """What else a page shows, in the tables beside the log: a worker, a job, why a start failed and for whom."""
     connection = await asyncpg.connect(owner, server_settings={"search_path": "aevolve"})
     await connection.execute(
         "INSERT INTO work (queue, key, campaign, payload, attempts, priority, state, attempt, worker, lease_until)"

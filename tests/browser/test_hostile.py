@@ -1,4 +1,4 @@
-"""A model's answer, a worker's name, a person's reason: whatever an event says is shown as it is written, and runs nowhere.
+"""A model's answer, a worker's name, a person's reason: it is shown as it was written, and runs nowhere.
 
 The windows here ignore the page's policy (CSP), so that it is the escaping alone that holds; the policy is tried apart.
 """
