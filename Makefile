@@ -44,6 +44,9 @@ test-kafka: install  ## The services on Apache Kafka, which Maven fetches (Java 
 test-chaos: install  ## Campaigns while everything around them breaks, 200 times; AEVOLVE_CHAOS_SEED for other faults
 	$(BIN)/pytest tests/chaos --capture=no $(ARGS)
 
+test-browser: install  ## The web page in a real Chromium: accessibility, keyboard, live updates, hostile text (Debian's `chromium`)
+	$(BIN)/pytest tests/browser -rs $(ARGS)
+
 test-compose: install  ## The containers of deploy/compose.yaml: a campaign while its parts are killed (needs Docker and root)
 	$(BIN)/pytest tests/compose -rs $(ARGS)
 
