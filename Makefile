@@ -9,7 +9,7 @@ ON_KAFKA := $(addprefix tests/integration/test_,services.py kafka_settings.py le
   kafka_cluster.py relay_takeover.py wrong_clocks.py anchors.py tls.py)
 
 .PHONY: help demo test check coverage install format test-unit test-contract test-integration test-kafka test-chaos \
-  test-loop test-browser test-compose check-deploy check-kubernetes bench-store bench-search bench-loop schemas clean
+  test-loop test-browser screenshots test-compose check-deploy check-kubernetes bench-store bench-search bench-loop schemas clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -45,6 +45,9 @@ test-chaos: install  ## Campaigns while everything around them breaks, 200 times
 
 test-browser: install  ## The web page in a real Chromium: accessibility, keyboard, live updates, hostile text (Debian's `chromium`)
 	$(BIN)/pytest tests/browser -rs $(ARGS)
+
+screenshots: install  ## The pictures in docs/images, taken anew
+	$(BIN)/python -m tests.browser.screenshots docs/images
 
 test-compose: install  ## The containers of deploy/compose.yaml: a campaign while its parts are killed (needs Docker and root)
 	$(BIN)/pytest tests/compose -rs $(ARGS)

@@ -1,4 +1,4 @@
-"""A whole system whose jobs take a second: broker, five services with stubs for training and measuring, and the page."""
+"""A whole system whose jobs take a second: broker, five services with stubs for the long jobs, and the page."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class System:
 
 
 @asynccontextmanager
-async def system(dsn: str, folder: Path, rounds: int) -> AsyncIterator[System]:
+async def system(dsn: str, folder: Path, rounds: int, **variables: str) -> AsyncIterator[System]:
     """The system on a database; a campaign of its file has so many rounds of four candidates."""
     with broker(folder / "broker") as its_broker:
-        cluster = Cluster(folder, dsn, PASSWORDS, its_broker, STUB_SECONDS="1", AEVOLVE_WORKERS="2")
+        known = {"AEVOLVE_KAFKA": its_broker.address, "AEVOLVE_EMBEDDED": str(EMBEDDED), **variables}
+        cluster = Cluster(folder, dsn, PASSWORDS, its_broker, STUB_SECONDS="1", AEVOLVE_WORKERS="2", **variables)
         cluster.start()
-        known = {"AEVOLVE_KAFKA": its_broker.address, "AEVOLVE_EMBEDDED": str(EMBEDDED)}
         try:
             async with console(dsn, folder, AEVOLVE_ARTIFACTS=str(folder / "artifacts"), **known) as page:
                 yield System(page, its_broker, campaign_file(folder, cluster.base, rounds))

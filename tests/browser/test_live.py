@@ -1,4 +1,4 @@
-"""A campaign that a person starts from a file, watches, pauses, resumes and stops on the page, which is never reloaded."""
+"""A campaign that a person starts from a file, watches, pauses, resumes and stops, on pages that are never reloaded."""
 
 import re
 
