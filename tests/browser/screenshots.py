@@ -22,7 +22,7 @@ from tests.browser.visitor import Visitor, visiting
 from tests.conftest import PASSWORDS
 
 WIDTH, PHONE = 1200, 390
-COLOURS = 96
+COLOURS = 160
 """Enough for text, tags and charts; a picture is a third as large with them."""
 NAMES = {"LOGNAME": "ada", "AEVOLVE_WORKER": "host-1"}
 """Who runs it, and where, for the pictures."""
@@ -46,11 +46,11 @@ class Shot:
     """What is done on the page before."""
 
 
-async def fold_up(page: Page) -> None:
-    """Close the tables under the charts, and show the answers of two domains."""
-    for domain in ("bits", "gravity"):
-        await page.get_by_text(domain, exact=True).last.click()
-    await page.get_by_role("heading", name="Sample answers").scroll_into_view_if_needed()
+async def show_answers(page: Page) -> None:
+    """Open the answers of two domains."""
+    for domain in ("gravity", "units"):
+        await page.locator(f"#samples-{domain} summary").click()
+    await page.get_by_role("heading", name="Sample answers").evaluate("place => place.scrollIntoView()")
 
 
 async def ask(page: Page) -> None:
@@ -67,9 +67,10 @@ RECORDED = (
     Shot("rounds", f"/rounds/{CAMPAIGN}", 1080),
     Shot("rounds-dark", f"/rounds/{CAMPAIGN}", 720, scheme="dark"),
     Shot("rounds-phone", f"/rounds/{CAMPAIGN}", 844, width=PHONE),
-    Shot("candidate", f"/rounds/{CAMPAIGN}/{WINNER}", 900, prepare=fold_up),
+    Shot("candidate", f"/rounds/{CAMPAIGN}/{WINNER}", 860),
+    Shot("answers", f"/rounds/{CAMPAIGN}/{WINNER}", 620, prepare=show_answers),
     Shot("decisions", f"/audit/{CAMPAIGN}", 900),
-    Shot("story", f"/audit/{CAMPAIGN}/{SHIFT}", 1700),
+    Shot("story", f"/audit/{CAMPAIGN}/{SHIFT}", 1460),
     Shot("what-if", f"/audit/{CAMPAIGN}/{SHIFT}", 800, prepare=ask),
     Shot("log", "/log", 760),
     Shot("event", "/log/37", 900),
@@ -78,9 +79,9 @@ RECORDED = (
     Shot("start", "/campaigns/start", 800),
 )
 RUNNING = (
-    Shot("campaigns", "/campaigns", 620),
-    Shot("campaign", "/campaigns/{}", 760),
-    Shot("health", "/health", 900),
+    Shot("campaigns", "/campaigns", 660),
+    Shot("campaign", "/campaigns/{}", 820),
+    Shot("health", "/health", 1060),
 )
 
 
