@@ -7,7 +7,7 @@ import io
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
@@ -122,13 +122,20 @@ async def main(out: Path) -> None:
         await provision(server.dsn, PASSWORDS)
         await bring(recorded(), server.dsn)
         folder = await laid_out(Path(place) / "run")
-        async with system(server.dsn, folder, 30, **NAMES) as found, chromium() as browser:
-            async with visiting(browser, found.page.address) as visitor:
-                for shot in RECORDED:
-                    await take(visitor, shot, out)
-                id_ = await begin(visitor, found)
-                for shot in RUNNING:
-                    await take(visitor, Shot(shot.name, shot.path.format(id_), shot.height), out)
+        async with (
+            system(server.dsn, folder, 30, **NAMES) as found,
+            chromium() as browser,
+            visiting(browser, found.page.address) as visitor,
+        ):
+            await _all(visitor, found, out)
+
+
+async def _all(visitor: Visitor, found: System, out: Path) -> None:
+    for shot in RECORDED:
+        await take(visitor, shot, out)
+    id_ = await begin(visitor, found)
+    for shot in RUNNING:
+        await take(visitor, replace(shot, path=shot.path.format(id_)), out)
 
 
 if __name__ == "__main__":
