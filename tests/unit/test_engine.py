@@ -33,8 +33,8 @@ def inputs(tmp_path_factory) -> dict[str, str]:
 def job(inputs, tmp_path):
     def make(name: str = "a", seed: int = 1, **recipe) -> TrainingJob:
         chosen = Recipe(**{"steps": 20, "batch": 8, "rank": 4, "alpha": 8.0, "dropout": 0.1, "traces": 0.5, **recipe})
-        work, out = str(tmp_path / name / "work"), str(tmp_path / name / "adapter")
-        return TrainingJob(candidate="r1s0", recipe=chosen, seed=seed, max_length=256, work=work, out=out, **inputs)
+        places = {"work": str(tmp_path / name / "work"), "out": str(tmp_path / name / "adapter"), "copies": "none"}
+        return TrainingJob(candidate="r1s0", recipe=chosen, seed=seed, max_length=256, **places, **inputs)
 
     return make
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -27,6 +26,7 @@ from services.console.web.rounds_chart import rounds_chart
 from services.console.web.samples import samples
 from services.console.web.site import Site, site
 from services.console.web.view import page
+from services.runtime.artifacts import join
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ async def candidate(request: Request) -> Response:
     )
 
 
-def _folders(found: Site) -> list[Path]:
-    return [Path(found.settings.artifacts) / "receipts"]
+def _folders(found: Site) -> list[str]:
+    return [join(found.settings.artifacts, "receipts")]
 
 
 def _receipts(told: Sequence[Envelope]) -> list[tuple[str, Any]]:
