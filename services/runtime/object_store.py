@@ -69,9 +69,9 @@ def knock(place: str) -> None:
 
 
 def has_bucket(url: str) -> bool:
-    """Whether the bucket of an address is there; below it nothing need be."""
+    """Whether the bucket of an address is there; below it nothing need be, and nothing be allowed."""
     try:
-        ask(f"{url.rstrip('/')}/nothing", lambda system, path: system.find(path))
+        ask(url, lambda system, path: system.info(path.split("/")[0] or "/"))
     except FileNotFoundError:
         return False
     return True
@@ -153,7 +153,7 @@ def ask(url: str, question: Callable[..., Answer]) -> Answer:
     except PermissionError as error:
         raise StoreDenied(url, f"the store refuses us ({error}); mend the credentials, or what they may do") from error
     except Exception as error:
-        words = f"the store does not answer ({type(error).__name__}: {error}); start it, or correct its address"
+        words = f"the store does not answer ({type(error).__name__}: {error}); mend it, its address or our credentials"
         raise StoreUnreachable(url, words) from error
 
 
