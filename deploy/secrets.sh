@@ -40,7 +40,7 @@ s3_users() { # the users whose keys are there, as the server reads them
   printf '}}\n'
 }
 
-for name in owner data recipes trainer oracle policy console oracle.key console.token grafana; do
+for name in owner data recipes trainer oracle policy console exporter oracle.key console.token grafana; do
   make "$name" openssl rand -hex 32
 done
 make anchor.key openssl genpkey -algorithm ed25519

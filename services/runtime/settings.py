@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     """Local folder of jobs in progress, and of copies from a store of objects."""
     cache: Path = Field(default_factory=cache_folder)
     """Folder of locally made base models."""
+    bases: Path | None = None
+    """Folder of base models that were made beforehand, such as an image brings along; they are copied to `cache`."""
     oracle_key_file: Path | None = None
     """File with the key of the sealed sets; only the oracle may read it."""
     board_token_file: Path | None = None

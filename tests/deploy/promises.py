@@ -30,7 +30,7 @@ WRITERS = {
 SECRETS = {
     "migrate": {"aevolve-owner"}
     | {f"aevolve-{name}" for name in ("data", "recipes", "trainer", "oracle", "policy")}
-    | {"aevolve-console", "aevolve-scaler"},
+    | {"aevolve-console", "aevolve-exporter", "aevolve-scaler"},
     "oracle": {"aevolve-oracle"} | SEALED,
     "trainer-jobs": {"aevolve-trainer"},
     "start": {"aevolve-console"},

@@ -114,6 +114,7 @@ BREAKS: list[tuple[promises.Promise, Break]] = [
     (promises.sealed, lambda m: mount(m, "trainer-jobs", "aevolve-sealed")),
     (promises.sealed, lambda m: mount(m, "console", "aevolve-anchor")),
     (promises.sealed, lambda m: mount(m, "recipes", "aevolve-policy")),
+    (promises.sealed, lambda m: mount(m, "exporter", "aevolve-console")),
     (
         promises.sealed,
         lambda m: container(m, "data").update(

@@ -2,6 +2,7 @@
 
 import stat
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ from schemas.writers import SERVICES
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 PARTS = COMPOSE["services"]
-OURS = {name: part for name, part in PARTS.items() if part["image"].startswith("aevolve:")}
+OURS = {name: part for name, part in PARTS.items() if part["image"].startswith("aevolve-")}
 RUNNING = {name: part for name, part in OURS.items() if "restart" in part}
+ROLES = (*SERVICES, "exporter")
+"""Of the database, as whom somebody here logs in."""
 
 
 def holders(secret):
@@ -42,12 +45,12 @@ def test_receipts_are_written_by_the_oracle_and_read_by_people_alone():
     assert seen.keys() <= holders("oracle.key") | holders("console")
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", ROLES)
 def test_a_roles_password_is_known_to_its_service_and_to_who_sets_it(service):
     others = {name for name in holders(service) if name != "migrate"}
     assert others
     assert all(PARTS[name]["environment"]["AEVOLVE_PASSWORD_FILE"] == f"/run/secrets/{service}" for name in others)
-    assert all(len(set(PARTS[name]["secrets"]) & set(SERVICES)) == 1 for name in others)
+    assert all(len(set(PARTS[name]["secrets"]) & set(ROLES)) == 1 for name in others)
 
 
 def test_the_owners_password_is_known_to_the_database_and_to_who_sets_it_up():
@@ -79,6 +82,24 @@ def test_nothing_is_published_but_on_this_machine():
     ports = [port for part in PARTS.values() for port in part.get("ports", ())]
     assert all(port.startswith("127.0.0.1:") for port in ports)
     assert COMPOSE["networks"]["inside"] == {"internal": True}
+
+
+def test_the_page_comes_up_by_itself_and_asks_for_its_token():
+    console = PARTS["console"]
+    assert "profiles" not in console
+    assert console["environment"]["AEVOLVE_CONSOLE_TOKEN_FILE"] == "/run/secrets/console.token"
+    assert holders("console.token") == {"console"}
+
+
+def test_images_are_named_as_in_the_manifests_and_each_is_built_once():
+    version = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]["version"]
+    targets = {f"aevolve-{target}:{version}" for target in ("core", "cpu", "gpu")}
+    assert {part["image"] for part in OURS.values()} == targets
+    built = [(part["image"], part["build"]["target"]) for part in OURS.values() if "build" in part]
+    assert sorted(built) == sorted((image, image.partition(":")[0].removeprefix("aevolve-")) for image in targets)
+    manifests = (DEPLOY / "kubernetes" / "overlays").rglob("kustomization.yaml")
+    named = [image for file in manifests for image in yaml.safe_load(file.read_text()).get("images", ())]
+    assert {f"{image['newName']}:{image['newTag']}" for image in named} == targets
 
 
 def test_trainers_may_be_many():
