@@ -86,7 +86,7 @@ def begin(service: Service, work: Callable[[Service, Settings, JobRunner], Corou
     if service.jobs and settings.workers:
         runner.warm()  # before asyncio starts any thread
     try:
-        if service.jobs and settings.workers:
+        if settings.workers and any(kind.artifacts for kind in service.jobs):
             knock_store(settings.artifacts)
         with traced(service.name, settings.worker):
             asyncio.run(work(service, settings, runner))
