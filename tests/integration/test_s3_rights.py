@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+import s3fs
 
 from services.runtime import object_store
 from services.runtime.object_store import StoreDenied
@@ -66,8 +67,6 @@ def become(keys, monkeypatch):
     def as_user(user):
         for name, value in client(keys, user).items():
             monkeypatch.setenv(name, value)
-        import s3fs
-
         s3fs.S3FileSystem.clear_instance_cache()
 
     return as_user

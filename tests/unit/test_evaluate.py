@@ -25,6 +25,7 @@ from services.oracle.harness.tasks import make_tasks, question
 from services.oracle.job import AdapterMissing, Evaluated, EvaluationJob, PromptTooLong, SealedSet
 from services.oracle.receipts import ReceiptForged, rescore
 from services.oracle.sets import draw_set
+from services.runtime import object_store
 from services.runtime.hashing import hash_folder
 from services.runtime.models import ModelMissing
 from services.trainer.engine import train
@@ -208,3 +209,13 @@ def test_a_stop_string_is_refused_since_it_would_cut_the_box(job, monkeypatch) -
     lm = GreedyLM(adapted(job), AutoTokenizer.from_pretrained(job.base), 16, 256, lambda *_: None)
     with pytest.raises(ValueError, match="more than the end token"):
         lm._model_generate(torch.tensor([[1]]), 4, ["}"], attention_mask=torch.tensor([[1]]))
+
+
+def test_an_adapter_and_a_receipt_may_lie_in_a_store_of_objects(job, result, tmp_path) -> None:
+    store = f"memory://{tmp_path}"
+    object_store.upload(Path(job.adapter), f"{store}/adapter")
+    places = {"adapter": f"{store}/adapter", "out": f"{store}/receipts", "copies": str(tmp_path)}
+    (there,) = evaluate(job.model_copy(update=places), lambda _: None).measured
+    assert there.receipt.uri == f"{store}/receipts/{there.receipt.sha256}.jsonl"
+    assert (there.receipt.sha256, there.scores) == (result.measured[0].receipt.sha256, result.measured[0].scores)
+    assert rescore(there.receipt, items_of(job), KEY) == there.scores

@@ -4,13 +4,14 @@ import os
 import time
 
 import pytest
+import s3fs
 
 from services.runtime import artifacts, object_store
 from services.runtime.artifacts import KEPT, READ_SECONDS, ArtifactChanged, fetch, here, join, keep, read, writing
 from services.runtime.hashing import hash_file, hash_folder
 from services.runtime.object_store import StoreUnknown, StoreUnreachable, knock, library
 from services.runtime.settings import BadSetting
-from tests.s3_server import Server
+from tests.s3_server import Cutting, Server
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +171,41 @@ def test_a_folder_and_an_empty_store_may_be_used(store):
 def test_only_the_library_of_an_address_is_imported_beforehand():
     assert library("s3://bucket/x") == ("s3fs",)
     assert library("/shared/artifacts") == library("memory://x") == library("s3") == ()
+
+
+@pytest.fixture
+def cutting(server, monkeypatch):
+    """Sets the way to the store on which uploads are cut off."""
+
+    def cut(times):
+        way = Cutting(server, after=100_000, times=times)
+        for name, value in way.environment.items():
+            monkeypatch.setenv(name, value)
+        s3fs.S3FileSystem.clear_instance_cache()  # whose addresses were read from the environment
+        return way
+
+    yield cut
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+def put_large(uri, scratch):
+    with writing(uri, scratch) as part:
+        part.write_bytes(bytes(1_000_000))
+
+
+def test_an_upload_that_is_cut_off_is_made_again(server, cutting, tmp_path):
+    way = cutting(1)
+    put_large("s3://artifacts/cut/once", tmp_path)
+    assert way.cut == 1
+    assert server.client.head_object(Bucket="artifacts", Key="cut/once")["ContentLength"] == 1_000_000
+
+
+def test_an_upload_that_is_always_cut_off_leaves_nothing(server, cutting, impatient, tmp_path):
+    way = cutting(1000)
+    with pytest.raises(StoreUnreachable):
+        put_large("s3://artifacts/cut/always", tmp_path)
+    assert way.cut > 1
+    assert "cut/always" not in server.names()
 
 
 class Refusing:
