@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
@@ -29,6 +28,7 @@ from services.console.web.rounds_chart import rounds_chart
 from services.console.web.samples import samples
 from services.console.web.site import Site, site
 from services.console.web.view import drawn, page
+from services.runtime.artifacts import join
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ async def candidate(request: Request) -> Response:
     )
 
 
-def _folders(found: Site) -> list[Path]:
-    return [Path(found.settings.artifacts) / "receipts"]
+def _folders(found: Site) -> list[str]:
+    return [join(found.settings.artifacts, "receipts")]
 
 
 def _receipts(told: Sequence[Envelope]) -> list[tuple[str, Any]]:
