@@ -148,6 +148,11 @@ def test_the_exporter_says_what_the_log_holds(stack, exporter, finished):
     until(lambda: shown in stack.compose(*asking), PATIENCE, shown)
 
 
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_could_send_traces(stack, killed, service):
+    stack.compose("exec", "--no-TTY", service, "python", "-c", "import services.runtime.tracing_otel")
+
+
 @pytest.mark.parametrize("service", [*SERVICES, "console", "exporter"])
 def test_a_service_is_healthy_and_confined(stack, killed, exporter, service):
     until(lambda: healthy(stack.containers(service)[0]), PATIENCE, f"{service} is healthy")
