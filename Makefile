@@ -9,7 +9,8 @@ ON_KAFKA := $(addprefix tests/integration/test_,services.py kafka_settings.py le
   kafka_cluster.py relay_takeover.py wrong_clocks.py anchors.py tls.py)
 
 .PHONY: help demo test check coverage install format test-unit test-contract test-integration test-kafka test-chaos \
-  test-loop test-browser screenshots test-compose check-deploy check-kubernetes bench-store bench-search bench-loop schemas clean
+  test-loop test-browser test-compose check-deploy check-kubernetes bench-store bench-search bench-loop bench-console \
+  bench-compose screenshots schemas clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -69,13 +70,16 @@ bench-search: install  ## Search and drift test beside their peers on simulated 
 bench-loop: install  ## The real demo at 5 seeds by our policy and by baselines, and 5 null twins (an hour or more; goes on where it stopped)
 	$(BIN)/python -m benchmarks.loop $(ARGS)
 
+bench-console: install  ## The web page on a log of a million events, beside its bare query (three minutes, 1 GB)
+	$(BIN)/python -m benchmarks.console $(ARGS)
+
 check: install check-deploy  ## Lint, format, types, committed schemas, import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest tests/contract $(ARGS)
 
-check-deploy: install  ## The Dockerfiles and deploy/compose.yaml, without starting anything
+check-deploy: install check-kubernetes  ## The Dockerfiles, deploy/compose.yaml and the manifests, without starting anything
 	$(BIN)/hadolint deploy/Dockerfile tests/compose/kafka/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
 	@if docker compose version >/dev/null 2>&1; then \
@@ -84,6 +88,9 @@ check-deploy: install  ## The Dockerfiles and deploy/compose.yaml, without start
 
 check-kubernetes: install  ## The manifests: schemas of Kubernetes and KEDA, and what they promise (kubectl, npm)
 	$(BIN)/pytest tests/deploy -rs $(ARGS)
+
+bench-compose: install  ## How soon the containers' first event comes after `up`, three times, and how large they are (needs Docker)
+	$(BIN)/python -m tests.compose.figures
 
 schemas: install  ## Write schemas/json from the models and schemas/asyncapi from the services
 	$(BIN)/python -m schemas.registry

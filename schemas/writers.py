@@ -9,8 +9,9 @@ from schemas.base import Frozen
 SERVICES = ("data", "recipes", "trainer", "oracle", "policy", "console")
 """Every writer of the log."""
 
-READERS = ("scaler",)
-"""Roles that write nothing: one that counts the open jobs, for whoever starts workers (`deploy/kubernetes`)."""
+READERS = ("scaler", "exporter")
+"""Roles that write nothing: one that counts the open jobs, for whoever starts workers (`deploy/kubernetes`), and one
+that tells Prometheus what the log says (`aevolve exporter`)."""
 
 WRITERS: dict[type[Frozen], tuple[str, ...]] = {
     e.CampaignStarted: ("console",),

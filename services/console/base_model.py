@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from schemas.campaign import Substrate
@@ -23,6 +25,19 @@ def base_folder(base: str, cache: Path) -> Path:
 def is_model(folder: Path) -> bool:
     """Whether the folder holds a model."""
     return (folder / "config.json").is_file()
+
+
+def take_base(folder: Path, bases: Path | None) -> bool:
+    """Copy the base from a folder of such, if it lies there; the copy appears whole or not at all.
+
+    A copy, because campaigns go on with it when that folder, which is part of an image, has become another.
+    """
+    if bases is None or not is_model(bases / folder.name):
+        return False
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as aside:
+        shutil.copytree(bases / folder.name, Path(aside) / folder.name).rename(folder)
+    return True
 
 
 async def make_base(folder: Path, log: Path) -> None:

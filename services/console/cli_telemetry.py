@@ -18,6 +18,6 @@ def exporter(folder: Run = None) -> None:
     """Show Prometheus what the log says, at AEVOLVE_METRICS_PORT, until Ctrl-C."""
     from services.console.cli import run
     from services.console.client import read_settings
-    from services.console.telemetry.exporter import export
+    from services.console.telemetry.exporter import ROLE, export
 
-    run(export(read_settings(folder)))
+    run(export(read_settings(folder, ROLE)))

@@ -34,8 +34,10 @@ class UnknownCampaign(Problem):
     """The log holds no campaign of this id."""
 
 
-def read_settings(run: Path | None) -> Settings:
+def read_settings(run: Path | None, role: str = "console") -> Settings:
     """The settings of this process: of the run in a folder, else of the environment, else of the default run.
+
+    A run's folder holds the password of each role.
 
     Raises `Problem` for a variable with a wrong value, or a folder without a run.
     """
@@ -43,10 +45,11 @@ def read_settings(run: Path | None) -> Settings:
         run = DEFAULT_RUN
     if run is None:
         return from_environment()
-    file = RunFolder(run).settings
-    if not file.exists():
+    folder = RunFolder(run)
+    if not folder.settings.exists():
         raise Unreachable(f"--run: {run}; no run lies there: start one with `aevolve up --out {run}`")
-    return Settings(**json.loads(file.read_text()), password=None)
+    known = json.loads(folder.settings.read_text())
+    return Settings(**known | {"password_file": folder.password(role)}, password=None)
 
 
 def from_environment() -> Settings:
@@ -59,10 +62,10 @@ def from_environment() -> Settings:
 
 
 @asynccontextmanager
-async def connected(settings: Settings) -> AsyncIterator[EventStore]:
-    """The log as the console's role. Raises `Problem` where it cannot be reached."""
+async def connected(settings: Settings, role: str = "console") -> AsyncIterator[EventStore]:
+    """The log as the console's role, or another. Raises `Problem` where it cannot be reached."""
     try:
-        store = await EventStore.open(settings.postgres, service="console", password=settings.secret())
+        store = await EventStore.open(settings.postgres, service=role, password=settings.secret())
     except (*DISCONNECTED, asyncpg.PostgresError) as error:
         words = tls_fault(settings.postgres, error) or (
             f"{error or type(error).__name__}: "

@@ -18,7 +18,7 @@ from eventstore.embedded.broker import EmbeddedBroker
 from eventstore.embedded.hosted import Hosted
 from eventstore.embedded.postgres import EmbeddedPostgres
 from eventstore.migrate import migrate, provision
-from schemas.writers import SERVICES
+from schemas.writers import READERS, SERVICES
 from services.console.problem import Problem
 from services.console.run_folder import RunFolder, secret
 from services.console.supervisor import Command, keep_running
@@ -47,7 +47,7 @@ class Embedded:
         try:
             await uninterrupted(lambda: _start(self.database))
             await migrate(self.database.dsn)
-            await provision(self.database.dsn, {n: self.folder.password(n).read_text() for n in SERVICES})
+            await provision(self.database.dsn, {n: self.folder.password(n).read_text() for n in (*SERVICES, *READERS)})
         except BaseException:
             await uninterrupted(self.database.stop)
             raise
@@ -180,7 +180,7 @@ def _exporter(system: Embedded) -> Command:
     folder, settings = system.folder, system.settings
     env = {
         "AEVOLVE_POSTGRES": settings.postgres,
-        "AEVOLVE_PASSWORD_FILE": str(folder.password("console")),
+        "AEVOLVE_PASSWORD_FILE": str(folder.password("exporter")),
         "AEVOLVE_METRICS_PORT": str(settings.metrics_port),
     }
     environment = {**clean_environment(), **_logged(settings), **env}

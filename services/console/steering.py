@@ -12,7 +12,7 @@ from schemas.campaign import Campaign, Substrate
 from schemas.envelope import campaign_stream
 from schemas.events import CampaignStarted
 from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
-from services.console.base_model import base_folder, is_model, make_base, substrate
+from services.console.base_model import base_folder, is_model, make_base, substrate, take_base
 from services.console.client import history_of
 from services.console.problem import Problem
 from services.runtime.settings import Settings
@@ -37,7 +37,7 @@ async def start_campaign(
 ) -> None:
     """Append the start of a campaign, after its base is there. Raises `Problem` for a base that cannot be had."""
     base = base_folder(campaign.model.base, settings.cache)
-    if not is_model(base):
+    if not is_model(base) and not take_base(base, settings.bases):
         tell(f"making the tiny base model in {base}")
         await make_base(base, settings.cache / "logs" / "base.log")
     await begin(store, id_, campaign, await asyncio.to_thread(substrate, base))

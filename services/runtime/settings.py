@@ -65,11 +65,14 @@ class Settings(BaseSettings):
     incarnation: str = "kafka"
     """Name of this life of the broker; a new name makes the relay start over. Only the embedded broker changes it."""
     artifacts: str = "runs/artifacts"
-    """Folder of snapshots, adapters and receipts; every service must see the same one."""
+    """Folder of snapshots, adapters and receipts, or a store of objects (`s3://bucket/prefix`); every service must see
+    the same one."""
     work: Path = Path("runs/work")
-    """Local folder of jobs in progress."""
+    """Local folder of jobs in progress, and of copies from a store of objects."""
     cache: Path = Field(default_factory=cache_folder)
     """Folder of locally made base models."""
+    bases: Path | None = None
+    """Folder of base models that were made beforehand, such as an image brings along; they are copied to `cache`."""
     oracle_key_file: Path | None = None
     """File with the key of the sealed sets; only the oracle may read it."""
     board_token_file: Path | None = None
@@ -109,6 +112,11 @@ class Settings(BaseSettings):
     """Public key of the anchors, in hexadecimal or in a file, for `aevolve verify`."""
     worker: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     """Name of this process in leases."""
+
+    @property
+    def copies(self) -> Path:
+        """Folder of a machine's copies of artifacts that lie in a store of objects."""
+        return self.work / "copies"
 
     def secret(self) -> str | None:
         """The role's password."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import httpx2
+import yaml
 from pydantic import TypeAdapter
 
 from schemas.envelope import Envelope
@@ -37,21 +40,25 @@ def missing() -> str | None:
 class Stack:
     """One compose project."""
 
-    def __init__(self, folder: Path, campaigns: Path, campaign: str) -> None:
-        secrets = folder / "secrets"
-        subprocess.run([ROOT / "deploy" / "secrets.sh", secrets], check=True)
-        self.folder = folder
+    def __init__(self, folder: Path, campaign: Path, trainers: int = 1) -> None:
+        self.folder, self.secrets, self.port = folder, folder / "secrets", free_port()
+        self.trainers = trainers
+        subprocess.run([ROOT / "deploy" / "secrets.sh", self.secrets], check=True)
         self._environment = {
             **os.environ,
-            "AEVOLVE_SECRETS": str(secrets),
-            "AEVOLVE_CAMPAIGNS": str(campaigns),
-            "AEVOLVE_CAMPAIGN": campaign,
+            "AEVOLVE_SECRETS": str(self.secrets),
+            "AEVOLVE_CAMPAIGNS": str(campaign.parent),
+            "AEVOLVE_CAMPAIGN": campaign.name,
+            "AEVOLVE_CONSOLE_PORT": str(self.port),
         }
+        self.up_at = 0.0
+        """When `up` was called, by the monotonic clock."""
 
     def __enter__(self) -> Self:
         try:
             self.compose("build", "--quiet")
-            self.compose("up", "--detach", "--scale", "trainer=2")
+            self.up_at = time.monotonic()
+            self.compose("up", "--detach", "--scale", f"trainer={self.trainers}")
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -61,7 +68,7 @@ class Stack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         (self.folder / "stack.log").write_text(self.compose("logs", "--no-color", "--timestamps", check=False))
-        self.compose("--profile", "cli", "down", "--volumes", "--timeout", "5", check=False)
+        self.compose("--profile", "*", "down", "--volumes", "--timeout", "5", check=False)
 
     def compose(self, *words: str, check: bool = True) -> str:
         """What a compose command prints. Raises `RuntimeError` with its words where it fails, unless told otherwise."""
@@ -76,6 +83,14 @@ class Stack:
     def aevolve(self, *words: str, check: bool = True) -> str:
         """What an `aevolve` command prints."""
         return self.compose("run", "--rm", "--no-deps", "--no-TTY", "cli", *words, check=check)
+
+    def browser(self) -> httpx2.Client:
+        """Somebody who opens the page, and has not shown the token yet."""
+        return httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
+
+    def token(self) -> str:
+        """What opens the page."""
+        return (self.secrets / "console.token").read_text().strip()
 
     def events(self) -> list[Envelope]:
         """The log."""
@@ -93,9 +108,14 @@ class Stack:
         """How many events of a type there are; 0 while the database is away."""
         return int(self.ask(f"SELECT count(*) FROM aevolve.events WHERE type = '{type_}'") or 0)
 
+    def first_event(self, patience: float) -> float:
+        """Seconds from `up` to the log's first event, to be asked before anybody else waits for anything."""
+        until(lambda: self.count("CampaignStarted") > 0, patience, "the first event", pause=0.5)
+        return time.monotonic() - self.up_at
+
     def containers(self, service: str) -> list[dict[str, Any]]:
         """What the engine knows of a service's containers, stopped ones too."""
-        ids = self.compose("ps", "--all", "--quiet", service).split()
+        ids = self.compose("--profile", "*", "ps", "--all", "--quiet", service).split()
         done = subprocess.run(["docker", "inspect", *ids], capture_output=True, text=True, check=True)
         found: list[dict[str, Any]] = json.loads(done.stdout)
         return found
@@ -116,9 +136,29 @@ class Stack:
         return bool(state["RestartCount"] >= 1 and state["State"]["Running"])
 
 
-def until(holds: Callable[[], bool], seconds: float, what: str) -> None:
+def image_bytes(name: str) -> int:
+    """The size of an image here."""
+    command = ["docker", "image", "inspect", "--format", "{{.Size}}", name]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def core_adds() -> float:
+    """By how many MB the image `core` is larger than its base."""
+    dockerfile = (ROOT / "deploy" / "Dockerfile").read_text()
+    base = next(line.split()[1] for line in dockerfile.splitlines() if line.startswith("FROM "))
+    parts = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]
+    return (image_bytes(parts["migrate"]["image"]) - image_bytes(base)) / 1e6
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as opened:
+        return int(opened.getsockname()[1])
+
+
+def until(holds: Callable[[], bool], seconds: float, what: str, pause: float = 2.0) -> None:
     """Wait until something holds. Raises `AssertionError` with its name after so many seconds."""
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
-        time.sleep(2)
+        time.sleep(pause)

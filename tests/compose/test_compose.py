@@ -2,11 +2,12 @@
 
 import json
 import os
+import sys
 
 import pytest
 
 from tests.chaos.checks import every_outcome_is_told_once
-from tests.compose.stack import ROOT, Stack, missing, until
+from tests.compose.stack import ROOT, Stack, core_adds, missing, until
 
 pytestmark = pytest.mark.timeout(3600)
 
@@ -19,15 +20,41 @@ SERVICES = ("data", "recipes", "trainer", "oracle", "policy")
 def stack(tmp_path_factory):
     if lacking := missing():
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(lacking)
-    with Stack(tmp_path_factory.mktemp("compose"), ROOT / "tests" / "compose" / "campaigns", "tiny.yaml") as up:
+    campaign = ROOT / "tests" / "compose" / "campaigns" / "tiny.yaml"
+    with Stack(tmp_path_factory.mktemp("compose"), campaign, trainers=2) as up:
         yield up
+
+
+@pytest.fixture(scope="module", autouse=True)
+def first_event(stack):
+    """Seconds from `up` to the log's first event."""
+    return stack.first_event(PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def page(stack):
+    """Opens the page, once it is there."""
+    until(lambda: healthy(stack.containers("console")[0]), PATIENCE, "the console is healthy")
+    return stack.browser
+
+
+@pytest.fixture(scope="module")
+def paused(stack, page):
+    """Pauses the campaign and lets it go on, as somebody does who opens the page and shows the token."""
+    (id_,) = stack.ask("SELECT DISTINCT campaign FROM aevolve.events").split()
+    with page() as browser:
+        browser.get("/login")
+        fields = {"csrf": browser.cookies["aevolve_csrf"]}
+        browser.post("/login", data={**fields, "token": stack.token()})
+        for word in ("pause", "resume"):
+            assert browser.post(f"/campaigns/{id_}/steer", data={**fields, "word": word}).status_code == 303
 
 
 WORKER = "SELECT data ->> 'worker' FROM aevolve.events WHERE type = 'TrainingStarted' ORDER BY position DESC LIMIT 1"
 
 
 @pytest.fixture(scope="module")
-def killed(stack):
+def killed(stack, paused):
     """Kills a trainer in a job, the database and the broker, each when something has gone on since the last."""
     until(lambda: stack.count("TrainingStarted") > 0, PATIENCE, "a training started")
     victims = [stack.kill("trainer", stack.ask(WORKER).split("-")[0])]
@@ -45,6 +72,36 @@ def finished(stack, killed):
     """The log of the finished campaign."""
     until(lambda: stack.count("CampaignFinished") > 0, PATIENCE, "the campaign ended")
     return stack.events()
+
+
+def test_the_core_image_is_small_and_the_log_begins_soon(first_event, capsys):
+    adds = core_adds()
+    with capsys.disabled():
+        sys.stdout.write(f"\nimage core: {adds:.0f} MB beside its base; `up` to the first event: {first_event:.0f} s\n")
+    assert adds <= 400
+
+
+def test_the_page_is_closed_to_who_has_no_token(page):
+    with page() as browser:
+        assert browser.get("/campaigns").status_code == 401
+        shown = browser.get("/campaigns", headers={"Accept": "text/html"})
+        assert (shown.status_code, shown.headers["location"]) == (303, "/login?then=/campaigns")
+        assert browser.get("/campaigns", headers={"Authorization": "Bearer guessed"}).status_code == 401
+        assert browser.get("/alive").json()["healthy"] is True
+
+
+def test_a_person_steers_a_campaign_by_the_page(finished):
+    said = [(event.type, event.data["by"]) for event in finished if event.type in ("CampaignPaused", "CampaignResumed")]
+    assert said == [("CampaignPaused", "token"), ("CampaignResumed", "token")]
+
+
+def test_the_page_shows_the_campaign_and_the_decisions(stack, page, finished):
+    campaign = finished[0].correlationid
+    with page() as browser:
+        browser.headers["Authorization"] = f"Bearer {stack.token()}"
+        assert campaign in browser.get("/campaigns").text
+        assert "r2s0" in browser.get(f"/rounds/{campaign}").text
+        assert "Recompute" in browser.get(f"/audit/{campaign}/policy:1").text
 
 
 def test_what_was_killed_came_back_by_itself(stack, killed):
@@ -78,8 +135,26 @@ def test_a_second_up_starts_no_second_campaign(stack, finished):
     assert stack.count("CampaignStarted") == 1
 
 
+@pytest.fixture(scope="module")
+def exporter(stack):
+    """Of the profile `telemetry`, whose other parts are images that we do not make."""
+    stack.compose("--profile", "telemetry", "up", "--detach", "--no-deps", "--no-recreate", "exporter")
+
+
+def test_the_exporter_says_what_the_log_holds(stack, exporter, finished):
+    ask = "import urllib.request as u; print(u.urlopen('http://exporter:9464/metrics').read().decode())"
+    asking = ("exec", "--no-TTY", "policy", "python", "-c", ask)
+    shown = f"aevolve_chain_verified_position {float(finished[-1].sequence)}"
+    until(lambda: shown in stack.compose(*asking, check=False), PATIENCE, shown)
+
+
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_service_is_healthy_and_confined(stack, killed, service):
+def test_a_service_could_send_traces(stack, killed, service):
+    stack.compose("exec", "--no-TTY", service, "python", "-c", "import services.runtime.tracing_otel")
+
+
+@pytest.mark.parametrize("service", [*SERVICES, "console", "exporter"])
+def test_a_service_is_healthy_and_confined(stack, killed, exporter, service):
     until(lambda: healthy(stack.containers(service)[0]), PATIENCE, f"{service} is healthy")
     words = "id -u; (touch /venv/x || touch /x || touch /etc/x) 2>&1; grep -E 'CapEff|NoNewPrivs' /proc/self/status"
     uid, *lines = stack.compose("exec", "--no-TTY", service, "sh", "-c", words).splitlines()
@@ -92,10 +167,10 @@ def healthy(container):
     return container["State"].get("Health", {}).get("Status") == "healthy"
 
 
-def test_the_sealed_sets_key_is_in_the_oracle_alone(stack, killed):
+def test_the_sealed_sets_key_is_in_the_oracle_alone(stack, killed, exporter):
     holders = {
         service
-        for service in (*SERVICES, "postgres", "kafka", "migrate", "start")
+        for service in (*SERVICES, "postgres", "kafka", "migrate", "start", "console", "exporter")
         for container in stack.containers(service)
         if any(mount["Destination"] == "/run/secrets/oracle.key" for mount in container["Mounts"])
     }

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from services.console.base_model import active_parameters, base_folder, substrate
+from services.console.base_model import active_parameters, base_folder, is_model, substrate, take_base
 from services.console.problem import Problem
 
 
@@ -45,3 +45,15 @@ def test_the_substrate_changes_with_a_byte_of_the_base(tmp_path):
 def test_a_named_base_is_taken_where_it_is_and_the_tiny_one_from_the_cache(tmp_path):
     assert base_folder(str(tmp_path), tmp_path / "cache") == tmp_path
     assert base_folder("tiny", tmp_path / "cache").parent == tmp_path / "cache" / "bases"
+
+
+def test_a_base_that_was_made_beforehand_is_copied_and_no_other(tmp_path):
+    ready, cache = tmp_path / "ready", tmp_path / "cache" / "bases"
+    (ready / "key").mkdir(parents=True)
+    made = model(ready / "key", {}, w=[2])
+    assert take_base(cache / "key", ready)
+    assert substrate(cache / "key").base_sha256 == substrate(made).base_sha256
+    assert [file.name for file in cache.iterdir()] == ["key"]
+    assert not take_base(cache / "another", ready)
+    assert not take_base(cache / "another", None)
+    assert not is_model(cache / "another")

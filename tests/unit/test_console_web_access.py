@@ -3,6 +3,7 @@
 import ipaddress
 import re
 import socket
+from urllib.parse import urlsplit
 
 import pytest
 from starlette.testclient import TestClient
@@ -13,6 +14,7 @@ from services.console.problem import Problem
 from services.console.web.access import PageSettings, access
 from services.console.web.app import make_app
 from services.console.web.guard import HEADERS
+from services.console.web.serve import address
 from services.console.web.site import Site
 from services.runtime.settings import Settings
 
@@ -196,3 +198,9 @@ def test_a_wrong_address_ends_the_command_with_2_and_the_remedy(monkeypatch):
             assert told in result.output
     monkeypatch.setenv("AEVOLVE_CONSOLE_TOKEN_FILE", "/nowhere/token")
     assert "name a file that can be read" in CliRunner().invoke(app, ["console", "--host", "0.0.0.0"]).output
+
+
+def test_the_address_that_is_printed_is_one_that_the_page_answers_to():
+    for host in ("127.0.0.1", "0.0.0.0", "::", "::1"):
+        rules = access(host, PageSettings(token_file=None, trusted_proxy="10.0.0.7"))
+        assert urlsplit(address(host, 8080)).hostname in rules.hosts

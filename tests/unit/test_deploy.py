@@ -1,7 +1,9 @@
 """What deploy/compose.yaml promises without being started: who gets which secret, and that nobody has spare rights."""
 
+import json
 import stat
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,10 @@ from schemas.writers import SERVICES
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 PARTS = COMPOSE["services"]
-OURS = {name: part for name, part in PARTS.items() if part["image"].startswith("aevolve:")}
+OURS = {name: part for name, part in PARTS.items() if part["image"].startswith("aevolve-")}
 RUNNING = {name: part for name, part in OURS.items() if "restart" in part}
+ROLES = (*SERVICES, "exporter")
+"""Of the database, as whom somebody here logs in."""
 
 
 def holders(secret):
@@ -42,12 +46,12 @@ def test_receipts_are_written_by_the_oracle_and_read_by_people_alone():
     assert seen.keys() <= holders("oracle.key") | holders("console")
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", ROLES)
 def test_a_roles_password_is_known_to_its_service_and_to_who_sets_it(service):
     others = {name for name in holders(service) if name != "migrate"}
     assert others
     assert all(PARTS[name]["environment"]["AEVOLVE_PASSWORD_FILE"] == f"/run/secrets/{service}" for name in others)
-    assert all(len(set(PARTS[name]["secrets"]) & set(SERVICES)) == 1 for name in others)
+    assert all(len(set(PARTS[name]["secrets"]) & set(ROLES)) == 1 for name in others)
 
 
 def test_the_owners_password_is_known_to_the_database_and_to_who_sets_it_up():
@@ -79,6 +83,24 @@ def test_nothing_is_published_but_on_this_machine():
     ports = [port for part in PARTS.values() for port in part.get("ports", ())]
     assert all(port.startswith("127.0.0.1:") for port in ports)
     assert COMPOSE["networks"]["inside"] == {"internal": True}
+
+
+def test_the_page_comes_up_by_itself_and_asks_for_its_token():
+    console = PARTS["console"]
+    assert "profiles" not in console
+    assert console["environment"]["AEVOLVE_CONSOLE_TOKEN_FILE"] == "/run/secrets/console.token"
+    assert holders("console.token") == {"console"}
+
+
+def test_images_are_named_as_in_the_manifests_and_each_is_built_once():
+    version = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]["version"]
+    targets = {f"aevolve-{target}:{version}" for target in ("core", "cpu", "gpu")}
+    assert {part["image"] for part in OURS.values()} == targets
+    built = [(part["image"], part["build"]["target"]) for part in OURS.values() if "build" in part]
+    assert sorted(built) == sorted((image, image.partition(":")[0].removeprefix("aevolve-")) for image in targets)
+    manifests = (DEPLOY / "kubernetes" / "overlays").rglob("kustomization.yaml")
+    named = [image for file in manifests for image in yaml.safe_load(file.read_text()).get("images", ())]
+    assert {f"{image['newName']}:{image['newTag']}" for image in named} == targets
 
 
 def test_trainers_may_be_many():
@@ -114,3 +136,40 @@ def test_no_secret_stands_in_the_repository():
     ]
     assert first == "*"
     assert not any("secrets" in line for line in shown)
+
+
+def rights():
+    """(user, kind of artifact) -> whether it may be written, as the store's policy says."""
+    found = {}
+    for said in json.loads((DEPLOY / "s3" / "policy.json").read_text())["Statement"]:
+        kind = said["Resource"].removeprefix("arn:aws:s3:::artifacts").strip("/*")
+        for user in said["Principal"]["AWS"] if kind else ():
+            found[user, kind] = "s3:PutObject" in said["Action"]
+    return found
+
+
+def test_the_store_of_objects_lets_each_service_do_what_its_volumes_do():
+    mounted = {}
+    for name in ("data", "trainer", "oracle", "console"):
+        for volume in PARTS[name]["volumes"]:
+            source, target, *mode = volume.rsplit(":", 2) if volume.endswith(":ro") else volume.rsplit(":", 1)
+            if target == f"/artifacts/{source}":
+                mounted[name, source] = not mode
+    assert rights() == mounted
+
+
+def test_each_service_has_its_own_key_of_the_store():
+    for user, _ in rights():
+        files = [PARTS[part]["environment"]["AWS_SHARED_CREDENTIALS_FILE"] for part in holders(f"s3.{user}")]
+        assert set(files) == {f"/run/secrets/s3.{user}"}
+        assert {part.removesuffix("-gpu") for part in holders(f"s3.{user}")} <= {user, "start", "cli"}
+    assert holders("s3.root") == {"s3", "s3-setup"}
+
+
+def test_the_store_knows_the_keys_that_the_services_have(secrets):
+    accounts = json.loads((secrets / "s3.users").read_text())["accessAccounts"]
+    for name, account in accounts.items():
+        keys = (secrets / f"s3.{name}").read_text()
+        assert keys == f"[default]\naws_access_key_id = {name}\naws_secret_access_key = {account['secret']}\n"
+        assert account["role"] == "user"
+    assert accounts.keys() == {user for user, _ in rights()}

@@ -16,7 +16,8 @@ from services.runtime.settings import Settings
 
 
 def commands(tmp_path, **settings):
-    system = SimpleNamespace(folder=RunFolder(tmp_path), settings=Settings(**settings), ports={"policy": 1}, lock=0)
+    folder, own = RunFolder(tmp_path), Settings(**settings)
+    system = SimpleNamespace(folder=folder, settings=own, ports={"policy": 1}, page=None, lock=0)
     return {c.name: c for c in _services(system, SimpleNamespace(address="localhost:1", incarnation="i"))}
 
 
@@ -25,6 +26,7 @@ def test_an_embedded_run_has_an_exporter_where_it_was_given_a_port(tmp_path):
     found = commands(tmp_path, metrics_port=9464, log_format="json")
     assert found["exporter"].argv == ("services.console", "exporter")
     assert found["exporter"].env["AEVOLVE_METRICS_PORT"] == "9464"
+    assert found["exporter"].env["AEVOLVE_PASSWORD_FILE"] == str(tmp_path / "state" / "secrets" / "exporter")
     assert {c.env["AEVOLVE_LOG_FORMAT"] for c in found.values()} == {"json"}
 
 

@@ -11,13 +11,16 @@ from services.console.telemetry.watch import Watch
 from services.runtime.logs import configure
 from services.runtime.settings import Settings
 
+ROLE = "exporter"
+"""In the database: it reads, and whoever got hold of this process could not write a word."""
+
 
 async def export(settings: Settings) -> None:
     """Serve the page. Raises `Problem` where it has no port, or the log cannot be reached."""
     if settings.metrics_port is None:
         raise Problem("AEVOLVE_METRICS_PORT: not set; name the port that Prometheus is to ask")
-    configure("exporter", settings.log_format)
-    async with connected(settings) as store:
+    configure(ROLE, settings.log_format)
+    async with connected(settings, ROLE) as store:
         watch, registry = Watch(store), CollectorRegistry()
         registry.register(watch)
         page, thread = _serve(settings.host, settings.metrics_port, registry)

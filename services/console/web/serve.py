@@ -17,6 +17,8 @@ from services.console.web.app import make_app
 from services.console.web.site import Site
 from services.runtime.main import Server
 
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, never listened on
+
 
 async def serve(folder: Path | None, host: str, port: int) -> None:
     """Serve the page. Raises `Problem` for an address that is taken or open to all, or a log that does not answer."""
@@ -44,7 +46,8 @@ class PageServer(Server):
 
 
 def address(host: str, port: int) -> str:
-    """What a person types into a browser."""
+    """What a person types into a browser; where the page listens on every address, one by which it knows itself."""
+    host = "localhost" if host in EVERYWHERE else host
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 

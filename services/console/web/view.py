@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -52,6 +53,11 @@ def page(request: Request, template: str, *, status: int = 200, **shown: Any) ->
     response = HTMLResponse(text, status)
     keep_csrf(request, response, token)
     return response
+
+
+def drawn(template: str, **shown: Any) -> Markup:
+    """A part of a page, which is the same for everybody."""
+    return Markup(templates().get_template(template).render(shown))  # noqa: S704  # templates escape what they show
 
 
 def when(time: datetime) -> str:
