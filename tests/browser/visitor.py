@@ -43,4 +43,4 @@ async def visiting(browser: Browser, address: str, **window: Any) -> AsyncIterat
     visitor = Visitor(await context.new_page(), address)
     yield visitor
     await context.close()
-    assert visitor.wrong == []
+    assert not visitor.wrong, "\n".join(visitor.wrong)
