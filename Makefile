@@ -47,6 +47,9 @@ test-chaos: install  ## Campaigns while everything around them breaks, 200 times
 test-browser: install  ## The web page in a real Chromium: accessibility, keyboard, live updates, hostile text (Debian's `chromium`)
 	$(BIN)/pytest tests/browser -rs $(ARGS)
 
+screenshots: install  ## The pictures in docs/images, taken anew
+	$(BIN)/python -m tests.browser.screenshots docs/images
+
 test-compose: install  ## The containers of deploy/compose.yaml: a campaign while its parts are killed (needs Docker and root)
 	$(BIN)/pytest tests/compose -rs $(ARGS)
 

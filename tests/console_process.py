@@ -31,7 +31,7 @@ class Console:
 
 @asynccontextmanager
 async def console(dsn: str, folder: Path, port: int = 0, **variables: str) -> AsyncIterator[Console]:
-    """The page of a log, in a folder, at a port or any free one; the process ends with the context, if it has not before."""
+    """The page of a log, in a folder, at a port or any free one; its process ends with the context at the latest."""
     secrets = {"AEVOLVE_POSTGRES": dsn, "AEVOLVE_PASSWORD": PASSWORDS["console"], "PYTHONPATH": str(ROOT)}
     argv = ("-m", "services.console", "console", "--port", str(port))
     errors = folder / "console.errors"

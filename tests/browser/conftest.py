@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from eventstore.embedded.postgres import EmbeddedPostgres
 from tests.browser.chromium import chromium, missing
@@ -16,6 +16,8 @@ from tests.browser.recorded import bring, laid_out, recorded
 from tests.browser.visitor import Visitor, visiting
 from tests.conftest import create_database
 from tests.console_process import Console, console
+
+expect.set_options(timeout=20_000)  # on a machine that is busy with other things, too
 
 Visit = Callable[..., Awaitable[Visitor]]
 """`await visit(site)`: a window on a site; what is said besides is Playwright's `new_context`."""

@@ -18,7 +18,7 @@ from services.data.snapshot import make
 
 RECORDED = Path(__file__).parents[1] / "recorded"
 CAMPAIGN = "demo-f7wqfhrj"
-SHIFT = "policy:2"
+SHIFT = "policy:1"
 """The policy that no longer believes in dev."""
 WINNER, RIGHT_ON_DEV = "r4s3", "r1s0"
 """The candidate that won, and the one that dev believed in: their receipts on dev are kept."""

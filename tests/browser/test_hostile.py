@@ -6,6 +6,7 @@ The windows here ignore the page's policy (CSP), so that it is the escaping alon
 import pytest
 from playwright.async_api import expect
 
+from tests.browser.axe import violations
 from tests.browser.hostile import HOSTILE, IMAGE, disturb, hostile
 from tests.browser.pages import PAGES
 from tests.browser.recorded import CAMPAIGN, WINNER, bring
@@ -109,6 +110,7 @@ async def test_a_story_that_was_saved_runs_nothing_either(enemy, visit, chrome, 
     assert HOSTILE in await saved.inner_text("body")
     assert await saved.evaluate(RAN) is None
     assert await saved.evaluate("document.scripts.length") == 0
+    assert await violations(saved) == []
     await saved.close()
 
 

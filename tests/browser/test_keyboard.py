@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.async_api import expect
 
+from tests.browser.axe import violations
 from tests.browser.pages import PAGES
 
 CONTROLS = """() => [...document.querySelectorAll(
@@ -54,6 +55,7 @@ async def test_a_decision_is_taken_again_by_keyboard(demo, visit):
     await expect(page.locator("#again")).to_contain_text("identical", timeout=30_000)
     await expect(button).to_be_focused()
     assert page.url.endswith(PAGES["story"]), "the answer has come into the page"
+    assert await violations(page) == []
 
 
 async def test_the_threshold_is_moved_by_keyboard_and_answered_in_the_page(demo, visit):
@@ -70,6 +72,7 @@ async def test_the_threshold_is_moved_by_keyboard_and_answered_in_the_page(demo,
         "With drift declared from 10,000,000,000 to 1 on", timeout=60_000
     )
     await expect(slider).to_be_focused()
+    assert await violations(page) == []
 
 
 async def test_a_campaign_is_found_and_its_story_read_by_keyboard(demo, visit):

@@ -9,7 +9,7 @@ from typer.main import get_command
 from services.console.cli import app
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("docs/operating.md", "docs/security.md", "deploy/kubernetes/README.md")
+PAGES = ("README.md", "docs/deploy.md", "docs/operating.md", "docs/security.md", "deploy/kubernetes/README.md")
 COMMANDS = set(get_command(app).commands)
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
