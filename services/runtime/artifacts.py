@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from services.runtime import object_store
 from services.runtime.object_store import is_url, outlasting
@@ -92,13 +93,16 @@ def keep(uri: str, make: Callable[[], bytes]) -> None:
 
 @contextmanager
 def _appearing(place: Path) -> Iterator[Path]:
-    part = place.with_name(f"{place.name}.part")
-    _remove(part)
+    """A name of this writer's own, renamed in the end: two may write what bears the same hash at the same time."""
+    part = place.with_name(f"{place.name}.{uuid4().hex}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
-    yield part
-    if place.is_dir():
-        shutil.rmtree(place)
-    part.rename(place)
+    try:
+        yield part
+        if place.is_dir():
+            shutil.rmtree(place)
+        part.rename(place)
+    finally:
+        _remove(part)
 
 
 def fetch(uri: str, sha256: str | None, hashed: Callable[[Path], str], copies: Path) -> Path:

@@ -209,3 +209,9 @@ def test_ticks_are_round_and_within_the_scale(low, span, wanted):
 def test_a_scale_holds_its_values(values):
     scale = around(values, 0.0, 100.0)
     assert all(-0.1 <= scale(value) <= 100.1 for value in values)
+
+
+def test_a_receipt_in_a_store_that_cannot_be_asked_shows_nothing_but_that(answered):
+    _, scored, _ = answered
+    event = scored[0].model_copy(update={"kind": "dev", "receipt": Receipt(uri="nope://b/x.jsonl", sha256="0" * 64)})
+    assert samples(event, []).startswith("nope://b/x.jsonl: no library here asks it")

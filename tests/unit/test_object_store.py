@@ -1,6 +1,8 @@
 """Artifacts in a folder and in stores of objects: whole or absent, copied only with the recorded hash, plain errors."""
 
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -53,6 +55,16 @@ def test_a_file_is_kept_once_and_read_again(store):
     assert read(uri) == b"first"
 
 
+def test_two_writers_of_one_content_do_not_meet(store):
+    def meanwhile():
+        keep(uri, lambda: b"same")
+        return b"same"
+
+    uri = join(store, "x")
+    keep(uri, meanwhile)
+    assert read(uri) == b"same"
+
+
 def test_a_folder_comes_back_with_its_hash(store, tmp_path):
     uri = join(store, "adapters", "c", "r1s0", "1")
     sha256 = put_folder(uri, tmp_path / "scratch", a="1", b="2")
@@ -75,6 +87,7 @@ def test_what_was_not_written_to_its_end_is_not_there(store, tmp_path):
         put_twice(uri, tmp_path / "scratch")
     assert not artifacts.exists(uri)
     assert not list((tmp_path / "scratch").glob("*"))
+    assert not list((tmp_path / "store").glob("*"))
 
 
 def test_what_is_missing_is_named(store, tmp_path):
@@ -229,3 +242,14 @@ def test_a_job_outlasts_a_store_that_is_away_for_a_while(monkeypatch):
 def test_a_store_that_stays_away_fails_the_try(impatient):
     with pytest.raises(StoreUnreachable, match="s3://b/x: the store does not answer"):
         object_store.outlasting(Refusing(1))
+
+
+def test_a_folder_of_artifacts_needs_no_library(tmp_path):
+    lines = (
+        "import sys",
+        "import services.runtime.main, services.console.cli, services.trainer.app, services.oracle.app",
+        "from services.runtime.artifacts import keep, read",
+        f"keep({str(tmp_path / 'x')!r}, lambda: b'1'), read({str(tmp_path / 'x')!r})",
+        "assert not {'fsspec', 's3fs', 'botocore'} & sys.modules.keys()",
+    )
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)

@@ -20,6 +20,7 @@ from services.console.cli import app
 from services.oracle import receipts, records
 from services.oracle.records import Record
 from services.oracle.sets import draw_set, nonce
+from services.runtime import object_store
 from tests.unit.console_events import STAMP, Log
 from tests.unit.test_guards import REFUSALS
 
@@ -187,6 +188,34 @@ def test_the_receipt_of_another_set_is_found(measured) -> None:
     measured.log.envelopes = measured.log.envelopes[:-1]
     measured.sealed("r1s0", "confirm", 1, lines)
     assert "its items are not those of the set" in line_of(measured.call().output, "DIFFERENT", "r1s0", "confirm")
+
+
+def moved(measured, store: str) -> str:
+    """Let the last score name a receipt in a store of objects; its new address."""
+    said = measured.log.envelopes[-1]
+    uri = f"{store}/{Path(said.data['receipt']['uri']).name}"
+    told = {**said.data, "receipt": {**said.data["receipt"], "uri": uri}}
+    measured.log.envelopes[-1] = said.model_copy(update={"data": told})
+    return uri
+
+
+def test_a_receipt_in_a_store_of_objects_is_read_there(measured) -> None:
+    last = Path(measured.log.envelopes[-1].data["receipt"]["uri"])
+    uri = moved(measured, f"memory://{measured.folder}/store")
+    object_store.write(uri, last.read_bytes())
+    last.unlink()
+    assert "5 of 5 scores of demo-abcdefgh are identical" in measured.call().output
+    object_store.write(uri, b"{}")
+    assert "its hash is 44136fa3" in line_of(measured.call().output, "DIFFERENT")
+    object_store.ask(uri, lambda system, path: system.rm(path))
+    assert "is not here; the score cannot be computed again" in line_of(measured.call().output, "MISSING")
+
+
+def test_a_store_that_cannot_be_asked_is_no_missing_receipt(measured) -> None:
+    uri = moved(measured, "nope://b")
+    result = measured.call()
+    assert result.exit_code == 2
+    assert f"receipts: {uri}: no library here asks it" in result.output
 
 
 def test_a_file_that_is_no_receipt_is_found(measured) -> None:
