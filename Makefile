@@ -9,7 +9,8 @@ ON_KAFKA := $(addprefix tests/integration/test_,services.py kafka_settings.py le
   kafka_cluster.py relay_takeover.py wrong_clocks.py anchors.py tls.py)
 
 .PHONY: help demo test check coverage install format test-unit test-contract test-integration test-kafka test-chaos \
-  test-loop test-compose check-deploy check-kubernetes bench-store bench-search bench-loop bench-compose schemas clean
+  test-loop test-browser test-compose check-deploy check-kubernetes bench-store bench-search bench-loop bench-console \
+  bench-compose screenshots schemas clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -43,6 +44,12 @@ test-kafka: install  ## The services on Apache Kafka, which Maven fetches (Java 
 test-chaos: install  ## Campaigns while everything around them breaks, 200 times; AEVOLVE_CHAOS_SEED for other faults
 	$(BIN)/pytest tests/chaos --capture=no $(ARGS)
 
+test-browser: install  ## The web page in a real Chromium: accessibility, keyboard, live updates, hostile text (Debian's `chromium`)
+	$(BIN)/pytest tests/browser -rs $(ARGS)
+
+screenshots: install  ## The pictures in docs/images, taken anew
+	$(BIN)/python -m tests.browser.screenshots docs/images
+
 test-compose: install  ## The containers of deploy/compose.yaml: a campaign while its parts are killed (needs Docker and root)
 	$(BIN)/pytest tests/compose -rs $(ARGS)
 
@@ -62,6 +69,9 @@ bench-search: install  ## Search and drift test beside their peers on simulated 
 
 bench-loop: install  ## The real demo at 5 seeds by our policy and by baselines, and 5 null twins (an hour or more; goes on where it stopped)
 	$(BIN)/python -m benchmarks.loop $(ARGS)
+
+bench-console: install  ## The web page on a log of a million events, beside its bare query (three minutes, 1 GB)
+	$(BIN)/python -m benchmarks.console $(ARGS)
 
 check: install check-deploy  ## Lint, format, types, committed schemas, import rules
 	$(BIN)/ruff check .

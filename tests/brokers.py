@@ -1,7 +1,7 @@
 """The tests' broker, by `AEVOLVE_TEST_KAFKA`: `embedded` (the default), `apache`, `cluster` or an address.
 
 `apache` starts one node of Apache Kafka (`tests.kafka.broker`), `cluster` three (`tests.kafka.cluster`); `host:port`
-takes a broker that runs already, whatever it holds.
+takes a broker that runs already, whatever it holds. A test that is marked `broker(kind, ...)` runs on these alone.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tests.kafka.cluster import KafkaCluster
 
 KAFKA = os.environ.get("AEVOLVE_TEST_KAFKA", "embedded")
 EMBEDDED = KAFKA == "embedded"
+KIND = KAFKA if KAFKA in ("embedded", "apache", "cluster") else "foreign"
 
 
 @dataclass

@@ -18,6 +18,7 @@ from eventstore.store import EventStore
 from schemas.campaign import Axis, Budget, Campaign, Constitution, Evaluation, ItemSet, Substrate
 from schemas.events import CampaignStarted
 from schemas.writers import SERVICES
+from tests.brokers import KIND
 
 PASSWORDS = {service: f"secret of {service}" for service in SERVICES}
 """Of the service roles, in every test database."""
@@ -26,6 +27,13 @@ TEMPLATE = "migrated"
 NUMBERS = count()
 
 Stores = Callable[[str], Awaitable[EventStore]]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave what another broker is needed for to the run that has it (`make test-kafka`)."""
+    others = [item for item in items if (mark := item.get_closest_marker("broker")) and KIND not in mark.args]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if item not in others]
 
 
 @pytest.fixture(scope="session")

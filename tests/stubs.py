@@ -7,13 +7,16 @@ import os
 import time
 from pathlib import Path
 
-from schemas.base import digest
+from schemas.base import canonical_json, digest
 from schemas.evidence import Coverage, Yield
 from schemas.recipe import Recipe
-from schemas.scores import Receipt, Stamp
+from schemas.scores import Stamp
 from services.data.job import Snapshot
+from services.oracle import receipts
+from services.oracle.adapters import adapter
 from services.oracle.job import Evaluated, Measured
-from services.runtime.hashing import hash_folder
+from services.runtime import artifacts
+from services.runtime.hashing import hash_file, hash_folder
 from services.trainer.job import TargetModuleMissing, Trained
 from tests.adapters import make_adapter
 from tests.unit.loopworld import World
@@ -22,33 +25,39 @@ SECONDS = float(os.environ.get("STUB_SECONDS", "0"))
 """How long a training job takes, for tests that want to interrupt it."""
 
 
+LINGER = float(os.environ.get("STUB_LINGER", "0"))
+"""How long a training job goes on after its adapter is written, for tests that want to kill it in between."""
+
 SCRATCH = os.environ.get("STUB_SCRATCH")
 """Folder on whose file `volume` a training job writes, for tests that want to fill its disk."""
 
 
 def make(job, report):
     rows = dict.fromkeys(job.campaign.constitution.domains, 10)
-    name = digest({"seed": job.campaign.seed, "round": job.round})
+    told = {"seed": job.campaign.seed, "round": job.round}
+    name, uri = digest(told), artifacts.join(job.out, digest(told))
+    artifacts.keep(uri, canonical_json(told).encode)
     yields = tuple(Yield(source="stub", domain=d, made=10, kept=10) for d in rows)
-    return Snapshot(
-        snapshot=name, uri=f"{job.out}/{name}", rows=rows, tokens=rows, yields=yields, seconds=0, device_seconds=0
-    )
+    return Snapshot(snapshot=name, uri=uri, rows=rows, tokens=rows, yields=yields, seconds=0, device_seconds=0)
 
 
 def train(job, report):
     if "no_such_layer" in job.recipe.target_modules:
         raise TargetModuleMissing("target_modules: 'no_such_layer' is not in the model; name one that is")
+    artifacts.fetch(job.snapshot, job.snapshot_sha256, hash_file, Path(job.copies)).read_bytes()
     report({"step": 1, "steps": job.recipe.steps, "loss": 1.0})
     time.sleep(SECONDS)
     if SCRATCH:
         Path(SCRATCH, "volume").write_bytes(bytes(4096))
-    out = Path(job.out)
-    make_adapter(out, rank=job.recipe.rank, recipe=job.recipe.model_dump(mode="json"), seed=job.seed)
+    with artifacts.writing(job.out, Path(job.work)) as out:
+        make_adapter(out, rank=job.recipe.rank, recipe=job.recipe.model_dump(mode="json"), seed=job.seed)
+        sha256 = hash_folder(out)
+    time.sleep(LINGER)
     tokens = job.recipe.steps * job.recipe.batch
     return Trained(
         candidate=job.candidate,
-        uri=str(out),
-        sha256=hash_folder(out),
+        uri=job.out,
+        sha256=sha256,
         coverage=Coverage(modules={"q_proj": 1}, trainable=1, moved=1),
         loss=1.0,
         tokens=tokens,
@@ -60,7 +69,8 @@ def train(job, report):
 
 
 def score(job, report):
-    trained = json.loads(Path(job.adapter, "adapter_config.json").read_text()) if job.adapter else None
+    folder = adapter(job.adapter, job.sha256, Path(job.copies))
+    trained = json.loads((folder / "adapter_config.json").read_text()) if folder else None
     recipe = Recipe.model_validate(trained["recipe"]) if trained else None
     return Evaluated(
         candidate=job.candidate,
@@ -73,7 +83,7 @@ def _measured(job, kind, recipe, seed):
     return Measured(
         kind=kind,
         scores=world.scores(job.candidate, recipe, kind, run=seed),
-        receipt=Receipt(uri=f"stub:{kind}", sha256="0" * 64),
+        receipt=receipts.keep(canonical_json([job.candidate, kind]).encode(), job.out, ".jsonl"),
         stamp=Stamp(
             engine="stub", harness="stub", max_new_tokens=1, max_length=64, template_sha256="0" * 64, precision="none"
         ),

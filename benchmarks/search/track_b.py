@@ -152,8 +152,8 @@ class Choice:
     """Who is played beside ours."""
     plan: Plan = HEADLINE
     """The budget."""
-    others: bool = True
-    """Whether the other budgets are played too, each at the threshold of its own simulated null."""
+    other_seeds: int = 25
+    """Campaigns with each of the other budgets, at the threshold of its own simulated null; 0 for none."""
 
 
 def run(choice: Choice, file: str = NOWHERE) -> TrackB:
@@ -168,12 +168,12 @@ def run(choice: Choice, file: str = NOWHERE) -> TrackB:
 def _tasks(choice: Choice, file: str) -> list[Task]:
     """Policies of one world one after the other, so that its best is looked for once."""
     where = [kind for kind in WHERE if kind in choice.kinds]
-    asked = OTHERS if choice.others else {}
+    asked = OTHERS if choice.other_seeds else {}
     others = dict(zip(asked, spread(Plan.calibrated, list(asked.values()), file), strict=True))
     blocks = [
         (MAIN, choice.plan, choice.kinds, (OURS, *choice.peers), choice.seeds),
         (MAIN, choice.plan, where, tuple(SLOW), choice.slow_seeds),
-        *((name, plan, where, AGAINST, choice.seeds) for name, plan in others.items()),
+        *((name, plan, where, AGAINST, choice.other_seeds) for name, plan in others.items()),
     ]
     return [
         Task(setting, plan, kind, policy, seed)

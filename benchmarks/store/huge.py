@@ -10,14 +10,11 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from time import perf_counter
 
-import asyncpg
-
 from benchmarks.store.appends import BATCH, CALLERS, appended
 from benchmarks.store.figures import Figure, interleaved
 from benchmarks.store.generated import rows
 from benchmarks.store.reads import read
 from benchmarks.store.scratch import Scratch, open_store
-from benchmarks.store.statements import STATEMENTS
 from eventstore.store import EventStore
 from eventstore.transfer import import_log
 
@@ -75,11 +72,7 @@ async def _filled(scratch: Scratch, events: int) -> EventStore:
     """The store of a new log of this length, with nothing left to tidy."""
     dsn = await scratch.log()
     await import_log(dsn, rows(events))
-    connection = await asyncpg.connect(dsn)
-    try:
-        await connection.execute(STATEMENTS["tidy"])
-    finally:
-        await connection.close()
+    await scratch.tidy(dsn)
     return await open_store(dsn)
 
 

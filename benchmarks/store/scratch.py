@@ -8,6 +8,7 @@ from pathlib import Path
 
 import asyncpg
 
+from benchmarks.store.statements import STATEMENTS
 from eventstore.embedded.postgres import DATABASE, EmbeddedPostgres
 from eventstore.migrate import migrate, provision
 from eventstore.store import EventStore
@@ -59,6 +60,14 @@ class Scratch:
     async def empty(self) -> str:
         """A new database with nothing in it; its owner's DSN."""
         return await self._create(f"empty_{next(self._numbers)}", "template1")
+
+    async def tidy(self, dsn: str) -> None:
+        """Leave the server nothing to do after a log was copied in."""
+        connection = await asyncpg.connect(dsn)
+        try:
+            await connection.execute(STATEMENTS["tidy"])
+        finally:
+            await connection.close()
 
     async def drop(self, dsn: str) -> None:
         """Give a database's room back."""

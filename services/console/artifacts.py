@@ -6,17 +6,17 @@ it said.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from schemas import events as e
-from schemas.base import canonical_json
 from schemas.envelope import Envelope
 from schemas.guards import GuardsReported
 from schemas.scores import Receipt
-from services.runtime.hashing import hash_file, hash_folder
+from services.runtime.artifacts import exists, here, join
+from services.runtime.hashing import hash_file, hash_folder, hash_parquet
+from services.runtime.object_store import StoreFailed, has_bucket, is_url
 
 
 @dataclass(frozen=True)
@@ -30,20 +30,23 @@ class Artifact:
     sha256: str
     """Its hash, as recorded."""
     state: str
-    """`present` (its hash fits), `altered`, `erased`, or `not here`: this machine has no such folder of artifacts."""
+    """`present` (its hash fits), `altered`, `erased`, or `not here`: this machine sees no such folder or store."""
 
 
 def artifacts(envelopes: Iterable[Envelope]) -> list[Artifact]:
     """What the events name, each once, in their order."""
     named = dict.fromkeys(found for envelope in envelopes for found in _named(envelope.event))
-    return [Artifact(kind, uri, sha256, _state(kind, Path(uri), sha256)) for kind, uri, sha256 in named]
+    silent: set[str] = set()
+    return [Artifact(kind, uri, sha256, _state(kind, uri, sha256, silent)) for kind, uri, sha256 in named]
 
 
-def receipt_file(receipt: Receipt, folders: Sequence[Path]) -> Path:
-    """Where a receipt lies: where it was written, or in one of the folders, where a run was moved or copied."""
-    recorded = Path(receipt.uri)
-    moved = [folder / recorded.name for folder in folders]
-    return next((place for place in (recorded, *moved) if place.exists()), recorded)
+def receipt_place(receipt: Receipt, folders: Sequence[str]) -> str:
+    """Where a receipt lies: where it was written, or in one of the folders, where a run was moved or copied.
+
+    Raises `StoreFailed` where a store of objects gives no answer.
+    """
+    moved = (join(folder, Path(receipt.uri).name) for folder in folders)
+    return next((place for place in (receipt.uri, *moved) if exists(place)), receipt.uri)
 
 
 def _named(event: object) -> Iterator[tuple[str, str, str]]:
@@ -55,26 +58,29 @@ def _named(event: object) -> Iterator[tuple[str, str, str]]:
         yield "receipt", event.receipt.uri, event.receipt.sha256
 
 
-def _state(kind: str, place: Path, sha256: str) -> str:
-    store = place.parents[1] if kind == "adapter" else place.parent  # adapters lie by campaign
-    if not place.exists():
-        return "erased" if store.is_dir() else "not here"
+def _state(kind: str, uri: str, sha256: str, silent: set[str]) -> str:
+    """The state. A store that gives no answer is noted as silent and not asked again: each question takes seconds."""
+    if (store := "/".join(uri.split("/")[:3])) in silent:
+        return "not here"
     try:
-        return "present" if HASHES[kind](place) == sha256 else "altered"
-    except OSError:  # as Arrow calls a file that is no Parquet, too
+        if not exists(uri):
+            return "erased" if _store_is_here(kind, uri) else "not here"
+        with here(uri) as place:
+            return "present" if HASHES[kind](place) == sha256 else "altered"
+    except StoreFailed:
+        silent.add(store)
+        return "not here"
+    except OSError:  # a file that is no Parquet, too
         return "altered"
 
 
-def _hash_rows(file: Path) -> str:
-    """A snapshot is named by its rows, not by the bytes of its file, which differ between versions of the library."""
-    from pyarrow import ArrowException, parquet  # noqa: PLC0415 - a second to load, for snapshots alone
-
-    try:
-        rows = parquet.read_table(file).to_pylist()
-    except ArrowException as error:
-        raise OSError(str(error)) from error
-    return hashlib.sha256("".join(f"{canonical_json(row)}\n" for row in rows).encode()).hexdigest()
+def _store_is_here(kind: str, uri: str) -> bool:
+    """Whether what holds all artifacts of a kind can be seen."""
+    if is_url(uri):
+        return has_bucket(uri)
+    place = Path(uri)
+    return (place.parents[1] if kind == "adapter" else place.parent).is_dir()  # adapters lie by campaign
 
 
-HASHES: dict[str, Callable[[Path], str]] = {"snapshot": _hash_rows, "adapter": hash_folder, "receipt": hash_file}
+HASHES: dict[str, Callable[[Path], str]] = {"snapshot": hash_parquet, "adapter": hash_folder, "receipt": hash_file}
 """Kind -> how its hash is computed."""

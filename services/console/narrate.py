@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from judgement.drift_scope import CAP
 from schemas import events as e
 from schemas.advisor import AdviceWeighed, AdvisorAnswered, AdvisorFailed
 from schemas.base import canonical_json
@@ -24,6 +25,11 @@ def narrate(envelope: Envelope) -> str:
 def accuracy(scores: Scores) -> str:
     """A score with its standard error, in percent."""
     return f"{100 * scores.score:.1f} ± {100 * scores.se:.1f}"
+
+
+def odds(factor: float) -> str:
+    """A Bayes factor in three digits; the largest that are told are capped."""
+    return "over a billion" if factor >= CAP else f"{factor:,.0f}" if factor >= 1000 else f"{factor:.3g}"
 
 
 def _started(x: e.CampaignStarted) -> str:
@@ -57,6 +63,10 @@ def _chosen(x: e.SubmissionsChosen) -> str:
     return f"round {x.round} closed ({x.closed_by}); to be measured on {kind}: {names}"
 
 
+def _assessed(x: e.DriftAssessed) -> str:
+    return f"drift of round {x.round}: {odds(x.bayes_factor)} to 1, declared from {odds(x.threshold)} to 1 on"
+
+
 def _policy(x: e.PolicyUpdated) -> str:
     return f"policy v{x.policy.version} opens round {x.policy.round}, {x.policy.mode}: {x.why}"
 
@@ -84,7 +94,7 @@ WORDS: dict[type, Callable[[Any], str]] = {
     GuardsUnmeasured: _failed,
     e.SubmissionsChosen: _chosen,
     e.SubmissionReserved: lambda x: f"charged {x.kind} query {x.number} for {x.candidate}, {x.left} left",
-    e.DriftAssessed: lambda x: f"drift of round {x.round}: {x.bayes_factor:.3g} to 1, declared at {x.threshold:g} to 1",
+    e.DriftAssessed: _assessed,
     e.DriftDetected: lambda x: f"DRIFT in {x.assessment.scope}, dev {x.assessment.direction}: {x.words}",
     e.DriftCleared: lambda x: f"drift cleared in {x.scope}: {x.words}",
     e.PolicyUpdated: _policy,

@@ -13,7 +13,7 @@ from judgement.history import History, fold
 from schemas.envelope import Envelope
 from schemas.events import ScoresReported
 from schemas.guards import GuardsReported
-from services.console.artifacts import receipt_file
+from services.console.artifacts import receipt_place
 from services.console.client import DEFAULT_RUN, from_environment
 from services.console.embedded import KEY_NAME
 from services.console.problem import Problem, nearest
@@ -23,6 +23,7 @@ from services.oracle.job import KeyMissing
 from services.oracle.rescore import Rescored
 from services.oracle.rescore import rescore as rescore_one
 from services.oracle.sets import read_key
+from services.runtime.object_store import StoreFailed
 
 SHOWN = {"identical": "identical", "different": "DIFFERENT", "missing": "MISSING  "}
 """State -> how it is printed."""
@@ -41,12 +42,15 @@ async def rescore(
     as_json: bool,
 ) -> int:
     """Print each score beside its repetition; 1 where one differs or has no receipt."""
-    folders = [RunFolder(place).state / "artifacts" / "receipts" for place in _runs(file, run)]
+    folders = [str(RunFolder(place).state / "artifacts" / "receipts") for place in _runs(file, run)]
     key = _key(key_file, folders)
     envelopes = await told(file, run, campaign)
     history = fold(campaign, envelopes)
     chosen = _chosen(envelopes, candidate, kind)
-    found = [rescore_one(history, event, receipt_file(event.receipt, folders), key) for event in chosen]
+    try:
+        found = [rescore_one(history, event, receipt_place(event.receipt, folders), key) for event in chosen]
+    except StoreFailed as failed:
+        raise Problem(f"receipts: {failed}") from failed
     _print_json(found) if as_json else typer.echo("\n".join(_text(history, found, has_key=key is not None)))
     return 0 if all(one.state == "identical" for one in found) else 1
 
@@ -76,12 +80,12 @@ def _runs(file: Path | None, run: Path | None) -> list[Path]:
     return [*([run] if run else []), *beside] or [DEFAULT_RUN]
 
 
-def _key(key_file: Path | None, folders: Sequence[Path]) -> bytes | None:
+def _key(key_file: Path | None, folders: Sequence[str]) -> bytes | None:
     """The key of the sealed sets: of the file that is named, else of the environment, else that of embedded runs."""
     settings = from_environment()
     given = key_file or settings.oracle_key_file
     embedded = settings.cache / KEY_NAME
-    if given is None and not (embedded.exists() and any(folder.is_dir() for folder in folders)):
+    if given is None and not (embedded.exists() and any(Path(folder).is_dir() for folder in folders)):
         return None
     try:
         return read_key(str(given or embedded))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from io import BytesIO
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from datasets import Dataset
 from judgement.scorer import correct
 from puzzles.draw import draw
 from puzzles.item import Item
-from schemas.base import canonical_json
 from schemas.evidence import Yield
 from services.data.core import plan
 from services.data.job import CellPlan, DomainEmpty, Snapshot, SnapshotJob, SnapshotPlan
+from services.runtime import artifacts
+from services.runtime.hashing import hash_rows
 
 COLUMNS = ("domain", "difficulty", "wording", "prompt", "answer", "trace", "core")
 """Columns of the Parquet file, fields of an item."""
@@ -26,10 +27,10 @@ COLUMNS = ("domain", "difficulty", "wording", "prompt", "answer", "trace", "core
 
 def make(job: SnapshotJob, report: Callable[[dict[str, Any]], None]) -> Snapshot:
     """A round's snapshot, from its policy."""
-    return build(plan(job.policy, job.campaign, job.round), Path(job.out), report)
+    return build(plan(job.policy, job.campaign, job.round), job.out, report)
 
 
-def build(plan: SnapshotPlan, out: Path, report: Callable[[dict[str, Any]], None] = lambda _: None) -> Snapshot:
+def build(plan: SnapshotPlan, out: str | Path, report: Callable[[dict[str, Any]], None] = lambda _: None) -> Snapshot:
     """Draw, filter and write the planned rows to `out/<id>.parquet`.
 
     Raises `DomainEmpty` where a domain has no row left.
@@ -41,7 +42,7 @@ def build(plan: SnapshotPlan, out: Path, report: Callable[[dict[str, Any]], None
         items, gave = _domain(domain, list(cells), plan.seed)
         kept, yields = kept + items, [*yields, gave]
         report({"step": len(yields), "rows": len(kept)})
-    name, uri = _write(kept, out)
+    name, uri = _write(kept, str(out))
     return Snapshot(
         snapshot=name,
         uri=uri,
@@ -86,18 +87,15 @@ def _size(items: Iterable[Item]) -> int:
     return sum(len("".join((item.prompt + item.completion(traced=True)).split())) for item in items)
 
 
-def _write(items: list[Item], out: Path) -> tuple[str, str]:
-    """Id and path of the rows' file; it appears whole, or it is there already."""
+def _write(items: list[Item], out: str) -> tuple[str, str]:
+    """Id and place of the rows' file; it appears whole, or it is there already."""
     rows = [{column: getattr(item, column) for column in COLUMNS} for item in items]
-    name = hashlib.sha256("".join(_lines(rows)).encode()).hexdigest()
-    path = out / f"{name}.parquet"
-    if not path.exists():
-        out.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        Dataset.from_list(rows).to_parquet(part)
-        part.rename(path)
-    return name, str(path)
+    name = hash_rows(rows)
+    uri = artifacts.join(out, f"{name}.parquet")
+    artifacts.keep(uri, lambda: _parquet(rows))
+    return name, uri
 
 
-def _lines(rows: list[dict[str, Any]]) -> Iterator[str]:
-    return (f"{canonical_json(row)}\n" for row in rows)
+def _parquet(rows: list[dict[str, Any]]) -> bytes:
+    Dataset.from_list(rows).to_parquet(file := BytesIO())
+    return file.getvalue()

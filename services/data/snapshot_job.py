@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 from eventstore.effect import NOTHING, Append, Effect
 from eventstore.store import Job
@@ -12,6 +11,7 @@ from schemas.evidence import Basis
 from schemas.scores import Cost
 from services.data.job import Snapshot, SnapshotJob
 from services.data.steps import QUEUE
+from services.runtime import artifacts
 from services.runtime.service import Failure, JobKind
 from services.runtime.settings import Settings
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 def prepare(job: Job, settings: Settings) -> SnapshotJob:
     """The generator's argument."""
     given = {key: job.payload[key] for key in ("policy", "campaign", "round")}
-    return SnapshotJob.model_validate(given | {"out": str(Path(settings.artifacts) / "snapshots")})
+    return SnapshotJob.model_validate(given | {"out": artifacts.join(settings.artifacts, "snapshots")})
 
 
 def finished(job: Job, result: Snapshot) -> Effect:

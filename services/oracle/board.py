@@ -18,9 +18,9 @@ from schemas.base import Name, digest
 from schemas.scores import DomainScore, Scores, Stamp
 from schemas.targets import BoardTarget, Outside
 from services.oracle import receipts
+from services.oracle.adapters import adapter
 from services.oracle.board_job import Answer, Query
 from services.oracle.submission_zip import Limits, pack
-from services.runtime.hashing import hash_folder
 from services.runtime.jobs import Again
 
 Error = Annotated[float, Field(gt=0.0)]
@@ -44,10 +44,6 @@ class BoardRefused(Exception):
 
 class ScoreOutOfScale(Exception):
     """The board's score does not lie on the scale that the campaign states."""
-
-
-class AdapterChanged(Exception):
-    """The adapter is not the one that was trained."""
 
 
 class Part(BaseModel):
@@ -122,7 +118,7 @@ def ask(query: Query, report: Callable[[dict[str, Any]], None]) -> Answer | Agai
     standing = board.find(query.key) or send(board, query)
     if standing.state == "waiting":
         return Again(query.target.poll_seconds)
-    receipt = receipts.keep(standing.raw, Path(query.out), ".json")
+    receipt = receipts.keep(standing.raw, query.out, ".json")
     if standing.state == "rejected":
         raise BoardRefused(f"{board.name} rejected {query.candidate}; its answer, with its reason, is {receipt.uri}")
     scores, stamp = scores_of(standing, query.target, query.domains), stamp_of(board, standing, query.target)
@@ -153,20 +149,9 @@ def send(board: Board, query: Query) -> Standing:
     """Pack the candidate and submit it."""
     Path(query.work).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=query.work) as folder:
-        package = pack(_adapter(query), Path(query.base), query.module, board.limits, Path(folder))
+        trained = adapter(query.adapter, query.sha256, Path(query.copies))
+        package = pack(trained, Path(query.base), query.module, board.limits, Path(folder))
         return board.submit(query.key, package)
-
-
-def _adapter(query: Query) -> Path | None:
-    """The candidate's adapter, None for the base. Raises `AdapterChanged`."""
-    if query.adapter is None:
-        return None
-    folder = Path(query.adapter)
-    found = hash_folder(folder) if folder.is_dir() else "missing"
-    if found != query.sha256:
-        words = f"adapter {folder}: its hash is {found}, the trainer recorded {query.sha256}; train it again"
-        raise AdapterChanged(words)
-    return folder
 
 
 def scores_of(standing: Standing, target: Outside, domains: Collection[str] = ()) -> Scores:

@@ -7,7 +7,6 @@ in time, is decided by whoever reads the log.
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 from pydantic import Field
 
@@ -20,6 +19,7 @@ from schemas.scores import Cost, Kind, Receipt, Scores, Stamp
 from schemas.targets import BoardTarget, KaggleTarget
 from services.oracle.score_job import append, failed
 from services.oracle.steps import BOARD_QUEUE
+from services.runtime import artifacts
 from services.runtime.service import JobKind
 from services.runtime.settings import Settings
 
@@ -54,6 +54,8 @@ class Query(Frozen):
     """Folder for what is being sent."""
     out: str
     """Folder of receipts."""
+    copies: str
+    """Folder of copies of what lies in a store of objects."""
 
 
 class Answer(Frozen):
@@ -91,7 +93,8 @@ def prepare(job: Job, settings: Settings) -> Query:
         module=campaign.recipe.target_modules[0],
         token_file=str(settings.board_token_file) if settings.board_token_file else None,
         work=str(settings.work),
-        out=str(Path(settings.artifacts) / "receipts"),
+        out=artifacts.join(settings.artifacts, "receipts"),
+        copies=str(settings.copies),
     )
 
 

@@ -22,6 +22,7 @@ from schemas.base import Frozen
 from schemas.scores import Scores
 from schemas.tasks import TaskList
 from services.oracle import receipts, records
+from services.oracle.adapters import adapter
 from services.oracle.harness.model import GreedyLM, TaskLM
 from services.oracle.harness.tasks import make_tasks, question
 from services.oracle.job import (
@@ -47,7 +48,8 @@ Items = Mapping[str, Sequence[Item]]
 def evaluate(job: EvaluationJob, report: Report) -> Evaluated:
     """Scores with receipts, one per set and one for all guards; `report` gets {"kind", "step", "steps"} after a batch.
 
-    Raises `KeyMissing`, `ModelMissing`, `AdapterMissing`, `PromptTooLong`, `TaskRefused` or `CodeRefused`.
+    Raises `KeyMissing`, `ModelMissing`, `AdapterChanged`, `AdapterMissing`, `PromptTooLong`, `TaskRefused`,
+    `CodeRefused`, or `StoreFailed`.
     """
     logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns of every way in which we use it
     clock = Clock()
@@ -75,7 +77,7 @@ class Loaded:
         seconds, device_seconds = self.clock.lap()
         stamped = stamp(self.job, self.device, str(self.model.dtype).removeprefix("torch."))
         return {
-            "receipt": receipts.write(lines, Path(self.job.out)),
+            "receipt": receipts.write(lines, self.job.out),
             "stamp": stamped.model_copy(update=differs),
             "tokens": tokens,
             "seconds": seconds,
@@ -115,18 +117,19 @@ def load(job: EvaluationJob, device: str) -> Any:
     """The base with the job's adapter, ready to generate.
 
     In single precision the adapter is merged, which halves the time of a step. In bfloat16 it stays beside the base:
-    merging would round its small updates away. Raises `ModelMissing` or `AdapterMissing`.
+    merging would round its small updates away. Raises `ModelMissing`, `AdapterChanged` or `AdapterMissing`.
     """
+    trained = adapter(job.adapter, job.sha256, Path(job.copies))
     if device == "cpu":
         torch.set_num_threads(1)
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
     base: Any = AutoModelForCausalLM.from_pretrained(model_folder(job.base), dtype=dtype)
     base = base.to(device).eval()
-    if job.adapter is None:
+    if trained is None:
         return base
-    if not (Path(job.adapter) / "adapter_config.json").is_file():
+    if not (trained / "adapter_config.json").is_file():
         raise AdapterMissing(f"adapter: {job.adapter!r} holds no adapter_config.json; train the candidate again")
-    adapted: Any = PeftModel.from_pretrained(base, job.adapter).eval()
+    adapted: Any = PeftModel.from_pretrained(base, trained).eval()
     return adapted.merge_and_unload() if dtype == torch.float32 else adapted
 
 

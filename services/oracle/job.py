@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from schemas.base import Frozen, Name
+from schemas.base import Frozen, Name, Sha256
 from schemas.campaign import ItemSet
 from schemas.guards import Guard
 from schemas.scores import Kind, Receipt, Scores, Stamp
@@ -44,6 +44,8 @@ class EvaluationJob(Frozen):
     """Folder of the base model."""
     adapter: str | None = None
     """Folder of the candidate's adapter; none for the base itself."""
+    sha256: Sha256 | None = None
+    """Hash of the adapter, as recorded: another one is not measured."""
     sets: tuple[SealedSet, ...] = ()
     """Sealed sets to measure on, in this order."""
     lists: tuple[ListedSet, ...] = ()
@@ -62,6 +64,8 @@ class EvaluationJob(Frozen):
     """Tokens that an answer may take."""
     out: str
     """Folder of receipts."""
+    copies: str
+    """Folder of copies of what lies in a store of objects."""
 
 
 class Taken(Frozen):

@@ -19,6 +19,7 @@ from puzzles.item import Item
 from schemas.base import Frozen, Name, Sha256, canonical_json
 from schemas.scores import Receipt, Scores
 from services.oracle.sets import seal
+from services.runtime import artifacts
 
 Model = TypeVar("Model", bound=Frozen)
 
@@ -57,32 +58,28 @@ def count(lines: Iterable[Line]) -> Scores:
     return scores(counts)
 
 
-def write(lines: Sequence[Frozen], out: Path) -> Receipt:
+def write(lines: Sequence[Frozen], out: str | Path) -> Receipt:
     """Write the receipt to `out/<sha256>.jsonl`."""
     return keep("".join(f"{canonical_json(entry)}\n" for entry in lines).encode(), out, ".jsonl")
 
 
-def keep(data: bytes, out: Path, suffix: str) -> Receipt:
+def keep(data: bytes, out: str | Path, suffix: str) -> Receipt:
     """Write bytes to a file that is named by their hash; it appears whole."""
     sha256 = hashlib.sha256(data).hexdigest()
-    path = out / f"{sha256}{suffix}"
-    if not path.exists():
-        out.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_bytes(data)
-        part.rename(path)
-    return Receipt(uri=str(path), sha256=sha256)
+    uri = artifacts.join(str(out), f"{sha256}{suffix}")
+    artifacts.keep(uri, lambda: data)
+    return Receipt(uri=uri, sha256=sha256)
 
 
-def kept(receipt: Receipt, path: Path) -> bytes:
+def kept(receipt: Receipt, path: str) -> bytes:
     """A receipt as it was written. Raises `FileNotFoundError`, or `ReceiptForged` where it is something else."""
-    data = path.read_bytes()
+    data = artifacts.read(path)
     if (found := hashlib.sha256(data).hexdigest()) != receipt.sha256:
         raise ReceiptForged(f"receipt {path}: its hash is {found}, recorded is {receipt.sha256}; measure again")
     return data
 
 
-def read(receipt: Receipt, path: Path, model: type[Model]) -> list[Model]:
+def read(receipt: Receipt, path: str, model: type[Model]) -> list[Model]:
     """The lines of a receipt. Raises `FileNotFoundError`, or `ReceiptForged` where they are not what was written."""
     data = kept(receipt, path)
     try:
@@ -92,12 +89,12 @@ def read(receipt: Receipt, path: Path, model: type[Model]) -> list[Model]:
         raise ReceiptForged(words) from error
 
 
-def rescore(receipt: Receipt, items: Mapping[str, Sequence[Item]], key: bytes, path: Path | None = None) -> Scores:
+def rescore(receipt: Receipt, items: Mapping[str, Sequence[Item]], key: bytes, path: str | None = None) -> Scores:
     """The scores again, from the receipt's outputs and the set's items; the file may have been moved to `path`.
 
     Raises `ReceiptForged` where the file's hash, an item, an answer's keyed hash or a verdict is not what it should be.
     """
-    path = path or Path(receipt.uri)
+    path = path or receipt.uri
     lines = read(receipt, path, Line)
     asked = [item for domain in items.values() for item in domain]
     if [entry.item for entry in lines] != [item.id for item in asked]:

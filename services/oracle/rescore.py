@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from judgement.history import History
@@ -41,7 +40,7 @@ class Rescored:
     """What was found, for a person."""
 
 
-def rescore(history: History, event: ScoresReported | GuardsReported, path: Path, key: bytes | None) -> Rescored:
+def rescore(history: History, event: ScoresReported | GuardsReported, path: str, key: bytes | None) -> Rescored:
     """One score again, its receipt lying at `path`; without the key the verdicts of a sealed set are taken as they are.
 
     The history is that of the campaign after the event or later.
@@ -64,7 +63,7 @@ def _set_aside(history: History, event: ScoresReported | GuardsReported) -> bool
 
 
 def _compared(
-    history: History, event: ScoresReported | GuardsReported, path: Path, key: bytes | None
+    history: History, event: ScoresReported | GuardsReported, path: str, key: bytes | None
 ) -> tuple[State, str]:
     if isinstance(event, GuardsReported):
         return _verdict(event.suites, _listed(event.receipt, path), COUNTED)
@@ -79,11 +78,11 @@ def _compared(
     return _verdict(recorded, {event.kind: _sealed(history, event, path, key)}, JUDGED)
 
 
-def _listed(receipt: Receipt, path: Path) -> dict[str, Scores]:
+def _listed(receipt: Receipt, path: str) -> dict[str, Scores]:
     return records.count(receipts.read(receipt, path, Record))
 
 
-def _answered(law: Constitution, event: ScoresReported, path: Path) -> Scores:
+def _answered(law: Constitution, event: ScoresReported, path: str) -> Scores:
     """What a board's answer, kept as it came, gives on the campaign's scale."""
     assert isinstance(law.target, Outside)
     raw = receipts.kept(event.receipt, path)
@@ -96,7 +95,7 @@ def _answered(law: Constitution, event: ScoresReported, path: Path) -> Scores:
         raise ReceiptForged(f"receipt {path}: is no score of this target ({type(error).__name__})") from error
 
 
-def _sealed(history: History, event: ScoresReported, path: Path, key: bytes) -> Scores:
+def _sealed(history: History, event: ScoresReported, path: str, key: bytes) -> Scores:
     campaign = history.campaign
     name = nonce(campaign, event.kind, _round(history, event.candidate))
     items = draw_set(event.kind, campaign.item_set(event.kind), campaign.constitution.domains, key, name)

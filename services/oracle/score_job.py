@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import repeat
-from pathlib import Path
 from typing import Any
 
 from eventstore.effect import Append, Effect
@@ -11,13 +10,13 @@ from eventstore.store import Job
 from schemas.base import Frozen
 from schemas.campaign import Campaign, Substrate
 from schemas.envelope import candidate_stream
-from schemas.events import CheckpointTrained, EvaluationFailed, ScoresReported
+from schemas.events import EvaluationFailed, ScoresReported
 from schemas.guards import GuardsReported, GuardsUnmeasured
 from schemas.scores import Cost, Kind
 from services.oracle.job import Evaluated, EvaluationJob, Guarded, ListedSet, Measured, SealedSet, Taken
 from services.oracle.sets import nonce
 from services.oracle.steps import QUEUE
-from services.runtime.hashing import hash_folder
+from services.runtime import artifacts
 from services.runtime.jobs import JobFailed
 from services.runtime.service import Failure, JobKind
 from services.runtime.settings import Settings
@@ -25,15 +24,17 @@ from services.runtime.substrate import base_folder
 
 
 def prepare(job: Job, settings: Settings) -> EvaluationJob:
-    """The evaluation's argument. Raises `JobFailed` where the adapter is not the one that was trained."""
+    """The evaluation's argument. Raises `JobFailed` where the key is missing."""
     if settings.oracle_key_file is None:
         raise JobFailed("KeyMissing", "AEVOLVE_ORACLE_KEY_FILE is not set; name a file with 16 random bytes or more")
     campaign = Campaign.model_validate(job.payload["campaign"])
+    trained = job.payload["checkpoint"] or {}
     kinds, lists = job.payload["kinds"], campaign.constitution.lists
     return EvaluationJob(
         candidate=job.payload["candidate"],
         base=str(base_folder(Substrate.model_validate(job.payload["substrate"]))),
-        adapter=_adapter(job),
+        adapter=trained.get("uri"),
+        sha256=trained.get("sha256"),
         sets=tuple(_sealed(campaign, kind, job.payload["round"]) for kind in kinds if kind not in lists),
         lists=tuple(ListedSet(kind=kind, tasks=lists[kind]) for kind in kinds if kind in lists),
         guards=campaign.constitution.guards if job.payload.get("guards") else (),
@@ -42,7 +43,8 @@ def prepare(job: Job, settings: Settings) -> EvaluationJob:
         key_file=str(settings.oracle_key_file),
         max_length=campaign.model.max_length,
         max_new_tokens=campaign.model.max_new_tokens,
-        out=str(Path(settings.artifacts) / "receipts"),
+        out=artifacts.join(settings.artifacts, "receipts"),
+        copies=str(settings.copies),
     )
 
 
@@ -72,18 +74,6 @@ def failed(job: Job, failure: Failure) -> Effect:
     if job.payload.get("guards"):
         said.append(GuardsUnmeasured(cost=costs[len(kinds)], **about))
     return Effect(tuple(append(job, event) for event in said))
-
-
-def _adapter(job: Job) -> str | None:
-    if job.payload["checkpoint"] is None:
-        return None
-    trained = CheckpointTrained.model_validate(job.payload["checkpoint"])
-    folder = Path(trained.uri)
-    found = hash_folder(folder) if folder.is_dir() else "missing"
-    if found != trained.sha256:
-        message = f"adapter {trained.uri}: its hash is {found}, the trainer recorded {trained.sha256}; train it again"
-        raise JobFailed("AdapterChanged", message)
-    return trained.uri
 
 
 def _sealed(campaign: Campaign, kind: Kind, round_: int) -> SealedSet:

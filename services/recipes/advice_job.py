@@ -58,5 +58,6 @@ ADVICE = JobKind(
     finished=finished,
     failed=failed,
     permanent=frozenset({"AdvisorUnset", "AnswerUnusable", "DeadlinePassed"}),
+    artifacts=False,
 )
 """How the recipes service's worker does its work."""

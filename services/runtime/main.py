@@ -40,6 +40,8 @@ from services.runtime.kafka_knock import knock
 from services.runtime.logs import configure
 from services.runtime.metrics import DEAD_LETTERS, REGISTRY
 from services.runtime.models import OFFLINE
+from services.runtime.object_store import knock as knock_store
+from services.runtime.object_store import library
 from services.runtime.reactor import Reactor
 from services.runtime.service import Service
 from services.runtime.settings import BadVariable, Settings
@@ -80,10 +82,12 @@ def begin(service: Service, work: Callable[[Service, Settings, JobRunner], Corou
     DEAD_LETTERS.labels(service.name)  # from 0 on: what appears as 1 has not risen
     for variable, value in ENVIRONMENT.items():
         os.environ.setdefault(variable, value)
-    runner = JobRunner(service.preload)
+    runner = JobRunner((*service.preload, *library(settings.artifacts)))
     if service.jobs and settings.workers:
         runner.warm()  # before asyncio starts any thread
     try:
+        if settings.workers and any(kind.artifacts for kind in service.jobs):
+            knock_store(settings.artifacts)
         with traced(service.name, settings.worker):
             asyncio.run(work(service, settings, runner))
     except (*REFUSED, *DISCONNECTED, KafkaError) as error:

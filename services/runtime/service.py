@@ -51,6 +51,8 @@ class JobKind:
     """What the failure of a try means."""
     permanent: frozenset[str] = frozenset({"DeadlinePassed"})
     """Classes of failure that another try cannot mend."""
+    artifacts: bool = True
+    """Whether it reads or writes any, so that a process which runs it must reach them."""
     at_once: int | None = None
     """Jobs that a process runs side by side, where that is less than `AEVOLVE_WORKERS`."""
     pause: Callable[[Job], timedelta] = lambda _: timedelta(seconds=1)

@@ -65,9 +65,10 @@ class Settings(BaseSettings):
     incarnation: str = "kafka"
     """Name of this life of the broker; a new name makes the relay start over. Only the embedded broker changes it."""
     artifacts: str = "runs/artifacts"
-    """Folder of snapshots, adapters and receipts; every service must see the same one."""
+    """Folder of snapshots, adapters and receipts, or a store of objects (`s3://bucket/prefix`); every service must see
+    the same one."""
     work: Path = Path("runs/work")
-    """Local folder of jobs in progress."""
+    """Local folder of jobs in progress, and of copies from a store of objects."""
     cache: Path = Field(default_factory=cache_folder)
     """Folder of locally made base models."""
     bases: Path | None = None
@@ -111,6 +112,11 @@ class Settings(BaseSettings):
     """Public key of the anchors, in hexadecimal or in a file, for `aevolve verify`."""
     worker: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     """Name of this process in leases."""
+
+    @property
+    def copies(self) -> Path:
+        """Folder of a machine's copies of artifacts that lie in a store of objects."""
+        return self.work / "copies"
 
     def secret(self) -> str | None:
         """The role's password."""

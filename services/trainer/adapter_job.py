@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from eventstore.effect import Append, Effect
 from eventstore.store import Job
 from schemas.campaign import Model, Substrate
 from schemas.events import CheckpointTrained, RecipeProposed, TrainingFailed, TrainingStarted
 from schemas.scores import Cost
+from services.runtime import artifacts
 from services.runtime.service import Failure, JobKind
 from services.runtime.settings import Settings
 from services.runtime.substrate import base_folder
@@ -25,11 +24,13 @@ def prepare(job: Job, settings: Settings) -> TrainingJob:
         recipe=proposed.recipe,
         base=str(base_folder(Substrate.model_validate(job.payload["substrate"]))),
         snapshot=job.payload["snapshot_uri"],
+        snapshot_sha256=job.payload["snapshot"],
         seed=proposed.seed,
         max_length=model.max_length,
         work=str(settings.work / "train" / job.campaign / proposed.candidate),
         # Each try has its own folder: one that lost its lease and does not know it yet cannot touch what the log names.
-        out=str(Path(settings.artifacts) / "adapters" / job.campaign / proposed.candidate / str(job.attempt)),
+        out=artifacts.join(settings.artifacts, "adapters", job.campaign, proposed.candidate, str(job.attempt)),
+        copies=str(settings.copies),
     )
 
 
@@ -91,6 +92,7 @@ TRAINING = JobKind(
     permanent=frozenset(
         {
             "AdapterUntrained",
+            "ArtifactChanged",
             "BaseChanged",
             "CodeChanged",
             "DeadlinePassed",

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from schemas.recipe import Recipe
 from services.trainer.job import RowsMissing, TrainingJob
-from services.trainer.rows import Draw, draws, read, split, take
+from services.trainer.rows import Draw, draws, snapshot, split, take
 
 WINDOW = 16
 """Batches whose rows are sorted by length together: enough to save most padding, little enough to keep the order."""
@@ -63,9 +63,9 @@ class Data:
 
 
 def prepare(job: TrainingJob, tokenizer: Any) -> Data:
-    """The job's batches and its held-back rows. Raises `SnapshotMissing` and `RowsMissing`."""
+    """The job's batches and its held-back rows. Raises as `snapshot` and `draws` do."""
     recipe = job.recipe
-    train, held = split(read(job.snapshot), job.seed)
+    train, held = split(snapshot(job), job.seed)
     examples, too_long = _fitting(job, tokenizer, draws(recipe, train, job.seed), recipe.steps * recipe.batch)
     judged, _ = _fitting(job, tokenizer, draws(recipe, held, job.seed), HELD_ROWS)
     return Data(arrange(examples, recipe, job.seed), judged, too_long)

@@ -6,6 +6,7 @@ The data order is a function of the job's seed, so its cursor is the step; what 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,8 @@ def load(job: TrainingJob) -> dict[str, Any] | None:
 
 
 def discard(job: TrainingJob) -> None:
-    """Remove the checkpoint of a finished job."""
-    _path(job).unlink(missing_ok=True)
+    """Remove the folder of a finished job: its checkpoint, and what a try left that was killed as it copied."""
+    shutil.rmtree(job.work, ignore_errors=True)
 
 
 def _path(job: TrainingJob) -> Path:
@@ -56,7 +57,7 @@ def _path(job: TrainingJob) -> Path:
 
 def _identity(job: TrainingJob) -> str:
     """Hash of all that decides the adapter; where the job's files lie does not."""
-    return digest(job.model_dump(mode="json", exclude={"work", "out"}))
+    return digest(job.model_dump(mode="json", exclude={"work", "out", "copies"}))
 
 
 def _rng() -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from services.runtime import artifacts
 from services.runtime.hashing import hash_folder
 from services.runtime.models import model_folder
 from services.trainer import checkpoint, lora
@@ -35,8 +36,8 @@ REPORT_SECONDS = 0.25
 def train(job: TrainingJob, report: Report) -> Trained:
     """Fine-tune a LoRA adapter and save it; `report` gets {"step", "steps", "loss"} a few times a second.
 
-    Resumes from the job's last complete checkpoint. Raises `ModelMissing`, `SnapshotMissing`, `RowsMissing`,
-    `TargetModuleMissing`, `AdapterUntrained` or `OutOfMemory`.
+    Resumes from the job's last complete checkpoint. Raises `ModelMissing`, `SnapshotMissing`, `ArtifactChanged`,
+    `RowsMissing`, `TargetModuleMissing`, `AdapterUntrained`, `OutOfMemory`, or `StoreFailed`.
     """
     if here().world > 1:
         tell(job)
@@ -65,13 +66,15 @@ def _train(job: TrainingJob, report: Report, ranks: Ranks) -> Trained:
     first = run.restore()
     run.go(first, report)
     coverage = lora.coverage(run.model)
-    lora.save(run.model, Path(job.out), run.base.name)
+    with artifacts.writing(job.out, Path(job.work)) as folder:
+        lora.save(run.model, folder, run.base.name)
+        sha256 = hash_folder(folder)
     checkpoint.discard(job)
     last = run.losses[-max(1, job.recipe.steps // 10) :]
     return Trained(
         candidate=job.candidate,
         uri=job.out,
-        sha256=hash_folder(Path(job.out)),
+        sha256=sha256,
         coverage=coverage,
         loss=sum(last) / len(last),
         tokens=run.data.tokens,

@@ -20,6 +20,8 @@ class TrainingJob(Frozen):
     """Folder of the base model."""
     snapshot: str
     """Parquet file of the round's data."""
+    snapshot_sha256: Sha256 | None = None
+    """Hash of its rows, as recorded; a file that comes from a store of objects must have it."""
     seed: int = Field(ge=0)
     """Seed of the data order, the initialisation and the dropout."""
     max_length: int = Field(ge=8)
@@ -28,6 +30,8 @@ class TrainingJob(Frozen):
     """The job's own folder for what a resumed try needs."""
     out: str
     """Folder that will hold the adapter."""
+    copies: str
+    """Folder of copies of what lies in a store of objects."""
 
 
 class Trained(Frozen):

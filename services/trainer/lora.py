@@ -7,7 +7,6 @@ its recipe says without a word. Here every name must match a linear layer, and e
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -68,20 +67,15 @@ def coverage(model: PeftModel) -> Coverage:
 
 
 def save(model: PeftModel, folder: Path, base: str) -> None:
-    """Write the adapter as PEFT reads it, all or nothing; an older one at this place is replaced.
+    """Write the adapter to a new folder, as PEFT reads it.
 
     Not by `save_pretrained`: that writes sets in hash order and the base's path into the files, so that equal adapters
     would have unequal hashes.
     """
-    part = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    folder.mkdir()
     weights = get_peft_model_state_dict(model, save_embedding_layers=False)
-    save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, part / WEIGHTS)
-    (part / "adapter_config.json").write_text(json.dumps(_config(model, base), indent=2, sort_keys=True))
-    if folder.exists():
-        shutil.rmtree(folder)
-    part.rename(folder)
+    save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, folder / WEIGHTS)
+    (folder / "adapter_config.json").write_text(json.dumps(_config(model, base), indent=2, sort_keys=True))
 
 
 WEIGHTS = "adapter_model.safetensors"

@@ -15,7 +15,9 @@ from pyarrow import parquet
 
 from puzzles.item import Item
 from schemas.recipe import Recipe
-from services.trainer.job import RowsMissing, SnapshotMissing
+from services.runtime import artifacts
+from services.runtime.hashing import hash_parquet
+from services.trainer.job import RowsMissing, SnapshotMissing, TrainingJob
 
 Cell = tuple[str, int, int]
 """Domain, difficulty, wording."""
@@ -27,10 +29,17 @@ Draw = tuple[Item, bool]
 """A row, and whether its completion is the worked trace."""
 
 
-def read(path: str) -> dict[Cell, list[Item]]:
-    """The rows of a snapshot by cell, in the file's order. Raises `SnapshotMissing` where there is no such file."""
-    if not Path(path).is_file():
-        raise SnapshotMissing(f"snapshot: {path!r} is not there; make the round's data again, or check artifacts")
+def snapshot(job: TrainingJob) -> dict[Cell, list[Item]]:
+    """The rows of a job's snapshot. Raises `SnapshotMissing`, `ArtifactChanged` or `StoreFailed`."""
+    try:
+        return read(artifacts.fetch(job.snapshot, job.snapshot_sha256, hash_parquet, Path(job.copies)))
+    except FileNotFoundError:
+        words = f"snapshot: {job.snapshot!r} is not there; make the round's data again, or check artifacts"
+        raise SnapshotMissing(words) from None
+
+
+def read(path: str | Path) -> dict[Cell, list[Item]]:
+    """The rows of a snapshot by cell, in the file's order. Raises `FileNotFoundError`."""
     cells: dict[Cell, list[Item]] = {}
     for raw in parquet.read_table(path).to_pylist():
         row = Item(**raw)

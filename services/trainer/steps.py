@@ -26,6 +26,7 @@ def _work(history: History, trial: Trial) -> Work:
         "proposed": trial.proposed.model_dump(mode="json"),
         "substrate": history.substrate.model_dump(mode="json"),
         "model": history.campaign.model.model_dump(mode="json"),
+        "snapshot": history.snapshots[trial.round].snapshot,
         "snapshot_uri": history.snapshots[trial.round].uri,
     }
     return Work(

@@ -93,7 +93,8 @@ def sealed(manifests: list[Manifest]) -> Iterator[str]:
     """Every pod is given its own secrets alone, and the sealed sets' key only the oracle."""
     for pod in pods(manifests):
         allowed = SECRETS.get(pod.component, {f"aevolve-{pod.component}"})
-        for secret in _secrets(pod.spec) - allowed:
+        keys = {f"aevolve-s3-{pod.component.removesuffix('-jobs')}"}
+        for secret in _secrets(pod.spec) - allowed - keys:
             yield f"{pod.name}: is given the secret {secret}"
 
 

@@ -5,15 +5,18 @@ Every promise is shown to fail on manifests that break it. No cluster is asked.
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
+import yaml
 
 from tests.deploy import keda, promises
-from tests.deploy.rendered import FOLDERS, Manifest, lacking, of_kind, pods, rendered
+from tests.deploy.rendered import FOLDERS, ROOT, Manifest, lacking, of_kind, pods, rendered
 
 VERSIONS = ("1.30", "1.37")
 """Of Kubernetes: the oldest and the newest that we hold the manifests against."""
@@ -185,3 +188,31 @@ def test_a_gpu_is_asked_for_by_whoever_trains_and_scores_and_by_nobody_else() ->
     asking = {p.component for p in pods(manifests) if "nvidia.com/gpu" in p.containers[0]["resources"]["limits"]}
     assert asking == {"trainer-jobs", "oracle"}
     assert not any("gpu" in str(p.spec) for p in pods(rendered("overlays/cpu")))
+
+
+@pytest.mark.parametrize("overlay", ["cpu", "gpu", "multihost"])
+def test_with_a_store_of_objects_each_service_has_its_own_keys_of_it(tmp_path: Path, overlay: str) -> None:
+    lacking("kubectl")
+    mine = shutil.copytree(ROOT, tmp_path / "kubernetes") / "mine"
+    mine.mkdir()
+    said = {"kind": "Kustomization", "resources": [f"../overlays/{overlay}"], "components": ["../s3"]}
+    (mine / "kustomization.yaml").write_text(yaml.safe_dump(said))
+    manifests = list(yaml.safe_load_all(subprocess.check_output(["kubectl", "kustomize", mine])))
+    (settings,) = [found for found in of_kind(manifests, "ConfigMap") if found["metadata"]["name"] == "aevolve"]
+    assert settings["data"]["AEVOLVE_ARTIFACTS"] == "s3://artifacts"
+    keys = {
+        (found.component, source["secretRef"]["name"])
+        for found in pods(manifests)
+        for source in found.spec["containers"][0].get("envFrom", ())
+        if "secretRef" in source
+    }
+    assert keys == {
+        ("data", "aevolve-s3-data"),
+        ("trainer-jobs", "aevolve-s3-trainer"),
+        ("oracle", "aevolve-s3-oracle"),
+        ("console", "aevolve-s3-console"),
+    }
+    for promise in promises.PROMISES:
+        assert list(promise(manifests)) == []
+    for manifest in split(manifests)[0]:
+        kubernetes_validate.validate(manifest, VERSIONS[-1], strict=True)

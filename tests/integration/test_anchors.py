@@ -25,7 +25,7 @@ from services.console.anchors import Witnesses
 from services.console.problem import Problem
 from services.runtime.kafka import ANCHOR_TOPIC, KEPT_FOR_EVER
 from services.runtime.kafka_reader import read_topics
-from tests.brokers import EMBEDDED, broker
+from tests.brokers import broker
 from tests.cluster import Cluster
 from tests.conftest import PASSWORDS, create_database
 from tests.processes import until
@@ -121,7 +121,7 @@ async def test_the_service_signs_the_head_when_it_has_moved_and_once_more_as_it_
     assert [int(message.key) for message in on_topic] == [5, 10, 10, 12]
 
 
-@pytest.mark.skipif(EMBEDDED, reason="the embedded broker makes topics by itself")
+@pytest.mark.broker("apache", "cluster", "foreign")  # the embedded one makes topics by itself
 async def test_the_topic_has_one_partition_and_keeps_everything_for_ever(signed):
     admin = AIOKafkaAdminClient(bootstrap_servers=signed.broker.address)
     await admin.start()

@@ -11,11 +11,11 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from services.runtime.kafka_reader import read_topics
-from tests.brokers import KAFKA, apache
+from tests.brokers import apache
 from tests.kafka import broker as apache_broker
 from tests.processes import processes, until
 
-pytestmark = pytest.mark.skipif(KAFKA != "apache", reason="asked for by AEVOLVE_TEST_KAFKA=apache")
+pytestmark = pytest.mark.broker("apache")
 
 PARENT = """
 import pathlib, sys

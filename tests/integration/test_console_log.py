@@ -168,7 +168,7 @@ async def test_a_database_of_ones_own_is_prepared_and_preparing_it_again_changes
 async def test_the_owners_password_may_stand_in_a_file(tmp_path, monkeypatch):
     seen = []
 
-    async def remember(dsn, *others):
+    async def remember(dsn, *others, **options):
         seen.append(dsn)
         return []
 

@@ -26,6 +26,7 @@ from services.policy.core import finish, update
 from services.recipes.core import propose
 from services.runtime.hashing import hash_folder
 from services.runtime.jobs import JobFailed
+from services.runtime.settings import Settings
 from services.runtime.substrate import base_folder, code_sha256
 from services.trainer.steps import queue_training
 from tests.unit.driftworld import detected
@@ -292,9 +293,10 @@ def test_rule_10_the_oracle_alone_is_given_the_key(tmp_path, monkeypatch):
     monkeypatch.setenv("AEVOLVE_ORACLE_KEY_FILE", "the/caller/has/one")
     system = SimpleNamespace(
         folder=RunFolder(tmp_path),
-        settings=SimpleNamespace(postgres="", artifacts="", cache=tmp_path, advisor_url=None, advisor_key_file=None),
+        settings=Settings(postgres="", artifacts="", cache=tmp_path),
         ports=dict.fromkeys(SERVICES, 0),
         lock=0,
+        page=None,
     )
     commands = _services(system, SimpleNamespace(address="", incarnation=""))
     given = {command.name: command.env.get("AEVOLVE_ORACLE_KEY_FILE") for command in commands}

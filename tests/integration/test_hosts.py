@@ -50,7 +50,7 @@ def job(tmp_path: Path):
     inputs = {"base": str(make_model(tmp_path / "base")), "snapshot": make_snapshot(tmp_path)}
 
     def make(name: str) -> TrainingJob:
-        places = {"work": str(tmp_path / name / "work"), "out": str(tmp_path / name / "adapter")}
+        places = {"work": str(tmp_path / name / "work"), "out": str(tmp_path / name / "adapter"), "copies": "none"}
         return TrainingJob(candidate="r1s0", recipe=Recipe(**RECIPE), seed=1, max_length=256, **places, **inputs)
 
     return make
@@ -97,6 +97,7 @@ def queued(job: TrainingJob) -> dict[str, Any]:
         "proposed": proposed.model_dump(mode="json"),
         "substrate": substrate(Path(job.base)).model_dump(mode="json"),
         "model": Model(max_length=job.max_length).model_dump(mode="json"),
+        "snapshot": Path(job.snapshot).stem,
         "snapshot_uri": job.snapshot,
     }
 

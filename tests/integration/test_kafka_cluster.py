@@ -14,11 +14,11 @@ from services.runtime.kafka import TOPICS, declare_topics, make_broker, publish
 from services.runtime.kafka_knock import knock
 from services.runtime.kafka_reader import read_topics
 from services.runtime.settings import Settings
-from tests.brokers import KAFKA, apache_cluster
+from tests.brokers import apache_cluster
 from tests.integration.test_kafka_settings import envelope, ignore
 from tests.kafka.cluster import NODES, KafkaCluster
 
-pytestmark = pytest.mark.skipif(KAFKA not in ("apache", "cluster"), reason="asked for by AEVOLVE_TEST_KAFKA=apache")
+pytestmark = pytest.mark.broker("apache", "cluster")
 
 POLICY = importlib.import_module("services.policy.app").SERVICE
 

@@ -20,7 +20,7 @@ from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
 from services.console.projections import check
 from services.runtime.kafka import DEAD_LETTER_TOPIC, TOPICS
 from services.runtime.kafka_reader import read_topics
-from tests.brokers import EMBEDDED, KAFKA, broker
+from tests.brokers import broker
 from tests.cluster import PARTITIONS, Cluster, log_of, until
 from tests.conftest import PASSWORDS
 from tests.told import told
@@ -135,7 +135,7 @@ async def test_a_stopped_campaign_decides_nothing_more(cluster, console):
     assert (await until(console, "stopped", lambda h: h.stopped)).round == rounds
 
 
-@pytest.mark.skipif(EMBEDDED, reason="the embedded broker makes topics by itself")
+@pytest.mark.broker("apache", "cluster", "foreign")  # the embedded one makes topics by itself
 async def test_every_topic_has_the_configured_partitions(cluster, console):
     """The broker would make an undeclared one by itself, with one partition (`tests.kafka.broker`)."""
     async with admin(cluster.broker) as client:
@@ -207,7 +207,7 @@ async def test_the_projections_follow_from_the_log_after_all_this(cluster, conso
     assert (await check(console)).deviations == []
 
 
-@pytest.mark.skipif(not EMBEDDED, reason="only the embedded broker comes back as another one")
+@pytest.mark.broker("embedded")  # which alone comes back as another one
 async def test_a_new_broker_gets_the_log_again_and_the_campaign_goes_on(cluster, console):
     await cluster.begin(console, "moved", campaign(rounds=2))
     await until(console, "moved", lambda h: len(h.trials) > 1)
@@ -219,7 +219,7 @@ async def test_a_new_broker_gets_the_log_again_and_the_campaign_goes_on(cluster,
         cluster.stop()
 
 
-@pytest.mark.skipif(KAFKA != "apache", reason="needs a broker that keeps its log and is ours to restart")
+@pytest.mark.broker("apache")  # keeps its log, and is ours to restart
 async def test_a_restarted_broker_keeps_its_log_and_the_campaign_goes_on_with_the_same_services(cluster, console):
     await cluster.begin(console, "restarted", campaign(rounds=2))
     await until(console, "restarted", lambda h: any(t.checkpoint for t in h.trials.values()))  # all services are up

@@ -13,14 +13,14 @@ import pytest
 
 from eventstore.anchor_files import make_key, read_key
 from schemas.writers import SERVICES
-from tests.brokers import KAFKA, ForeignBroker, apache
+from tests.brokers import ForeignBroker, apache
 from tests.certificates import Authority
 from tests.cluster import Cluster, until
 from tests.kafka.broker import ApacheKafka
 from tests.postgres import server
 from tests.unit.loopworld import campaign
 
-pytestmark = pytest.mark.skipif(KAFKA != "apache", reason="asked for by AEVOLVE_TEST_KAFKA=apache")
+pytestmark = pytest.mark.broker("apache")
 
 MODULES = "org.apache.kafka.common.security"
 PROPERTIES = """\

@@ -33,7 +33,7 @@ def job(tmp_path):
 
     def make(name: str) -> TrainingJob:
         recipe = Recipe(steps=200, batch=8, dropout=0.1, traces=0.5, checkpoint="average")
-        places = {"work": str(tmp_path / name / "work"), "out": str(tmp_path / name / "adapter")}
+        places = {"work": str(tmp_path / name / "work"), "out": str(tmp_path / name / "adapter"), "copies": "none"}
         return TrainingJob(
             candidate="r1s0", recipe=recipe, base=base, snapshot=snapshot, seed=3, max_length=256, **places
         )

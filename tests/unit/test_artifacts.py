@@ -11,7 +11,9 @@ from services.console.artifacts import artifacts
 from services.data.job import CellPlan, SnapshotPlan
 from services.data.snapshot import build
 from services.oracle.receipts import Line, write
+from services.runtime import object_store
 from services.runtime.hashing import hash_folder
+from services.runtime.object_store import StoreUnreachable
 
 GOLDEN = Path(__file__).parents[1] / "contract" / "golden"
 
@@ -82,3 +84,34 @@ def test_a_machine_without_the_folder_of_artifacts_cannot_tell(events, tmp_path)
     for store in ("snapshots", "adapters", "receipts"):
         shutil.rmtree(tmp_path / store)
     assert set(states(events).values()) == {"not here"}
+
+
+@pytest.fixture
+def distant(events, tmp_path):
+    """The same artifacts in a store of objects."""
+    store = f"memory://{tmp_path}"
+    for artifact in artifacts(events):
+        object_store.upload(Path(artifact.uri), f"{store}/{Path(artifact.uri).relative_to(tmp_path)}")
+    moved = [json.loads(event.model_dump_json().replace(str(tmp_path), store)) for event in events]
+    return [Envelope.model_validate(event) for event in moved]
+
+
+def test_a_store_of_objects_shows_what_is_present_altered_or_erased(distant):
+    assert states(distant) == {"snapshot": "present", "adapter": "present", "receipt": "present"}
+    snapshot, adapter, receipt = (artifact.uri for artifact in artifacts(distant))
+    object_store.write(receipt, b"other")
+    object_store.write(f"{adapter}/more", b"other")
+    object_store.ask(snapshot, lambda system, path: system.rm(path))
+    assert states(distant) == {"snapshot": "erased", "adapter": "altered", "receipt": "altered"}
+
+
+def test_a_store_that_cannot_be_asked_cannot_tell_and_is_asked_once(distant, monkeypatch):
+    asked = []
+
+    def silent(url, question):
+        asked.append(url)
+        raise StoreUnreachable(url, "the store does not answer")
+
+    monkeypatch.setattr(object_store, "ask", silent)
+    assert set(states(distant).values()) == {"not here"}
+    assert len(asked) == 1

@@ -30,8 +30,9 @@ def cells(rows: int = 50) -> dict[tuple[str, int, int], list[Item]]:
 
 def job(tmp_path, **changes) -> TrainingJob:
     recipe = Recipe(steps=4, batch=8, **changes.pop("recipe", {}))
-    fixed = {"candidate": "r1s0", "recipe": recipe, "base": "-", "seed": 1, "max_length": 256, "work": "-", "out": "-"}
-    return TrainingJob(**{**fixed, "snapshot": make_snapshot(tmp_path), **changes})
+    fixed = {"candidate": "r1s0", "recipe": recipe, "base": "-", "seed": 1, "max_length": 256}
+    places = {"work": "-", "out": "-", "copies": "-"}
+    return TrainingJob(**{**fixed, **places, "snapshot": make_snapshot(tmp_path), **changes})
 
 
 def example(length: int, difficulty: int = 1) -> Example:

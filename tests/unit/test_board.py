@@ -9,8 +9,8 @@ import pytest
 from judgement.statistics import domain_score
 from schemas.targets import BoardTarget
 from services.oracle import board_http
+from services.oracle.adapters import AdapterChanged
 from services.oracle.board import (
-    AdapterChanged,
     BoardDenied,
     BoardGarbled,
     BoardRefused,
@@ -55,6 +55,7 @@ def asked(board, tmp_path):
             token_file=tokens,
             work=str(tmp_path / "work"),
             out=str(tmp_path / "receipts"),
+            copies="none",
         )
         return ask(query, lambda _: None)
 

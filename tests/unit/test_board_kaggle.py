@@ -97,6 +97,7 @@ def asked(client, tmp_path):
             token_file=None,
             work=str(tmp_path / "work"),
             out=str(tmp_path / "receipts"),
+            copies="none",
         )
         return ask(query, lambda _: None)
 

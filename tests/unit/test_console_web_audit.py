@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from html import unescape
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -166,6 +167,18 @@ def test_the_graph_holds_each_cause_and_ends_at_the_next_policy(store, shift):
         assert all(effect.envelope.causationid == node.envelope.id for effect in node.effects)
     after = [n.envelope for n in nodes if n.envelope.type == "PolicyUpdated" and n.envelope.sequence > shift.sequence]
     assert len(after) <= 1
+
+
+def test_what_follows_one_from_the_other_is_one_list(store, campaign, shift):
+    graph = causality(store.envelopes, shift)
+    spine = graph.chain
+    assert shift.id in [step.envelope.id for step in spine], "the way to the decision is never indented"
+    for cause, effect in pairwise(spine):
+        assert cause.effects == (effect,)
+    assert len(spine[-1].effects) != 1
+    page = browser(store).get(f"/audit/{campaign}/{shift.id}").text
+    listed = re.findall(r'<span class="quiet">(\d+)</span>', page.partition('id="graph"')[2].partition("</details>")[0])
+    assert sorted(map(int, listed)) == sorted(node.envelope.sequence for node in walk(graph))
 
 
 def test_the_verdict_is_out_until_a_round_has_ended(store, campaign, shift):

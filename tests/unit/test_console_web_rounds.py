@@ -103,6 +103,23 @@ def test_a_loss_is_shown_while_it_trains():
     assert "1.500" in page
 
 
+def test_a_page_is_drawn_anew_when_the_campaign_has_moved_and_only_then():
+    log = two_rounds()
+    store = RecordedLog(log.envelopes[:-1])
+    held, reads = browser(store), []
+    store.read, read = lambda **part: reads.append(part) or read(**part), store.read
+    address = f"/rounds/{CAMPAIGN}"
+    first, drawing = held.get(address).text, len(reads)
+    again, looking = held.get(address).text, len(reads) - drawing
+    assert again == first
+    assert looking == 1, "of what is new, and nothing else"
+    store.envelopes.append(log.envelopes[-1])
+    assert held.get(address).text != first
+    now = held.get(address).text
+    store.live = {candidate_stream(CAMPAIGN, "r2s2"): {"step": 7, "steps": 100, "loss": 1.5}}
+    assert held.get(address).text != now
+
+
 def test_a_candidate_shows_its_recipe_with_what_differs(store, campaign):
     proposed = [x.event for x in store.envelopes if x.type == "RecipeProposed" and x.event.changes]
     page = text(browser(store).get(f"/rounds/{campaign}/{proposed[0].candidate}").text)

@@ -1,5 +1,6 @@
 """What deploy/compose.yaml promises without being started: who gets which secret, and that nobody has spare rights."""
 
+import json
 import stat
 import subprocess
 import tomllib
@@ -135,3 +136,40 @@ def test_no_secret_stands_in_the_repository():
     ]
     assert first == "*"
     assert not any("secrets" in line for line in shown)
+
+
+def rights():
+    """(user, kind of artifact) -> whether it may be written, as the store's policy says."""
+    found = {}
+    for said in json.loads((DEPLOY / "s3" / "policy.json").read_text())["Statement"]:
+        kind = said["Resource"].removeprefix("arn:aws:s3:::artifacts").strip("/*")
+        for user in said["Principal"]["AWS"] if kind else ():
+            found[user, kind] = "s3:PutObject" in said["Action"]
+    return found
+
+
+def test_the_store_of_objects_lets_each_service_do_what_its_volumes_do():
+    mounted = {}
+    for name in ("data", "trainer", "oracle", "console"):
+        for volume in PARTS[name]["volumes"]:
+            source, target, *mode = volume.rsplit(":", 2) if volume.endswith(":ro") else volume.rsplit(":", 1)
+            if target == f"/artifacts/{source}":
+                mounted[name, source] = not mode
+    assert rights() == mounted
+
+
+def test_each_service_has_its_own_key_of_the_store():
+    for user, _ in rights():
+        files = [PARTS[part]["environment"]["AWS_SHARED_CREDENTIALS_FILE"] for part in holders(f"s3.{user}")]
+        assert set(files) == {f"/run/secrets/s3.{user}"}
+        assert {part.removesuffix("-gpu") for part in holders(f"s3.{user}")} <= {user, "start", "cli"}
+    assert holders("s3.root") == {"s3", "s3-setup"}
+
+
+def test_the_store_knows_the_keys_that_the_services_have(secrets):
+    accounts = json.loads((secrets / "s3.users").read_text())["accessAccounts"]
+    for name, account in accounts.items():
+        keys = (secrets / f"s3.{name}").read_text()
+        assert keys == f"[default]\naws_access_key_id = {name}\naws_secret_access_key = {account['secret']}\n"
+        assert account["role"] == "user"
+    assert accounts.keys() == {user for user, _ in rights()}

@@ -13,11 +13,21 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from schemas.recipe import Recipe
+from services.runtime import object_store
+from services.runtime.artifacts import ArtifactChanged, fetch
+from services.runtime.hashing import hash_folder
 from services.runtime.models import ModelMissing
 from services.trainer import checkpoint, engine, lora
 from services.trainer.batches import prepare
 from services.trainer.engine import Run, train
-from services.trainer.job import AdapterUntrained, OutOfMemory, TargetModuleMissing, Trained, TrainingJob
+from services.trainer.job import (
+    AdapterUntrained,
+    OutOfMemory,
+    SnapshotMissing,
+    TargetModuleMissing,
+    Trained,
+    TrainingJob,
+)
 from services.trainer.optimizer import FLOOR, rate
 from services.trainer.selection import SELECTIONS
 from tests.tiny_model import make_model, make_snapshot
@@ -33,8 +43,8 @@ def inputs(tmp_path_factory) -> dict[str, str]:
 def job(inputs, tmp_path):
     def make(name: str = "a", seed: int = 1, **recipe) -> TrainingJob:
         chosen = Recipe(**{"steps": 20, "batch": 8, "rank": 4, "alpha": 8.0, "dropout": 0.1, "traces": 0.5, **recipe})
-        work, out = str(tmp_path / name / "work"), str(tmp_path / name / "adapter")
-        return TrainingJob(candidate="r1s0", recipe=chosen, seed=seed, max_length=256, work=work, out=out, **inputs)
+        places = {"work": str(tmp_path / name / "work"), "out": str(tmp_path / name / "adapter"), "copies": "none"}
+        return TrainingJob(candidate="r1s0", recipe=chosen, seed=seed, max_length=256, **places, **inputs)
 
     return make
 
@@ -211,3 +221,27 @@ def test_an_older_adapter_at_the_place_is_replaced(job) -> None:
     (Path(first.uri) / "stale").write_text("")
     shutil.rmtree(job().work, ignore_errors=True)
     assert quiet(job()).sha256 == first.sha256
+
+
+@pytest.fixture
+def distant(job, inputs, tmp_path):
+    """A job whose snapshot and adapter lie in a store of objects."""
+    snapshot, store = Path(inputs["snapshot"]), f"memory://{tmp_path}"
+    object_store.write(f"{store}/{snapshot.name}", snapshot.read_bytes())
+    places = {"snapshot": f"{store}/{snapshot.name}", "out": f"{store}/adapter", "copies": str(tmp_path / "copies")}
+    return job("distant").model_copy(update={**places, "snapshot_sha256": snapshot.stem})
+
+
+def test_an_adapter_in_a_store_of_objects_is_the_one_of_a_folder(job, distant, tmp_path) -> None:
+    there, local = quiet(distant), quiet(job())
+    assert there.uri == f"memory://{tmp_path}/adapter"
+    assert there.sha256 == local.sha256
+    assert hash_folder(fetch(there.uri, there.sha256, hash_folder, tmp_path / "copies")) == there.sha256
+    assert not Path(distant.work).exists()
+
+
+def test_another_snapshot_than_the_recorded_one_is_not_trained_on(distant) -> None:
+    with pytest.raises(ArtifactChanged, match=r"its hash is [0-9a-f]{64}, recorded is 0{64}"):
+        quiet(distant.model_copy(update={"snapshot_sha256": "0" * 64}))
+    with pytest.raises(SnapshotMissing, match=r"nowhere.* is not there; make the round's data again"):
+        quiet(distant.model_copy(update={"snapshot": "memory://nowhere.parquet"}))

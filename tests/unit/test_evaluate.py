@@ -18,12 +18,15 @@ from schemas.campaign import ItemSet
 from schemas.recipe import Recipe
 from schemas.scores import Receipt
 from services.oracle import receipts
+from services.oracle.adapters import AdapterChanged
 from services.oracle.evaluate import evaluate
 from services.oracle.harness.model import GreedyLM
 from services.oracle.harness.tasks import make_tasks, question
 from services.oracle.job import AdapterMissing, Evaluated, EvaluationJob, PromptTooLong, SealedSet
 from services.oracle.receipts import ReceiptForged, rescore
 from services.oracle.sets import draw_set
+from services.runtime import object_store
+from services.runtime.hashing import hash_folder
 from services.runtime.models import ModelMissing
 from services.trainer.engine import train
 from services.trainer.job import TrainingJob
@@ -43,15 +46,15 @@ def job(tmp_path_factory) -> EvaluationJob:
     memorise(folder / "base", [(question(i), i.completion(traced=False)) for d in DOMAINS for i in dev[d][:20]])
     recipe = Recipe(steps=10, lr=3e-3, wordings=(1, 1, 0))
     common = {"candidate": "r1s0", "base": base, "max_length": 256, "out": str(folder / "adapter")}
-    train(
-        TrainingJob(recipe=recipe, snapshot=make_snapshot(folder), seed=1, work=str(folder / "w"), **common),
-        lambda _: None,
-    )
+    places = {"snapshot": make_snapshot(folder), "work": str(folder / "w"), "copies": "none"}
+    trained = train(TrainingJob(recipe=recipe, seed=1, **places, **common), lambda _: None)
     sealed = SealedSet(kind="dev", spec=SPEC, nonce="demo/0")
     return EvaluationJob(
         candidate="r1s0",
         base=base,
-        adapter=str(folder / "adapter"),
+        adapter=trained.uri,
+        sha256=trained.sha256,
+        copies="none",
         sets=(sealed,),
         domains=DOMAINS,
         key_file=str(folder / "key"),
@@ -190,11 +193,29 @@ def test_a_prompt_without_room_for_its_answer_is_refused(job) -> None:
 def test_missing_folders_are_named(job, tmp_path) -> None:
     with pytest.raises(ModelMissing, match=r"holds no config\.json"):
         evaluate(job.model_copy(update={"base": str(tmp_path)}), lambda _: None)
+    empty = {"adapter": str(tmp_path), "sha256": hash_folder(tmp_path)}
     with pytest.raises(AdapterMissing, match=r"holds no adapter_config\.json"):
-        evaluate(job.model_copy(update={"adapter": str(tmp_path)}), lambda _: None)
+        evaluate(job.model_copy(update=empty), lambda _: None)
+
+
+@pytest.mark.parametrize(("adapter", "found"), [("nowhere", "missing"), (".", "[0-9a-f]{64}")])
+def test_another_adapter_than_the_trained_one_is_not_measured(job, tmp_path, adapter, found) -> None:
+    changed = job.model_copy(update={"adapter": str(tmp_path / adapter)})
+    with pytest.raises(AdapterChanged, match=f"its hash is {found}, the trainer recorded {job.sha256}; train it again"):
+        evaluate(changed, lambda _: None)
 
 
 def test_a_stop_string_is_refused_since_it_would_cut_the_box(job, monkeypatch) -> None:
     lm = GreedyLM(adapted(job), AutoTokenizer.from_pretrained(job.base), 16, 256, lambda *_: None)
     with pytest.raises(ValueError, match="more than the end token"):
         lm._model_generate(torch.tensor([[1]]), 4, ["}"], attention_mask=torch.tensor([[1]]))
+
+
+def test_an_adapter_and_a_receipt_may_lie_in_a_store_of_objects(job, result, tmp_path) -> None:
+    store = f"memory://{tmp_path}"
+    object_store.upload(Path(job.adapter), f"{store}/adapter")
+    places = {"adapter": f"{store}/adapter", "out": f"{store}/receipts", "copies": str(tmp_path)}
+    (there,) = evaluate(job.model_copy(update=places), lambda _: None).measured
+    assert there.receipt.uri == f"{store}/receipts/{there.receipt.sha256}.jsonl"
+    assert (there.receipt.sha256, there.scores) == (result.measured[0].receipt.sha256, result.measured[0].scores)
+    assert rescore(there.receipt, items_of(job), KEY) == there.scores

@@ -75,7 +75,7 @@ def leased(work, attempt: int = 1) -> Job:
 
 def prepared(work, monkeypatch, tmp_path):
     monkeypatch.setattr(score_job, "base_folder", lambda _: tmp_path)
-    settings = type("S", (), {"oracle_key_file": tmp_path / "key", "artifacts": str(tmp_path)})
+    settings = type("S", (), {"oracle_key_file": tmp_path / "key", "artifacts": str(tmp_path), "copies": tmp_path})
     payload = {**work.payload, "checkpoint": None}
     return score_job.prepare(leased(replace(work, payload=payload)), settings)
 

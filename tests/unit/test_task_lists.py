@@ -49,6 +49,7 @@ def job(folder) -> EvaluationJob:
         max_length=64,
         max_new_tokens=16,
         out=str(folder / "receipts"),
+        copies="none",
     )
 
 

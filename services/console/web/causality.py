@@ -25,6 +25,14 @@ class Node:
     effects: tuple[Node, ...] = ()
     """What it led to, as far as the graph shows it: of what led to the decision, only the way there."""
 
+    @property
+    def chain(self) -> list[Node]:
+        """This event and what follows one from the other, up to one that led to several or to nothing."""
+        steps = [self]
+        while len(steps[-1].effects) == 1:
+            steps.append(steps[-1].effects[0])
+        return steps
+
 
 def causality(envelopes: Sequence[Envelope], decision: Envelope) -> Node:
     """The graph, from the campaign's start."""

@@ -12,11 +12,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from judgement.history import History
 from schemas.events import DataBatchReady
 from services.console.problem import Problem
 from services.console.told_log import choose
 from services.console.web.site import site
 from services.console.web.view import page
+from services.runtime.artifacts import exists, here
+from services.runtime.object_store import StoreFailed
 
 SAMPLES = 3
 """Rows of each domain that are shown."""
@@ -32,11 +35,8 @@ class Card:
     """What the log says of it."""
     time: datetime
     """When."""
-
-    @property
-    def here(self) -> bool:
-        """Whether its file can be read from here."""
-        return Path(self.made.uri).is_file()
+    here: bool
+    """Whether its file can be read from here."""
 
 
 async def overview(request: Request) -> Response:
@@ -47,10 +47,20 @@ async def overview(request: Request) -> Response:
         return page(request, "data.html", campaign="", known=known, cards=[])
     campaign = choose(known, request.query_params.get("campaign") or None, "campaign")
     history = await found.histories.of(campaign)
-    cards = [
-        Card(made, history.snapshot_times[round_]) for round_, made in sorted(history.snapshots.items(), reverse=True)
-    ]
+    cards = await asyncio.to_thread(_cards, history)
     return page(request, "data.html", campaign=campaign, known=known[::-1], cards=cards)
+
+
+def _cards(history: History) -> list[Card]:
+    made = sorted(history.snapshots.items(), reverse=True)
+    return [Card(said, history.snapshot_times[round_], _here(said.uri)) for round_, said in made]
+
+
+def _here(uri: str) -> bool:
+    try:
+        return exists(uri)
+    except StoreFailed:
+        return False
 
 
 async def samples(request: Request) -> Response:
@@ -60,12 +70,17 @@ async def samples(request: Request) -> Response:
     if made is None:
         raise HTTPException(404, f"round {round_} of {campaign} has no data yet")
     try:
-        rows = await asyncio.to_thread(first_rows, Path(made.uri), set(made.rows))
-    except FileNotFoundError as gone:
+        rows = await asyncio.to_thread(_rows, made)
+    except (FileNotFoundError, StoreFailed) as gone:
         raise Problem(
             f"snapshot: {made.uri}; it is not here: let the console see the folder of the artifacts"
         ) from gone
     return page(request, "samples.html", campaign=campaign, made=made, rows=rows)
+
+
+def _rows(made: DataBatchReady) -> dict[str, list[dict[str, Any]]]:
+    with here(made.uri) as file:
+        return first_rows(file, set(made.rows))
 
 
 def first_rows(file: Path, domains: set[str]) -> dict[str, list[dict[str, Any]]]:

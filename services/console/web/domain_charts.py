@@ -14,10 +14,14 @@ from judgement.trial import Trial
 from schemas.events import DriftAssessed
 from schemas.evidence import ScopeAssessment
 from schemas.scores import Kind
+from services.console.web.labels import Label, labels
 from services.console.web.scale import Scale, around
 
-SIZE, LEFT, BOTTOM, TOP = 240, 38, 202, 10
-"""Pixels of one picture."""
+WIDTH, HEIGHT = 320, 240
+LEFT, RIGHT, TOP, BOTTOM = 38, 312, 10, 202
+"""Pixels of one picture, and of the part with the points."""
+AREA = (LEFT, 0, WIDTH, BOTTOM)
+"""Where names may stand."""
 ALL = "all"
 
 
@@ -67,11 +71,14 @@ class DomainChart:
 
     scope: str
     """The domain, or `all`."""
-    size: int
+    width: int
+    height: int
     xticks: list[tuple[float, str]]
     yticks: list[tuple[float, str]]
     crosses: list[Cross]
     """The candidates."""
+    labels: list[Label]
+    """Their names."""
     points: list[Point]
     """The numbers behind them."""
     found: ScopeAssessment | None
@@ -100,14 +107,18 @@ def _value(trial: Trial, kind: Kind, scope: str) -> Value | None:
 
 
 def _chart(scope: str, points: list[Point], found: Mapping[str, ScopeAssessment]) -> DomainChart:
-    x = around([end for p in points for end in (p.dev.low, p.dev.high)], LEFT, SIZE - 8)
+    x = around([end for p in points for end in (p.dev.low, p.dev.high)], LEFT, RIGHT)
     y = around([end for p in points for end in (p.target.low, p.target.high)], BOTTOM, TOP)
+    crosses = [_cross(point, x, y) for point in points]
+    middles = [(cross.x, cross.y) for cross in crosses]
     return DomainChart(
         scope=scope,
-        size=SIZE,
+        width=WIDTH,
+        height=HEIGHT,
         xticks=[(x(tick), f"{tick:g}") for tick in x.ticks(4)],
         yticks=[(y(tick), f"{tick:g}") for tick in y.ticks(4)],
-        crosses=[_cross(point, x, y) for point in points],
+        crosses=crosses,
+        labels=labels([(cross.name, at) for cross, at in zip(crosses, middles, strict=True)], middles, AREA),
         points=points,
         found=found.get(scope),
         words=f"Dev to the right, the target upwards, in percent, for {', '.join(p.name for p in points)}.",

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from schemas.events import DriftAssessed
+from services.console.narrate import odds
 from services.console.web.scale import Scale
-from services.console.web.view import odds
 
 LOG = Scale(-2, 9, 24, 590)
 """From a hundredth to the cap of a billion."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from judgement.history import History
 from judgement.trial import Trial
+from schemas.base import canonical_json
 from schemas.envelope import Envelope, candidate_stream
 from schemas.events import ScoresReported
 from schemas.recipe import show
@@ -21,12 +22,13 @@ from schemas.scores import BASE
 from services.console.chart_marks import drift_notes, policy_notes
 from services.console.problem import nearest
 from services.console.report_data import KINDS, TOLD, course
-from services.console.table import loss_now, state_now
+from services.console.table import Progress, loss_now, state_now
 from services.console.told_log import choose
 from services.console.web.rounds_chart import rounds_chart
 from services.console.web.samples import samples
 from services.console.web.site import Site, site
-from services.console.web.view import page
+from services.console.web.view import drawn, page
+from services.runtime.artifacts import join
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,17 @@ async def youngest(found: Site) -> str:
 async def rounds(request: Request) -> Response:
     """All rounds of a campaign, the youngest first."""
     found, id_ = site(request), request.path_params["campaign"]
-    history = await found.histories.of(id_)
-    said = [envelope async for envelope in found.store.read(campaign=id_, types=TOLD)]
-    progress = await found.store.progress(id_)
-    report = course(history, said)
-    return page(
-        request,
-        "rounds.html",
+    history, progress = await found.histories.of(id_), await found.store.progress(id_)
+    content = await found.drawn.of(
+        ("rounds", id_), (history.position, canonical_json(progress)), lambda: _drawn(found, history, progress)
+    )
+    return page(request, "rounds.html", campaign=id_, content=content)
+
+
+async def _drawn(found: Site, history: History, progress: Progress) -> Markup:
+    report = course(history, [envelope async for envelope in found.store.read(campaign=history.id, types=TOLD)])
+    return drawn(
+        "rounds_content.html",
         history=history,
         report=report,
         chart=rounds_chart(report),
@@ -98,8 +104,8 @@ async def candidate(request: Request) -> Response:
     )
 
 
-def _folders(found: Site) -> list[Path]:
-    return [Path(found.settings.artifacts) / "receipts"]
+def _folders(found: Site) -> list[str]:
+    return [join(found.settings.artifacts, "receipts")]
 
 
 def _receipts(told: Sequence[Envelope]) -> list[tuple[str, Any]]:

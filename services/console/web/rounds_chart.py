@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from services.console.chart_marks import Data, DriftNote, PolicyNote, drift_notes, policy_notes, standing, trials
+from services.console.web.labels import Label, labels
 from services.console.web.scale import Scale, around
 
 LEFT, TOP, FLOOR, FOOT = 46, 14, 300, 26
@@ -59,6 +60,8 @@ class RoundsChart:
     """Left edge and width of each round in which a drift stands."""
     marks: list[Mark]
     """The scores."""
+    labels: list[Label]
+    """The names of the candidates that were measured on the target."""
     lines: dict[str, str]
     """Kind -> points of the line through the recipes that stood one after the other."""
     notes: list[Note]
@@ -74,13 +77,16 @@ def rounds_chart(report: Data) -> RoundsChart:
     x, y = Scale(-0.5, last + 0.5, LEFT, width), around(_ends(report), FLOOR, TOP)
     drifts, policies = list(drift_notes(report)), list(policy_notes(report))
     notes = [*_drift_words(drifts, x), *_policy_words(policies, drifts, x)]
+    marks = list(_marks(report, x, y))
+    named = [(mark.name, (mark.x, mark.y)) for mark in marks if mark.kind == "external"]
     return RoundsChart(
         width=width,
         height=max([note.y for note in notes], default=FLOOR + FOOT) + 12,
         ticks=[(y(tick), f"{tick:g}") for tick in y.ticks(8)],
         rounds=[(x(n), f"round {n}" if n else "base") for n in range(last + 1)],
         shaded=[(x(d.round - 0.5), ROUND_WIDTH) for d in drifts if d.open],
-        marks=list(_marks(report, x, y)),
+        marks=marks,
+        labels=labels(named, [(mark.x, mark.y) for mark in marks], (LEFT, 0, width, FLOOR + 8)),
         lines={kind: _line(report, kind, x, y) for kind in SHIFT},
         notes=notes,
         words=_words(report, drifts, policies),

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from schemas.events import ScoresReported
-from services.console.artifacts import receipt_file
+from services.console.artifacts import receipt_place
 from services.oracle.receipts import Line, ReceiptForged, read
+from services.runtime.object_store import StoreFailed
 
 EACH = 2
 """Right and wrong answers that are shown of a domain."""
@@ -32,17 +32,17 @@ class Sample:
     """What the model wrote."""
 
 
-def samples(event: ScoresReported, folders: Sequence[Path]) -> list[Sample] | str:
+def samples(event: ScoresReported, folders: Sequence[str]) -> list[Sample] | str:
     """The first answers of each domain and verdict on dev; in words why there are none."""
     if event.kind != "dev":
         raise ValueError(f"{event.kind}: its items are sealed; ask for samples of dev")
-    place = receipt_file(event.receipt, folders)
     try:
+        place = receipt_place(event.receipt, folders)
         return list(_first(read(event.receipt, place, Line)))
     except FileNotFoundError:
-        return f"The receipt is not on this machine: {place}"
-    except ReceiptForged as forged:
-        return str(forged)
+        return f"The receipt is not on this machine: {event.receipt.uri}"
+    except (ReceiptForged, StoreFailed) as error:
+        return str(error)
 
 
 def _first(lines: Sequence[Line]) -> Iterator[Sample]:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from eventstore.store import EventStore
 from services.console.web.access import Access
 from services.console.web.chain import ChainState
+from services.console.web.drawn import Drawn
 from services.console.web.histories import Histories
 from services.console.web.live import Live
 from services.runtime.settings import Settings
@@ -26,6 +27,8 @@ class Site:
     """Who may open it."""
     histories: Histories
     """Each campaign's state."""
+    drawn: Drawn
+    """What was drawn of them."""
     live: Live
     """What tells the open pages that the log has grown."""
     chain: ChainState
@@ -34,7 +37,7 @@ class Site:
     @classmethod
     def of(cls, store: EventStore, settings: Settings, access: Access) -> Site:
         """The page of a log."""
-        return cls(store, settings, access, Histories(store), Live(store), ChainState(store, settings))
+        return cls(store, settings, access, Histories(store), Drawn(), Live(store), ChainState(store, settings))
 
 
 def site(request: Request) -> Site:

@@ -8,12 +8,12 @@ from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from judgement.drift_scope import CAP
 from services.console.audit import short
-from services.console.narrate import accuracy, narrate
+from services.console.narrate import accuracy, narrate, odds
 from services.console.table import clock
 from services.console.web.forms import csrf_token, keep_csrf
 from services.console.web.site import site
@@ -55,6 +55,11 @@ def page(request: Request, template: str, *, status: int = 200, **shown: Any) ->
     return response
 
 
+def drawn(template: str, **shown: Any) -> Markup:
+    """A part of a page, which is the same for everybody."""
+    return Markup(templates().get_template(template).render(shown))  # noqa: S704  # templates escape what they show
+
+
 def when(time: datetime) -> str:
     """A time in UTC, to the second."""
     return f"{time:%Y-%m-%d %H:%M:%S}"
@@ -63,11 +68,6 @@ def when(time: datetime) -> str:
 def number(value: float) -> str:
     """A count with thousands apart, or a number in four digits."""
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"
-
-
-def odds(factor: float) -> str:
-    """A Bayes factor in three digits; the largest that are told are capped."""
-    return "over a billion" if factor >= CAP else f"{factor:,.0f}" if factor >= 1000 else f"{factor:.3g}"
 
 
 FILTERS: dict[str, Callable[..., Any]] = {

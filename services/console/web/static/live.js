@@ -6,13 +6,15 @@
 const PAUSE = 1000; // milliseconds between two fetches of one address, however fast the log grows
 const waiting = new Map(); // address -> timer
 let stale = false; // whether something happened while nobody looked
+let spared = false; // whether a box was left as it was, because a person was at work in it
 
-// Whether a person is at work in a box: writing, or marking text.
+// Whether a person is at work in a box: writing, half through a form, or marking text.
 function busy(box) {
   const active = document.activeElement;
   const marked = getSelection();
-  const writing = box.contains(active) && active.matches("input, select, textarea");
-  return writing || (!marked.isCollapsed && box.contains(marked.anchorNode));
+  const fields = [...box.querySelectorAll("input:not([type=hidden]), textarea")];
+  return fields.some((field) => field === active || field.value !== field.defaultValue)
+    || (!marked.isCollapsed && box.contains(marked.anchorNode));
 }
 
 // What a person has opened or scrolled inside a box, by id.
@@ -27,13 +29,20 @@ function keep(old, fresh) {
   return () => places.forEach(([id, left, top]) => document.getElementById(id)?.scrollTo(left, top));
 }
 
+// What an element is called in the old box and in the new one; a <summary> by its <details>.
+function name(element) {
+  if (element.id) return `#${CSS.escape(element.id)}`;
+  return element.matches("details[id] > summary") ? `${name(element.parentElement)} > summary` : "";
+}
+
 function swap(old, fresh) {
-  if (busy(old) || old.innerHTML === fresh.innerHTML) return;
+  if (old.innerHTML === fresh.innerHTML) return;
+  if (busy(old)) { spared = true; return; }
   const scroll = keep(old, fresh);
-  const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+  const focused = old.contains(document.activeElement) && name(document.activeElement);
   old.replaceWith(fresh);
   scroll();
-  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  if (focused) document.querySelector(focused)?.focus({ preventScroll: true });
 }
 
 async function refresh(address) {
@@ -70,6 +79,13 @@ function follow() {
   source.addEventListener("open", () => say("live"));
   source.addEventListener("error", () => say("connection lost, trying again"));
   source.addEventListener("appended", grown);
+}
+
+// Whoever is done with a box sees in it what has happened meanwhile.
+for (const done of ["focusout", "selectionchange"]) {
+  document.addEventListener(done, () => {
+    if (spared) { spared = false; grown(); }
+  });
 }
 
 document.addEventListener("visibilitychange", () => {
