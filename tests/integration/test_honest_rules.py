@@ -72,7 +72,7 @@ def test_rule_1_a_second_round_starts_from_the_same_base_and_no_earlier_weights(
     assert jobs
     for job in jobs:
         assert job.payload["substrate"] == history.substrate.model_dump(mode="json")
-        assert set(job.payload) == {"proposed", "substrate", "model", "snapshot_uri"}
+        assert set(job.payload) == {"proposed", "substrate", "model", "snapshot", "snapshot_uri"}
         assert "r1s3" not in str({**job.payload, "proposed": None})
 
 
