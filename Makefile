@@ -3,6 +3,8 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 RUN := runs/demo
 ARGS ?=
+# Half of what a test does is to wait for a process or a database: files of tests run side by side, each run on a server of its own.
+PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile
 COVERED := schemas/* judgement/* puzzles/* eventstore/* services/*/core.py,services/*/steps.py
 
 ON_KAFKA := $(addprefix tests/integration/test_,services.py kafka_settings.py letters.py long_jobs.py apache_kafka.py \
@@ -29,13 +31,13 @@ demo: install  ## A whole campaign on this machine: Postgres, Kafka protocol, fi
 test: test-unit test-contract test-integration coverage test-loop  ## The tests: real Postgres, real broker, a real campaign
 
 test-unit: install
-	$(BIN)/pytest tests/unit $(ARGS) --cov --cov-report=
+	$(BIN)/pytest tests/unit $(PARALLEL) $(ARGS) --cov --cov-report=
 
 test-contract: install
 	$(BIN)/pytest tests/contract $(ARGS) --cov --cov-append --cov-report=
 
 test-integration: install
-	$(BIN)/pytest tests/integration $(ARGS) --cov --cov-append --cov-report=
+	$(BIN)/pytest tests/integration $(PARALLEL) $(ARGS) --cov --cov-append --cov-report=
 
 test-kafka: export AEVOLVE_TEST_KAFKA ?= apache
 test-kafka: install  ## The services on Apache Kafka, which Maven fetches (Java 17); AEVOLVE_TEST_KAFKA=host:port for another

@@ -7,6 +7,7 @@ folders, and no mode is changed. Every role needs a password, the owner too.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import pwd
@@ -175,12 +176,18 @@ def _run(command: list[str]) -> None:
 
 @contextmanager
 def _socket_folder(folder: Path) -> Iterator[Path]:
-    """The folder itself, or a short one where its path is too long for a socket."""
+    """The folder itself, or where its path is too long for a socket a short one, which is the same in each start."""
     if len(os.fsencode(folder / ".s.PGSQL.5432")) <= SOCKET_PATH_BYTES:
         yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="aevolve-") as short:
-        yield Path(short)
+    short = Path(tempfile.gettempdir(), f"aevolve-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}")
+    short.mkdir(mode=0o700, exist_ok=True)
+    if short.is_symlink() or short.stat().st_uid != os.geteuid():
+        raise RuntimeError(f"{short} belongs to somebody else; remove it, or run in a folder with a shorter path")
+    try:
+        yield short
+    finally:
+        shutil.rmtree(short, ignore_errors=True)
 
 
 def _start(data: Path, socket: Path, log: Path) -> subprocess.Popen[bytes]:

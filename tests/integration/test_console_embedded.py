@@ -63,9 +63,13 @@ class Up:
         return next((pid for pid, command in processes(self.folder).items() if word in command), None)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
-def test_nothing_is_left_however_it_ends_and_it_comes_up_again(tmp_path, number):
-    folder = tmp_path / "run"
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [(signal.SIGKILL, "run"), (signal.SIGTERM, "too long for a socket's path" * 4)],
+    ids=["SIGKILL", "SIGTERM, long path"],
+)
+def test_nothing_is_left_however_it_ends_and_it_comes_up_again(tmp_path, number, name):
+    folder = tmp_path / name
     up = Up(folder)
     assert len(up.pages) == 5
     for part in ("serve recipes", "embedded.postgres"):  # both come back

@@ -115,12 +115,29 @@ def test_no_folder_above_the_data_changes_its_mode(folder: Path) -> None:
         assert (folder / "owner.password").stat().st_mode & 0o777 == 0o600
 
 
-async def test_a_long_path_gets_its_socket_elsewhere(tmp_path: Path) -> None:
+async def test_a_long_path_gets_its_socket_elsewhere_and_the_same_each_time(tmp_path: Path) -> None:
     folder = tmp_path / ("long" * 30)
-    with postgres_module.running(folder) as said:
-        assert not said["host"].startswith(str(folder))
-        assert await query(said["dsn"], "SELECT 1") == 1
-    assert not Path(said["host"]).exists()
+    hosts = set()
+    for _ in range(2):
+        with postgres_module.running(folder) as said:
+            assert not said["host"].startswith(str(folder))
+            assert Path(said["host"]).stat().st_mode & 0o777 == 0o700
+            assert await query(said["dsn"], "SELECT 1") == 1
+        hosts.add(said["host"])
+        assert not Path(said["host"]).exists()
+    assert len(hosts) == 1
+
+
+def test_a_short_folder_that_somebody_else_made_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    folder = tmp_path / ("long" * 30)
+    with postgres_module._socket_folder(folder) as name:
+        pass
+    (tmp_path / "elsewhere").mkdir()
+    name.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RuntimeError, match="belongs to somebody else"), postgres_module.running(folder):
+        raise AssertionError("it ran")
+    assert name.is_symlink()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

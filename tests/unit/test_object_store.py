@@ -37,6 +37,7 @@ def store(request, tmp_path, monkeypatch):
 @pytest.fixture
 def impatient(monkeypatch):
     monkeypatch.setattr(object_store, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
 
 
 def put_folder(uri, scratch, **files):
