@@ -2,12 +2,14 @@
 
 import asyncio
 import signal
+import socket
 
 import httpx2
 import pytest
 
 from eventstore.effect import Append
 from schemas.envelope import campaign_stream
+from services.console.web.serve import listening
 from tests.console_process import console
 
 
@@ -36,3 +38,10 @@ async def test_a_follower_hears_of_an_event_and_the_process_ends_without_waiting
             assert await told(lines, "data") is None, "the stream has ended"
         assert await asyncio.wait_for(served.process.wait(), 60) == 0
     assert served.errors.read_text() == ""
+
+
+def test_a_page_in_two_parts_is_sent_without_waiting_for_an_acknowledgement():
+    with listening("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
