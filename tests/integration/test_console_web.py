@@ -245,6 +245,17 @@ async def test_what_has_only_begun_has_its_pages(browser, begun):
         assert begun in answer.text
 
 
+async def test_the_navigation_marks_the_page_one_is_on_and_no_other(browser, begun):
+    for address, marked in (
+        ("/login", []),
+        ("/log", ["Log"]),
+        ("/log/1", ["Log"]),
+        ("/campaigns/start", ["Campaigns"]),
+    ):
+        page = (await browser.get(address)).text
+        assert re.findall(r'aria-current="page">([^<]*)<', page) == marked, address
+
+
 async def test_rounds_and_audit_lead_to_the_youngest_campaign(browser, begun):
     for name in ("rounds", "audit"):
         assert (await browser.get(f"/{name}")).headers["location"] == f"/{name}/{begun}"
