@@ -10,6 +10,7 @@ from schemas.advisor import AdvisorRule
 from schemas.base import Frozen, Grown, Name, Sha256, Share, digest
 from schemas.guards import Guard
 from schemas.recipe import Recipe, Value, Weight
+from schemas.sources import DataRule
 from schemas.targets import Outside, Target
 from schemas.tasks import TaskList, TaskTarget
 from schemas.warm import WarmStart
@@ -20,7 +21,7 @@ DOMAINS = ("bits", "cipher", "roman", "units", "gravity", "equations")
 Seconds = Annotated[float, Field(gt=0)]
 
 
-class Model(Frozen):
+class Model(Grown):
     """The base checkpoint that every candidate starts from."""
 
     base: str = "tiny"
@@ -131,7 +132,7 @@ class DriftRule(Grown):
 class Constitution(Grown):
     """What the loop may never change. Its hash stands in `CampaignStarted`."""
 
-    LATER = ("search", "price", "run_code", "guards", "advisor")
+    LATER = ("search", "price", "run_code", "guards", "advisor", "data")
 
     domains: tuple[Name, ...] = DOMAINS
     """Domains of the campaign, in reporting order."""
@@ -163,8 +164,16 @@ class Constitution(Grown):
     """Whether tasks may run code written by a model, in the sandbox."""
     guards: tuple[Guard, ...] = ()
     """Suites of tasks on which nobody who is promoted may have fallen below the base by more than a bound."""
+    data: DataRule | None = None
+    """Training data collected besides the puzzles, and what is kept of it; none unless the campaign says so."""
     promotion: float = Field(0.8, gt=0.5, lt=1.0)
     """Posterior probability of a better target at which a candidate's recipe becomes the standing one."""
+
+    @property
+    def training_domains(self) -> tuple[str, ...]:
+        """Domains that a recipe may mix: those that are measured, then those that are only collected."""
+        collected = self.data.domains if self.data else ()
+        return tuple(dict.fromkeys((*self.domains, *collected)))
 
     @property
     def lists(self) -> dict[str, TaskList]:
@@ -186,7 +195,7 @@ class Constitution(Grown):
     def _knobs_are_known(self) -> Constitution:
         for axis in self.space:
             for value in axis.values:
-                _try(axis.knob, value, self.domains)
+                _try(axis.knob, value, self.training_domains)
         return self
 
 

@@ -10,15 +10,27 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from schemas.base import Frozen, Name
+from schemas.base import Frozen, Grown, Name
 
 Weight = Annotated[float, Field(ge=0.0)]
 Value = float | int | str | tuple[float, ...] | tuple[str, ...]
 """What a knob can hold. Weights over difficulties or wordings are tuples."""
 
 
-class Recipe(Frozen):
+class Recipe(Grown):
     """How one candidate is trained from the base checkpoint, and on what."""
+
+    LATER = (
+        "method",
+        "adapter",
+        "packing",
+        "activations",
+        "devices",
+        "sharding",
+        "group",
+        "temperature",
+        "kl",
+    )
 
     lr: float = Field(3e-3, ge=1e-6, le=3e-2)
     """Peak learning rate."""
@@ -54,6 +66,25 @@ class Recipe(Frozen):
     """Order of the rows by difficulty."""
     checkpoint: Literal["last", "best", "average"] = "last"
     """Which weights are kept: the last, the best on held-back training rows, or the mean of the last quarter."""
+
+    method: Literal["sft", "grpo"] = "sft"
+    """Supervised fine-tuning on completions, or reinforcement from verifiable rewards (GRPO, arXiv 2402.03300)."""
+    adapter: Literal["lora", "qlora", "full"] = "lora"
+    """What is trained: a LoRA adapter, the same beside a base in 4 bits (arXiv 2305.14314), or every weight."""
+    packing: Literal["buckets", "packed"] = "buckets"
+    """Rows of similar length padded together, or rows joined to full sequences without seeing one another."""
+    activations: Literal["kept", "recomputed"] = "kept"
+    """Whether activations are kept for the backward pass, or computed again to save memory."""
+    devices: int = Field(1, ge=1, le=4096)
+    """Processes that train together, each with a device of its own."""
+    sharding: Literal["replicated", "fsdp"] = "replicated"
+    """Whether each process holds the whole model, or a part of every layer (FSDP2)."""
+    group: int = Field(8, ge=2, le=256)
+    """GRPO: answers per prompt, whose rewards are compared."""
+    temperature: float = Field(1.0, gt=0.0, le=2.0)
+    """GRPO: of the sampled answers."""
+    kl: float = Field(0.0, ge=0.0, le=1.0)
+    """GRPO: weight of the divergence from the base."""
 
     @field_validator("difficulty", "wordings")
     @classmethod

@@ -15,6 +15,18 @@ ADVICE = "a model's own words, from the endpoint of the campaign's constitution:
 fed to no later decision, and written by one that was shown numbers and names alone"
 
 FREE = {
+    "CampaignStarted.campaign.constitution.data.filters.languages[]": NAMES,
+    "CampaignStarted.campaign.constitution.data.sources[].answer": NAMES,
+    "CampaignStarted.campaign.constitution.data.sources[].config": NAMES,
+    "CampaignStarted.campaign.constitution.data.sources[].dataset": NAMES,
+    "CampaignStarted.campaign.constitution.data.sources[].licence": NAMES,
+    "CampaignStarted.campaign.constitution.data.sources[].prompt": NAMES,
+    "CampaignStarted.campaign.constitution.data.sources[].revision": NAMES,
+    "CampaignStarted.campaign.constitution.data.sources[].split": NAMES,
+    "CampaignStarted.campaign.constitution.data.sources[].tasks[]": NAMES,
+    "CampaignStarted.campaign.constitution.data.sources[].text": NAMES,
+    "CampaignStarted.campaign.constitution.data.sources[].trace": NAMES,
+    "CampaignStarted.campaign.constitution.data.sources[].paths[]": PLACES,
     "CampaignStarted.campaign.constitution.guards[].include": PLACES,
     "CampaignStarted.campaign.constitution.space[].values[]": NAMES,
     "CampaignStarted.campaign.constitution.space[].values[][]": NAMES,
