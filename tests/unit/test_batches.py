@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from puzzles.item import Item
 from puzzles.vocabulary import vocabulary
 from schemas.recipe import Recipe
+from schemas.rows import Row
 from services.trainer.batches import IGNORED, Example, arrange, curriculum, encode, pad, pieces, prepare
 from services.trainer.job import RowsMissing, SnapshotMissing, TrainingJob
 from services.trainer.rows import draws, probabilities, read, split, take
@@ -23,9 +23,9 @@ TOKENIZER = make_tokenizer(vocabulary(), 256)
 LENGTHS = st.lists(st.integers(2, 40), min_size=1, max_size=200)
 
 
-def cells(rows: int = 50) -> dict[tuple[str, int, int], list[Item]]:
+def cells(rows: int = 50) -> dict[tuple[str, int, int], list[Row]]:
     names = [(d, level, w) for d in ("roman", "units") for level in (1, 2, 3) for w in (0, 1, 2)]
-    return {cell: [Item(*cell, f"{cell} {i}", str(i), "", str(i)) for i in range(rows)] for cell in names}
+    return {cell: [Row(*cell, f"{cell} {i}", str(i), "", str(i)) for i in range(rows)] for cell in names}
 
 
 def job(tmp_path, **changes) -> TrainingJob:
