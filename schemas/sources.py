@@ -44,13 +44,25 @@ class Columns(Source):
     licence_column: str | None = None
     """Column of the record's licence, if it says."""
     verifier: Literal["none", "stated"] = "stated"
-    """`stated`: a row whose worked steps box an answer is kept only where the challenge's scorer finds its own there."""
+    """`stated`: worked steps that box an answer are kept only where the challenge's scorer finds the row's there."""
+    max_bytes: int = Field(5_000_000, ge=1)
+    """A line, document or value that is longer is refused."""
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Columns that a record must have."""
+        return (self.prompt, self.answer) if self.prompt and self.answer else (self.text,)
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """Columns that are read where a record has them."""
+        return tuple(column for column in (self.trace, self.uri_column, self.licence_column) if column)
 
     @model_validator(mode="after")
     def _question_and_answer(self) -> Columns:
         if (self.prompt is None) != (self.answer is None) or (self.trace is not None and self.answer is None):
             raise ValueError(
-                f"data.sources: {self.name} has prompt {self.prompt!r}, answer {self.answer!r} and trace {self.trace!r}; "
+                f"data.sources: {self.name} has prompt {self.prompt!r}, answer {self.answer!r}, trace {self.trace!r}; "
                 "give prompt and answer (and trace), or none of them for plain texts"
             )
         return self
@@ -106,8 +118,6 @@ class FilesSource(Columns):
     paths: tuple[str, ...] = Field(min_length=1)
     """Files, or patterns of such; the ending says the format: .jsonl, .jsonl.gz,
     .jsonl.zst, .parquet, .txt, .md."""
-    max_bytes: int = Field(5_000_000, ge=1)
-    """A line or document that is longer is refused."""
 
 
 class HubSource(Columns):

@@ -60,15 +60,19 @@ def matches(name: str, patterns: tuple[str, ...]) -> list[Path]:
 
     Raises `SourceFailed` where nothing is there.
     """
-    found = [Path(path) for pattern in patterns for path in sorted(glob.glob(pattern, recursive=True)) or _named(pattern)]
+    found = [path for pattern in patterns for path in _matches(pattern)]
     files = [path for path in dict.fromkeys(found) if not path.is_dir()]
     if not any(path.exists() for path in files):
-        raise SourceFailed(f"data.sources: {name}: paths {list(patterns)} name no file; check them, and where they start")
+        raise SourceFailed(
+            f"data.sources: {name}: paths {list(patterns)} name no file; check them, and where they start"
+        )
     return files
 
 
-def _named(pattern: str) -> list[str]:
-    return [] if glob.has_magic(pattern) else [pattern]
+def _matches(pattern: str) -> list[Path]:
+    if not glob.has_magic(pattern):
+        return [Path(pattern)]
+    return [Path(path) for path in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207 - a pattern may be absolute
 
 
 def _text(spec: FilesSource, path: Path, known: Mapping[str, Any]) -> Iterator[Step]:

@@ -74,11 +74,13 @@ def from_record(spec: Columns, record: Mapping[str, Any], found: Found) -> Row:
 
     Raises `Refused` where a column is missing, is no text, or holds an answer that its worked steps do not give.
     """
+    if any(len(value) > spec.max_bytes for value in record.values() if isinstance(value, str)):
+        raise Refused("too_long")
     found = Found(
         uri=_optional(record, spec.uri_column) or found.uri,
         sha256=found.sha256,
         fetched_at=found.fetched_at,
-        licence=_optional(record, spec.licence_column),
+        licence=_optional(record, spec.licence_column) or found.licence,
     )
     if spec.prompt is None or spec.answer is None:
         return plain(spec, _text(record, spec.text, "no_text"), found)

@@ -57,19 +57,15 @@ def _group(
 
 def _take(batch: Batch, spec: FilesSource, path: Path, record: Mapping[str, Any]) -> None:
     try:
-        if any(len(value) > spec.max_bytes for value in record.values() if isinstance(value, str | bytes)):
-            raise Refused("too_long")
         batch.add(from_record(spec, record, Found(str(path), record_sha256(record), now())))
     except Refused as refusal:
         batch.skip(refusal.reason)
 
 
 def _columns(spec: FilesSource, has: list[str]) -> list[str]:
-    needed = [spec.prompt, spec.answer] if spec.prompt and spec.answer else [spec.text]
-    if any(column not in has for column in needed):
+    if any(column not in has for column in spec.needed):
         raise Refused("no_column")
-    others = (spec.trace, spec.uri_column, spec.licence_column)
-    return [column for column in needed if column] + [column for column in others if column in has and column]
+    return [*spec.needed, *(column for column in spec.optional if column in has)]
 
 
 def _footer(path: Path) -> str:
