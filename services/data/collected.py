@@ -26,6 +26,7 @@ from services.data.manifest import Manifest
 from services.data.mix import Choice, choose, chosen, writers
 from services.data.snapshot import Clock, Report, drawn, written
 from services.data.sources.make import make_source
+from services.data.sources.self_source import Asked, Sampler
 from services.data.sources.source import Source
 from services.data.stages import Stages, index
 from services.data.tokens import Lengths
@@ -111,12 +112,16 @@ def source(spec: AnySource, job: SnapshotJob) -> Source:
     """The source of a part of the campaign file. Raises `SourceFailed`."""
     if spec.kind != "self":
         return make_source(spec, job.round, job.campaign.seed)
-    from services.data.sources.self_source import Sampler  # noqa: PLC0415 - as `make_source` does
-
     assert job.collecting is not None
     assert job.collecting.sampled is not None
-    weights = expected(job.policy, "difficulty"), expected(job.policy, "wordings")
-    return Sampler(spec, job.round, job.campaign.seed, job.campaign.model, job.collecting, weights)
+    asked = Asked(
+        sampled=job.collecting.sampled,
+        model=job.campaign.model,
+        copies=Path(job.collecting.copies),
+        difficulty=expected(job.policy, "difficulty"),
+        wordings=expected(job.policy, "wordings"),
+    )
+    return Sampler(spec, job.round, job.campaign.seed, asked)
 
 
 def _fingerprints(at: Collecting | None) -> Fingerprints | None:
