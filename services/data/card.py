@@ -20,7 +20,7 @@ from services.data.tokens import Lengths
 SHOWN = 120
 """Characters of a text that somebody else wrote, such as a licence."""
 
-SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$-])")
+SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&$])")
 
 OF_ROWS = """
 SELECT {what}, count(*) FROM rows JOIN chosen USING (n) GROUP BY 1 ORDER BY 2 DESC, 1

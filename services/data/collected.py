@@ -6,14 +6,12 @@ Each part ends on disk before the next begins, so a killed job does again only w
 from __future__ import annotations
 
 import fcntl
-import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from judgement.fingerprints import Fingerprints
 from schemas.evidence import Lineage, Stored, Yield
 from schemas.rows import Row
 from schemas.sources import AnySource, DataRule
@@ -28,7 +26,7 @@ from services.data.snapshot import Clock, Report, drawn, written
 from services.data.sources.make import make_source
 from services.data.sources.self_source import Asked, Sampler
 from services.data.sources.source import Source
-from services.data.stages import Stages, index
+from services.data.stages import Sealed, Stages, index
 from services.data.tokens import Lengths
 from services.data.writer import WHOLE
 from services.runtime import artifacts
@@ -124,9 +122,10 @@ def source(spec: AnySource, job: SnapshotJob) -> Source:
     return Sampler(spec, job.round, job.campaign.seed, asked)
 
 
-def _fingerprints(at: Collecting | None) -> Fingerprints | None:
+def _fingerprints(at: Collecting | None) -> Sealed | None:
     if at is None or at.fingerprints is None:
         return None
+    from judgement.fingerprints import Fingerprints
     given = at.fingerprints
     place = artifacts.fetch(given.uri, given.sha256, hash_file, Path(at.copies))
     if (found := hash_file(place)) != given.sha256:
