@@ -71,7 +71,9 @@ def _sources(told: Told) -> Iterator[str]:
         skipped = sum(gave.skipped.values())
         fates = (gave.made + skipped, skipped, gave.made, sum(gave.dropped.values()) - left, left, gave.kept)
         rows.append([gave.source, kinds.get(gave.source, "drawn"), gave.domain, *map(_n, fates)])
-    yield _table(["source", "kind", "domain", "seen", "skipped", "rows", "dropped", "left out", "in the snapshot"], rows)
+    yield _table(
+        ["source", "kind", "domain", "seen", "skipped", "rows", "dropped", "left out", "in the snapshot"], rows
+    )
 
 
 def _this_round(told: Told) -> Iterator[str]:
@@ -82,7 +84,10 @@ def _this_round(told: Told) -> Iterator[str]:
             counts[count.source, count.kind] += count.n
     kept = dict(_grouped(told, "SELECT source, count(*) FROM rows WHERE round = ? GROUP BY 1", told.round))
     rows = [
-        [spec.name, *(_n(n) for n in (kept.get(spec.name, 0), counts[spec.name, "dropped"], counts[spec.name, "skipped"]))]
+        [
+            spec.name,
+            *(_n(n) for n in (kept.get(spec.name, 0), counts[spec.name, "dropped"], counts[spec.name, "skipped"])),
+        ]
         for spec in told.rule.sources
     ]
     yield _table(["source", "kept", "dropped", "skipped"], rows)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from judgement.fingerprints import Fingerprints
 from schemas.evidence import Lineage, Stored, Yield
 from schemas.rows import Row
 from schemas.sources import AnySource, DataRule
@@ -53,9 +54,7 @@ def make_collected(job: SnapshotJob, planned: SnapshotPlan, report: Report) -> S
         choice = choose(harvest, rule, expected_shares(job.policy, job.campaign.constitution.training_domains))
         made = (*yields, *gave(harvest, rule, choice))
         lineage = lineages(harvest, rule)
-        snapshot = written(
-            puzzles, chosen(harvest), WHOLE, job.out, made, clock, harvest=stored, lineage=lineage
-        )
+        snapshot = written(puzzles, chosen(harvest), WHOLE, job.out, made, clock, harvest=stored, lineage=lineage)
         lengths = Lengths.of(at.base, job.campaign.model.max_length)
         told = card(Told(job.campaign, job.round, snapshot, at, harvest, lengths))
     discard_old(folder)
@@ -125,7 +124,6 @@ def source(spec: AnySource, job: SnapshotJob) -> Source:
 def _fingerprints(at: Collecting | None) -> Sealed | None:
     if at is None or at.fingerprints is None:
         return None
-    from judgement.fingerprints import Fingerprints
     given = at.fingerprints
     place = artifacts.fetch(given.uri, given.sha256, hash_file, Path(at.copies))
     if (found := hash_file(place)) != given.sha256:

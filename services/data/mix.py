@@ -47,10 +47,12 @@ def choose(harvest: Harvest, rule: DataRule, shares: Mapping[str, float]) -> Cho
     )
     caps = [(source.name, source.cap or NO_CAP, place) for place, source in enumerate(rule.sources)]
     db.executemany("INSERT INTO caps VALUES (?, ?, ?)", caps)
-    usable = dict(db.execute(
-        "SELECT domain, sum(min(held, cap)) FROM (SELECT domain, source, count(*) AS held FROM rows GROUP BY 1, 2) "
-        "JOIN caps USING (source) GROUP BY 1"
-    ).fetchall())
+    usable = dict(
+        db.execute(
+            "SELECT domain, sum(min(held, cap)) FROM (SELECT domain, source, count(*) AS held FROM rows GROUP BY 1, 2) "
+            "JOIN caps USING (source) GROUP BY 1"
+        ).fetchall()
+    )
     for domain, rows in quotas(usable, shares, rule.rows).items():
         db.execute(TURNS, (domain, rows))
     return Choice(*_told(harvest, {name: cap for name, cap, _ in caps}))

@@ -1,7 +1,7 @@
 """Near-duplicates within a round and across rounds: an index on disk of the sketches of all rows that were kept.
 
-The index is one SQLite file: memory stays the same however long it gets, a transaction ends where the caller says, and a
-copy of it is the state that the next round begins with. A row that was added before a crash and comes again afterwards
+The index is one SQLite file: memory stays the same however long it gets, a transaction ends where the caller says, and
+a copy of it is the state that the next round begins with. A row that was added before a crash and comes again afterwards
 is not its own duplicate.
 """
 
@@ -11,11 +11,12 @@ import hashlib
 import sqlite3
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import numpy as np
 
 from schemas.rows import Row
-from services.data.sketch import ALGORITHM, PERMUTATIONS, Bands, sketch
+from services.data.sketch import ALGORITHM, PERMUTATIONS, Bands, Sketch, sketch
 
 CACHE_KIB = 65_536
 """Memory of SQLite's page cache."""
@@ -46,6 +47,7 @@ class NearDuplicates:
         self.connection, self.threshold, self.round = connection, threshold, round_
         self.bands = Bands(threshold) if threshold < 1 else None
         self.session = self._begin()
+        self._last: tuple[Row | None, Sketch] = (None, np.zeros(0, np.uint32))
 
     @classmethod
     def open(cls, path: str | Path, threshold: float, *, round_: int = 0) -> NearDuplicates:
@@ -60,7 +62,7 @@ class NearDuplicates:
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         return cls(connection, threshold, round_)
 
-    def __enter__(self) -> NearDuplicates:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -74,7 +76,7 @@ class NearDuplicates:
 
     def add(self, row: Row) -> None:
         """Remember a row, from the next `commit` on for good."""
-        values = sketch(row) if self.bands else None
+        values = self._sketch(row) if self.bands else None
         kept = None if values is None else values.astype(np.uint8).tobytes()
         inserted = self.connection.execute(
             "INSERT INTO rows (identity, exact, core, round, session, sketch) VALUES (?, ?, ?, ?, ?, ?)",
@@ -122,7 +124,7 @@ class NearDuplicates:
 
     def _near(self, row: Row) -> str | None:
         assert self.bands
-        values = sketch(row)
+        values = self._sketch(row)
         keys = self.bands.keys(values, row.answer)
         marks = ",".join(map(str, keys))
         met = self.connection.execute(
@@ -136,6 +138,12 @@ class NearDuplicates:
         equal = (kept == values.astype(np.uint8)).mean(axis=1)
         alike = (equal - _BYTE_CHANCE) / (1 - _BYTE_CHANCE) >= self.threshold
         return str(met[int(alike.argmax())][0]) if alike.any() else None
+
+    def _sketch(self, row: Row) -> Sketch:
+        """A row is asked for first and added then: its sketch is made once."""
+        if self._last[0] is not row:
+            self._last = row, sketch(row)
+        return self._last[1]
 
     def _self(self, row: Row) -> dict[str, object]:
         return {"identity": _identity(row), "round": self.round, "session": self.session}

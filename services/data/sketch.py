@@ -1,6 +1,6 @@
 """MinHash sketches of texts, and the keys by which similar ones meet (Broder, 1997; Leskovec et al., chapter 3).
 
-Sketches are rensa's, in Rust: full-set R-MinHash, which counts each word 5-gram of a text. What became of its peers here
+Sketches are rensa's, in Rust: full-set R-MinHash, which counts each word 5-gram of a text. What its peers took instead
 is in docs/data.md.
 """
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import rensa
 
+from judgement.mixing import mix
 from schemas.rows import Row
 
 WORDS = 5
@@ -29,7 +30,7 @@ ALGORITHM = f"rensa/{rensa.RMinHash.ALGORITHM_VERSION}/{PERMUTATIONS}/{WORDS}/{S
 """What a stored sketch was made by."""
 
 RECALL = 0.95
-"""Share of pairs just at the threshold that must meet in a band; they are compared then, so more meetings cost time alone."""
+"""Share of pairs just at the threshold that must meet in a band. They are compared then: more meetings cost time alone."""
 
 WORD = re.compile(r"\w+")
 U64 = np.uint64
@@ -70,13 +71,6 @@ class Bands:
             mixed = mix((cut * self._weights).sum(axis=1, dtype=U64) ^ mix(salt))
         keys: list[int] = mixed.view(np.int64).tolist()
         return keys
-
-
-def mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """The finaliser of SplitMix64 (Steele et al., 2014): spreads what little tells two numbers apart over all bits."""
-    values = (values ^ (values >> U64(30))) * U64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> U64(27))) * U64(0x94D049BB133111EB)
-    return values ^ (values >> U64(31))
 
 
 def _meet(similarity: float, rows: int) -> float:

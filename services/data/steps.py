@@ -20,7 +20,7 @@ ATTEMPTS = 1_000
 
 def refresh(history: History, now: datetime) -> Effect:
     """Queue the making of the open round's snapshot."""
-    if history.policy is None or history.round in history.snapshots:
+    if history.policy is None or history.round in history.snapshots or history.unpublished:
         return NOTHING
     policy = history.policy
     basis = _basis(history, policy)
@@ -31,7 +31,7 @@ def refresh(history: History, now: datetime) -> Effect:
         "basis": basis.model_dump(mode="json"),
     }
     if history.campaign.constitution.data:
-        payload |= _collecting(history)
+        payload |= _collecting(history) | _fingerprints(history)
     key = round_stream(history.id, policy.round)
     return Effect(work=(Work(QUEUE, key, history.id, payload, attempts=ATTEMPTS),))
 
@@ -61,6 +61,13 @@ def _collecting(history: History) -> dict[str, Any]:
         "standing": policy.standing_from,
         "adapter": {"uri": standing.uri, "sha256": standing.sha256} if standing else None,
     }
+
+
+def _fingerprints(history: History) -> dict[str, Any]:
+    """Where the fingerprints lie that collected rows are held against; nothing where they are not asked for."""
+    if (published := history.fingerprints) is None:
+        return {}
+    return {"fingerprints": {"uri": published.uri, "sha256": published.sha256}}
 
 
 def _basis(history: History, ground: Frozen) -> Basis:

@@ -38,4 +38,7 @@ class Lengths:
         """Whether the trainer will drop a row with its worked steps; counted as `services.trainer.batches` encodes."""
         prompt = f"{row.prompt}\n" if row.prompt else ""
         read = len(self.tokenizer.encode(prompt).ids)
-        return read + len(self.tokenizer.encode(row.completion(traced=True), add_special_tokens=False).ids) + ENDS > self.most
+        return (
+            read + len(self.tokenizer.encode(row.completion(traced=True), add_special_tokens=False).ids) + ENDS
+            > self.most
+        )

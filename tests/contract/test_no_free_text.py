@@ -63,6 +63,7 @@ FREE = {
     "ScoresReported.stamp.precision": NAMES,
     "EvaluationFailed.error": FAILURES,
     "EvaluationFailed.message": FAILURES,
+    "FingerprintsPublished.uri": PLACES,
     "GuardsReported.receipt.uri": PLACES,
     "GuardsReported.stamp.engine": NAMES,
     "GuardsReported.stamp.harness": NAMES,

@@ -141,9 +141,7 @@ def test_the_same_inputs_give_the_same_snapshot_on_another_day(folder, monkeypat
     elsewhere = {"work": str(folder / "other/1"), "out": str(folder / "other/harvests")}
     asked = job(folder)
     assert asked.collecting
-    again = make(
-        asked.model_copy(update={"collecting": asked.collecting.model_copy(update=elsewhere)}), lambda _: None
-    )
+    again = make(asked.model_copy(update={"collecting": asked.collecting.model_copy(update=elsewhere)}), lambda _: None)
     assert manifests.read(again.harvest, folder).rows != manifests.read(first.harvest, folder).rows
     assert again.snapshot == first.snapshot
 

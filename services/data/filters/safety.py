@@ -1,7 +1,7 @@
 """What helps to hurt people: a lexicon read in context, not a model; what it catches is measured (docs/data.md).
 
 A sentence is unsafe where it names a means of harm and asks for it or tells how: the word alone drops nobody, so that
-news, history, medicine and warnings stay. English alone. Own rules, kept in `safety_rules`.
+news, history, medicine and warnings stay. English alone. The lexicon is our own: `safety.yaml`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from schemas.rows import Row
 from services.data.filters.filter import Dropped, text_of
-from services.data.filters.safety_rules import PROTECTIVE, RULES, SUSPECT, Rule
+from services.data.filters.safety_rules import ANYTHING, PROTECTIVE, RULES, SUSPECT, Rule
 
 SENTENCE = re.compile(r"[^.!?\n]+")
 
@@ -51,8 +51,6 @@ def unsafe(text: str) -> Verdict | None:
 
 
 def _breaks(rule: Rule, sentence: str) -> bool:
-    if not rule.means.search(sentence):
+    if not (rule.means.search(sentence) and rule.cue.search(sentence)):
         return False
-    if rule.always:
-        return True
-    return bool(rule.intent.search(sentence)) and not PROTECTIVE.search(sentence)
+    return rule.cue is ANYTHING or not PROTECTIVE.search(sentence)
