@@ -221,6 +221,15 @@ def test_a_text_is_one_row_and_comes_again_only_when_it_changes(tmp_path):
     assert harvest.go_on(source(path, round_=3)).texts[1:] == ["They flow on."]
 
 
+def test_a_name_that_is_no_text_names_its_rows_and_its_state(tmp_path):
+    path = packed(tmp_path / "caf\udce9.jsonl", lines("one").encode())
+    harvest = Harvest().go_on(source(path))
+    assert harvest.rows[0].uri == f"{tmp_path}/caf\\udce9.jsonl"
+    packed(path, lines("one", "two").encode())
+    assert harvest.go_on(source(path, round_=2)).texts == ["one", "two"]
+    assert list(harvest.state) == [harvest.rows[0].uri]
+
+
 def test_paths_that_name_nothing_fail_the_source_and_a_missing_one_does_not(tmp_path):
     with pytest.raises(SourceFailed, match=r"notes: paths .*\*\.jsonl'\] name no file; check them"):
         Harvest().go_on(source(tmp_path / "*.jsonl"))
