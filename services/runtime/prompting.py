@@ -18,7 +18,7 @@ def question(prompt: str, profile: ProfileName, tokenizer: Any) -> str:
     template with `enable_thinking`, up to where the answer begins. Raises `ChatTemplateMissing`.
     """
     if not PROFILES[profile].chat:
-        return f"{prompt}\n"
+        return plain(prompt)
     if not tokenizer.chat_template:
         raise ChatTemplateMissing(
             f"model.profile: {profile} asks through a chat template, and the tokenizer of model.base has none; name a "
@@ -29,6 +29,11 @@ def question(prompt: str, profile: ProfileName, tokenizer: Any) -> str:
         [message], tokenize=False, add_generation_prompt=True, enable_thinking=True
     )
     return asked
+
+
+def plain(prompt: str) -> str:
+    """The prompt and a line break."""
+    return f"{prompt}\n"
 
 
 def special(profile: ProfileName) -> bool:
