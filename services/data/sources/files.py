@@ -15,7 +15,7 @@ from pyarrow import ArrowException
 
 from schemas.sources import FilesSource
 from services.data.sources import jsonl, table
-from services.data.sources.lines import BROKEN
+from services.data.sources.lines import BROKEN, key
 from services.data.sources.refusal import Refused
 from services.data.sources.rows import Found, now, plain, sha256
 from services.data.sources.source import SourceFailed, State, Step
@@ -38,7 +38,7 @@ class Files:
 
     def _file(self, path: Path, reader: Reader, state: State) -> Iterator[Step]:
         """One file's steps; where it fails, this is remembered behind what it gave."""
-        known = state.get(str(path), {})
+        known = state.get(key(path), {})
         try:
             if known.get("given_up") == _stamp(path):
                 return
@@ -87,7 +87,7 @@ def _text(spec: FilesSource, path: Path, known: Mapping[str, Any]) -> Iterator[S
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Refused("encoding") from error
-    yield Step((plain(spec, text, Found(str(path), found, now())),), {str(path): {"sha256": found}})
+    yield Step((plain(spec, text, Found(str(path), found, now())),), {key(path): {"sha256": found}})
 
 
 READERS: dict[str, Reader] = {
@@ -106,8 +106,8 @@ def _reader(path: Path) -> Reader | None:
 
 
 def _give_up(path: Path, state: State, reason: str) -> Step:
-    known = {**state.get(str(path), {}), "given_up": _stamp(path)}
-    return Step(remember={str(path): known}, skipped={reason: 1})
+    known = {**state.get(key(path), {}), "given_up": _stamp(path)}
+    return Step(remember={key(path): known}, skipped={reason: 1})
 
 
 def _stamp(path: Path) -> list[int]:

@@ -33,16 +33,14 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 def is_public(address: str) -> bool:
     """Whether an IP address belongs to the public internet, also where it wraps an IPv4 address in an IPv6 one."""
     ip = ipaddress.ip_address(address.partition("%")[0])
-    return all(one.is_global and not one.is_multicast and not one.is_reserved for one in (ip, *_wrapped(ip)))
+    meant = _wrapped(ip) or ip
+    return meant.is_global and not meant.is_multicast and not meant.is_reserved
 
 
-def _wrapped(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+def _wrapped(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     if isinstance(ip, ipaddress.IPv4Address):
-        return []
-    inner = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
-    if ip in NAT64:
-        inner.append(ipaddress.IPv4Address(ip.packed[-4:]))
-    return [one for one in inner if one is not None]
+        return None
+    return ipaddress.IPv4Address(ip.packed[-4:]) if ip in NAT64 else ip.ipv4_mapped or ip.sixtofour
 
 
 class Guard(NetworkBackend):

@@ -10,7 +10,7 @@ from typing import Any
 from schemas.rows import Row
 from schemas.sources import FilesSource
 from services.data.sources.batch import Batch
-from services.data.sources.lines import BROKEN, PIECE, Lines, mark_of
+from services.data.sources.lines import BROKEN, PIECE, Lines, key, mark_of
 from services.data.sources.refusal import Refused
 from services.data.sources.rows import Found, from_record, now, sha256
 from services.data.sources.source import Step
@@ -55,12 +55,12 @@ def _lines(spec: FilesSource, path: Path, lines: Lines) -> Iterator[Step]:
             _take(batch, spec, path, line)
         else:
             batch.skip("too_long")
-            yield batch.step({str(path): {**mark_of(place), "inside": True}})
+            yield batch.step({key(path): {**mark_of(place), "inside": True}})
             yield from _pass_over(spec, path, lines)
             place = lines.place
         if batch.full:
-            yield batch.step({str(path): mark_of(place)})
-    yield batch.step({str(path): mark_of(place)})
+            yield batch.step({key(path): mark_of(place)})
+    yield batch.step({key(path): mark_of(place)})
     if broken:
         raise broken
 
@@ -73,7 +73,7 @@ def _pass_over(spec: FilesSource, path: Path, lines: Lines) -> Iterator[Step]:
         if lines.packed and pieces * PIECE > BOMB * spec.max_bytes:
             raise Refused("bomb")
         if pieces % PIECES_PER_STEP == 0:
-            yield Step(remember={str(path): {**mark_of(lines.place), "inside": True}})
+            yield Step(remember={key(path): {**mark_of(lines.place), "inside": True}})
 
 
 def _take(batch: Batch, spec: FilesSource, path: Path, line: bytes) -> None:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Self, cast
 
 import pyarrow as pa
 
-from services.data.sources.rows import sha256
+from services.data.sources.rows import sha256, whole
 
 BLOCK = 16_384
 """Bytes before a mark that are hashed."""
@@ -32,6 +32,11 @@ Place = tuple[int, bytes]
 
 BROKEN = (OSError, EOFError, zlib.error)
 """What reading a file raises that is cut off, damaged or gone."""
+
+
+def key(path: Path) -> str:
+    """What a file's state is remembered under: its path."""
+    return whole(str(path))
 
 
 def mark_of(place: Place) -> dict[str, Any]:

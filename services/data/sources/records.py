@@ -1,7 +1,7 @@
 """The records of a WARC file, each with its offset, and a counted gap for what cannot be read.
 
 FastWARC reads the records, with bounded memory. Behind what it cannot read the next record is looked for, which begins
-with a member of gzip, a frame of zstd or a line of its own.
+with a member of gzip or a frame of zstd of its own, or with the name of the format.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from fastwarc import ArchiveIterator, WarcRecord, WarcRecordType
 
 from services.data.sources.refusal import Refused
 
-MAGICS = (b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\nWARC/1.")
-"""How a record begins: packed by gzip, by zstd, or plain behind a line break."""
+MAGICS = (b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"WARC/1.")
+"""How a record begins: packed by gzip, by zstd, or plain."""
 
 BOMB = 400
 """A record that claims so many times the allowed length is not unpacked to its end, but passed over as it lies."""
@@ -23,7 +23,7 @@ BOMB = 400
 WINDOW = 1_048_576
 """Bytes that are searched at a time."""
 
-WANTED = WarcRecordType(WarcRecordType.response | WarcRecordType.conversion)
+WANTED = WarcRecordType.response | WarcRecordType.conversion
 """Recorded answers, and the texts that Common Crawl makes of them."""
 
 Found = tuple[WarcRecord, bytes] | Refused
@@ -83,23 +83,22 @@ class Records:
 
 
 def _magic(file: BinaryIO) -> bytes | None:
-    first = b"\n" + file.read(8)
-    return next((magic for magic in MAGICS if magic in (first[: len(magic)], first[1 : len(magic) + 1])), None)
+    first = file.read(8)
+    return next((magic for magic in MAGICS if first.startswith(magic)), None)
 
 
 def _begins(file: BinaryIO, magic: bytes, at: int) -> bool:
     file.seek(at)
-    return file.read(8).startswith(magic.lstrip(b"\n"))
+    return file.read(8).startswith(magic)
 
 
 def _next(file: BinaryIO, magic: bytes, start: int) -> int | None:
     """Offset of the next place from `start` on that looks like the begin of a record."""
-    lead = int(magic.startswith(b"\n"))
-    file.seek(start - lead)
-    base, held = start - lead, b""
+    file.seek(start)
+    base, held = start, b""
     while window := file.read(WINDOW):
         held += window
         if (found := held.find(magic)) >= 0:
-            return base + found + lead
+            return base + found
         base, held = base + len(held) - len(magic) + 1, held[-len(magic) + 1 :]
     return None

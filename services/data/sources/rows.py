@@ -107,6 +107,11 @@ def clean(text: str) -> str:
     return text.replace("\0", "")
 
 
+def whole(name: str) -> str:
+    """A name with what is no character, such as bytes of a file's name that are no UTF-8, spelt out."""
+    return name.replace("\0", "").encode(errors="backslashreplace").decode()
+
+
 def _row(spec: Source, found: Found, *, trace: str, core: str, prompt: str = "", answer: str = "") -> Row:
     return Row(
         domain=spec.domain,
@@ -117,8 +122,8 @@ def _row(spec: Source, found: Found, *, trace: str, core: str, prompt: str = "",
         trace=trace,
         core=core,
         source=spec.name,
-        uri=found.uri,
-        licence=clean(found.licence or spec.licence),
+        uri=whole(found.uri),
+        licence=whole(found.licence or spec.licence),
         sha256=found.sha256,
         fetched_at=found.fetched_at,
     )

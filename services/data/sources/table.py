@@ -10,6 +10,7 @@ from pyarrow import parquet
 
 from schemas.sources import FilesSource
 from services.data.sources.batch import STEP_ROWS, Batch
+from services.data.sources.lines import key
 from services.data.sources.refusal import Refused
 from services.data.sources.rows import Found, from_record, now, record_sha256, sha256
 from services.data.sources.source import Step
@@ -40,7 +41,7 @@ def _group(
     spec: FilesSource, path: Path, file: parquet.ParquetFile, columns: list[str], place: Mapping[str, Any]
 ) -> Iterator[Step]:
     group, batch, seen = place["group"], Batch(), 0
-    after = {str(path): {**place, "group": group + 1, "row": 0}}
+    after = {key(path): {**place, "group": group + 1, "row": 0}}
     about = file.metadata.row_group(group)
     sizes = [about.column(i) for i in range(about.num_columns)]
     if any(c.total_uncompressed_size > GROUP * spec.max_bytes for c in sizes if c.path_in_schema in columns):
@@ -51,7 +52,7 @@ def _group(
             _take(batch, spec, path, record)
         seen += part.num_rows
         if seen > place["row"]:
-            yield batch.step({str(path): {**place, "row": seen}})
+            yield batch.step({key(path): {**place, "row": seen}})
     yield batch.step(after)
 
 

@@ -18,6 +18,7 @@ from services.data.sources import records
 from services.data.sources.batch import Batch
 from services.data.sources.files import matches
 from services.data.sources.inflate import MAGIC, unpacked
+from services.data.sources.lines import key
 from services.data.sources.records import Records
 from services.data.sources.refusal import Refused
 from services.data.sources.rows import Found, plain, sha256
@@ -42,7 +43,7 @@ class Warc:
         """Rows of the records behind the state's. Raises `SourceFailed` where there is no file at all."""
         for path in matches(self._spec.name, self._spec.paths):
             try:
-                yield from self._file(path, state.get(str(path), {}))
+                yield from self._file(path, state.get(key(path), {}))
             except FileNotFoundError:
                 yield Step(skipped={"missing": 1})
 
@@ -57,8 +58,8 @@ class Warc:
             last = max(at, 0)
             self._take(batch, found)
             if batch.full:
-                yield batch.step({str(path): _mark(path, last)})
-        yield batch.step({str(path): {**_mark(path, last), "size": size}})
+                yield batch.step({key(path): _mark(path, last)})
+        yield batch.step({key(path): {**_mark(path, last), "size": size}})
 
     def _take(self, batch: Batch, found: records.Found) -> None:
         try:
