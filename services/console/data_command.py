@@ -39,7 +39,9 @@ def chosen(made: list[Envelope], snapshot: str) -> Envelope:
     found = {e.event.snapshot: e for e in reversed(made) if e.event.snapshot.startswith(snapshot)}
     if not found:
         known = nearest(snapshot, dict.fromkeys(e.event.snapshot[:12] for e in made))
-        raise Problem(f"SNAPSHOT: {snapshot!r} is not in the log; {known}; `aevolve events --type DataBatchReady` lists them")
+        raise Problem(
+            f"SNAPSHOT: {snapshot!r} is not in the log; {known}; `aevolve events --type DataBatchReady` lists them"
+        )
     if len(found) > 1:
         ids = ", ".join(sorted(name[: len(snapshot) + 8] for name in found))
         raise Problem(f"SNAPSHOT: {snapshot!r} begins {len(found)} ids: {ids}; write more of it")
