@@ -1,7 +1,8 @@
 """Fingerprints: hashes by which a text is known again, and nothing but known again.
 
 They are of runs of tokens, in two readings (`judgement.tokens`). A run may be enough *alone*: a copy of the words, or
-contents that hardly meet by chance. Contents that are too few for that are a *prefix*, and count only with the right answer among the contents after it. Documents, which are longer, are told by several of their *n-grams*.
+contents that hardly meet by chance. Contents that are too few for that are a *prefix*, and count only with the right
+answer among the contents after them. Documents, which are longer, are told by several of their *n-grams*.
 
 Whoever holds the file can try a guess on it. What keeps a set sealed is therefore not the hash but the company that its
 items are in: see `services.oracle.fingerprints`.
@@ -93,7 +94,8 @@ class Member:
         if not len(maybe):
             return maybe
         found = np.minimum(np.searchsorted(self.hashes, asked[maybe]), len(self.hashes) - 1)
-        return maybe[self.hashes[found] == asked[maybe]]
+        sure: npt.NDArray[np.signedinteger[Any]] = maybe[self.hashes[found] == asked[maybe]]
+        return sure
 
     def _places(self, hashes: Hashes) -> tuple[Hashes, Hashes]:
         return hashes >> U64(64 - self.bits), hashes & U64((1 << self.bits) - 1)

@@ -1,8 +1,8 @@
 """Near-duplicates within a round and across rounds: an index on disk of the sketches of all rows that were kept.
 
-The index is one SQLite file: memory stays the same however long it gets, a transaction ends where the caller says, and
-a copy of it is the state that the next round begins with. A row that was added before a crash and comes again afterwards
-is not its own duplicate.
+The index is one SQLite file: memory stays the same however long it gets, a transaction ends where the caller says,
+and a copy of it is the state that the next round begins with. A row that was added before a crash and comes again
+afterwards is not its own duplicate.
 """
 
 from __future__ import annotations

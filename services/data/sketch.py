@@ -30,7 +30,7 @@ ALGORITHM = f"rensa/{rensa.RMinHash.ALGORITHM_VERSION}/{PERMUTATIONS}/{WORDS}/{S
 """What a stored sketch was made by."""
 
 RECALL = 0.95
-"""Share of pairs just at the threshold that must meet in a band. They are compared then: more meetings cost time alone."""
+"""Share of pairs at the threshold that must meet in a band. They are compared then: more meetings cost but time."""
 
 WORD = re.compile(r"\w+")
 U64 = np.uint64

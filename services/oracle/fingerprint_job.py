@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 from eventstore.effect import NOTHING, Append, Effect, Work
 from eventstore.store import Job
-from judgement.deciders import version
 from judgement.history import History
 from schemas.base import digest
 from schemas.campaign import Campaign
@@ -34,7 +33,7 @@ def publish_fingerprints(history: History, now: datetime) -> Effect:
     if not history.unpublished:
         return NOTHING
     campaign = history.campaign
-    basis = Basis(position=history.position, digest=digest(campaign), seed=campaign.seed, rules=version("oracle"))
+    basis = Basis(position=history.position, digest=digest(campaign), seed=campaign.seed)
     payload = {"campaign": campaign.model_dump(mode="json"), "basis": basis.model_dump(mode="json")}
     return Effect(work=(Work(QUEUE, fingerprint_stream(history.id), history.id, payload, attempts=ATTEMPTS),))
 

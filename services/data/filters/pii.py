@@ -22,8 +22,12 @@ from services.data.filters.filter import Dropped
 FIELDS = ("prompt", "trace", "core")
 """Texts that may be scrubbed; an answer may not, since a verifier compares it."""
 
-REGIONS = (None, "US", "GB", "DE", "FR")
+REGIONS = (None, "US", "GB")
 """Where a phone number is looked up: by its country code first, then as a national number of these."""
+
+
+DIGITS = 9
+"""Fewest of a phone number: a date has eight."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ def _public(text: str) -> bool:
 
 
 def _phone(text: str) -> bool:
+    if sum(map(str.isdigit, text)) < DIGITS:
+        return False
     for region in REGIONS:
         try:
             number = phonenumbers.parse(text, region)
