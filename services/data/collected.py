@@ -13,8 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from judgement.fingerprints import Fingerprints
-from schemas.evidence import Lineage, Stored, Yield
-from schemas.rows import Row
+from schemas.evidence import Lineage, Yield
 from schemas.sources import AnySource, DataRule
 from services.data import manifest as manifests
 from services.data.card import Told, card

@@ -85,7 +85,7 @@ def writers(harvest: Harvest, sources: Sequence[str]) -> list[tuple[str, str]]:
     """(source, place) of every place that chosen rows of these sources come from."""
     query = (
         "SELECT DISTINCT source, json_extract(row, '$.uri') FROM rows JOIN chosen USING (n) "
-        f"WHERE source IN ({','.join('?' * len(sources))}) ORDER BY 1, 2"  # noqa: S608  # question marks alone
+        f"WHERE source IN ({','.join('?' * len(sources))}) ORDER BY 1, 2"  # question marks alone
     )
     return harvest.db.execute(query, tuple(sources)).fetchall()
 

@@ -122,10 +122,9 @@ def test_a_step_whose_checks_fail_leaves_nothing(tmp_path):
 
 
 def test_two_processes_never_harvest_for_one_round(tmp_path):
-    with collected.alone(tmp_path / "1"):
-        with pytest.raises(collected.HarvestBusy, match="another process harvests"):
-            with collected.alone(tmp_path / "1"):
-                pass
+    with collected.alone(tmp_path / "1"), pytest.raises(collected.HarvestBusy, match="another process harvests"):
+        with collected.alone(tmp_path / "1"):
+            pass
     with collected.alone(tmp_path / "1"):
         pass
 
