@@ -13,6 +13,7 @@ from services.data.sources.pace import Pace
 from services.data.sources.refusal import Refused
 from services.data.sources.rows import sha256
 from tests import web_server
+from tests.certificates import Authority
 from tests.harvests import Harvest
 from tests.web_server import Answer, article, serving
 
@@ -306,6 +307,18 @@ def test_a_redirect_to_a_private_address_is_refused(site, monkeypatch):
     assert abouts(harvest) == ["A"]
     assert harvest.skipped == {"private": 1}
     assert inside.asked == []
+
+
+def test_an_encrypted_site_is_read_only_if_its_certificate_is_trusted_and_its_own(tmp_path, monkeypatch):
+    authority = Authority(tmp_path, "authority")
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    ours, others = authority.issue("ours", "127.0.0.1"), authority.issue("others", "example.org")
+    strange = Authority(tmp_path, "stranger").issue("strange", "127.0.0.1")
+    harvest = Harvest()
+    for i, certificate in enumerate((ours, others, strange)):
+        with serving(certificate=certificate) as site:
+            harvest.go_on(source(pages=[site.page("/a", article(f"Page {i}"))]))
+    assert (abouts(harvest), harvest.skipped) == (["Page 0"], {"robots_unreachable": 2})
 
 
 @pytest.mark.parametrize(

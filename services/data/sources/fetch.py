@@ -60,12 +60,12 @@ def address(text: str, base: str = "") -> str:
     """A link as an address that can be asked. Raises `Refused("bad_link")` where it is none of the web's."""
     text = text.strip()
     try:
-        url = httpx2.URL(base).join(text) if base else httpx2.URL(text)
+        url = (httpx2.URL(base).join(text) if base else httpx2.URL(text)).copy_with(fragment=None)
     except (httpx2.InvalidURL, ValueError) as error:
         raise Refused("bad_link") from error
     if not text or url.scheme not in ("http", "https") or not url.host or url.userinfo:
         raise Refused("bad_link")
-    return str(url.copy_with(fragment=None))
+    return str(url)
 
 
 class Fetcher:

@@ -161,7 +161,8 @@ class _Round:
         try:
             page = self._fetcher.get(url, self._robots.check, known)
         except Refused as refusal:
-            self._fetcher.pace.answered(host(url), well=refusal.reason not in TRANSIENT)
+            if refusal.reason not in NOT_ASKED:
+                self._fetcher.pace.answered(host(url), well=refusal.reason not in TRANSIENT)
             raise
         self._fetcher.pace.answered(host(url), well=True)
         return page
