@@ -28,6 +28,9 @@ HOPS = 5
 AGENT = "aevolve"
 """Our name in robots.txt."""
 
+LONGEST = 2_048
+"""Characters of an address, as sitemaps.org bounds them."""
+
 REDIRECTS = (301, 302, 303, 307, 308)
 
 BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -63,7 +66,7 @@ def address(text: str, base: str = "") -> str:
         url = (httpx2.URL(base).join(text) if base else httpx2.URL(text)).copy_with(fragment=None)
     except (httpx2.InvalidURL, ValueError) as error:
         raise Refused("bad_link") from error
-    if not text or url.scheme not in ("http", "https") or not url.host or url.userinfo:
+    if not text or len(str(url)) > LONGEST or url.scheme not in ("http", "https") or not url.host or url.userinfo:
         raise Refused("bad_link")
     return str(url)
 
