@@ -372,6 +372,7 @@ def test_which_addresses_are_public(ip, public):
         "http://u:p@host/",
         "http://[::1",
         "ftp://a/b",
+        "http://a:65536/",
         "http://a/" + "b" * 2048,
     ],
 )
