@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 WORDS = (
     "Rivers carry water from the hills down to the sea, and the mills on their banks have ground corn for centuries. "
@@ -127,12 +129,16 @@ def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
 
 
 @contextmanager
-def serving(host: str = "127.0.0.1") -> Iterator[Site]:
-    """A site on a free port of this machine."""
+def serving(host: str = "127.0.0.1", certificate: tuple[Path, Path] | None = None) -> Iterator[Site]:
+    """A site on a free port of this machine, encrypted where it has a certificate and key."""
     site = Site()
     server = ThreadingHTTPServer((host, 0), _handler(site))
     server.daemon_threads = True
-    site.url = f"http://{host}:{server.server_port}"
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    site.url = f"{'https' if certificate else 'http'}://{host}:{server.server_port}"
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
         yield site

@@ -12,7 +12,9 @@ from services.data.sources.guard import is_public
 from services.data.sources.pace import Pace
 from services.data.sources.refusal import Refused
 from services.data.sources.rows import sha256
+from services.data.sources.source import SourceFailed
 from tests import web_server
+from tests.certificates import Authority
 from tests.harvests import Harvest
 from tests.web_server import Answer, article, serving
 
@@ -127,6 +129,16 @@ def test_sitemaps_lead_to_sitemaps_and_to_pages_also_packed_or_as_plain_lines(si
     site.asked.clear()
     assert harvest.go_on(source(2, sitemaps=maps)).skipped == {}
     assert site.asked == ["/robots.txt", "/map.xml", "/one.xml.gz?", "/two.txt?"]
+
+
+def test_a_round_asks_for_so_many_listings_and_counts_the_others(site, monkeypatch):
+    monkeypatch.setattr(web, "LISTINGS", 3)
+    for i in range(2):
+        site.page(f"/{i}.xml", sitemap((site.page(f"/{i}", article(f"Page {i}")), "")))
+    parts = [(f"{site.url}/{i}.xml", "") for i in range(5)]
+    maps = [site.page("/map.xml", sitemap(*parts, root="sitemapindex", entry="sitemap"))]
+    harvest = Harvest().go_on(source(sitemaps=maps))
+    assert (abouts(harvest), harvest.skipped) == (["Page 0", "Page 1"], {"listings": 3})
 
 
 def test_a_round_fetches_its_share_and_the_next_goes_on(site):
@@ -308,6 +320,18 @@ def test_a_redirect_to_a_private_address_is_refused(site, monkeypatch):
     assert inside.asked == []
 
 
+def test_an_encrypted_site_is_read_only_if_its_certificate_is_trusted_and_its_own(tmp_path, monkeypatch):
+    authority = Authority(tmp_path, "authority")
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    ours, others = authority.issue("ours", "127.0.0.1"), authority.issue("others", "example.org")
+    strange = Authority(tmp_path, "stranger").issue("strange", "127.0.0.1")
+    harvest = Harvest()
+    for i, certificate in enumerate((ours, others, strange)):
+        with serving(certificate=certificate) as site:
+            harvest.go_on(source(pages=[site.page("/a", article(f"Page {i}"))]))
+    assert (abouts(harvest), harvest.skipped) == (["Page 0"], {"robots_unreachable": 2})
+
+
 @pytest.mark.parametrize(
     ("ip", "public"),
     [
@@ -339,11 +363,27 @@ def test_which_addresses_are_public(ip, public):
 
 
 @pytest.mark.parametrize(
-    "link", ["", "mailto:a@b", "javascript:alert(1)", "http://", "http://u:p@host/", "http://[::1", "ftp://a/b"]
+    "link",
+    [
+        "",
+        "mailto:a@b",
+        "javascript:alert(1)",
+        "http://",
+        "http://u:p@host/",
+        "http://[::1",
+        "ftp://a/b",
+        "http://a:65536/",
+        "http://a/" + "b" * 2048,
+    ],
 )
 def test_what_is_no_address_of_the_web_is_refused(link):
     with pytest.raises(Refused, match="bad_link"):
         address(link)
+
+
+def test_a_campaign_file_with_no_address_fails_with_the_field(site):
+    with pytest.raises(SourceFailed, match="rivers: feeds: 'http://a:99999999/' is no address of the web; correct it"):
+        Harvest().go_on(source(pages=[site.page("/a", article("A"))], feeds=["http://a:99999999/"]))
 
 
 def test_an_address_is_spelt_one_way():

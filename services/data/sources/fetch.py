@@ -28,6 +28,11 @@ HOPS = 5
 AGENT = "aevolve"
 """Our name in robots.txt."""
 
+LONGEST = 2_048
+"""Characters of an address, as sitemaps.org bounds them."""
+
+PORTS = 65_535
+
 REDIRECTS = (301, 302, 303, 307, 308)
 
 BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -60,12 +65,13 @@ def address(text: str, base: str = "") -> str:
     """A link as an address that can be asked. Raises `Refused("bad_link")` where it is none of the web's."""
     text = text.strip()
     try:
-        url = httpx2.URL(base).join(text) if base else httpx2.URL(text)
+        url = (httpx2.URL(base).join(text) if base else httpx2.URL(text)).copy_with(fragment=None)
     except (httpx2.InvalidURL, ValueError) as error:
         raise Refused("bad_link") from error
-    if not text or url.scheme not in ("http", "https") or not url.host or url.userinfo:
+    of_the_web = url.scheme in ("http", "https") and url.host and not url.userinfo and 0 < (url.port or 80) <= PORTS
+    if not text or len(str(url)) > LONGEST or not of_the_web:
         raise Refused("bad_link")
-    return str(url.copy_with(fragment=None))
+    return str(url)
 
 
 class Fetcher:

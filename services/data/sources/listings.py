@@ -109,4 +109,4 @@ def _listing(kind: Kind, named: Iterable[tuple[str, str]], url: str) -> Listing:
 
 def _name(element: etree._Element) -> str:
     """The local name; empty for a comment."""
-    return etree.QName(element).localname if isinstance(element.tag, str) else ""
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""

@@ -6,7 +6,8 @@ with a member of gzip or a frame of zstd of its own, or with the name of the for
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from enum import Enum
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,14 +31,25 @@ Found = tuple[WarcRecord, bytes] | Refused
 """A record with its payload, or why there is none."""
 
 
+class Gap(Enum):
+    """What is known of the bytes behind the last record."""
+
+    NONE = "none"
+    SILENT = "silent"
+    """The reader saw the end there, which a damaged header makes it see as well."""
+    TOLD = "told"
+    """Something was refused there, and counted."""
+
+
 class Records:
     """The wanted records of a file behind an offset."""
 
     def __init__(self, path: Path, last: int, limit: int) -> None:
         self._path = path
         self._last = last
+        self._seen = max(0, last)
         self._limit = limit
-        self._gap = False
+        self._gap = Gap.NONE
 
     def __iter__(self) -> Iterator[tuple[int, Found]]:
         """Offset and record. Behind an offset of -1 is every record."""
@@ -45,39 +57,46 @@ class Records:
             if (magic := _magic(beside)) is None:
                 yield 0, Refused("no_warc")
                 return
-            start: int | None = max(0, self._last)
+            start: int | None = self._seen
             while start is not None:
+                self._seen = start
                 file.seek(start)
-                yield from self._stretch(file, beside, magic, start)
-                start = _next(beside, magic, max(self._last, start) + 1) if self._gap else None
+                for at, found in self._stretch(ArchiveIterator(file)):
+                    if not _begins(beside, magic, at):
+                        yield at, Refused("one_member")
+                        return
+                    yield at, found
+                start = _next(beside, magic, self._seen + 1)
 
-    def _stretch(self, file: BinaryIO, beside: BinaryIO, magic: bytes, start: int) -> Iterator[tuple[int, Found]]:
-        """Records up to the end, or up to what cannot be read, which leaves a gap."""
-        was_gap, self._gap = self._gap, False
+    def _stretch(self, records: Iterable[WarcRecord]) -> Iterator[tuple[int, Found]]:
+        """Records up to the end, or up to what cannot be read."""
         try:
-            for record in ArchiveIterator(file, record_types=WANTED):
-                if (at := record.stream_pos) <= self._last:
+            for record in records:
+                before, self._seen = self._seen, record.stream_pos
+                if self._seen <= self._last:
                     continue
-                if not _begins(beside, magic, at):
-                    yield at, Refused("one_member")
-                    return
-                was_gap, self._last = False, at
-                yield at, self._read(record)
-                if self._gap:
+                if self._gap is Gap.SILENT:
+                    yield before, Refused("broken")
+                self._gap = Gap.NONE
+                if record.record_type & WANTED:
+                    yield self._seen, self._read(record)
+                if self._gap is Gap.TOLD:
                     return
         except OSError:
-            self._gap = True
-            if not was_gap:
-                yield max(self._last, start), Refused("broken")
+            if self._gap is Gap.NONE:
+                self._gap = Gap.TOLD
+                yield self._seen, Refused("broken")
+        else:
+            self._gap = Gap.SILENT
 
     def _read(self, record: WarcRecord) -> Found:
         length = record.content_length
         if length > self._limit:
-            self._gap = length > BOMB * self._limit
+            self._gap = Gap.TOLD if length > BOMB * self._limit else Gap.NONE
             return Refused("too_long")
         payload = record.reader.read(length)
         if len(payload) < length:
-            self._gap = True
+            self._gap = Gap.TOLD
             return Refused("broken")
         return record, payload
 

@@ -14,8 +14,8 @@ from services.data.sources.refusal import Refused
 HTML = ("text/html", "application/xhtml+xml")
 PLAIN = ("text/plain", "text/markdown")
 
-TAGS = 100_000
-"""Tags of a page that are read: the extraction's time grows with their square, to a minute at three times as many."""
+TAGS = 50_000
+"""Tags of a page that are read: the extraction's time grows with their square, to some seconds."""
 
 DAMAGED = 0.01
 """Share of characters that may be unreadable."""
@@ -27,7 +27,8 @@ SNIFFED = 65_536
 def read(body: bytes, content_type: str) -> tuple[str, str]:
     """Main text of a page, and its licence as far as it says one.
 
-    Raises `Refused`: `type` for what is no page, `encoding` for bytes that are no text, `too_complex`, `no_text`.
+    Raises `Refused`: `type` for what is no page, `encoding` for bytes that are no text, `too_complex`,
+    `unreadable`, `no_text`.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind and kind not in HTML + PLAIN:
@@ -41,7 +42,11 @@ def decoded(body: bytes, content_type: str) -> str:
 
     Raises `Refused("encoding")` where too many are unreadable.
     """
-    _, text = html_to_unicode(content_type or None, body, auto_detect_fun=_guess)
+    try:
+        _, text = html_to_unicode(content_type or None, body, auto_detect_fun=_guess)
+        text.encode()
+    except (LookupError, UnicodeError) as error:  # such as a codec that is none of texts, or halves of characters
+        raise Refused("encoding") from error
     if text.count("\ufffd") > DAMAGED * len(text) or "\0" in text:
         raise Refused("encoding")
     return text
@@ -59,11 +64,12 @@ def _guess(body: bytes) -> str | None:
 def _main(html: str) -> tuple[str, str]:
     if html.count("<") > TAGS:
         raise Refused("too_complex")
-    tree = load_html(html)
-    if tree is None:
-        raise Refused("no_text")
-    licence = licence_of(tree)
-    found = bare_extraction(tree, include_comments=False, favor_precision=True)
+    try:
+        tree = load_html(html)
+        licence = licence_of(tree) if tree is not None else ""
+        found = bare_extraction(tree, include_comments=False, favor_precision=True) if tree is not None else None
+    except Exception as error:  # one page's markup must not end the harvest of the others
+        raise Refused("unreadable") from error
     if not isinstance(found, Document) or not found.text:
         raise Refused("no_text")
     return found.text, licence

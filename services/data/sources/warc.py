@@ -114,4 +114,8 @@ def _mark(path: Path, at: int) -> dict[str, Any]:
 
 
 def _date(record: WarcRecord) -> str:
-    return record.record_date.astimezone(UTC).isoformat(timespec="seconds")
+    """When it was recorded; empty where it does not say, or no calendar has the day."""
+    try:
+        return record.record_date.astimezone(UTC).isoformat(timespec="seconds") if record.record_date else ""
+    except OverflowError:
+        return ""

@@ -20,7 +20,7 @@ from services.data.sources.pace import Pace
 from services.data.sources.refusal import Refused
 from services.data.sources.robots import Robots
 from services.data.sources.rows import Found, now, plain, sha256
-from services.data.sources.source import State, Step
+from services.data.sources.source import SourceFailed, State, Step
 from services.data.sources.text import read
 
 TRIES = 3
@@ -46,7 +46,7 @@ class Web:
         self._pace = pace or Pace(spec.per_second)
 
     def harvest(self, state: State) -> Iterator[Step]:
-        """A step for each page or listing that is asked for."""
+        """A step for each page or listing that is asked for. Raises `SourceFailed` for what is no address."""
         with Fetcher(self._spec, self._pace) as fetcher:
             yield from _Round(self._spec, self._round, fetcher, state).steps()
 
@@ -64,7 +64,7 @@ class _Round:
 
     def steps(self) -> Iterator[Step]:
         yield from self._listings()
-        single = {url: Link(url) for url in map(address, self._spec.pages)}
+        single = {url: Link(url) for url in self._given("pages")}
         named = {link.url: link for _, _, listing in self._listed if listing.kind != "index" for link in listing.links}
         wanted = [link for link in {**named, **single}.values() if self._is_wanted(link, always=link.url in single)]
         for link in _in_turn(wanted):
@@ -73,17 +73,32 @@ class _Round:
             yield self._page(link)
         yield from self._complete()
 
+    def _given(self, field: str) -> list[str]:
+        """Addresses of the campaign file. Raises `SourceFailed` for one that is none."""
+        found = []
+        for url in getattr(self._spec, field):
+            try:
+                found.append(address(url))
+            except Refused as refusal:
+                told = f"data.sources: {self._spec.name}: {field}: {url!r} is no address of the web"
+                raise SourceFailed(f"{told}; correct it") from refusal
+        return found
+
     # The listings.
 
     def _listings(self) -> Iterator[Step]:
-        waiting = [address(url) for url in (*self._spec.feeds, *self._spec.sitemaps)]
-        for asked, url in enumerate(waiting):
-            if asked >= LISTINGS:
-                yield Step(skipped={"listings": len(waiting) - LISTINGS})
-                return
-            yield from self._listing(url)
-            if self._listed and self._listed[-1][0] == url and self._listed[-1][2].kind == "index":
-                waiting += [link.url for link in self._listed[-1][2].links if link.url not in waiting]
+        waiting = dict.fromkeys(self._given("feeds") + self._given("sitemaps"))
+        asked: set[str] = set()
+        while left := [url for url in waiting if url not in asked]:
+            for url in left[: LISTINGS - len(asked)]:
+                yield from self._listing(url)
+                asked.add(url)
+            if len(asked) == LISTINGS:
+                break
+            indices = (listing for _, _, listing in self._listed if listing.kind == "index")
+            waiting |= {link.url: None for index in indices for link in index.links}
+        if over := len(waiting) - len(asked):
+            yield Step(skipped={"listings": over})
 
     def _listing(self, url: str) -> Iterator[Step]:
         try:
@@ -161,7 +176,8 @@ class _Round:
         try:
             page = self._fetcher.get(url, self._robots.check, known)
         except Refused as refusal:
-            self._fetcher.pace.answered(host(url), well=refusal.reason not in TRANSIENT)
+            if refusal.reason not in NOT_ASKED:
+                self._fetcher.pace.answered(host(url), well=refusal.reason not in TRANSIENT)
             raise
         self._fetcher.pace.answered(host(url), well=True)
         return page
