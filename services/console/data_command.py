@@ -1,4 +1,4 @@
-"""`aevolve data inspect`: a snapshot as a person wants to see it. Its texts are strangers': no control character is shown."""
+"""`aevolve data inspect`: a snapshot for people. Its texts are strangers': no control character of theirs is printed."""
 
 from __future__ import annotations
 

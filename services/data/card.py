@@ -49,13 +49,11 @@ class Told:
 
 def card(told: Told) -> str:
     """The card."""
-    head = [
-        f"# Data card: {told.campaign.name}, round {told.round}",
-        f"Snapshot `{told.snapshot.snapshot}`: {_n(sum(told.snapshot.rows.values()))} rows, made by the campaign's "
-        f"seed {told.campaign.seed}. {_fetched(told)}",
-    ]
+    title = f"# Data card: {told.campaign.name}, round {told.round}"
+    snapshot, rows = told.snapshot.snapshot, _n(sum(told.snapshot.rows.values()))
+    facts = f"Snapshot `{snapshot}`: {rows} rows, by the campaign's seed {told.campaign.seed}. {_fetched(told)}"
     sections = (_sources, _this_round, _dropped, _skipped, _domains, _licences, _checks, _lineage)
-    return "\n\n".join([*head, *(text for section in sections for text in section(told))]) + "\n"
+    return "\n\n".join([title, facts, *(text for section in sections for text in section(told))]) + "\n"
 
 
 def _sources(told: Told) -> Iterator[str]:
@@ -109,7 +107,7 @@ def _domains(told: Told) -> Iterator[str]:
     yield "## Domains"
     if told.lengths:
         long = Counter(row.domain for row in chosen(told.harvest) if told.lengths.too_long(row))
-        yield f"Too long: collected rows of more than {told.lengths.most} tokens, which the trainer drops and never cuts."
+        yield f"Too long: collected rows of more than {told.lengths.most} tokens; the trainer drops them, and never cuts."
     else:
         long = None
         yield (
@@ -140,8 +138,8 @@ def _checks(told: Told) -> Iterator[str]:
         [
             "- Answers: the challenge's scorer must accept them; worked steps that can be computed must hold.",
             f"- Languages: {', '.join(filters.languages) or 'any'}; words: {filters.min_words} to {filters.max_words}.",
-            f"- Quality: {', '.join(filters.quality) or 'no filter'}; personal data: {filters.pii}; safety: "
-            f"{filters.safety}.",
+            f"- Quality: {', '.join(filters.quality) or 'no filter'}.",
+            f"- Personal data: {filters.pii}; what helps to hurt people: {filters.safety}.",
             f"- Near-duplicates: similarity from {filters.near_duplicate:g}, within and across rounds.",
             f"- Sealed sets: {sealed}.",
             f"- Rows made from another (variants, sampled answers): {_n(variants)}.",

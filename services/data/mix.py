@@ -83,11 +83,8 @@ def chosen(harvest: Harvest) -> Iterator[Row]:
 
 def writers(harvest: Harvest, sources: Sequence[str]) -> list[tuple[str, str]]:
     """(source, place) of every place that chosen rows of these sources come from."""
-    query = (
-        "SELECT DISTINCT source, json_extract(row, '$.uri') FROM rows JOIN chosen USING (n) "
-        f"WHERE source IN ({','.join('?' * len(sources))}) ORDER BY 1, 2"  # question marks alone
-    )
-    return harvest.db.execute(query, tuple(sources)).fetchall()
+    query = "SELECT DISTINCT source, json_extract(row, '$.uri') FROM rows JOIN chosen USING (n) ORDER BY 1, 2"
+    return [found for found in harvest.db.execute(query) if found[0] in sources]
 
 
 def _told(harvest: Harvest, caps: Mapping[str, int]) -> tuple[dict[str, int], dict[str, dict[str, int]]]:

@@ -1,7 +1,7 @@
-"""Nothing wrong is taught: an answer that its verifier does not accept, or a worked step that does not hold, is dropped.
+"""Nothing wrong is taught: an answer that its verifier refuses, or a worked step that does not hold, drops its row.
 
-Of a collected row the challenge's scorer must find the stated answer in what the model would learn to write. Worked steps
-are checked where they can be computed: sums of numbers, `12*3+4=40`. Words between them are not judged.
+Of a collected row the challenge's scorer must find the stated answer in what the model would learn to write. Worked
+steps are checked where they can be computed: sums of numbers, `12*3+4=40`. Words between them are not judged.
 """
 
 from __future__ import annotations

@@ -85,10 +85,10 @@ def _fitting(job: TrainingJob, tokenizer: Any, stream: Iterator[Draw], n: int) -
 
 
 def encode(tokenizer: Any, drawn: Sequence[Draw]) -> list[Example]:
-    """Tokenised rows. Prompt and completion are encoded apart, as they are when the model is asked; a plain text has no
-    prompt, and is learnt whole.
+    """Tokenised rows. Prompt and completion are encoded apart, as they are when the model is asked.
 
-    Whatever the tokenizer puts before a text (a BOS token) stands before the prompt, exactly as in evaluation.
+    Whatever the tokenizer puts before a text (a BOS token) stands before the prompt, exactly as in evaluation. A plain
+    text has no prompt, and is learnt whole.
     """
     prompts = _encode(tokenizer, [f"{row.prompt}\n" if row.prompt else "" for row, _ in drawn], special=True)
     completions = _encode(tokenizer, [row.completion(traced=traced) for row, traced in drawn], special=False)

@@ -1,4 +1,4 @@
-"""A campaign file with sources of the web, a WARC, JSON lines and a model's own answers, through two rounds of the loop."""
+"""A campaign file with sources of the web, a WARC, JSON lines and a model's own answers, through two rounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A campaign that collects: every row accounted for, nothing twice, the same inputs the same snapshot, killed or not."""
+"""A campaign that collects: every row accounted for, nothing twice, the same inputs the same snapshot."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ from services.data.snapshot import make
 from services.runtime.hashing import hash_file, hash_parquet
 from services.trainer.rows import read
 
-WORDS = ["the", "harbour", "lay", "quiet", "while", "old", "boats", "turned", "with", "every", "slow", "tide", "and", "children", "counted", "gulls", "on", "wet", "stones", "until", "evening", "brought", "lamps", "along", "each", "narrow", "street", "where", "bakers", "and", "tailors", "closed", "their", "doors", "to", "talk", "about", "weather", "prices", "letters", "from", "cousins", "abroad"]
+WORDS = """
+the harbour lay quiet while old boats turned with every slow tide and children counted gulls on wet stones until evening
+brought lamps along each narrow street where bakers and tailors closed their doors to talk about weather prices letters
+from cousins abroad
+""".split()
 
 
 def text(number: int) -> str:
