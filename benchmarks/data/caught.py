@@ -280,8 +280,10 @@ _PERSONAL: dict[str, Callable[[Random], str]] = {
 def _harmful(pages: int) -> Iterator[Caught]:
     said = yaml.safe_load(HARMFUL.read_text(encoding="utf-8"))
     clean: Iterable[tuple[str, list[str], bool]] = (
-        ("unsafe sentences", said["unsafe"], False),
-        ("clean: safe sentences with the same words", said["safe"], True),
+        ("unsafe sentences that the lexicon was mended on", said["seen"]["unsafe"], False),
+        ("unsafe sentences, fresh", said["fresh"]["unsafe"], False),
+        ("clean: safe sentences with the same words, mended on", said["seen"]["safe"], True),
+        ("clean: safe sentences with the same words, fresh", said["fresh"]["safe"], True),
         ("clean: pages, against unsafe sentences", [row.trace for row in rows(13, pages)], True),
     )
     words = BadWords()

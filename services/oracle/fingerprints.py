@@ -1,8 +1,8 @@
 """Publishes fingerprints of the sealed sets, by which training data is freed of them (design rule 10).
 
 The items of a puzzle can be listed by anybody, so a hash of one hides nothing. The sealed sets are therefore hidden in
-company: the same sets, drawn in the same way from the same splits by many other keys. Nothing in the file tells which of
-the keys is the oracle's, since any of them could be; an item that is in it is sealed with a probability of about one in
+company: the same sets, drawn in the same way from the same splits by many other keys. Nothing in the file tells which
+of the keys is the oracle's, since any of them could be; an item that is in it is sealed with a probability of about one in
 their number. To drop the others is no loss: they lie in no split that may be trained on.
 Random hashes fill the file up to a size that the campaign's file alone decides.
 """
