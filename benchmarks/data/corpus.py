@@ -2,7 +2,8 @@
 
 Sentences come from a Markov chain of the second order over the manual pages that Python carries; a page is some dozens
 of them in paragraphs. A twentieth of the pages is another page with a few words changed, and as many again hold
-personal data, are in German, repeat themselves, are lists, or swear. The same seed gives the same pages under one Python.
+personal data, are in German, repeat themselves, are lists, or swear. The same seed gives the same pages under one
+Python.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 The items of a puzzle can be listed by anybody, so a hash of one hides nothing. The sealed sets are therefore hidden in
 company: the same sets, drawn in the same way from the same splits by many other keys. Nothing in the file tells which
-of the keys is the oracle's, since any of them could be; an item that is in it is sealed with a probability of about one in
-their number. To drop the others is no loss: they lie in no split that may be trained on.
-Random hashes fill the file up to a size that the campaign's file alone decides.
+of the keys is the oracle's, since any of them could be; an item that is in it is sealed with a probability of about one
+in their number. To drop the others is no loss: they lie in no split that may be trained on. Random hashes fill the file
+up to a size that the campaign's file alone decides.
 """
 
 from __future__ import annotations
