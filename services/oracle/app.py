@@ -23,7 +23,12 @@ SERVICE = Service(
     },
     timers=(assess_drift,),
     jobs=(SCORING, ASKING, FINGERPRINTING),
-    preload=("services.oracle.evaluate", "services.oracle.board", "services.oracle.fingerprints"),
+    preload=(
+        "services.oracle.evaluate",
+        "services.oracle.engines.local",
+        "services.oracle.board",
+        "services.oracle.fingerprints",
+    ),
 )
 
 
