@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from judgement.mixing import mix
-from judgement.tokens import contents, numbers, words
+from judgement.tokens import readings
 
 NGRAM = 8
 """Words of an n-gram of a document."""
@@ -42,6 +42,7 @@ Hashes = npt.NDArray[np.uint64]
 
 KINDS = ("words", "contents", "prefix", "answered", "ngram")
 _KIND = {kind: 0xD1342543DE82EF95 * (at + 1) & (1 << 64) - 1 for at, kind in enumerate(KINDS)}
+_BIT = np.array([1 << bit for bit in range(8)], dtype=U8)
 _REASONS = {"words": "copy", "contents": "contents"}
 _FORMAT = 1
 
@@ -87,15 +88,20 @@ class Member:
 
     def hits(self, asked: Hashes) -> npt.NDArray[np.signedinteger[Any]]:
         """Places of those asked that are in the set."""
-        maybe = np.arange(len(asked))
-        for which in range(2):
-            place = self._places(asked[maybe])[which]
-            maybe = maybe[(self.map[place >> U64(3)] >> (place & U64(7)).astype(U8) & U8(1)).astype(bool)]
+        first, _ = self._places(asked)
+        maybe = np.flatnonzero(self._set(first))
+        if len(maybe):
+            _, second = self._places(asked[maybe])
+            maybe = maybe[self._set(second) != 0]
         if not len(maybe):
             return maybe
         found = np.minimum(np.searchsorted(self.hashes, asked[maybe]), len(self.hashes) - 1)
         sure: npt.NDArray[np.signedinteger[Any]] = maybe[self.hashes[found] == asked[maybe]]
         return sure
+
+    def _set(self, place: Hashes) -> npt.NDArray[np.uint8]:
+        bits: npt.NDArray[np.uint8] = self.map[place >> U64(3)] & _BIT[place & U64(7)]
+        return bits
 
     def _places(self, hashes: Hashes) -> tuple[Hashes, Hashes]:
         return hashes >> U64(64 - self.bits), hashes & U64((1 << self.bits) - 1)
@@ -142,8 +148,7 @@ class Fingerprints:
 
         `copy`, `contents`, `answered` or `document`, with ` split` where it completes the row of its source before it.
         """
-        text = f"{row.prompt}\n{row.trace}\n{row.answer}"
-        said, about = numbers(words(text)), numbers(contents(text))
+        said, about = readings(f"{row.prompt}\n{row.trace}\n{row.answer}")
         none = np.zeros(0, dtype=U64)
         said_before, about_before = self.before.get(row.source, (none, none))
         self.before[row.source] = said[-CARRIED:], about[-CARRIED:]

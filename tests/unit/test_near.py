@@ -1,4 +1,4 @@
-"""Near-duplicates: the index answers as a comparison with all earlier rows would, outside a band about the threshold."""
+"""Near-duplicates: the index answers as comparing all earlier rows would, but for a band about the threshold."""
 
 import random
 
