@@ -1,4 +1,4 @@
-"""`aevolve data inspect`: a snapshot for people. Its texts are strangers': no control character of theirs is printed."""
+"""`aevolve data inspect`: a snapshot for people. Its texts are strangers': no control character is printed."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def _domains(told: Told) -> Iterator[str]:
     yield "## Domains"
     if told.lengths:
         long = Counter(row.domain for row in chosen(told.harvest) if told.lengths.too_long(row))
-        yield f"Too long: collected rows of more than {told.lengths.most} tokens; the trainer drops them, and never cuts."
+        yield f"Too long: collected rows of more than {told.lengths.most} tokens; the trainer drops and never cuts them."
     else:
         long = None
         yield (

@@ -21,11 +21,12 @@ from services.data.snapshot import make
 from services.runtime.hashing import hash_file, hash_parquet
 from services.trainer.rows import read
 
-WORDS = """
+SAID = """
 the harbour lay quiet while old boats turned with every slow tide and children counted gulls on wet stones until evening
 brought lamps along each narrow street where bakers and tailors closed their doors to talk about weather prices letters
 from cousins abroad
-""".split()
+"""
+WORDS = SAID.split()
 
 
 def text(number: int) -> str:

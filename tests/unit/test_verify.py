@@ -1,4 +1,4 @@
-"""Nothing wrong is taught: answers by the scorer, steps by arithmetic; and variants, which are taught what their parent is."""
+"""Nothing wrong is taught: answers by the scorer, steps by arithmetic; and variants, which say what their parent says."""
 
 from __future__ import annotations
 
