@@ -107,7 +107,7 @@ def _domains(told: Told) -> Iterator[str]:
     yield "## Domains"
     if told.lengths:
         long = Counter(row.domain for row in chosen(told.harvest) if told.lengths.too_long(row))
-        yield f"Too long: collected rows of more than {told.lengths.most} tokens; the trainer drops and never cuts them."
+        yield f"Too long: collected rows of more than {told.lengths.most} tokens, which the trainer drops."
     else:
         long = None
         yield (
@@ -133,7 +133,7 @@ def _checks(told: Told) -> Iterator[str]:
     sealed = (
         f"compared with the fingerprints `{told.at.fingerprints.sha256}`" if told.at.fingerprints else "not compared"
     )
-    variants = dict(_grouped(told, OF_ROWS.format(what="json_extract(row, '$.parent') != ''"))).get(1, 0)
+    variants = sum(n for made, n in _grouped(told, OF_ROWS.format(what="json_extract(row, '$.parent') != ''")) if made)
     yield "\n".join(
         [
             "- Answers: the challenge's scorer must accept them; worked steps that can be computed must hold.",

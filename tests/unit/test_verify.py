@@ -1,4 +1,4 @@
-"""Nothing wrong is taught: answers by the scorer, steps by arithmetic; and variants, which say what their parent says."""
+"""Nothing wrong is taught: answers by the scorer, steps by arithmetic; variants say what their parent says."""
 
 from __future__ import annotations
 
