@@ -158,6 +158,17 @@ def test_behind_a_damaged_record_the_next_is_found(tmp_path, ending, damage):
     assert harvest.go_on(source(path, 2)).steps == steps
 
 
+@pytest.mark.parametrize("ending", PACK)
+def test_a_last_record_that_is_cut_off_is_no_half_row_and_is_read_when_it_is_whole(tmp_path, ending):
+    path = write(tmp_path / f"a.{ending}", [page("Before"), page("Last")])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-30])
+    harvest = Harvest().go_on(source(path))
+    assert (abouts(harvest), harvest.skipped) == (["Before"], {"broken": 1})
+    path.write_bytes(whole)
+    assert abouts(harvest.go_on(source(path, 2))) == ["Before", "Last"]
+
+
 def test_a_file_that_is_packed_as_a_whole_or_no_warc_is_said_to_be_so(tmp_path):
     (tmp_path / "a.warc.gz").write_bytes(gzip.compress(page("First") + page("Second")))
     (tmp_path / "b.warc").write_bytes(b"<html>")

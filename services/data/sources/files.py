@@ -61,8 +61,8 @@ def matches(name: str, patterns: tuple[str, ...]) -> list[Path]:
     Raises `SourceFailed` where nothing is there.
     """
     found = [path for pattern in patterns for path in _matches(pattern)]
-    files = [path for path in dict.fromkeys(found) if not path.is_dir()]
-    if not any(path.exists() for path in files):
+    files = [path for path in dict.fromkeys(found) if path.is_file() or not path.exists()]
+    if not any(path.is_file() for path in files):
         raise SourceFailed(
             f"data.sources: {name}: paths {list(patterns)} name no file; check them, and where they start"
         )

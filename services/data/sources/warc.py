@@ -44,22 +44,24 @@ class Warc:
         for path in matches(self._spec.name, self._spec.paths):
             try:
                 yield from self._file(path, state.get(key(path), {}))
-            except FileNotFoundError:
-                yield Step(skipped={"missing": 1})
+            except OSError as error:
+                yield Step(skipped={"missing" if isinstance(error, FileNotFoundError) else "broken": 1})
 
     def _file(self, path: Path, known: Mapping[str, Any]) -> Iterator[Step]:
         size, last = path.stat().st_size, -1
         if known and _mark(path, known["at"])["block"] == known["block"]:
             if known.get("size") == size:
                 return
-            last = known["at"]
-        batch = Batch()
+            last = known.get("again", known["at"])
+        batch, again = Batch(), last
         for at, found in Records(path, last, self._spec.max_bytes):
             last = max(at, 0)
+            again = again if _is_broken(found) else last
             self._take(batch, found)
             if batch.full:
                 yield batch.step({key(path): _mark(path, last)})
-        yield batch.step({key(path): {**_mark(path, last), "size": size}})
+        cut_off = {"again": again} if again < last else {}  # the end may still be on its way
+        yield batch.step({key(path): {**_mark(path, last), "size": size, **cut_off}})
 
     def _take(self, batch: Batch, found: records.Found) -> None:
         try:
@@ -103,6 +105,10 @@ class Warc:
         if len(body) > self._spec.max_bytes:
             raise Refused("too_long")
         return bytes(body)
+
+
+def _is_broken(found: records.Found) -> bool:
+    return isinstance(found, Refused) and found.reason == "broken"
 
 
 def _mark(path: Path, at: int) -> dict[str, Any]:
