@@ -31,7 +31,7 @@ PREFIXES = ("gopher_",)
 
 
 class Words(WordTokenizer):  # type: ignore[misc]  # datatrove has no types
-    """Words and single marks. datatrove's own choice for English is spaCy's, ten times slower for the same counts."""
+    """Words and single marks. The choice of datatrove for English is spaCy's, a large library to count words with."""
 
     PATTERN = re.compile(r"\w+(?:['\u2019.-]\w+)*|[^\w\s]")
 
