@@ -46,10 +46,10 @@ def attach(model: Any, recipe: Recipe) -> PeftModel:
 
 def trainable(model: PeftModel) -> dict[str, torch.nn.Parameter]:
     """The adapter's parameters by name."""
-    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    return {name: weight for name, weight in model.named_parameters() if f".{ADAPTER}." in name}
 
 
-def coverage(model: PeftModel) -> Coverage:
+def coverage(model: PeftModel, optimizer: torch.optim.Optimizer) -> Coverage:
     """Which layers were adapted and learnt. Raises `AdapterUntrained` where one never received a gradient.
 
     LoRA's B starts at zero and weight decay leaves zero at zero, so B is non-zero exactly where a gradient came.
@@ -66,7 +66,7 @@ def coverage(model: PeftModel) -> Coverage:
     return Coverage(modules=dict(sorted(modules.items())), trainable=count, moved=len(layers))
 
 
-def save(model: PeftModel, folder: Path, base: str) -> None:
+def save(model: PeftModel, folder: Path, base: Path) -> None:
     """Write the adapter to a new folder, as PEFT reads it.
 
     Not by `save_pretrained`: that writes sets in hash order and the base's path into the files, so that equal adapters
@@ -75,7 +75,7 @@ def save(model: PeftModel, folder: Path, base: str) -> None:
     folder.mkdir()
     weights = get_peft_model_state_dict(model, save_embedding_layers=False)
     save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, folder / WEIGHTS)
-    (folder / "adapter_config.json").write_text(json.dumps(_config(model, base), indent=2, sort_keys=True))
+    (folder / "adapter_config.json").write_text(json.dumps(_config(model, base.name), indent=2, sort_keys=True))
 
 
 WEIGHTS = "adapter_model.safetensors"
