@@ -28,7 +28,7 @@ def save(job: TrainingJob, state: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
     with part.open("wb") as file:
-        torch.save({"job": _identity(job), "rng": _rng(), **state}, file)
+        torch.save({"job": identity(job), "rng": _rng(), **state}, file)
         os.fsync(file.fileno())
     part.rename(path)
 
@@ -38,7 +38,7 @@ def load(job: TrainingJob) -> dict[str, Any] | None:
     if not (path := _path(job)).is_file():
         return None
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    if state["job"] != _identity(job):
+    if state["job"] != identity(job):
         return None
     torch.set_rng_state(state["rng"]["cpu"])
     if torch.cuda.is_available():
@@ -55,8 +55,8 @@ def _path(job: TrainingJob) -> Path:
     return Path(job.work) / "checkpoint.pt"
 
 
-def _identity(job: TrainingJob) -> str:
-    """Hash of all that decides the adapter; where the job's files lie does not."""
+def identity(job: TrainingJob) -> str:
+    """Whose checkpoint it is: hash of all that decides the adapter; where the job's files lie does not."""
     return digest(job.model_dump(mode="json", exclude={"work", "out", "copies"}))
 
 

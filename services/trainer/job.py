@@ -87,5 +87,9 @@ class QuantizerMissing(Exception):
     """The recipe trains beside a base in 4 bits, and the library for it is not installed."""
 
 
+class RewardsEqual(Exception):
+    """All answers to a prompt were rewarded alike, for every prompt: there was nothing to learn from."""
+
+
 class OutOfMemory(Exception):
     """The accelerator's memory is too small for the job."""
