@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -124,7 +124,18 @@ def arrange(examples: Sequence[Example], recipe: Recipe, seed: int) -> list[Batc
     return batches
 
 
-def curriculum(examples: Sequence[Example], order: str) -> list[Example]:
+class Graded(Protocol):
+    """Whatever has a difficulty."""
+
+    @property
+    def difficulty(self) -> int:
+        """1, 2 or 3."""
+
+
+G = TypeVar("G", bound=Graded)
+
+
+def curriculum(examples: Sequence[G], order: str) -> list[G]:
     """The examples as drawn, or stably sorted by difficulty."""
     if order == "shuffled":
         return list(examples)

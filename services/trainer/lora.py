@@ -73,9 +73,14 @@ def save(model: PeftModel, folder: Path, base: Path) -> None:
     would have unequal hashes.
     """
     folder.mkdir()
-    weights = get_peft_model_state_dict(model, save_embedding_layers=False)
-    save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, folder / WEIGHTS)
+    save_file(weights(model), folder / WEIGHTS)
     (folder / "adapter_config.json").write_text(json.dumps(_config(model, base.name), indent=2, sort_keys=True))
+
+
+def weights(model: PeftModel) -> dict[str, torch.Tensor]:
+    """The adapter's weights by the names that PEFT saves them under."""
+    state = get_peft_model_state_dict(model, save_embedding_layers=False)
+    return {name: weight.detach().cpu().contiguous() for name, weight in state.items()}
 
 
 WEIGHTS = "adapter_model.safetensors"
