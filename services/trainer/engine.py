@@ -7,24 +7,31 @@ a job can be killed at any step and why its result can be compared bit for bit.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 
 from services.runtime import artifacts
 from services.runtime.hashing import hash_folder
 from services.runtime.models import model_folder
-from services.trainer import checkpoint, lora
+from services.trainer import checkpoint, lora, preflight
 from services.trainer.batches import IGNORED, Batch, Data, pad, pieces, prepare
+from services.trainer.group import joined
 from services.trainer.job import OutOfMemory, Trained, TrainingJob
+from services.trainer.launch import launch
+from services.trainer.loading import load
 from services.trainer.optimizer import adamw, update
-from services.trainer.ranks import ALONE, Ranks, here, joined, tell
+from services.trainer.ranks import ALONE, Ranks, here, tell
 from services.trainer.selection import SELECTIONS
 
 Report = Callable[[dict[str, Any]], None]
+
+Beat = Callable[[], None]
+"""A sign of life, once a step."""
 
 MICRO_TOKENS = 16_384
 """Padded tokens of one forward pass. With 131,072 vocabulary entries their logits take 8 GiB in single precision."""
@@ -33,41 +40,38 @@ REPORT_SECONDS = 0.25
 """Shortest pause between two reports."""
 
 
+def silent() -> None:
+    """Give no sign."""
+
+
 def train(job: TrainingJob, report: Report) -> Trained:
     """Fine-tune a LoRA adapter and save it; `report` gets {"step", "steps", "loss"} a few times a second.
 
-    Resumes from the job's last complete checkpoint. Raises `ModelMissing`, `SnapshotMissing`, `ArtifactChanged`,
-    `RowsMissing`, `TargetModuleMissing`, `AdapterUntrained`, `OutOfMemory`, or `StoreFailed`.
+    Several devices of this host learn in processes of their own, which are started here. Over several hosts they have
+    been started already, and this one is the first.
+
+    Resumes from the job's last complete checkpoint. Raises as `preflight.check` and `launch` do, and `RowsMissing`,
+    `AdapterUntrained`, `OutOfMemory`, or `StoreFailed`.
     """
+    preflight.check(job)
     if here().world > 1:
         tell(job)
-    try:
-        with joined() as ranks:
-            return _train(job, report, ranks)
-    except torch.OutOfMemoryError as error:
-        raise OutOfMemory(f"model.max_length: {job.max_length} tokens do not fit the accelerator; lower it") from error
+    elif job.recipe.devices > 1:
+        return launch(job, report)
+    return lead(job, report)
 
 
-def follow(job: TrainingJob) -> None:
-    """Learn along with the first rank, which reports and saves."""
-    with joined() as ranks:
-        run = _begin(job, ranks)
-        run.go(run.restore(), lambda _: None)
-
-
-def _begin(job: TrainingJob, ranks: Ranks) -> Run:
-    base = model_folder(job.base)
-    return Run(job, prepare(job, AutoTokenizer.from_pretrained(base)), base, ranks)
-
-
-def _train(job: TrainingJob, report: Report, ranks: Ranks) -> Trained:
+def lead(job: TrainingJob, report: Report, beat: Beat = silent) -> Trained:
+    """Learn, report and save: as the only process, or as the first of several."""
     wall, device = time.monotonic(), device_seconds()
-    run = _begin(job, ranks)
-    first = run.restore()
-    run.go(first, report)
-    coverage = lora.coverage(run.model)
+    with fitting(job), joined(job, beat) as ranks:
+        run = _begin(job, ranks)
+        first = run.restore()
+        run.go(first, report)
+        learnt = ranks.whole(run.weights)
+    covered = lora.coverage(run.model, learnt)
     with artifacts.writing(job.out, Path(job.work)) as folder:
-        lora.save(run.model, folder, run.base.name)
+        lora.save(run.model, learnt, folder, run.base.name)
         sha256 = hash_folder(folder)
     checkpoint.discard(job)
     last = run.losses[-max(1, job.recipe.steps // 10) :]
@@ -75,7 +79,7 @@ def _train(job: TrainingJob, report: Report, ranks: Ranks) -> Trained:
         candidate=job.candidate,
         uri=job.out,
         sha256=sha256,
-        coverage=coverage,
+        coverage=covered,
         loss=sum(last) / len(last),
         tokens=run.data.tokens,
         too_long=run.data.too_long,
@@ -83,6 +87,28 @@ def _train(job: TrainingJob, report: Report, ranks: Ranks) -> Trained:
         seconds=time.monotonic() - wall,
         device_seconds=(device_seconds() - device) * ranks.world,  # the others take as long as the first
     )
+
+
+def follow(job: TrainingJob, beat: Beat = silent) -> None:
+    """Learn along with the first rank, which reports and saves."""
+    with fitting(job), joined(job, beat) as ranks:
+        run = _begin(job, ranks)
+        run.go(run.restore(), lambda _: None)
+        ranks.whole(run.weights)
+
+
+@contextmanager
+def fitting(job: TrainingJob) -> Iterator[None]:
+    """Say of an accelerator that is full what would help."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemory(f"model.max_length: {job.max_length} tokens do not fit the accelerator; lower it") from error
+
+
+def _begin(job: TrainingJob, ranks: Ranks) -> Run:
+    base = model_folder(job.base)
+    return Run(job, prepare(job, AutoTokenizer.from_pretrained(base)), base, ranks)
 
 
 def place() -> tuple[str, torch.dtype]:
@@ -108,8 +134,7 @@ class Run:
         self.job, self.data, self.base, self.ranks = job, data, base, ranks
         self.device, dtype = place()
         torch.manual_seed(job.seed)
-        model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
-        self.model = lora.attach(model.to(self.device), job.recipe)
+        self.model = ranks.build(lambda device: lora.attach(load(base, dtype, device), job.recipe), self.device)
         self.weights = lora.trainable(self.model)
         self.optimizer = adamw(self.weights.values(), job.recipe)
         self.selection = SELECTIONS[job.recipe.checkpoint](job.recipe, self.weights, self.held_loss)
@@ -117,7 +142,7 @@ class Run:
 
     def restore(self) -> int:
         """Take up the last checkpoint; the step to go on from."""
-        if (state := checkpoint.load(self.job)) is None:
+        if (state := checkpoint.load(self.job, self.ranks)) is None:
             return 0
         with torch.no_grad():
             for name, weight in state["weights"].items():
@@ -135,7 +160,7 @@ class Run:
             "selection": self.selection.state_dict(),
             "losses": self.losses,
         }
-        checkpoint.save(self.job, state)
+        checkpoint.save(self.job, state, self.ranks)
 
     def go(self, first: int, report: Report) -> None:
         """Take the remaining steps and leave the chosen weights in the model."""
@@ -145,7 +170,7 @@ class Run:
             self.losses.append(self.learn(self.data.batches[step]))
             update(self.optimizer, self.job.recipe, step)
             self.selection.observe(step + 1)
-            if self.ranks.first and (step + 1) % checkpoint.EVERY == 0 and step + 1 < steps:
+            if (step + 1) % checkpoint.EVERY == 0 and step + 1 < steps:
                 self.save()
             if (now := time.monotonic()) - reported >= REPORT_SECONDS or step + 1 == steps:
                 report({"step": step + 1, "steps": steps, "loss": self.losses[-1]})
@@ -156,9 +181,8 @@ class Run:
         """Gradients of the batch's mean completion loss; that loss, in nats per token."""
         learnt = sum(example.learnt for example in batch)
         total = 0.0
-        share = self.ranks.share(batch)
-        for piece in pieces(share, MICRO_TOKENS) if share else ():
-            loss = self.loss(piece) / learnt
+        for piece, counts in self.ranks.passes(batch, lambda share: pieces(share, MICRO_TOKENS)):
+            loss = self.loss(piece) / learnt * counts
             torch.autograd.backward(loss)
             total += loss.item()
         return self.ranks.add(self.weights.values(), total)

@@ -32,6 +32,8 @@ class TrainingJob(Frozen):
     """Folder that will hold the adapter."""
     copies: str
     """Folder of copies of what lies in a store of objects."""
+    rank_seconds: float = Field(1800.0, gt=0.0)
+    """How long the processes of a job may be silent, or wait for one another, before one of them counts as hung."""
 
 
 class Trained(Frozen):

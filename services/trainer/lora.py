@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,31 +50,31 @@ def trainable(model: PeftModel) -> dict[str, torch.nn.Parameter]:
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
-def coverage(model: PeftModel) -> Coverage:
-    """Which layers were adapted and learnt. Raises `AdapterUntrained` where one never received a gradient.
+def coverage(model: PeftModel, learnt: Mapping[str, torch.Tensor]) -> Coverage:
+    """Which layers were adapted and have `learnt` weights. Raises `AdapterUntrained` where one received no gradient.
 
     LoRA's B starts at zero and weight decay leaves zero at zero, so B is non-zero exactly where a gradient came.
     """
-    layers: dict[str, Any] = {name: part for name, part in model.named_modules() if isinstance(part, LoraLayer)}
-    still = [name for name, layer in layers.items() if not layer.lora_B[ADAPTER].weight.any()]
+    layers = [name for name, part in model.named_modules() if isinstance(part, LoraLayer)]
+    still = [name for name in layers if not learnt[f"{name}.lora_B.{ADAPTER}.weight"].any()]
     if still:
         raise AdapterUntrained(
             f"recipe.target_modules: {len(still)} of {len(layers)} adapted layers did not move, such as {still[0]!r}; "
             "leave out modules that the forward pass does not use, or raise lr"
         )
     modules = Counter(name.rpartition(".")[2] for name in layers)
-    count = sum(weight.numel() for weight in trainable(model).values())
+    count = sum(weight.numel() for weight in learnt.values())
     return Coverage(modules=dict(sorted(modules.items())), trainable=count, moved=len(layers))
 
 
-def save(model: PeftModel, folder: Path, base: str) -> None:
-    """Write the adapter to a new folder, as PEFT reads it.
+def save(model: PeftModel, learnt: Mapping[str, torch.Tensor], folder: Path, base: str) -> None:
+    """Write the adapter's `learnt` weights, by their names in the model, to a new folder, as PEFT reads it.
 
     Not by `save_pretrained`: that writes sets in hash order and the base's path into the files, so that equal adapters
     would have unequal hashes.
     """
     folder.mkdir()
-    weights = get_peft_model_state_dict(model, save_embedding_layers=False)
+    weights = get_peft_model_state_dict(model, state_dict=dict(learnt), save_embedding_layers=False)
     save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, folder / WEIGHTS)
     (folder / "adapter_config.json").write_text(json.dumps(_config(model, base), indent=2, sort_keys=True))
 
