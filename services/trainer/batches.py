@@ -107,11 +107,16 @@ def _encode(tokenizer: Any, texts: list[str], *, special: bool) -> list[list[int
 
 
 def arrange(examples: Sequence[Example], recipe: Recipe, seed: int) -> list[Batch]:
-    """Batches in the recipe's order of difficulty; within a window, of similar length and in random order."""
+    """Batches in the recipe's order of difficulty.
+
+    Buckets: within a window, of similar length and in random order. Packed rows need no padding, so they stay as drawn.
+    """
     rng = np.random.default_rng([seed, 3])
     size, window = recipe.batch, recipe.batch * WINDOW
     ordered = curriculum(examples, recipe.curriculum)
     batches: list[Batch] = []
+    if recipe.packing == "packed":
+        return [ordered[i : i + size] for i in range(0, len(ordered), size)]
     for start in range(0, len(ordered), window):
         near = sorted(ordered[start : start + window], key=lambda example: len(example.tokens))
         cut = [near[i : i + size] for i in range(0, len(near), size)]

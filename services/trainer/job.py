@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
-from schemas.base import Frozen, Name, Sha256
+from schemas.base import Frozen, Name, Sha256, Share
 from schemas.evidence import Coverage
 from schemas.recipe import Recipe
 
@@ -26,6 +28,8 @@ class TrainingJob(Frozen):
     """Seed of the data order, the initialisation and the dropout."""
     max_length: int = Field(ge=8)
     """Tokens of prompt and completion together; a longer row is dropped."""
+    max_new_tokens: int = Field(96, ge=1)
+    """Tokens of an answer that the model samples in training, as in evaluation."""
     work: str
     """The job's own folder for what a resumed try needs."""
     out: str
@@ -42,13 +46,17 @@ class Trained(Frozen):
     candidate: Name
     """Candidate id."""
     uri: str
-    """Folder of the adapter (PEFT, safetensors)."""
+    """Folder of the adapter (PEFT, safetensors), or of the whole model."""
+    form: Literal["adapter", "full"] = "adapter"
+    """Which of the two."""
     sha256: Sha256
     """Hash over the folder's files."""
     coverage: Coverage
     """Which modules were trained."""
     loss: float
-    """Mean completion loss, in nats per token, over the last tenth of the steps."""
+    """Mean loss over the last tenth of the steps: of the completions, in nats per token, or GRPO's objective."""
+    reward: Share | None = None
+    """GRPO: share of the sampled answers that were right, over the last tenth of the steps."""
     tokens: int = Field(ge=0)
     """Tokens trained on, padding excluded: the same for equal jobs, resumed or not."""
     too_long: int = Field(ge=0)
@@ -75,6 +83,10 @@ class TargetModuleMissing(Exception):
 
 class AdapterUntrained(Exception):
     """An adapted layer never received a gradient."""
+
+
+class QuantizerMissing(Exception):
+    """The recipe trains beside a base in 4 bits, and the library for it is not installed."""
 
 
 class OutOfMemory(Exception):

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from schemas.evidence import Coverage
 from schemas.recipe import Recipe
 from services.trainer.job import AdapterUntrained, TargetModuleMissing
+from services.trainer.ranks import Ranks
 
 ADAPTER = "default"
 """PEFT's name of the only adapter."""
@@ -47,28 +48,29 @@ def attach(model: Any, recipe: Recipe) -> PeftModel:
 
 def trainable(model: PeftModel) -> dict[str, torch.nn.Parameter]:
     """The adapter's parameters by name."""
-    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    return {name: weight for name, weight in model.named_parameters() if f".{ADAPTER}." in name}
 
 
-def coverage(model: PeftModel, learnt: Mapping[str, torch.Tensor]) -> Coverage:
-    """Which layers were adapted and have `learnt` weights. Raises `AdapterUntrained` where one received no gradient.
+def coverage(model: PeftModel, optimizer: torch.optim.Optimizer, ranks: Ranks) -> Coverage:
+    """Which layers were adapted and learnt. Raises `AdapterUntrained` where one never received a gradient.
 
     LoRA's B starts at zero and weight decay leaves zero at zero, so B is non-zero exactly where a gradient came.
     """
-    layers = [name for name, part in model.named_modules() if isinstance(part, LoraLayer)]
-    still = [name for name in layers if not learnt[f"{name}.lora_B.{ADAPTER}.weight"].any()]
+    layers: dict[str, Any] = {name: part for name, part in model.named_modules() if isinstance(part, LoraLayer)}
+    moved = ranks.moved([layer.lora_B[ADAPTER].weight for layer in layers.values()])
+    still = [name for name, learnt in zip(layers, moved, strict=True) if not learnt]
     if still:
         raise AdapterUntrained(
             f"recipe.target_modules: {len(still)} of {len(layers)} adapted layers did not move, such as {still[0]!r}; "
             "leave out modules that the forward pass does not use, or raise lr"
         )
     modules = Counter(name.rpartition(".")[2] for name in layers)
-    count = sum(weight.numel() for weight in learnt.values())
+    count = sum(weight.numel() for weight in trainable(model).values())
     return Coverage(modules=dict(sorted(modules.items())), trainable=count, moved=len(layers))
 
 
-def save(model: PeftModel, learnt: Mapping[str, torch.Tensor], folder: Path, base: str) -> None:
-    """Write the adapter's `learnt` weights, by their names in the model, to a new folder, as PEFT reads it.
+def save(model: PeftModel, learnt: Mapping[str, torch.Tensor], folder: Path, base: Path) -> None:
+    """Write the adapter's weights to a new folder, as PEFT reads it.
 
     Not by `save_pretrained`: that writes sets in hash order and the base's path into the files, so that equal adapters
     would have unequal hashes.
@@ -76,7 +78,7 @@ def save(model: PeftModel, learnt: Mapping[str, torch.Tensor], folder: Path, bas
     folder.mkdir()
     weights = get_peft_model_state_dict(model, state_dict=dict(learnt), save_embedding_layers=False)
     save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, folder / WEIGHTS)
-    (folder / "adapter_config.json").write_text(json.dumps(_config(model, base), indent=2, sort_keys=True))
+    (folder / "adapter_config.json").write_text(json.dumps(_config(model, base.name), indent=2, sort_keys=True))
 
 
 WEIGHTS = "adapter_model.safetensors"

@@ -7,7 +7,7 @@ Every rank decides everything from the same job, so only gradients travel, and w
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -83,6 +83,10 @@ class Ranks:
     def whole(self, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The weights in full, in this process's memory; called by all ranks, and only the first need use them."""
         return {name: weight.detach() for name, weight in weights.items()}
+
+    def moved(self, tensors: Sequence[torch.Tensor]) -> list[bool]:
+        """Which of the tensors are not nought everywhere; called by all ranks."""
+        return [bool(tensor.any()) for tensor in tensors]
 
     def told(self, value: T) -> T:
         """The first rank's value, at every rank."""

@@ -6,7 +6,7 @@ one layer in full. `torch.distributed.fsdp.fully_shard` does the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -71,6 +71,13 @@ class Sharded(Ranks):
             if self.first:
                 full[name] = tensor
         return full
+
+    def moved(self, tensors: Sequence[torch.Tensor]) -> list[bool]:
+        """Which of the tensors are not nought in any rank's part."""
+        parts = [tensor.to_local().any() for tensor in tensors]  # type: ignore[attr-defined]
+        found = torch.stack(parts).float()
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+        return [bool(part) for part in found]
 
 
 def blocks(model: Any) -> list[Any]:
