@@ -6,6 +6,7 @@ from pathlib import Path
 
 from services.runtime import artifacts
 from services.runtime.hashing import hash_folder
+from services.runtime.models import refuse_pickles
 
 
 class AdapterChanged(Exception):
@@ -13,7 +14,7 @@ class AdapterChanged(Exception):
 
 
 def adapter(uri: str | None, sha256: str | None, copies: Path) -> Path | None:
-    """The adapter's folder here, None for the base. Raises `AdapterChanged`, or `StoreFailed`."""
+    """The adapter's folder here, None for the base. Raises `AdapterChanged`, `PickledWeights`, or `StoreFailed`."""
     if uri is None:
         return None
     try:
@@ -25,4 +26,5 @@ def adapter(uri: str | None, sha256: str | None, copies: Path) -> Path | None:
         found = changed.found
     if found != sha256:
         raise AdapterChanged(f"adapter {uri}: its hash is {found}, the trainer recorded {sha256}; train it again")
+    refuse_pickles(folder)
     return folder

@@ -108,7 +108,9 @@ def _begin(job: TrainingJob, ranks: Ranks) -> Learner:
         from services.trainer.methods.grpo import Reinforced  # seconds to import, for the jobs that need it
 
         return Reinforced(job, tokenizer, base, ranks)
-    return Supervised(job, prepare(job, tokenizer), base, ranks)
+    data = prepare(job, tokenizer)
+    preflight.check_rows(job, data)
+    return Supervised(job, data, base, ranks)
 
 
 def ending(steps: list[float]) -> float:

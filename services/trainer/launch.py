@@ -25,6 +25,7 @@ import torch
 
 from services.runtime.jobs import JobFailed
 from services.trainer.job import Trained, TrainingJob
+from services.trainer.ranks import READY_SECONDS
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -34,8 +35,9 @@ LINE, JOB = "line", "job.json"
 LOOK_SECONDS = 0.2
 """Pause between two looks at what tells nothing by itself."""
 
-LAST_WORDS_SECONDS = 5.0
-"""How long the others are heard after one has failed in a way that may be the consequence of another's end."""
+LAST_WORDS_SECONDS = 10.0
+"""How long the others are heard after one has failed in a way that may be the consequence of another's end. torchrun ends
+them meanwhile, but for one that is stuck."""
 
 END_SECONDS = 10.0
 """How long torchrun may take to end when its processes have."""
@@ -48,7 +50,7 @@ def launch(job: TrainingJob, report: Report) -> Trained:
     """Run the job's ranks to their end.
 
     Raises `JobFailed`: with a rank's own class of failure, `RankLost` where one died without a word, or `RankHung` where
-    none was heard of for `rank_seconds`.
+    none was heard of for the job's `rank_seconds`.
     """
     with tempfile.TemporaryDirectory(prefix="aevolve-") as folder:
         (Path(folder) / JOB).write_text(job.model_dump_json())
@@ -77,8 +79,8 @@ class Line:
     connection: Connection
     rank: int = -1
     pid: int = 0
-    steps: int = 0
-    """Steps whose own part it has computed."""
+    steps: int = -1
+    """Steps whose own part it has computed; -1 while it has no model."""
     ended: bool = False
     """Whether it has said its last word."""
 
@@ -129,7 +131,7 @@ class Ranks:
         line.rank, line.pid = rank, pid
 
     def hear_step(self, line: Line) -> None:
-        """It has computed its part of a step."""
+        """It has its model, or has computed its part of a step."""
         line.steps += 1
 
     def hear_report(self, line: Line, progress: dict[str, Any]) -> None:
@@ -157,20 +159,28 @@ class Ranks:
     def judge(self, heard: bool) -> None:
         """Raise `JobFailed` where the ranks have said nothing for too long, or have ended."""
         silent = time.monotonic() - self.last
-        if self.failure and (silent > LAST_WORDS_SECONDS or (not heard and self.torchrun.poll() is not None)):
+        if self.failure and silent > LAST_WORDS_SECONDS and self.lines:
+            raise self.failed("RankHung", self.hung(LAST_WORDS_SECONDS))
+        if self.failure and not heard and self.torchrun.poll() is not None:
             raise self.failed(*self.failure[1:])
         if not heard and self.torchrun.poll() is not None and not self.result:
             raise self.failed("RankLost", f"torchrun ended with {self.torchrun.returncode}; {LOST}")
-        if self.watched and silent > self.job.rank_seconds:
-            raise self.failed("RankHung", self.hung())
+        if self.watched and silent > self.patience():
+            raise self.failed("RankHung", self.hung(self.patience()))
 
-    def hung(self) -> str:
+    def patience(self) -> float:
+        """How long all may be silent: longer while one of them has no model yet."""
+        begun = [line for line in self.lines if line.steps >= 0]
+        return self.job.rank_seconds if len(begun) == self.job.recipe.devices else READY_SECONDS
+
+    def hung(self, seconds: float) -> str:
         """Which ranks lag behind, as far as that can be seen: where layers are sharded, all stop in the same step."""
-        least = min((line.steps for line in self.lines), default=0)
+        least = min((line.steps for line in self.lines), default=-1)
         behind = sorted(line.rank for line in self.lines if line.steps == least)
-        which = "all ranks" if len(behind) == len(self.lines) else f"rank {', '.join(map(str, behind))}"
+        which = "all ranks" if len(behind) == self.job.recipe.devices else f"rank {', '.join(map(str, behind))}"
+        when = f"after step {least}" if least >= 0 else "before the first step"
         wait_longer = "see the trainer's log, or raise AEVOLVE_RANK_SECONDS"
-        return f"{which} hung after step {least}, nothing heard for {self.job.rank_seconds:g} s; {wait_longer}"
+        return f"{which} hung {when}, nothing heard for {seconds:g} s; {wait_longer}"
 
     def failed(self, error: str, message: str) -> JobFailed:
         """The failure, with what the devices took until now."""

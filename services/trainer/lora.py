@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 
 from schemas.evidence import Coverage
 from schemas.recipe import Recipe
-from services.trainer.job import AdapterUntrained, TargetModuleMissing
+from services.trainer import targets
+from services.trainer.job import AdapterUntrained
 from services.trainer.ranks import Ranks
 
 ADAPTER = "default"
@@ -29,13 +30,10 @@ ADAPTER = "default"
 def attach(model: Any, recipe: Recipe) -> PeftModel:
     """The model with a fresh adapter; its output is unchanged until the first step.
 
-    Raises `TargetModuleMissing` unless each target is the last part of a linear layer's name.
+    Raises `TargetModuleMissing` or `TargetModulePartial` unless each target is the last part of the name of a linear
+    layer, in all layers of a kind or in none.
     """
-    linear = {name.rpartition(".")[2] for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)}
-    if missing := [name for name in recipe.target_modules if name not in linear]:
-        raise TargetModuleMissing(
-            f"recipe.target_modules: {missing[0]!r} is no linear layer of the model; it has {', '.join(sorted(linear))}"
-        )
+    targets.check(model, recipe.target_modules)
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=recipe.rank,
@@ -78,14 +76,15 @@ def save(model: PeftModel, learnt: Mapping[str, torch.Tensor], folder: Path, bas
     folder.mkdir()
     weights = get_peft_model_state_dict(model, state_dict=dict(learnt), save_embedding_layers=False)
     save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, folder / WEIGHTS)
-    (folder / "adapter_config.json").write_text(json.dumps(_config(model, base.name), indent=2, sort_keys=True))
+    (folder / "adapter_config.json").write_text(json.dumps(saved_config(model, base.name), indent=2, sort_keys=True))
 
 
 WEIGHTS = "adapter_model.safetensors"
 """PEFT's name of the weights' file."""
 
 
-def _config(model: PeftModel, base: str) -> dict[str, Any]:
+def saved_config(model: PeftModel, base: str) -> dict[str, Any]:
+    """What `adapter_config.json` will hold."""
     config = model.peft_config[ADAPTER].to_dict()
     plain = {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}
     return {**plain, "base_model_name_or_path": base, "inference_mode": True}

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from services.runtime.logs import configure
-from services.runtime.main import ENVIRONMENT
 from services.runtime.words import words
 
 log = logging.getLogger(__name__)
@@ -33,8 +32,6 @@ def main() -> None:
     line = Client(str(folder / "line"), family="AF_UNIX")
     line.send(("here", int(os.environ["RANK"]), os.getpid()))
     threading.Thread(target=die_with, args=(line,), daemon=True).start()
-    for variable, value in ENVIRONMENT.items():
-        os.environ.setdefault(variable, value)
     try:
         line.send(("done", learn((folder / "job.json").read_text(), line)))
     except Exception as error:

@@ -29,6 +29,9 @@ NOTHING = "none"
 PATIENCE = timedelta(days=1)
 """How long the others wait to be told. They end before with the first, which keeps the store."""
 
+READY, READY_SECONDS = "aevolve/ready", 3600.0
+"""Under which each rank says that it has its model, and how long the others wait for that."""
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -39,7 +42,7 @@ class Ranks:
     world: int = 1
     """Processes of all hosts."""
     beat: Callable[[], None] = lambda: None
-    """Called once a step, when this rank has computed its part and begins to wait for the others."""
+    """Called when this rank has its model, and once a step, when it has computed its part and waits for the others."""
 
     @property
     def first(self) -> bool:
@@ -49,8 +52,17 @@ class Ranks:
     def build(self, make: Callable[[str], Any], device: str) -> Any:
         """The model that `make` gives for a device, as this rank holds it; equal at all ranks."""
         model = make(device)
+        self.meet()
         self.part()
         return model
+
+    def meet(self) -> None:
+        """Wait until every rank has read what it reads: that may take much longer than any step."""
+        if self.world > 1:
+            store = _store()
+            store.set(f"{READY}/{self.rank}", "")
+            store.wait([f"{READY}/{rank}" for rank in range(self.world)], timedelta(seconds=READY_SECONDS))
+        self.beat()
 
     def part(self) -> None:
         """From here on this rank draws random numbers of its own: no two drop out the same of different rows."""

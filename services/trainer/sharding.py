@@ -23,6 +23,7 @@ class Sharded(Ranks):
     def build(self, make: Callable[[str], Any], device: str) -> Any:
         """The model with this rank's part of each weight; the first alone reads it."""
         model = make("cpu" if self.first else "meta")
+        self.meet()
         inside: set[Any] = set()
         for block in blocks(model):
             self._place(block.modules(), device)

@@ -1,9 +1,9 @@
 """The checkpoint of a sharded job: a folder per step, to which every rank writes its part (torch's distributed checkpoint).
 
-    step-000150          the current one
-    step-000200.X.part   one that is being written, or that a crash has cut short
-      state.pt           the state, where a sharded tensor is replaced by a note of its name and shape
-      *.distcp           the parts of the sharded tensors
+step-000150          the current one
+step-000200.X.part   one that is being written, or that a crash has cut short
+  state.pt           the state, where a sharded tensor is replaced by a note of its name and shape
+  *.distcp           the parts of the sharded tensors
 """
 
 from __future__ import annotations
