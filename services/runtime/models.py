@@ -43,7 +43,8 @@ def model_folder(path: str) -> Path:
 def refuse_pickles(folder: Path) -> None:
     """Raise `PickledWeights` where a model's or an adapter's weights are there as a pickle alone.
 
-    An adapter's pickle is refused in any case: the libraries read an adapter that lies beside a base without being asked.
+    An adapter's pickle is refused in any case: the libraries read an adapter that lies beside a base without being
+    asked.
     """
     pickles = sorted(file.name for pattern in PICKLES for file in folder.glob(pattern))
     whole = any(folder.glob("*.safetensors")) and not any(name.startswith("adapter_model.") for name in pickles)

@@ -123,7 +123,10 @@ class Worker:
             log.warning("job %s came too late: %s", job.key, late)
 
     async def fail(self, job: Job, failed: JobFailed, seconds: float) -> None:
-        """Charge a failed try, and queue the next where there is one. What a worker that died took is charged anyway."""
+        """Charge a failed try, and queue the next where there is one.
+
+        What is found before the work costs nothing, but for what a worker before took that died.
+        """
         terminal = failed.error in self.kind.permanent or job.attempt >= job.attempts
         cost = Cost(lost_seconds=job.lost_seconds)
         if failed.error not in self.kind.uncharged:

@@ -94,6 +94,7 @@ REFUSED = frozenset(
         "ModelMissing",
         "ModelUnsupported",
         "PickledWeights",
+        "QuantizerMissing",
         "RecipeUnsupported",
         "RowsMissing",
         "RowsTooLong",
@@ -115,7 +116,7 @@ TRAINING = JobKind(
     started=started,
     finished=finished,
     failed=failed,
-    permanent=REFUSED | {"AdapterUntrained", "DeadlinePassed", "OutOfMemory"},
+    permanent=REFUSED | {"AdapterUntrained", "DeadlinePassed", "OutOfMemory", "RewardsEqual", "RowsSeen"},
     uncharged=REFUSED | ELSEWHERE,
 )
 """How the trainer's worker does its work."""

@@ -28,7 +28,7 @@ State = dict[str, Any]
 
 def save(job: TrainingJob, state: State, ranks: Ranks = ALONE) -> None:
     """Replace the job's checkpoint; the random generators of all ranks are part of it."""
-    whole = {"job": _identity(job, ranks), "rng": ranks.gathered(_rng()), **state}
+    whole = {"job": identity(job, ranks), "rng": ranks.gathered(_rng()), **state}
     if isinstance(ranks, Sharded):
         shards.save(Path(job.work) / "checkpoint", whole, len(state["losses"]), ranks)
     elif ranks.first:
@@ -38,9 +38,9 @@ def save(job: TrainingJob, state: State, ranks: Ranks = ALONE) -> None:
 def load(job: TrainingJob, ranks: Ranks = ALONE) -> State | None:
     """The job's checkpoint, its random generators restored; None where there is none, or one of another job."""
     if isinstance(ranks, Sharded):
-        state = shards.load(Path(job.work) / "checkpoint", _identity(job, ranks), ranks)
+        state = shards.load(Path(job.work) / "checkpoint", identity(job, ranks), ranks)
     else:
-        state = ranks.told(_read(_path(job), _identity(job, ranks)) if ranks.first else None)
+        state = ranks.told(_read(_path(job), identity(job, ranks)) if ranks.first else None)
     if state is not None:
         rng = state["rng"][ranks.rank]
         torch.set_rng_state(rng["cpu"])
@@ -78,8 +78,8 @@ def _path(job: TrainingJob) -> Path:
     return Path(job.work) / "checkpoint.pt"
 
 
-def _identity(job: TrainingJob, ranks: Ranks) -> str:
-    """Hash of all that decides the adapter, the number of ranks included; where the job's files lie does not."""
+def identity(job: TrainingJob, ranks: Ranks) -> str:
+    """Whose checkpoint it is: hash of all that decides the adapter, but not of where the job's files lie."""
     fixed = job.model_dump(mode="json", exclude={"work", "out", "copies", "rank_seconds"})
     return digest({"job": fixed, "ranks": ranks.world})
 

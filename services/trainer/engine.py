@@ -27,7 +27,6 @@ from services.trainer.learner import Learner, Report
 from services.trainer.methods.sft import Supervised
 from services.trainer.ranks import Ranks, here, tell
 
-
 Beat = Callable[[], None]
 """A sign of life, once a step."""
 
@@ -103,6 +102,7 @@ def fitting(job: TrainingJob) -> Iterator[None]:
 
 def _begin(job: TrainingJob, ranks: Ranks) -> Learner:
     base = model_folder(job.base)
+    preflight.check_memory(job, base)
     tokenizer = AutoTokenizer.from_pretrained(base)
     if job.recipe.method == "grpo":
         from services.trainer.methods.grpo import Reinforced  # seconds to import, for the jobs that need it

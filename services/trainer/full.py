@@ -42,7 +42,7 @@ def coverage(model: Any, optimizer: torch.optim.Optimizer, ranks: Ranks) -> Cove
 
 
 def save(model: Any, learnt: Mapping[str, torch.Tensor], folder: Path, base: Path) -> None:
-    """Write model and tokenizer to a new folder, in the number format of the base's own files, with its configuration."""
+    """Write model and tokenizer to a new folder, in the number format and with the configuration of the base."""
     config = AutoConfig.from_pretrained(base)
     config.dtype = kept = config.dtype or torch.float32
     weights = {name: weight.to(kept) for name, weight in learnt.items()}

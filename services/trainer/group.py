@@ -22,7 +22,7 @@ GRACE = timedelta(minutes=1)
 def joined(job: TrainingJob, beat: Callable[[], None] = lambda: None) -> Iterator[Ranks]:
     """This process among the others, on a device of its own.
 
-    A collective operation that waits longer than the job allows fails, so that no rank waits for ever for one that hangs.
+    A collective operation that waits longer than the job allows fails: no rank waits for ever for one that hangs.
     """
     me = here()
     if me.world == 1:

@@ -129,5 +129,9 @@ class DiskShort(Exception):
     """A folder that the job writes to has too little room."""
 
 
+class RewardsEqual(Exception):
+    """All answers to a prompt were rewarded alike, for every prompt: there was nothing to learn from."""
+
+
 class OutOfMemory(Exception):
     """The accelerator's memory is too small for the job."""

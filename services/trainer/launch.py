@@ -1,8 +1,8 @@
 """One job on several devices of this host: torchrun starts a process per device, and this one listens to all of them.
 
-Each rank keeps a line to this process (`services.trainer.rank`), a socket in the file system. It tells of each step, and
-its end without a last word is a death. So a rank that dies or hangs ends the job at once and under its name; which try
-follows is the queue's affair. A rank whose line or whose torchrun ends dies with it, so none outlives its job.
+Each rank keeps a line to this process (`services.trainer.rank`), a socket in the file system. It tells of each step,
+and its end without a last word is a death. So a rank that dies or hangs ends the job under its name; which try follows
+is the queue's affair. A rank whose line or whose torchrun ends dies with it, so none outlives its job.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ LOOK_SECONDS = 0.2
 """Pause between two looks at what tells nothing by itself."""
 
 LAST_WORDS_SECONDS = 10.0
-"""How long the others are heard after one has failed in a way that may be the consequence of another's end. torchrun ends
-them meanwhile, but for one that is stuck."""
+"""How long the others are heard after one has failed in a way that may be the consequence of another's end. torchrun
+ends them meanwhile, but for one that is stuck."""
 
 END_SECONDS = 10.0
 """How long torchrun may take to end when its processes have."""
@@ -49,8 +49,8 @@ CONSEQUENCES = frozenset({"DistBackendError", "DistNetworkError", "DistStoreErro
 def launch(job: TrainingJob, report: Report) -> Trained:
     """Run the job's ranks to their end.
 
-    Raises `JobFailed`: with a rank's own class of failure, `RankLost` where one died without a word, or `RankHung` where
-    none was heard of for the job's `rank_seconds`.
+    Raises `JobFailed`: with a rank's own class of failure, `RankLost` where one died without a word, or `RankHung`
+    where none was heard of for the job's `rank_seconds`.
     """
     with tempfile.TemporaryDirectory(prefix="aevolve-") as folder:
         (Path(folder) / JOB).write_text(job.model_dump_json())
@@ -66,7 +66,7 @@ def launch(job: TrainingJob, report: Report) -> Trained:
 
 
 def _torchrun(devices: int, folder: str) -> subprocess.Popen[bytes]:
-    """torchrun in this process's group. It starts no rank again: what follows a failure the queue decides."""
+    """Torchrun in this process's group. It starts no rank again: what follows a failure the queue decides."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
     command += [f"--nproc-per-node={devices}", "--max-restarts=0", "-m", "services.trainer.rank", folder]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL)
@@ -151,7 +151,7 @@ class Ranks:
         self.failure = self.failure or (line, error, f"rank {line.rank}: {message}")
 
     def died(self, line: Line) -> JobFailed:
-        """A rank is gone without a last word: the cause, unless torchrun has ended it since one that failed has ended."""
+        """A rank is gone without a last word: the cause, unless torchrun has ended it after one that failed."""
         if self.failure and self.failure[0] not in self.lines:
             return self.failed(*self.failure[1:])
         return self.failed("RankLost", f"rank {line.rank} (process {line.pid}) died; {LOST}")

@@ -19,6 +19,8 @@ from transformers import AutoConfig, AutoTokenizer
 from schemas.recipe import Recipe
 from services.runtime.models import model_folder
 from services.runtime.object_store import is_url
+from services.runtime.sizing.families import ShapesUnknown, read
+from services.runtime.sizing.memory import training
 from services.trainer import loading, lora
 from services.trainer.batches import Data
 from services.trainer.job import (
@@ -26,6 +28,7 @@ from services.trainer.job import (
     BosMissing,
     DevicesMissing,
     DiskShort,
+    MemoryShort,
     ModelUnsupported,
     RecipeUnsupported,
     RowsTooLong,
@@ -61,8 +64,12 @@ def check(job: TrainingJob) -> None:
 
 def check_recipe(recipe: Recipe) -> None:
     """Raise `RecipeUnsupported` where two values exclude one another."""
-    if recipe.devices > 1 and recipe.sharding == "fsdp" and recipe.adapter == "qlora":
+    if recipe.devices == 1 or recipe.sharding == "replicated":
+        return
+    if recipe.adapter == "qlora":
         raise RecipeUnsupported("recipe.sharding: fsdp cannot divide a base in 4 bits; say sharding: replicated")
+    if recipe.method == "grpo":
+        raise RecipeUnsupported("recipe.sharding: fsdp cannot sample answers for grpo; say sharding: replicated")
 
 
 def check_devices(devices: int) -> None:
@@ -146,6 +153,23 @@ def weights(base: Path, recipe: Recipe) -> int:
     return sum(weight.numel() for weight in saved.values())
 
 
+def check_memory(job: TrainingJob, base: Path) -> None:
+    """Raise `MemoryShort` where the estimate for a device is above what it has free; of a processor, its share of all.
+
+    Of an architecture without a formula (`services.runtime.sizing.families`) nothing is said.
+    """
+    cuda = torch.cuda.is_available()
+    try:
+        needed = training(read(base), job.recipe, job.max_length, half=cuda).total
+    except ShapesUnknown:
+        return
+    if needed > (free := torch.cuda.mem_get_info()[0] if cuda else _processor_memory() // job.recipe.devices):
+        raise MemoryShort(
+            f"recipe: a training needs about {needed / 2**30:.1f} GiB per device, {free / 2**30:.1f} GiB are free; say "
+            "activations: recomputed, sharding: fsdp with more devices, or adapter: qlora, or lower model.max_length"
+        )
+
+
 def check_disk(job: TrainingJob, trained: int) -> None:
     """Raise `DiskShort` where checkpoint or result have no room: of the former two lie there while one is replaced."""
     single = torch.float32.itemsize
@@ -166,6 +190,10 @@ def _config(base: Path) -> Any:
             f"model.base: the configuration in {base} is of no known architecture ({_short(error)}); "
             "update transformers, or choose another base"
         ) from error
+
+
+def _processor_memory() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _existing(place: Path) -> Path:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
-from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -25,6 +25,7 @@ from services.trainer.job import (
     BosMissing,
     DevicesMissing,
     DiskShort,
+    MemoryShort,
     ModelUnsupported,
     RecipeUnsupported,
     RowsTooLong,
@@ -252,14 +253,14 @@ def test_a_target_in_some_layers_of_a_kind_only_is_refused(hybrid) -> None:
 def test_what_peft_refuses_is_told(job, tmp_path) -> None:
     folder = tmp_path / "hybrid"
     HYBRID.save_pretrained(folder)
-    with pytest.raises(AdapterUnloadable, match="PEFT refuses the adapter .*out_proj"):
+    with pytest.raises(AdapterUnloadable, match=r"PEFT refuses the adapter .*out_proj"):
         preflight.weights(folder, Recipe(target_modules=("q_proj", "out_proj")))
 
 
 def test_an_adapter_that_cannot_be_attached_again_is_refused(job, monkeypatch) -> None:
     saved = lora.saved_config
     monkeypatch.setattr(lora, "saved_config", lambda *given: {**saved(*given), "r": 5})
-    with pytest.raises(AdapterUnloadable, match="PEFT refuses the adapter .*size mismatch"):
+    with pytest.raises(AdapterUnloadable, match=r"PEFT refuses the adapter .*size mismatch"):
         preflight.check(job())
 
 
@@ -272,7 +273,9 @@ def test_a_weight_without_a_place_in_the_model_is_named(job, monkeypatch) -> Non
 
 @pytest.mark.parametrize("place", ["work", "adapter"])
 def test_a_volume_without_room_is_told(job, tmp_path, monkeypatch, place: str) -> None:
-    usage = namedtuple("usage", "free")
+    def usage(free: int) -> SimpleNamespace:
+        return SimpleNamespace(free=free)
+
     (tmp_path / place).mkdir()
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(1000 if folder.name == place else 2**40))
     with pytest.raises(DiskShort, match=rf"{place}: 0\.0 GiB are needed, 0\.0 GiB are free; make room"):
@@ -298,7 +301,23 @@ def test_other_devices_than_torchrun_has_started_processes_for_are_refused(monke
 def test_values_that_exclude_one_another_are_refused() -> None:
     with pytest.raises(RecipeUnsupported, match=r"recipe\.sharding: fsdp cannot divide a base in 4 bits"):
         preflight.check_recipe(Recipe(devices=2, sharding="fsdp", adapter="qlora"))
-    preflight.check_recipe(Recipe(sharding="fsdp", adapter="qlora"))
+    with pytest.raises(RecipeUnsupported, match=r"recipe\.sharding: fsdp cannot sample answers"):
+        preflight.check_recipe(Recipe(devices=2, sharding="fsdp", method="grpo"))
+    preflight.check_recipe(Recipe(sharding="fsdp", adapter="qlora", method="grpo"))
+
+
+def test_a_job_that_will_not_fit_is_refused_before_weights_are_loaded(job, monkeypatch) -> None:
+    monkeypatch.setattr(preflight, "_processor_memory", lambda: 2**20)
+    monkeypatch.setattr("services.trainer.loading.plain", None)
+    monkeypatch.setattr(preflight, "check", lambda _: None)
+    with pytest.raises(MemoryShort, match=r"needs about \d\.\d GiB per device, 0\.0 GiB are free; say activations"):
+        train(job(), lambda _: None)
+
+
+def test_no_estimate_is_made_where_no_formula_is_known(job, base, monkeypatch) -> None:
+    monkeypatch.setattr(preflight, "_processor_memory", lambda: 0)
+    (base / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
+    preflight.check_memory(job(), base)
 
 
 def test_what_is_found_before_the_work_costs_nothing_and_is_final_where_nothing_helps() -> None:
@@ -307,6 +326,7 @@ def test_what_is_found_before_the_work_costs_nothing_and_is_final_where_nothing_
         BosMissing,
         DevicesMissing,
         DiskShort,
+        MemoryShort,
         ModelUnsupported,
         PickledWeights,
         RecipeUnsupported,
