@@ -32,6 +32,7 @@ def prepare(job: Job, settings: Settings) -> TrainingJob:
         # Each try has its own folder: one that lost its lease and does not know it yet cannot touch what the log names.
         out=artifacts.join(settings.artifacts, "adapters", job.campaign, proposed.candidate, str(job.attempt)),
         copies=str(settings.copies),
+        rank_seconds=settings.rank_seconds,
     )
 
 
@@ -85,6 +86,32 @@ def _proposed(job: Job) -> RecipeProposed:
     return RecipeProposed.model_validate(job.payload["proposed"])
 
 
+REFUSED = frozenset(
+    {
+        "AdapterUnloadable",
+        "ArtifactChanged",
+        "BaseChanged",
+        "BosMissing",
+        "CodeChanged",
+        "MemoryShort",
+        "ModelMissing",
+        "ModelUnsupported",
+        "PickledWeights",
+        "QuantizerMissing",
+        "RecipeUnsupported",
+        "RowsMissing",
+        "RowsTooLong",
+        "SequenceTooLong",
+        "SnapshotMissing",
+        "TargetModuleMissing",
+        "TargetModulePartial",
+    }
+)
+"""What is found before weights are loaded, and would be found again."""
+
+ELSEWHERE = frozenset({"DevicesMissing", "DiskShort"})
+"""What is found then, too, but may be otherwise on another host, or later."""
+
 TRAINING = JobKind(
     queue=QUEUE,
     function="services.trainer.engine:train",
@@ -92,22 +119,7 @@ TRAINING = JobKind(
     started=started,
     finished=finished,
     failed=failed,
-    permanent=frozenset(
-        {
-            "AdapterUntrained",
-            "ArtifactChanged",
-            "BaseChanged",
-            "CodeChanged",
-            "DeadlinePassed",
-            "ModelMissing",
-            "OutOfMemory",
-            "QuantizerMissing",
-            "RewardsEqual",
-            "RowsMissing",
-            "RowsSeen",
-            "SnapshotMissing",
-            "TargetModuleMissing",
-        }
-    ),
+    permanent=REFUSED | {"AdapterUntrained", "DeadlinePassed", "OutOfMemory", "RewardsEqual", "RowsSeen"},
+    uncharged=REFUSED | ELSEWHERE,
 )
 """How the trainer's worker does its work."""

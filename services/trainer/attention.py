@@ -25,7 +25,7 @@ def choose(model: Any) -> None:
         model.set_attn_implementation(FLASH)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def check_packing(model: Any, device: str) -> None:
     """Raise `RowsSeen` where what stands before a row in a sequence changes the row's logits.
 

@@ -7,63 +7,59 @@ a job can be killed at any step and why its result can be compared bit for bit.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from transformers import AutoTokenizer
 
+from schemas.evidence import Coverage
 from services.runtime import artifacts
 from services.runtime.hashing import hash_folder
 from services.runtime.models import model_folder
-from services.trainer import checkpoint
+from services.trainer import checkpoint, preflight
 from services.trainer.batches import prepare
+from services.trainer.group import joined
 from services.trainer.job import OutOfMemory, Trained, TrainingJob
+from services.trainer.launch import launch
 from services.trainer.learner import Learner, Report
 from services.trainer.methods.sft import Supervised
-from services.trainer.ranks import Ranks, here, joined, tell
+from services.trainer.ranks import Ranks, here, tell
+
+Beat = Callable[[], None]
+"""A sign of life, once a step."""
+
+
+def silent() -> None:
+    """Give no sign."""
 
 
 def train(job: TrainingJob, report: Report) -> Trained:
     """Fine-tune and save what was trained; `report` gets {"step", "steps", "loss"} a few times a second.
 
-    Resumes from the job's last complete checkpoint. Raises `ModelMissing`, `SnapshotMissing`, `ArtifactChanged`,
-    `RowsMissing`, `TargetModuleMissing`, `AdapterUntrained`, `QuantizerMissing`, `RowsSeen`, `OutOfMemory`, or
-    `StoreFailed`.
+    Several devices of this host learn in processes of their own, which are started here. Over several hosts they have
+    been started already, and this one is the first.
+
+    Resumes from the job's last complete checkpoint. Raises as `preflight.check` and `launch` do, and `RowsMissing`,
+    `AdapterUntrained`, `QuantizerMissing`, `RowsSeen`, `OutOfMemory`, or `StoreFailed`.
     """
+    preflight.check(job)
     if here().world > 1:
         tell(job)
-    try:
-        with joined() as ranks:
-            return _train(job, report, ranks)
-    except torch.OutOfMemoryError as error:
-        raise OutOfMemory(f"model.max_length: {job.max_length} tokens do not fit the accelerator; lower it") from error
+    elif job.recipe.devices > 1:
+        return launch(job, report)
+    return lead(job, report)
 
 
-def follow(job: TrainingJob) -> None:
-    """Learn along with the first rank, which reports and saves."""
-    with joined() as ranks:
-        run = _begin(job, ranks)
-        run.go(run.restore(), lambda _: None)
-
-
-def _begin(job: TrainingJob, ranks: Ranks) -> Learner:
-    base = model_folder(job.base)
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    if job.recipe.method == "grpo":
-        from services.trainer.methods.grpo import Reinforced  # seconds to import, for the jobs that need it
-
-        return Reinforced(job, tokenizer, base, ranks)
-    return Supervised(job, prepare(job, tokenizer), base, ranks)
-
-
-def _train(job: TrainingJob, report: Report, ranks: Ranks) -> Trained:
+def lead(job: TrainingJob, report: Report, beat: Beat = silent) -> Trained:
+    """Learn, report and save: as the only process, or as the first of several."""
     wall, device = time.monotonic(), device_seconds()
-    run = _begin(job, ranks)
-    first = run.restore()
-    run.go(first, report)
-    coverage = run.form.coverage(run.model, run.optimizer)
+    with fitting(job), joined(job, beat) as ranks:
+        run = _begin(job, ranks)
+        first, coverage, learnt = _learn(run, report)
     with artifacts.writing(job.out, Path(job.work)) as folder:
-        run.form.save(run.model, folder, run.base)
+        run.form.save(run.model, learnt, folder, run.base)
         sha256 = hash_folder(folder)
     checkpoint.discard(job)
     return Trained(
@@ -80,6 +76,41 @@ def _train(job: TrainingJob, report: Report, ranks: Ranks) -> Trained:
         seconds=time.monotonic() - wall,
         device_seconds=(device_seconds() - device) * ranks.world,  # the others take as long as the first
     )
+
+
+def follow(job: TrainingJob, beat: Beat = silent) -> None:
+    """Learn along with the first rank, which reports and saves."""
+    with fitting(job), joined(job, beat) as ranks:
+        _learn(_begin(job, ranks), lambda _: None)
+
+
+def _learn(run: Learner, report: Report) -> tuple[int, Coverage, dict[str, torch.Tensor]]:
+    """What all ranks do alike: the step they went on from, which modules have learnt, and the weights, whole."""
+    first = run.restore()
+    run.go(first, report)
+    return first, run.form.coverage(run.model, run.optimizer, run.ranks), run.ranks.whole(run.weights)
+
+
+@contextmanager
+def fitting(job: TrainingJob) -> Iterator[None]:
+    """Say of an accelerator that is full what would help."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemory(f"model.max_length: {job.max_length} tokens do not fit the accelerator; lower it") from error
+
+
+def _begin(job: TrainingJob, ranks: Ranks) -> Learner:
+    base = model_folder(job.base)
+    preflight.check_memory(job, base)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    if job.recipe.method == "grpo":
+        from services.trainer.methods.grpo import Reinforced  # seconds to import, for the jobs that need it
+
+        return Reinforced(job, tokenizer, base, ranks)
+    data = prepare(job, tokenizer)
+    preflight.check_rows(job, data)
+    return Supervised(job, data, base, ranks)
 
 
 def ending(steps: list[float]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +12,7 @@ import torch
 from schemas.evidence import Coverage
 from schemas.recipe import Recipe
 from services.trainer import full, loading, lora
+from services.trainer.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,10 @@ class Form:
     """The base of a folder on a device, for a number format."""
     attach: Callable[[Any, Recipe], Any]
     """The base with what is trained, and nothing else trainable."""
-    coverage: Callable[[Any, torch.optim.Optimizer], Coverage]
-    """Which modules have learnt; raises `AdapterUntrained`."""
-    save: Callable[[Any, Path, Path], None]
-    """Write it to a new folder, given the base's."""
+    coverage: Callable[[Any, torch.optim.Optimizer, Ranks], Coverage]
+    """Which modules have learnt; raises `AdapterUntrained`. Called by all ranks."""
+    save: Callable[[Any, Mapping[str, torch.Tensor], Path, Path], None]
+    """Write the trained weights, given whole by their names in the model, to a new folder, given the base's."""
     saved: Literal["adapter", "full"] = "adapter"
     """What the folder then holds."""
     master: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from transformers import AutoConfig, AutoTokenizer
 from schemas.evidence import Coverage
 from schemas.recipe import Recipe
 from services.trainer.job import AdapterUntrained
+from services.trainer.ranks import Ranks
 
 
 def attach(model: Any, recipe: Recipe) -> Any:
@@ -19,13 +21,15 @@ def attach(model: Any, recipe: Recipe) -> Any:
     return model.requires_grad_(True)
 
 
-def coverage(model: Any, optimizer: torch.optim.Optimizer) -> Coverage:
+def coverage(model: Any, optimizer: torch.optim.Optimizer, ranks: Ranks) -> Coverage:
     """Which modules have learnt. Raises `AdapterUntrained` where a weight never received a gradient.
 
     AdamW's mean of squared gradients is above zero exactly where a gradient came.
     """
     weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    still = [name for name, weight in weights.items() if not _moved(optimizer.state.get(weight))]
+    squares = [optimizer.state[weight]["exp_avg_sq"] for weight in weights.values() if weight in optimizer.state]
+    found = iter(ranks.moved(squares))
+    still = [name for name, weight in weights.items() if weight not in optimizer.state or not next(found)]
     if still:
         raise AdapterUntrained(
             f"recipe.adapter: full: {len(still)} of {len(weights)} weights did not move, such as {still[0]!r}; train "
@@ -37,12 +41,12 @@ def coverage(model: Any, optimizer: torch.optim.Optimizer) -> Coverage:
     return Coverage(modules=dict(sorted(modules.items())), trainable=count, moved=len(layers))
 
 
-def _moved(state: dict[str, Any] | None) -> bool:
-    return state is not None and bool(state["exp_avg_sq"].any())
-
-
-def save(model: Any, folder: Path, base: Path) -> None:
-    """Write model and tokenizer to a new folder, in the number format of the base's own files."""
-    kept = AutoConfig.from_pretrained(base).dtype or torch.float32
-    model.to(kept).save_pretrained(folder)
+def save(model: Any, learnt: Mapping[str, torch.Tensor], folder: Path, base: Path) -> None:
+    """Write model and tokenizer to a new folder, in the number format and with the configuration of the base."""
+    config = AutoConfig.from_pretrained(base)
+    config.dtype = kept = config.dtype or torch.float32
+    weights = {name: weight.to(kept) for name, weight in learnt.items()}
+    buffers = {name: held for name, held in model.state_dict().items() if name in dict(model.named_buffers())}
+    model.save_pretrained(folder, state_dict={**buffers, **weights})
+    config.save_pretrained(folder)
     AutoTokenizer.from_pretrained(base).save_pretrained(folder)

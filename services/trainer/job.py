@@ -36,6 +36,8 @@ class TrainingJob(Frozen):
     """Folder that will hold the adapter."""
     copies: str
     """Folder of copies of what lies in a store of objects."""
+    rank_seconds: float = Field(600.0, gt=0.0)
+    """How long the processes of a job may take for a step before one of them counts as hung."""
 
 
 class Trained(Frozen):
@@ -85,6 +87,46 @@ class AdapterUntrained(Exception):
 
 class QuantizerMissing(Exception):
     """The recipe trains beside a base in 4 bits, and the library for it is not installed."""
+
+
+class TargetModulePartial(Exception):
+    """A module that the recipe names is in some layers of a kind, and not in others of the same kind."""
+
+
+class AdapterUnloadable(Exception):
+    """What would be saved of the recipe's adapter cannot be attached to the model again."""
+
+
+class ModelUnsupported(Exception):
+    """The libraries do not know the base model's architecture."""
+
+
+class RecipeUnsupported(Exception):
+    """Two of the recipe's values do not go together."""
+
+
+class SequenceTooLong(Exception):
+    """The campaign's sequences are longer than the model's positions."""
+
+
+class RowsTooLong(Exception):
+    """Most rows are longer than the campaign's sequences, so that what is trained is not what the recipe says."""
+
+
+class BosMissing(Exception):
+    """The model expects a token at the beginning, and its tokenizer does not give it."""
+
+
+class DevicesMissing(Exception):
+    """The host has fewer devices than the recipe asks for."""
+
+
+class MemoryShort(Exception):
+    """The job will not fit the device, by estimate."""
+
+
+class DiskShort(Exception):
+    """A folder that the job writes to has too little room."""
 
 
 class RewardsEqual(Exception):

@@ -41,13 +41,9 @@ class Learner:
         self.device, self.dtype = place()
         self.form = FORMS[recipe.adapter]
         torch.manual_seed(job.seed)
-        loaded = self.form.load(base, self.device, self.dtype)
-        attention.choose(loaded)
+        self.model = ranks.build(self.make, self.device)
         if recipe.packing == "packed":
-            attention.check_packing(loaded, self.device)
-        if recipe.activations == "recomputed":
-            loaded.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        self.model = self.form.attach(loaded, recipe)
+            attention.check_packing(self.model, self.device)
         self.weights = {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
         self.optimizer = adamw(self.weights.values(), recipe)
         self.selection = SELECTIONS[recipe.checkpoint](recipe, self.weights, self.held_loss)
@@ -59,6 +55,14 @@ class Learner:
         """Tokens trained on, padding excluded."""
         self.too_long = 0
         """Rows dropped for their length."""
+
+    def make(self, device: str) -> Any:
+        """The base on a device, with what is trained of it."""
+        loaded = self.form.load(self.base, device, self.dtype)
+        attention.choose(loaded)
+        if self.job.recipe.activations == "recomputed":
+            loaded.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        return self.form.attach(loaded, self.job.recipe)
 
     def restore(self) -> int:
         """Take up the last checkpoint; the step to go on from."""
@@ -90,7 +94,7 @@ class Learner:
     def held_loss(self) -> float:
         """Mean completion loss on the held-back rows."""
         self.model.eval()
-        with torch.inference_mode():
+        with torch.no_grad():
             total = sum(self.loss(inputs).item() for inputs in self.inputs(self.held))
         self.model.train()
         return total / sum(example.learnt for example in self.held)

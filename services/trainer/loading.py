@@ -1,4 +1,8 @@
-"""The base model on its device, in the number format that its recipe trains beside."""
+"""The base model on its device, in the number format that its recipe trains beside.
+
+Weights are read from safetensors alone, since a pickle could run code. On the device `meta` a model is only announced:
+its layers are there, and no weight is read.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 
 from services.trainer.job import QuantizerMissing
+
+META = "meta"
 
 
 def plain(base: Path, device: str, dtype: torch.dtype) -> Any:
     """As it is computed with."""
-    model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
+    if device == META:
+        with torch.device(META):
+            return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base), dtype=dtype)
+    model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, use_safetensors=True)
     return model.to(device)
 
 
@@ -37,4 +46,6 @@ def quantised(base: Path, device: str, dtype: torch.dtype) -> Any:
         bnb_4bit_compute_dtype=dtype,
     )
     where = {"": torch.cuda.current_device() if device == "cuda" else device}
-    return AutoModelForCausalLM.from_pretrained(base, dtype=dtype, quantization_config=four_bits, device_map=where)
+    return AutoModelForCausalLM.from_pretrained(
+        base, dtype=dtype, quantization_config=four_bits, device_map=where, use_safetensors=True
+    )

@@ -75,7 +75,7 @@ class Reinforced(Learner):
         """Find the last whole checkpoint of this job; the step to go on from."""
         places = ((_step(place), place) for place in self.folder.glob("checkpoint-*"))
         for step, place in sorted(places, reverse=True):
-            if (state := _marked(place)) and state["job"] == checkpoint.identity(self.job):
+            if (state := _marked(place)) and state["job"] == checkpoint.identity(self.job, self.ranks):
                 self.selection.load_state_dict(state["selection"])
                 self.found = place
                 return step
@@ -141,7 +141,10 @@ class _Following(TrainerCallback):
             return
         mark = self.run.folder / f"checkpoint-{state.global_step}" / MARK
         part = mark.with_suffix(".part")
-        torch.save({"job": checkpoint.identity(self.run.job), "selection": self.run.selection.state_dict()}, part)
+        torch.save(
+            {"job": checkpoint.identity(self.run.job, self.run.ranks), "selection": self.run.selection.state_dict()},
+            part,
+        )
         part.rename(mark)
 
 

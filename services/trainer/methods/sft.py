@@ -27,7 +27,7 @@ class Supervised(Learner):
 
     def restore(self) -> int:
         """Take up the last checkpoint; the step to go on from."""
-        if (state := checkpoint.load(self.job)) is None:
+        if (state := checkpoint.load(self.job, self.ranks)) is None:
             return 0
         with torch.no_grad():
             for name, weight in state["weights"].items():
@@ -45,7 +45,7 @@ class Supervised(Learner):
             "selection": self.selection.state_dict(),
             "losses": self.losses,
         }
-        checkpoint.save(self.job, state)
+        checkpoint.save(self.job, state, self.ranks)
 
     def go(self, first: int, report: Report) -> None:
         """Take the remaining steps and leave the chosen weights in the model."""
@@ -55,7 +55,7 @@ class Supervised(Learner):
             self.losses.append(self.learn(self.data.batches[step]))
             update(self.optimizer, self.job.recipe, step)
             self.selection.observe(step + 1)
-            if self.ranks.first and (step + 1) % checkpoint.EVERY == 0 and step + 1 < steps:
+            if (step + 1) % checkpoint.EVERY == 0 and step + 1 < steps:
                 self.save()
             if (now := time.monotonic()) - reported >= REPORT_SECONDS or step + 1 == steps:
                 report({"step": step + 1, "steps": steps, "loss": self.losses[-1]})
@@ -66,9 +66,8 @@ class Supervised(Learner):
         """Gradients of the batch's mean completion loss; that loss, in nats per token."""
         learnt = sum(example.learnt for example in batch)
         total = 0.0
-        share = self.ranks.share(batch)
-        for inputs in self.inputs(share) if share else ():
-            loss = self.loss(inputs) / learnt
+        for inputs, counts in self.ranks.passes(batch, self.inputs):
+            loss = self.loss(inputs) / learnt * counts
             torch.autograd.backward(loss)
             total += loss.item()
         return self.ranks.add(self.weights.values(), total)
