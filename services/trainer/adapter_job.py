@@ -28,6 +28,7 @@ def prepare(job: Job, settings: Settings) -> TrainingJob:
         seed=proposed.seed,
         max_length=model.max_length,
         max_new_tokens=model.max_new_tokens,
+        profile=model.profile,
         work=str(settings.work / "train" / job.campaign / proposed.candidate),
         # Each try has its own folder: one that lost its lease and does not know it yet cannot touch what the log names.
         out=artifacts.join(settings.artifacts, "adapters", job.campaign, proposed.candidate, str(job.attempt)),
@@ -92,6 +93,7 @@ REFUSED = frozenset(
         "ArtifactChanged",
         "BaseChanged",
         "BosMissing",
+        "ChatTemplateMissing",
         "CodeChanged",
         "MemoryShort",
         "ModelMissing",

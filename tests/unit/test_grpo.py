@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
+from services.trainer.batches import encode
 from services.trainer.job import RewardsEqual, RowsMissing
 from services.trainer.methods import grpo
-from services.trainer.methods.grpo import MARK, Reinforced, fitting, prompts_per_step, rewards
+from services.trainer.methods.grpo import MARK, Reinforced, fitting, prompts_per_step, verdicts
 from services.trainer.questions import questions
-from services.trainer.rows import draws, snapshot
+from services.trainer.rows import draws, snapshot, split
 from tests.trained import kill_at, make_inputs, make_job, quiet
 
 ROMAN = {"mix": {"units": 0.0}, "traces": 0.0}
@@ -109,9 +111,12 @@ def test_answers_that_are_all_rewarded_alike_teach_nothing_and_that_is_said(job,
         quiet(make_job(tmp_path / "job", random, **{**GRPO, "steps": 2}))
 
 
-def test_rewards_are_the_scorer_s_verdicts() -> None:
+def test_rewards_are_the_scorer_s_verdicts(begun) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(begun["base"])
+    said = ["\\boxed{xiv}", "\\boxed{XV}", "1"]
+    ids = [[*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id] for text in said]
     asked = {"question": ["q", "q", "0?"], "answer": ["XIV", "XIV", "01"]}
-    assert rewards(**asked, completions=["so \\boxed{xiv}", "\\boxed{XV}", "1"], prompts=["?"] * 3) == [1.0, 0.0, 0.0]
+    assert verdicts(tokenizer)(**asked, completion_ids=ids, prompts=["?"] * 3) == [1.0, 0.0, 0.0]
 
 
 def test_questions_are_read_as_in_evaluation_and_leave_room_for_an_answer(job) -> None:
@@ -119,8 +124,8 @@ def test_questions_are_read_as_in_evaluation_and_leave_room_for_an_answer(job) -
     stream = draws(given.recipe, snapshot(given), 1)
     asked, too_long = questions(given, tokenizer, stream, 20)
     assert too_long == 0
-    assert all(list(question.tokens) == tokenizer(question.text)["input_ids"] for question in asked)
-    assert asked[0].text == f"{asked[0].prompt}\n"
+    assert all(list(question.tokens) == tokenizer(question.asked)["input_ids"] for question in asked)
+    assert asked[0].asked == f"{asked[0].prompt}\n"
     room = sorted(len(question.tokens) for question in asked)[10]
     tight = given.model_copy(update={"max_length": room + given.max_new_tokens})
     short, too_long = questions(tight, tokenizer, draws(given.recipe, snapshot(given), 1), 20)
@@ -128,6 +133,30 @@ def test_questions_are_read_as_in_evaluation_and_leave_room_for_an_answer(job) -
     assert all(len(question.tokens) <= room for question in short)
     with pytest.raises(RowsMissing, match="grpo needs rows with an answer whose prompt fits 1 tokens"):
         questions(given.model_copy(update={"max_length": 17}), tokenizer, stream, 20)
+
+
+TEMPLATE = (
+    "{% for m in messages %}<bos>{{ m.content }}<eos>{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'is ' if enable_thinking else '' }}{% endif %}"
+)
+
+
+def test_a_chat_model_is_asked_through_its_template_in_both_methods(job, begun, tmp_path) -> None:
+    chat = tmp_path / "chat"
+    shutil.copytree(begun["base"], chat)
+    tokenizer = AutoTokenizer.from_pretrained(chat)
+    tokenizer.chat_template = TEMPLATE
+    tokenizer.save_pretrained(chat)
+    given = job(steps=2).model_copy(update={"base": str(chat), "profile": "thinking", "max_length": 256})
+    run = begin(given)
+    (read, *_), _, _ = run.trainer._tokenize_prompts([run.trainer.train_dataset[0]["prompt"]])
+    asked, _ = questions(given, tokenizer, draws(given.recipe, split(snapshot(given), given.seed)[0], given.seed), 1)
+    assert tokenizer.decode(read).startswith("<bos>")
+    assert tokenizer.decode(read).endswith("<eos>is ")
+    assert read == list(asked[0].tokens)
+    (taught,) = encode(tokenizer, [next(draws(given.recipe, snapshot(given), 1))], "thinking")
+    assert tokenizer.decode(taught.tokens[: taught.prompt]).count("<bos>") == 1
+    assert tokenizer.decode(taught.tokens[: taught.prompt]).endswith("<eos>is ")
 
 
 @given(st.integers(1, 200), st.integers(2, 64), st.integers(1, 16))
@@ -161,3 +190,10 @@ def test_the_loss_is_that_of_the_paper_on_the_same_answers(job) -> None:
     # A first step has ratio 1 and no divergence: the loss is minus the mean advantage of the tokens.
     expected = -(sampled["advantages"][:, None] * mask).sum() / mask.sum()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-4, abs=1e-6)
+
+
+def test_two_processes_sample_and_learn_together(job) -> None:
+    both = quiet(job("both", devices=2, steps=3))
+    assert both.coverage.moved == 14
+    assert both.tokens > 0
+    assert both.sha256 == quiet(job("again", devices=2, steps=3)).sha256

@@ -10,7 +10,7 @@ they are, whether they are whole, and the weights that the recipe keeps.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +56,11 @@ class Reinforced(Learner):
 
     def _trainer(self, asked: Sequence[Question], answers: int) -> GRPOTrainer:
         recipe = self.job.recipe
-        columns = [{"prompt": q.text, "question": q.prompt, "answer": q.answer} for q in asked]
+        columns = [{"prompt": q.asked, "question": q.prompt, "answer": q.answer} for q in asked]
         schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda step: rate(recipe, step) / recipe.lr)
         trainer = GRPOTrainer(
             self.model,
-            rewards,
+            verdicts(self.tokenizer),
             config(self, answers // self.ranks.world),
             Dataset.from_list(columns),
             processing_class=self.tokenizer,
@@ -126,6 +126,7 @@ class _Following(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
         """Let the recipe's rule look at the weights."""
+        self.run.ranks.beat()
         self.run.selection.observe(state.global_step)
 
     def on_log(self, args: TrainingArguments, state: Any, control: Any, **told: Any) -> None:
@@ -148,10 +149,16 @@ class _Following(TrainerCallback):
         part.rename(mark)
 
 
-def rewards(question: Sequence[str], answer: Sequence[str], completions: Sequence[str], **_: Any) -> list[float | None]:
-    """1 for each answer that the challenge's scorer accepts, else 0."""
-    asked = zip(question, completions, answer, strict=True)
-    return [float(correct(prompt, said, stored)) for prompt, said, stored in asked]
+def verdicts(tokenizer: Any) -> Callable[..., list[float | None]]:
+    """What TRL asks for rewards: 1 for each answer that the challenge's scorer accepts, else 0."""
+
+    def rewards(
+        question: Sequence[str], answer: Sequence[str], completion_ids: Sequence[Sequence[int]], **_: Any
+    ) -> list[float | None]:
+        said = tokenizer.batch_decode(completion_ids, skip_special_tokens=True)
+        return [float(correct(*judged)) for judged in zip(question, said, answer, strict=True)]
+
+    return rewards
 
 
 def config(run: Reinforced, answers: int) -> GRPOConfig:
@@ -167,6 +174,7 @@ def config(run: Reinforced, answers: int) -> GRPOConfig:
         num_generations=recipe.group,
         max_completion_length=job.max_new_tokens,
         temperature=recipe.temperature,
+        chat_template_kwargs={"enable_thinking": True},  # as `services.runtime.prompting` does
         beta=recipe.kl,
         loss_type="dapo",
         max_grad_norm=CLIP,
