@@ -39,8 +39,8 @@ LAST_WORDS_SECONDS = 10.0
 """How long the others are heard after one has failed in a way that may be the consequence of another's end. torchrun
 ends them meanwhile, but for one that is stuck."""
 
-END_SECONDS = 10.0
-"""How long torchrun may take to end when its processes have."""
+END_SECONDS = 60.0
+"""How long torchrun may take to end: what does not heed its signal it kills after 30 s."""
 
 CONSEQUENCES = frozenset({"DistBackendError", "DistNetworkError", "DistStoreError", "RuntimeError"})
 """Classes of failure of a rank that has lost another."""

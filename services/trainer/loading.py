@@ -22,7 +22,8 @@ def plain(base: Path, device: str, dtype: torch.dtype) -> Any:
     """As it is computed with."""
     if device == META:
         with torch.device(META):
-            return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base), dtype=dtype)
+            config = AutoConfig.from_pretrained(base)
+            return AutoModelForCausalLM.from_config(config, dtype=dtype)  # type: ignore[no-untyped-call]
     model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, use_safetensors=True)
     return model.to(device)
 

@@ -1,7 +1,7 @@
 """What is checked before a job costs anything: no weight is read, and the model is only announced (device `meta`).
 
-Each check ends in a failure of its own class, whose message names the field, the value and the remedy. What is found here
-is not charged (`services.trainer.adapter_job`).
+Each check ends in a failure of its own class, whose message names the field, the value and the remedy. What is found
+here is not charged (`services.trainer.adapter_job`).
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ MOMENTS = 2
 def check(job: TrainingJob) -> None:
     """What can be known from the files alone.
 
-    Raises `ModelMissing`, `PickledWeights`, `RecipeUnsupported`, `DevicesMissing`, `ModelUnsupported`, `SequenceTooLong`,
-    `BosMissing`, `TargetModuleMissing`, `TargetModulePartial`, `AdapterUnloadable` or `DiskShort`.
+    Raises `ModelMissing`, `PickledWeights`, `RecipeUnsupported`, `DevicesMissing`, `ModelUnsupported`,
+    `SequenceTooLong`, `BosMissing`, `TargetModuleMissing`, `TargetModulePartial`, `AdapterUnloadable` or `DiskShort`.
     """
     base = model_folder(job.base)
     check_recipe(job.recipe)
@@ -132,7 +132,7 @@ def expects_bos(base: Path, tokenizer: Any, config: Any) -> bool:
 
 
 def weights(base: Path, recipe: Recipe) -> int:
-    """How many weights will be trained; an adapter is attached, taken off and attached again, as whoever scores it does.
+    """How many weights will be trained; an adapter is attached, and attached again as whoever scores it would.
 
     Raises `TargetModuleMissing`, `TargetModulePartial` or `AdapterUnloadable`.
     """
@@ -142,9 +142,11 @@ def weights(base: Path, recipe: Recipe) -> int:
     try:
         model = lora.attach(model, recipe)
         saved = get_peft_model_state_dict(model, save_embedding_layers=False)
-        config = LoraConfig.from_peft_type(**json.loads(json.dumps(lora.saved_config(model, str(base)))))
+        config: LoraConfig = LoraConfig.from_peft_type(  # type: ignore[no-untyped-call]
+            **json.loads(json.dumps(lora.saved_config(model, str(base))))
+        )
         again = get_peft_model(loading.plain(base, loading.META, torch.float32), config)
-        missed = set_peft_model_state_dict(again, dict(saved))
+        missed: Any = set_peft_model_state_dict(again, dict(saved))
     except (ValueError, RuntimeError) as error:  # PEFT's, about names and shapes of modules
         raise AdapterUnloadable(f"recipe.target_modules: PEFT refuses the adapter ({_short(error)})") from error
     lost = [*missed.unexpected_keys, *(name for name in missed.missing_keys if f".{lora.ADAPTER}." in name)]

@@ -1,7 +1,7 @@
 """`torchrun ... -m services.trainer.rank FOLDER`: one process of a job that `services.trainer.launch` has started.
 
-It dies with torchrun, and with whoever listens to it: torchrun gives its processes sessions of their own, so that a signal
-to the job's process group does not reach them.
+It dies with torchrun, and with whoever listens to it: torchrun gives its processes sessions of their own, so that a
+signal to the job's process group does not reach them.
 """
 
 from __future__ import annotations

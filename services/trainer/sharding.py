@@ -83,7 +83,7 @@ class Sharded(Ranks):
 
 def blocks(model: Any) -> list[Any]:
     """The repeated layers, which are sharded each for itself: what the architecture says must not be split."""
-    names = set(base_of(model)._no_split_modules or ())
+    names = set(base_of(model)._no_split_modules or ())  # noqa: SLF001 - what accelerate goes by, too
     return [module for module in model.modules() if type(module).__name__ in names]
 
 

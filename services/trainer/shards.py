@@ -1,4 +1,4 @@
-"""The checkpoint of a sharded job: a folder per step, to which every rank writes its part (torch's distributed checkpoint).
+"""The checkpoint of a sharded job: a folder per step, to which every rank writes its part.
 
 step-000150          the current one
 step-000200.X.part   one that is being written, or that a crash has cut short
@@ -16,7 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 import torch
-import torch.distributed.checkpoint as dcp
+from torch.distributed import checkpoint as dcp
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, Shard, zeros
 
@@ -38,7 +38,7 @@ def save(folder: Path, state: State, step: int, ranks: Ranks) -> None:
     part = folder / ranks.told(f"{name}.{uuid4().hex}.part")
     tensors: dict[str, DTensor] = {}
     noted = _each(state, lambda value: _note(value, tensors))
-    dcp.save(tensors, checkpoint_id=part)
+    dcp.save(tensors, checkpoint_id=part)  # type: ignore[attr-defined]
     if ranks.first:
         with (part / STATE).open("wb") as file:
             torch.save(noted, file)
@@ -49,7 +49,7 @@ def save(folder: Path, state: State, step: int, ranks: Ranks) -> None:
 def load(folder: Path, identity: str, ranks: Ranks) -> State | None:
     """The current state, where it is this job's; each rank reads its own part of it."""
     name, noted = ranks.told(_current(folder, identity) if ranks.first else (None, None))
-    if noted is None:
+    if name is None:
         return None
     tensors: dict[str, DTensor] = {}
     mesh = init_device_mesh("cuda" if torch.cuda.is_available() else "cpu", (ranks.world,))
@@ -59,7 +59,7 @@ def load(folder: Path, identity: str, ranks: Ranks) -> State | None:
         return tensors.setdefault(note[NOTE], tensor)
 
     state: State = _each(noted, lambda value: room(value) if isinstance(value, dict) and NOTE in value else value)
-    dcp.load(tensors, checkpoint_id=folder / name)
+    dcp.load(tensors, checkpoint_id=folder / name)  # type: ignore[attr-defined]
     return state
 
 
