@@ -68,8 +68,6 @@ def check_recipe(recipe: Recipe) -> None:
         return
     if recipe.adapter == "qlora":
         raise RecipeUnsupported("recipe.sharding: fsdp cannot divide a base in 4 bits; say sharding: replicated")
-    if recipe.devices > 1 and recipe.sharding == "fsdp" and recipe.method == "grpo":
-        raise RecipeUnsupported("recipe.sharding: fsdp cannot sample answers for grpo; say sharding: replicated")
     if recipe.method == "grpo":
         raise RecipeUnsupported("recipe.sharding: fsdp cannot sample answers for grpo; say sharding: replicated")
 
