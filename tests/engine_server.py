@@ -110,7 +110,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(503, {})
         if fault == "gone" and number >= 5:
             return self.close_connection_now()
-        if fault == "garbage":
+        if fault == "garbage" or (fault == "stumbles" and number == 0):
             return self.answer(200, "<html>hello</html>")
         if fault == "nothing":
             return self.answer(200, {"model": body["model"], "choices": []})

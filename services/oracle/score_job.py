@@ -167,6 +167,7 @@ SCORING = JobKind(
             "EngineMissing",
             "KeyMissing",
             "ModelMissing",
+            "PickledWeights",
             "PromptTooLong",
             "TaskRefused",
             "TokenizerUnfit",
