@@ -22,6 +22,7 @@ from benchmarks.store.figures import Figure
 from benchmarks.store.machine import processor
 from benchmarks.store.table import missed, table
 from schemas.campaign import ItemSet
+from services.oracle.engines.local import BATCH
 
 PACKAGES = ("aevolve", "lm-eval", "peft", "torch", "transformers")
 
@@ -36,13 +37,15 @@ def main() -> int:
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
         "quick": asked.quick,
+        "adapters": asked.adapters,
     }
     asked.folder.mkdir(parents=True, exist_ok=True)
     figures, answers = [], {}
     for name in ("demo", "wide"):
         more, answers[name] = _measured(name, asked)
         figures += more
-    print(f"\n{table(figures)}\n\n{missed(figures)}\n{answers}")
+        print(f"\n{table(more)}", flush=True)
+    print(f"\n{missed(figures)}\nanswers that differ: {answers}")
     record: dict[str, Any] = {**about, "answers": answers, "figures": [figure.record() for figure in figures]}
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     asked.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -52,7 +55,7 @@ def main() -> int:
 
 def _measured(name: str, given: argparse.Namespace) -> tuple[list[Figure], dict[str, int]]:
     base = models.make_base(given.folder, name, quick=given.quick)
-    adapters = models.make_adapters(base, 2 if given.quick else 8)
+    adapters = models.make_adapters(base, 2 if given.quick else given.adapters)
     asked = ways.Asked(ItemSet(items=2 if given.quick else 100), given.folder)
     ways.oracle(base, adapters[0], ways.Asked(ItemSet(items=1), given.folder))  # what is loaded once is loaded for all
     found = {
@@ -69,7 +72,7 @@ def _measured(name: str, given: argparse.Namespace) -> tuple[list[Figure], dict[
             "items/s",
             per_second[ways.oracle],
             per_second[ways.harness],
-            f"lm-eval's hf model, an adapter at a time, batch {ways.BATCH}",
+            f"lm-eval's hf model, an adapter at a time, batch {BATCH}",
             at_least=2.0,
         ),
         Figure(
@@ -102,6 +105,7 @@ def _differing(texts: dict[Any, list[list[str]]], said: list[list[str]]) -> dict
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m benchmarks.oracle", description="How fast adapters are measured.")
     parser.add_argument("--quick", action="store_true", help="see that everything runs; its figures mean nothing")
+    parser.add_argument("--adapters", type=int, default=8, help="how many a round has (8)")
     parser.add_argument("--folder", type=Path, default=Path("runs/bench-oracle"), help="where models are made and kept")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/oracle.json"), help="the JSON file")
     return parser

@@ -14,7 +14,8 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
-from benchmarks.oracle.ways import BATCH, NEW, Asked, Texts
+from benchmarks.oracle.ways import NEW, Asked, Texts
+from services.oracle.engines.local import BATCH
 from services.oracle.harness.decode import SHRINK, decode
 from services.runtime.prompting import plain
 

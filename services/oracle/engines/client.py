@@ -31,27 +31,31 @@ REFUSALS = (400, 404, 409, 422, 500)
 """Statuses by which a server refuses an adapter: vLLM answers 500 where a layer cannot take one."""
 
 
-class EngineUnreachable(Exception):
+class EngineFailed(Exception):
+    """The engine's server has failed us, in one of the ways below."""
+
+
+class EngineUnreachable(EngineFailed):
     """The engine's server does not answer, or says that it cannot now."""
 
 
-class EngineSilent(Exception):
+class EngineSilent(EngineFailed):
     """The engine's server took a question and gave no answer in time."""
 
 
-class EngineDenied(Exception):
+class EngineDenied(EngineFailed):
     """The engine's server does not let us in."""
 
 
-class EngineGarbled(Exception):
+class EngineGarbled(EngineFailed):
     """What the engine's server says does not follow the protocol."""
 
 
-class EngineRefused(Exception):
+class EngineRefused(EngineFailed):
     """The engine's server does not take a question."""
 
 
-class EngineMismatched(Exception):
+class EngineMismatched(EngineFailed):
     """The engine's server serves another model than the campaign's, or with less room."""
 
 

@@ -32,11 +32,10 @@ def opened(job: EvaluationJob, tokenizer: Any) -> Iterator[LocalEngine]:
 class LocalEngine:
     """A model that is loaded here."""
 
-    waits = torch.cuda.is_available()
-
     def __init__(self, job: EvaluationJob, tokenizer: Any) -> None:
         self.job, self.tokenizer = job, tokenizer
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.waits = torch.cuda.is_available()  # not asked before: a process that has asked must not be forked
+        device = "cuda" if self.waits else "cpu"
         self.model = load(job, device)
         self.name = f"transformers {version('transformers')}, torch {version('torch')}, {device}, batch {BATCH}"
         self.precision = str(self.model.dtype).removeprefix("torch.")

@@ -15,7 +15,7 @@ from typing import Any
 
 from schemas.profiles import PROFILES
 from services.oracle.adapters import adapter, form
-from services.oracle.engines.client import Client, EngineMismatched, EngineRefused, EngineUnreachable
+from services.oracle.engines.client import Client, EngineFailed, EngineMismatched, EngineRefused, EngineUnreachable
 from services.oracle.engines.engine import Count
 from services.oracle.engines.names import served_name
 from services.oracle.harness.remote import RemoteLM
@@ -53,11 +53,15 @@ def opened(job: EvaluationJob, tokenizer: Any) -> Iterator[RemoteEngine]:
 def loaded(client: Client, name: str, folder: Path) -> Iterator[str]:
     """The adapter under its name, which holds its hash: one that is there already is the same."""
     if name not in client.models():
-        client.load(name, folder.resolve())
+        try:
+            client.load(name, folder.resolve())
+        except AdapterRefused:
+            if name not in client.models():  # where another job of the same candidate was quicker
+                raise
     try:
         yield name
     finally:
-        with suppress(EngineUnreachable):
+        with suppress(EngineFailed):
             client.unload(name)
 
 
