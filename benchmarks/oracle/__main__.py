@@ -22,7 +22,6 @@ from benchmarks.store.figures import Figure
 from benchmarks.store.machine import processor
 from benchmarks.store.table import missed, table
 from schemas.campaign import ItemSet
-from services.oracle.engines.local import BATCH
 
 PACKAGES = ("aevolve", "lm-eval", "peft", "torch", "transformers")
 
@@ -38,6 +37,7 @@ def main() -> int:
         "packages": {name: version(name) for name in PACKAGES},
         "quick": asked.quick,
         "adapters": asked.adapters,
+        "items": 6 * asked.items,
     }
     asked.folder.mkdir(parents=True, exist_ok=True)
     figures, answers = [], {}
@@ -56,7 +56,7 @@ def main() -> int:
 def _measured(name: str, given: argparse.Namespace) -> tuple[list[Figure], dict[str, int]]:
     base = models.make_base(given.folder, name, quick=given.quick)
     adapters = models.make_adapters(base, 2 if given.quick else given.adapters)
-    asked = ways.Asked(ItemSet(items=2 if given.quick else 100), given.folder)
+    asked = ways.Asked(ItemSet(items=2 if given.quick else given.items), given.folder)
     ways.oracle(base, adapters[0], ways.Asked(ItemSet(items=1), given.folder))  # what is loaded once is loaded for all
     found = {
         way: [ways.timed(way, base, adapter, asked) for adapter in adapters]
@@ -72,7 +72,7 @@ def _measured(name: str, given: argparse.Namespace) -> tuple[list[Figure], dict[
             "items/s",
             per_second[ways.oracle],
             per_second[ways.harness],
-            f"lm-eval's hf model, an adapter at a time, batch {BATCH}",
+            f"lm-eval's hf model, an adapter at a time, batch {ways.BATCH}",
             at_least=2.0,
         ),
         Figure(
@@ -106,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m benchmarks.oracle", description="How fast adapters are measured.")
     parser.add_argument("--quick", action="store_true", help="see that everything runs; its figures mean nothing")
     parser.add_argument("--adapters", type=int, default=8, help="how many a round has (8)")
+    parser.add_argument("--items", type=int, default=100, help="items of each of six domains (100)")
     parser.add_argument("--folder", type=Path, default=Path("runs/bench-oracle"), help="where models are made and kept")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/oracle.json"), help="the JSON file")
     return parser

@@ -14,8 +14,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
-from benchmarks.oracle.ways import NEW, Asked, Texts
-from services.oracle.engines.local import BATCH
+from benchmarks.oracle.ways import BATCH, NEW, Asked, Texts
 from services.oracle.harness.decode import SHRINK, decode
 from services.runtime.prompting import plain
 
@@ -78,7 +77,7 @@ def timed(base: Path, adapters: Sequence[Path], asked: Asked) -> tuple[float, li
 def alone(base: Path, adapter: Path, asked: Asked) -> float:
     """Processor seconds of the oracle's decoding for one adapter."""
     model, begun = merged(base, adapter), time.process_time()
-    for _, ids, mask, tokenizer in batches(base, asked, BATCH):
+    for _, ids, mask, tokenizer in batches(base, asked, 2 * BATCH):
         length = ids.shape[1] + NEW
         written = decode(model, ids, mask, length, tokenizer.eos_token_id, tokenizer.pad_token_id)
         tokenizer.batch_decode(written[:, ids.shape[1] :], skip_special_tokens=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from datasets import Dataset
 from lm_eval.evaluator import evaluate as run_tasks
 from lm_eval.models.huggingface import HFLM
 from peft import PeftModel
@@ -20,7 +21,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from puzzles.item import Item
 from schemas.campaign import DOMAINS, ItemSet
-from services.oracle.engines.local import BATCH
 from services.oracle.evaluate import evaluate
 from services.oracle.harness.tasks import make_tasks
 from services.oracle.job import EvaluationJob, SealedSet
@@ -30,6 +30,8 @@ from services.runtime.prompting import plain
 
 KEY = b"of the benchmark"
 LENGTH, NEW = 256, 96
+BATCH = 64
+"""Of the peers; the oracle has its own."""
 
 Texts = list[str]
 
@@ -79,7 +81,10 @@ def harness(base: Path, adapter: Path, asked: Asked) -> Texts:
     lm = HFLM(
         pretrained=str(base), peft=str(adapter), device="cpu", dtype="float32", batch_size=BATCH, max_length=LENGTH
     )
-    results = run_tasks(lm, {"tasks": make_tasks(asked.items, NEW)}, bootstrap_iters=0)
+    tasks = make_tasks(asked.items, NEW)
+    for task in tasks.values():
+        task.dataset = {"test": Dataset.from_list(task.dataset["test"])}  # as lm-eval's tasks have it
+    results = run_tasks(lm, {"tasks": tasks}, bootstrap_iters=0)
     return [sample["filtered_resps"][0] for domain in DOMAINS for sample in results["samples"][domain]]
 
 
