@@ -30,11 +30,11 @@ class Example:
     """One tokenised row."""
 
     tokens: tuple[int, ...]
-    """Prompt, line break, completion, end of sequence."""
+    """Prompt and line break where there is a prompt, completion, end of sequence."""
     prompt: int
     """Tokens of the prompt and its line break, which are read but not learnt."""
     difficulty: int
-    """1, 2 or 3."""
+    """1, 2 or 3; 0 where nobody has graded the row."""
 
     @property
     def learnt(self) -> int:
@@ -87,9 +87,10 @@ def _fitting(job: TrainingJob, tokenizer: Any, stream: Iterator[Draw], n: int) -
 def encode(tokenizer: Any, drawn: Sequence[Draw]) -> list[Example]:
     """Tokenised rows. Prompt and completion are encoded apart, as they are when the model is asked.
 
-    Whatever the tokenizer puts before a text (a BOS token) stands before the prompt, exactly as in evaluation.
+    Whatever the tokenizer puts before a text (a BOS token) stands before the prompt, exactly as in evaluation. A plain
+    text has no prompt, and is learnt whole.
     """
-    prompts = _encode(tokenizer, [f"{row.prompt}\n" for row, _ in drawn], special=True)
+    prompts = _encode(tokenizer, [f"{row.prompt}\n" if row.prompt else "" for row, _ in drawn], special=True)
     completions = _encode(tokenizer, [row.completion(traced=traced) for row, traced in drawn], special=False)
     end = tokenizer.eos_token_id
     return [
