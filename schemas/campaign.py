@@ -257,9 +257,9 @@ class Campaign(Grown):
     @model_validator(mode="after")
     def _target_fits(self) -> Campaign:
         law, target = self.constitution, self.constitution.target
-        ranks = [self.recipe.rank, *law.values("rank")]
+        ranks = [self.recipe.rank, *(value for value in law.values("rank") if isinstance(value, int))]
         found = []
-        if (highest := max(ranks)) > (room := PROFILES[self.model.profile].max_rank):  # type: ignore[type-var]
+        if (highest := max(ranks)) > (room := PROFILES[self.model.profile].max_rank):
             found.append(
                 f"rank: {highest} is above the {room} that model.profile {self.model.profile} gives "
                 "room to; leave it out of recipe and space"
@@ -271,7 +271,7 @@ class Campaign(Grown):
         if isinstance(target, Outside):
             if "full" in (self.recipe.adapter, *law.values("adapter")):
                 found.append("adapter: full gives no adapter, and a board takes nothing else; leave it out")
-            found += target.mistakes(law.budget.external_queries, law.budget.board_seconds, ranks)  # type: ignore[arg-type]
+            found += target.mistakes(law.budget.external_queries, law.budget.board_seconds, ranks)
         if found:
             raise ValueError("; ".join(found))
         return self

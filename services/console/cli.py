@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from services.console.cli_chain import anchors, chain
+from services.console.cli_data import data
 from services.console.cli_letters import letters
 from services.console.cli_model import model
 from services.console.cli_oracle import oracle
@@ -58,6 +59,7 @@ app.add_typer(oracle)
 app.add_typer(page)
 app.add_typer(telemetry)
 app.add_typer(anchors, name="anchors")
+app.add_typer(data, name="data")
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

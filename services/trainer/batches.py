@@ -32,11 +32,11 @@ class Example:
     """One tokenised row."""
 
     tokens: tuple[int, ...]
-    """Prompt, line break, completion, end of sequence."""
+    """Prompt and line break where there is a prompt, completion, end of sequence."""
     prompt: int
     """Tokens of the prompt and its line break, which are read but not learnt."""
     difficulty: int
-    """1, 2 or 3."""
+    """1, 2 or 3; 0 where nobody has graded the row."""
 
     @property
     def learnt(self) -> int:
