@@ -189,6 +189,10 @@ class Constitution(Grown):
         collected = self.data.domains if self.data else ()
         return tuple(dict.fromkeys((*self.domains, *collected)))
 
+    def values(self, knob: str) -> tuple[Value, ...]:
+        """What the search may set a knob to; nothing where it has no axis."""
+        return next((axis.values for axis in self.space if axis.knob == knob), ())
+
     @property
     def lists(self) -> dict[str, TaskList]:
         """The sets that lists of tasks stand in for, by kind; the others are sealed."""
@@ -253,9 +257,9 @@ class Campaign(Grown):
     @model_validator(mode="after")
     def _target_fits(self) -> Campaign:
         law, target = self.constitution, self.constitution.target
-        ranks = [self.recipe.rank, *(v for axis in law.space if axis.knob == "rank" for v in axis.values)]
+        ranks = [self.recipe.rank, *(value for value in law.values("rank") if isinstance(value, int))]
         found = []
-        if (highest := max(ranks)) > (room := PROFILES[self.model.profile].max_rank):  # type: ignore[type-var]
+        if (highest := max(ranks)) > (room := PROFILES[self.model.profile].max_rank):
             found.append(
                 f"rank: {highest} is above the {room} that model.profile {self.model.profile} gives "
                 "room to; leave it out of recipe and space"
@@ -265,7 +269,9 @@ class Campaign(Grown):
                 "null_twin: only sealed sets can be distributed as dev; say target: sealed, or leave null_twin out"
             )
         if isinstance(target, Outside):
-            found += target.mistakes(law.budget.external_queries, law.budget.board_seconds, ranks)  # type: ignore[arg-type]
+            if "full" in (self.recipe.adapter, *law.values("adapter")):
+                found.append("adapter: full gives no adapter, and a board takes nothing else; leave it out")
+            found += target.mistakes(law.budget.external_queries, law.budget.board_seconds, ranks)
         if found:
             raise ValueError("; ".join(found))
         return self
