@@ -6,11 +6,14 @@ the oracle can read, and leave it as outputs and keyed hashes. Lists of tasks ar
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from schemas.base import Frozen, Name, Sha256
 from schemas.campaign import ItemSet
 from schemas.guards import Guard
+from schemas.profiles import ProfileName
 from schemas.scores import Kind, Receipt, Scores, Stamp
 from schemas.tasks import TaskList
 
@@ -35,6 +38,23 @@ class ListedSet(Frozen):
     """The tasks."""
 
 
+class EngineUse(Frozen):
+    """Which engine measures, and how it is reached."""
+
+    kind: Literal["hf", "vllm", "remote"] = "hf"
+    """This process, a vLLM server of the oracle's own, or one that somebody else runs."""
+    url: str = ""
+    """Address of the server's OpenAI-compatible interface, without `/completions`."""
+    key_file: str | None = None
+    """File with the key that the server wants."""
+    seconds: float = Field(600.0, gt=0.0)
+    """How long the server may take over one answer."""
+    pid: int | None = None
+    """Process of the oracle's own server."""
+    log: str | None = None
+    """What that server says."""
+
+
 class EvaluationJob(Frozen):
     """One model, measured on one set or several, and on guards."""
 
@@ -42,8 +62,14 @@ class EvaluationJob(Frozen):
     """Candidate id, or `base`."""
     base: str
     """Folder of the base model."""
+    base_sha256: Sha256 | None = None
+    """Its hash, as recorded: a server must serve it under a name made of it."""
+    engine: EngineUse = EngineUse()
+    """Who computes the answers."""
+    profile: ProfileName = "plain"
+    """How the model is asked."""
     adapter: str | None = None
-    """Folder of the candidate's adapter; none for the base itself."""
+    """Folder of the candidate's adapter or checkpoint; none for the base itself."""
     sha256: Sha256 | None = None
     """Hash of the adapter, as recorded: another one is not measured."""
     sets: tuple[SealedSet, ...] = ()
@@ -116,6 +142,18 @@ class KeyMissing(Exception):
 
 class AdapterMissing(Exception):
     """The candidate's adapter is not there."""
+
+
+class AdapterUnsafe(Exception):
+    """The candidate's weights are no safetensors: to read them might run code."""
+
+
+class AdapterRefused(Exception):
+    """The engine does not take the candidate's adapter."""
+
+
+class TokenizerUnfit(Exception):
+    """The base's tokenizer leaves out a begin token that it should add: every answer would be worse, silently."""
 
 
 class PromptTooLong(Exception):
