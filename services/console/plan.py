@@ -116,7 +116,7 @@ class Plan:
         return self.replica * self.hours_of_items(items)
 
     def smallest(self) -> Recipe | None:
-        """The largest recipe on the fewest devices that it fits; activations are computed again where that saves some."""
+        """The largest recipe on the fewest devices that it fits; activations are computed again where that helps."""
         found = [layout for layout in map(self._fewest, self._layouts()) if layout]
         return min(found, key=lambda recipe: recipe.devices, default=None)
 

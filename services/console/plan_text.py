@@ -131,8 +131,8 @@ def refusal(plan: Plan) -> str:
     """Why a plan cannot be, and the smallest that can."""
     need, room = plan.memory(plan.largest).total, plan.device.usable
     said = (
-        f"recipe.devices: {plan.recipe.devices}; {layout(plan.largest)} needs {gib(need)} per device, and tensors can fill "
-        f"{gib(room)} of an {plan.device.title}; "
+        f"recipe.devices: {plan.recipe.devices}; {layout(plan.largest)} needs {gib(need)} per device, and tensors can "
+        f"fill {gib(room)} of an {plan.device.title}; "
     )
     if (smallest := plan.smallest()) is None:
         return said + "it fits on no number of them: lower model.max_length, or say adapter: lora"

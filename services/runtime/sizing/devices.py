@@ -18,7 +18,7 @@ class Device:
     gib: float
     """Memory that a program finds, in GiB."""
     tflops: float
-    """Peak of dense matrix products in bfloat16, in 10^12 operations per second; half of what makers state as sparse."""
+    """Peak of dense matrix products in bfloat16, in 10^12 operations per second; half of the sparse peak."""
     bandwidth: float
     """Of its memory, in bytes per second."""
     price: float

@@ -27,7 +27,7 @@ class Assumed:
     answer_tokens: float
     """Tokens of a generated answer on average."""
     utilisation: float
-    """Share of the peak that training reaches, in operations done, those done again included (HFU, arXiv 2204.02311)."""
+    """Share of the peak that training reaches, operations that are done again included (HFU, arXiv 2204.02311)."""
     decoding: float
     """Share of the memory's bandwidth that generation reaches."""
 
@@ -46,16 +46,18 @@ def assumed(shapes: Shapes, max_length: int, max_new_tokens: int) -> Assumed:
 
 
 def forward(shapes: Shapes, length: float) -> float:
-    """Operations per token of a forward pass: two per weight that the token meets (Kaplan et al., arXiv 2001.08361,
-    section 2.1), and what sequences of a length mix."""
+    """Operations per token of a forward pass: two per weight that the token meets, and what sequences of a length mix.
+
+    Kaplan et al., arXiv 2001.08361, section 2.1.
+    """
     return 2 * sum(matrix.active for matrix in shapes.matrices()) + shapes.mixing(round(length))
 
 
 def training(shapes: Shapes, recipe: Recipe, length: float) -> float:
-    """Operations per trained token: forward and backward cost the same for inputs and again for weights that are trained.
+    """Operations per trained token: a forward pass, as much for gradients of inputs, and again for those of weights.
 
-    Beside an adapter the base needs no gradients of its weights, so 2 of the 3 remain. Computing activations again adds
-    a forward pass.
+    Beside an adapter the base needs none of its weights, so 2 of the 3 remain. Computing activations again adds a
+    forward pass.
     """
     passes = (3 if recipe.adapter == "full" else 2) + (1 if recipe.activations == "recomputed" else 0)
     adapter = 0 if recipe.adapter == "full" else shapes.adapter(recipe.target_modules, recipe.rank)
