@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -20,6 +21,8 @@ class Card:
 
     model: str
     """Name of the model's folder."""
+    config: dict[str, Any]
+    """Keys of the model's `config.json` that its shapes follow from."""
     shapes: Shapes
     total: float
     """Parameters as published."""
@@ -37,6 +40,7 @@ def read(file: Path) -> Card:
     held = yaml.safe_load(file.read_text(encoding="utf-8"))
     return Card(
         model=held["model"],
+        config=held["config"],
         shapes=shapes(held["config"]),
         total=held["published"]["total"],
         active=held["published"]["active"],
