@@ -2,7 +2,7 @@
 
 Two models with random weights, a mixture of the size of Nemotron 3 Nano and a dense one of 8 billion parameters, take
 LoRA steps on full sequences. Shown are tokens per second, utilisation, and peak memory beside the plan's estimate; one
-run is cut after its first step and goes on from its checkpoint. Without an accelerator nothing is run, and that is said.
+run is cut after its first step and goes on from its checkpoint. Without an accelerator nothing is run, as it says.
 
     python -m benchmarks.trainer.gpu [--tiny] [--steps N] [--folder DIR] [--out FILE]
 """
