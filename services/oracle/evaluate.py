@@ -20,6 +20,7 @@ from schemas.base import Frozen
 from schemas.scores import Scores
 from schemas.tasks import TaskList
 from services.oracle import receipts, records
+from services.oracle.elsewhere import owed
 from services.oracle.engines.engine import Count, Engine, opened
 from services.oracle.harness.tasks import make_tasks
 from services.oracle.job import (
@@ -47,20 +48,22 @@ def evaluate(job: EvaluationJob, report: Report) -> Evaluated:
     """Scores with receipts, one per set and one for all guards; `report` gets {"kind", "step", "steps"} after a batch.
 
     Raises `KeyMissing`, `ModelMissing`, `AdapterChanged`, `AdapterMissing`, `AdapterUnsafe`, `AdapterRefused`,
-    `TokenizerUnfit`, `ChatTemplateMissing`, `PromptTooLong`, `TaskRefused`, `CodeRefused`, or `StoreFailed`; and where
-    a server computes, `EngineUnreachable`, `EngineSilent`, `EngineDenied`, `EngineGarbled`, `EngineMismatched` or
-    `EngineRefused`.
+    `TokenizerUnfit`, `ChatTemplateMissing`, `PromptTooLong`, `OtherStamp`, `TaskRefused`, `CodeRefused`, or
+    `StoreFailed`; and where a server computes, `EngineUnreachable`, `EngineSilent`, `EngineDenied`, `EngineGarbled`,
+    `EngineMismatched` or `EngineRefused`.
     """
     logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns of every way in which we use it
     begun = now()
     tokenizer = AutoTokenizer.from_pretrained(model_folder(job.base))
     check_begin(tokenizer, job)
     with opened(job, tokenizer) as engine:
+        base = owed(job, stamp(job, engine))
         loaded = Loaded(job, report, Clock(begun, engine.waits), engine)
         measured = [sealed(loaded, asked) for asked in job.sets]
         measured += [listed(loaded, asked) for asked in job.lists]
         guards = guarded(loaded) if job.guards else None
-    return Evaluated(candidate=job.candidate, measured=tuple(measured), guarded=guards)
+    reference = evaluate(base, report).measured[0] if base else None
+    return Evaluated(candidate=job.candidate, measured=tuple(measured), guarded=guards, reference=reference)
 
 
 @dataclass

@@ -38,6 +38,17 @@ class ListedSet(Frozen):
     """The tasks."""
 
 
+class Reference(Frozen):
+    """How the base was measured on dev: what scores are compared with."""
+
+    stamp: Stamp
+    """The stamp of its score."""
+    dev: SealedSet
+    """The set it was measured on."""
+    known: tuple[Sha256, ...] = ()
+    """Digests of the other stamps under which it has been measured on that set, too."""
+
+
 class EngineUse(Frozen):
     """Which engine measures, and how it is reached."""
 
@@ -78,6 +89,8 @@ class EvaluationJob(Frozen):
     """Lists of tasks to measure on after them."""
     guards: tuple[Guard, ...] = ()
     """Guards to measure on last."""
+    reference: Reference | None = None
+    """What the scores will be compared with; none for the base itself, and while it is not measured."""
     run_code: bool = False
     """Whether a task may run code that the model wrote."""
     domains: tuple[Name, ...] = Field(min_length=1)
@@ -134,6 +147,8 @@ class Evaluated(Frozen):
     """One per set, in the order of the job's; the first result also bears the loading of the model."""
     guarded: Guarded | None = None
     """The guards, where the job has any."""
+    reference: Measured | None = None
+    """The base's dev under this stamp, where it is another than that of the base's score and was not known yet."""
 
 
 class KeyMissing(Exception):
@@ -154,6 +169,10 @@ class AdapterRefused(Exception):
 
 class TokenizerUnfit(Exception):
     """The base's tokenizer leaves out a begin token that it should add: every answer would be worse, silently."""
+
+
+class OtherStamp(Exception):
+    """The measurement would spend what cannot be compared: this host measures otherwise than the base was measured."""
 
 
 class PromptTooLong(Exception):

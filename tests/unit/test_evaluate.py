@@ -22,7 +22,7 @@ from services.oracle.adapters import AdapterChanged
 from services.oracle.evaluate import evaluate
 from services.oracle.harness.model import GreedyLM
 from services.oracle.harness.tasks import make_tasks
-from services.oracle.job import AdapterMissing, Evaluated, EvaluationJob, PromptTooLong, SealedSet
+from services.oracle.job import AdapterMissing, Evaluated, EvaluationJob, PromptTooLong, Reference, SealedSet
 from services.oracle.receipts import ReceiptForged, rescore
 from services.oracle.sets import draw_set
 from services.runtime import object_store
@@ -139,6 +139,18 @@ def test_several_sets_share_one_loaded_model(job) -> None:
     assert both.measured[0].stamp == both.measured[1].stamp
     dev, fresh = ({line["item"] for line in lines_of(measured.receipt)} for measured in both.measured)
     assert not dev & fresh
+
+
+def test_under_another_stamp_the_base_is_measured_on_dev_too(job, result) -> None:
+    taken = result.measured[0].stamp
+    elsewhere = Reference(stamp=taken.model_copy(update={"engine": "another"}), dev=job.sets[0])
+    again = evaluate(job.model_copy(update={"reference": elsewhere}), lambda _: None)
+    bare = evaluate(job.model_copy(update={"candidate": "base", "adapter": None, "sha256": None}), lambda _: None)
+    assert again.measured[0].receipt == result.measured[0].receipt
+    assert again.reference.stamp == taken
+    assert again.reference.receipt == bare.measured[0].receipt
+    alike = Reference(stamp=taken, dev=job.sets[0])
+    assert evaluate(job.model_copy(update={"reference": alike}), lambda _: None).reference is None
 
 
 def test_progress_counts_items(job) -> None:
