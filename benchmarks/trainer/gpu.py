@@ -141,12 +141,17 @@ def _measured(case: Case, asked: argparse.Namespace) -> Iterator[dict[str, Any]]
 def _make(case: Case, folder: Path) -> None:
     """A model with random weights."""
     device, dtype = place()
-    config = AutoConfig.for_model(**case.config)
+    config, maker = AutoConfig.for_model(**case.config), _maker()
     with torch.device(device):
-        model = AutoModelForCausalLM.from_config(config, dtype=dtype)
+        model = maker.from_config(config, dtype=dtype)
     model.save_pretrained(folder)
     del model
     _empty()
+
+
+def _maker() -> Any:
+    """The library's class, whose types are not what it takes and gives."""
+    return AutoModelForCausalLM
 
 
 def _job(case: Case, folder: Path, steps: int) -> TrainingJob:
@@ -193,7 +198,7 @@ def _bare(job: TrainingJob, data: Data, base: Path) -> float:
     """Tokens per second of the same model, adapter and batches in a loop of nothing else, after the first step."""
     device, dtype = place()
     torch.manual_seed(job.seed)
-    loaded: Any = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, use_safetensors=True).to(device)
+    loaded = _maker().from_pretrained(base, dtype=dtype, use_safetensors=True).to(device)
     if job.recipe.activations == "recomputed":
         loaded.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     model = get_peft_model(loaded, LoraConfig(**lora_settings(job.recipe))).train()
@@ -207,7 +212,7 @@ def _bare(job: TrainingJob, data: Data, base: Path) -> float:
             logits = model(input_ids=ids, use_cache=False).logits[:, :-1].flatten(0, 1).float()
             wanted = targets[:, 1:].flatten()
             loss = torch.nn.functional.cross_entropy(logits, wanted, ignore_index=IGNORED, reduction="sum") / learnt
-            loss.backward()
+            torch.autograd.backward(loss)
             loss.item()
         torch.nn.utils.clip_grad_norm_(weights, CLIP)
         optimizer.param_groups[0]["lr"] = rate(job.recipe, step)

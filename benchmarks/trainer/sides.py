@@ -44,7 +44,7 @@ def bare(work: Work) -> Taken:
         ids, targets = (torch.from_numpy(part) for part in pad(batch, 0))
         logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets[:, 1:].flatten(), ignore_index=IGNORED)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(weights, CLIP)
         optimizer.param_groups[0]["lr"] = rate(recipe, step)
         optimizer.step()
@@ -65,7 +65,7 @@ def transformers_trainer(work: Work, order: str) -> Taken:
 
 def trl_trainer(work: Work, order: str) -> Taken:
     """TRL's `SFTTrainer`, with its own collator and loss, its rows in an order that it knows."""
-    from trl import SFTConfig, SFTTrainer  # noqa: PLC0415 - slow to import
+    from trl import SFTConfig, SFTTrainer  # type: ignore[attr-defined]  # noqa: PLC0415 - slow to import
 
     def make(folder: str, watch: Started) -> Any:
         arguments = SFTConfig(
@@ -86,7 +86,7 @@ def trl_trainer(work: Work, order: str) -> Taken:
     return run(work, make)
 
 
-class Started(TrainerCallback):  # type: ignore[misc]
+class Started(TrainerCallback):
     """Begins to measure where the first step begins, and keeps the last loss."""
 
     def __init__(self) -> None:
