@@ -253,9 +253,10 @@ class Campaign(Grown):
     @model_validator(mode="after")
     def _target_fits(self) -> Campaign:
         law, target = self.constitution, self.constitution.target
-        ranks = [self.recipe.rank, *(v for axis in law.space if axis.knob == "rank" for v in axis.values)]
+        tried = (value for axis in law.space if axis.knob == "rank" for value in axis.values)
+        ranks = [self.recipe.rank, *(value for value in tried if isinstance(value, int))]
         found = []
-        if (highest := max(ranks)) > (room := PROFILES[self.model.profile].max_rank):  # type: ignore[type-var]
+        if (highest := max(ranks)) > (room := PROFILES[self.model.profile].max_rank):
             found.append(
                 f"rank: {highest} is above the {room} that model.profile {self.model.profile} gives "
                 "room to; leave it out of recipe and space"
@@ -265,7 +266,7 @@ class Campaign(Grown):
                 "null_twin: only sealed sets can be distributed as dev; say target: sealed, or leave null_twin out"
             )
         if isinstance(target, Outside):
-            found += target.mistakes(law.budget.external_queries, law.budget.board_seconds, ranks)  # type: ignore[arg-type]
+            found += target.mistakes(law.budget.external_queries, law.budget.board_seconds, ranks)
         if found:
             raise ValueError("; ".join(found))
         return self

@@ -22,7 +22,7 @@ from eventstore.anchor_files import make_key, read_key
 from schemas.campaign import Campaign
 from services.console.problem import Problem
 from services.console.report_data import Clock
-from services.console.tether import GRACE
+from services.runtime.tether import GRACE
 
 
 class Record(BaseModel):

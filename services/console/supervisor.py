@@ -1,7 +1,7 @@
 """Keeps processes running: what dies is started again after a pause, and what keeps dying ends the run with its log.
 
 Every child leads its own session, so that Ctrl-C in the terminal reaches the supervisor alone, and is tethered
-(`services.console.tether`), so that it ends with the supervisor even where that is killed.
+(`services.runtime.tether`), so that it ends with the supervisor even where that is killed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from services.console.problem import Problem
-from services.console.tether import GRACE
+from services.runtime.tether import GRACE
 
 PAUSE, LONGEST_PAUSE = 0.2, 5.0
 """Seconds before the first restart; doubled with each early death up to the longest."""
@@ -60,7 +60,7 @@ class Child:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "services.console.tether",
+                "services.runtime.tether",
                 *command.argv,
                 stdin=stdin,
                 stdout=log,

@@ -5,6 +5,7 @@ An engine is opened with the candidate's model, and every sealed set, list of ta
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -146,7 +147,10 @@ def check_begin(tokenizer: Any, job: EvaluationJob) -> None:
     begin = tokenizer.bos_token_id
     if not special(job.profile) or begin in (None, tokenizer.eos_token_id):
         return
-    if tokenizer.init_kwargs.get("add_bos_token") is False or begin in tokenizer("a")["input_ids"][:1]:
+    if begin in tokenizer("a")["input_ids"][:1]:
+        return
+    config = model_folder(job.base) / "tokenizer_config.json"  # the loaded tokenizer does not tell False from unsaid
+    if config.is_file() and json.loads(config.read_text()).get("add_bos_token") is False:
         return
     raise TokenizerUnfit(
         f"model.base: the tokenizer of {job.base} has the begin token {tokenizer.bos_token!r} and does not add it; "

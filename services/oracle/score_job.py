@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from itertools import repeat
+from pathlib import Path
 from typing import Any
 
 from eventstore.effect import Append, Effect
 from eventstore.store import Job
 from schemas.base import Frozen
-from schemas.campaign import Campaign, Substrate
+from schemas.campaign import Campaign, Model, Substrate
 from schemas.envelope import candidate_stream
 from schemas.events import EvaluationFailed, ScoresReported
 from schemas.guards import GuardsReported, GuardsUnmeasured
 from schemas.scores import BASE, Cost, Kind
-from services.oracle.job import Evaluated, EvaluationJob, Guarded, ListedSet, Measured, Reference, SealedSet, Taken
+from services.oracle.engines import vllm
+from services.oracle.job import (
+    EngineUse,
+    Evaluated,
+    EvaluationJob,
+    Guarded,
+    ListedSet,
+    Measured,
+    Reference,
+    SealedSet,
+    Taken,
+)
 from services.oracle.sets import nonce
 from services.oracle.steps import QUEUE
 from services.runtime import artifacts
@@ -24,15 +36,20 @@ from services.runtime.substrate import base_folder
 
 
 def prepare(job: Job, settings: Settings) -> EvaluationJob:
-    """The evaluation's argument. Raises `JobFailed` where the key is missing."""
+    """The evaluation's argument. Raises `JobFailed` where the key or the engine is missing."""
     if settings.oracle_key_file is None:
         raise JobFailed("KeyMissing", "AEVOLVE_ORACLE_KEY_FILE is not set; name a file with 16 random bytes or more")
     campaign = Campaign.model_validate(job.payload["campaign"])
     trained = job.payload["checkpoint"] or {}
     kinds, lists = job.payload["kinds"], campaign.constitution.lists
+    substrate = Substrate.model_validate(job.payload["substrate"])
+    base = base_folder(substrate)
     return EvaluationJob(
         candidate=job.payload["candidate"],
-        base=str(base_folder(Substrate.model_validate(job.payload["substrate"]))),
+        base=str(base),
+        base_sha256=substrate.base_sha256,
+        engine=_engine(settings, base, substrate.base_sha256, campaign.model),
+        profile=campaign.model.profile,
         adapter=trained.get("uri"),
         sha256=trained.get("sha256"),
         sets=tuple(_sealed(campaign, kind, job.payload["round"]) for kind in kinds if kind not in lists),
@@ -46,6 +63,20 @@ def prepare(job: Job, settings: Settings) -> EvaluationJob:
         max_new_tokens=campaign.model.max_new_tokens,
         out=artifacts.join(settings.artifacts, "receipts"),
         copies=str(settings.copies),
+    )
+
+
+def _engine(settings: Settings, base: Path, base_sha256: str, model: Model) -> EngineUse:
+    """Who measures; the oracle's own server is started here, in the process that outlives the job."""
+    if settings.engine == "vllm":
+        return vllm.warm(base, base_sha256, model, settings)
+    if settings.engine == "hf":
+        return EngineUse()
+    if settings.engine_url is None:
+        raise JobFailed("EngineMissing", "AEVOLVE_ENGINE_URL is not set; name the server, or say AEVOLVE_ENGINE=hf")
+    key = settings.engine_key_file
+    return EngineUse(
+        kind="remote", url=str(settings.engine_url), key_file=str(key) if key else None, seconds=settings.engine_seconds
     )
 
 
@@ -124,15 +155,22 @@ SCORING = JobKind(
         {
             "AdapterChanged",
             "AdapterMissing",
+            "AdapterRefused",
+            "AdapterUnsafe",
             "BaseChanged",
+            "ChatTemplateMissing",
             "CodeChanged",
             "CodeRefused",
             "CodeTaskUnknown",
             "DeadlinePassed",
+            "EngineMismatched",
+            "EngineMissing",
             "KeyMissing",
             "ModelMissing",
+            "PickledWeights",
             "PromptTooLong",
             "TaskRefused",
+            "TokenizerUnfit",
         }
     ),
 )

@@ -75,6 +75,15 @@ class Settings(BaseSettings):
     """Folder of base models that were made beforehand, such as an image brings along; they are copied to `cache`."""
     oracle_key_file: Path | None = None
     """File with the key of the sealed sets; only the oracle may read it."""
+    engine: Literal["hf", "vllm", "remote"] = "hf"
+    """Who computes what a model answers when it is measured: the oracle's own process by transformers, a vLLM server
+    that the oracle starts and keeps, or one that runs elsewhere (`docs/oracle.md`). It stands in every stamp."""
+    engine_url: HttpUrl | None = None
+    """Address of that other server's OpenAI-compatible interface, without `/completions`."""
+    engine_key_file: Path | None = None
+    """File with the key that it wants."""
+    engine_seconds: float = Field(600.0, gt=0)
+    """How long a server may take over one answer."""
     board_token_file: Path | None = None
     """File with a line `URL TOKEN` for each board that wants one; a token goes to no other address."""
     advisor_url: HttpUrl | None = None

@@ -16,7 +16,7 @@ import asyncpg
 
 from eventstore.embedded.broker import EmbeddedBroker
 from eventstore.embedded.postgres import EmbeddedPostgres
-from services.console.tether import GRACE
+from services.runtime.tether import GRACE
 from tests.brokers import apache_cluster
 from tests.chaos.plan import PROCESSES
 from tests.cluster import Cluster

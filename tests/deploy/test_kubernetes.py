@@ -190,6 +190,18 @@ def test_a_gpu_is_asked_for_by_whoever_trains_and_scores_and_by_nobody_else() ->
     assert not any("gpu" in str(p.spec) for p in pods(rendered("overlays/cpu")))
 
 
+def test_the_engine_is_chosen_where_the_oracle_has_a_gpu() -> None:
+    chosen = {
+        overlay: [
+            entry["value"]
+            for entry in container(rendered(overlay), "oracle")["env"]
+            if entry["name"] == "AEVOLVE_ENGINE"
+        ]
+        for overlay in ("overlays/cpu", "overlays/gpu")
+    }
+    assert chosen == {"overlays/cpu": [], "overlays/gpu": ["hf"]}
+
+
 @pytest.mark.parametrize("overlay", ["cpu", "gpu", "multihost"])
 def test_with_a_store_of_objects_each_service_has_its_own_keys_of_it(tmp_path: Path, overlay: str) -> None:
     lacking("kubectl")

@@ -103,6 +103,14 @@ def test_images_are_named_as_in_the_manifests_and_each_is_built_once():
     assert {f"{image['newName']}:{image['newTag']}" for image in named} == targets
 
 
+def test_the_engine_of_the_oracle_is_chosen_on_a_gpu_alone_and_may_write_where_it_works():
+    environment = PARTS["oracle-gpu"]["environment"]
+    assert environment.items() >= PARTS["oracle"]["environment"].items()
+    assert environment["AEVOLVE_ENGINE"] == "${AEVOLVE_ENGINE:-hf}"
+    assert environment["AEVOLVE_WORK"].startswith(PARTS["oracle-gpu"]["tmpfs"][0])
+    assert [name for name, part in OURS.items() if "AEVOLVE_ENGINE" in part.get("environment", ())] == ["oracle-gpu"]
+
+
 def test_trainers_may_be_many():
     assert not {"container_name", "hostname", "ports"} & PARTS["trainer"].keys()
 

@@ -23,6 +23,7 @@ from services.oracle import steps as oracle
 from services.oracle.job import Evaluated, Guarded, Measured
 from services.policy import steps as policy
 from services.runtime.service import Failure
+from services.runtime.settings import Settings
 from tests.unit.console_events import RECEIPT, STAMP, Log
 from tests.unit.searchcases import scored_round, with_scores
 from tests.unit.test_guards import REFUSALS, suite
@@ -75,7 +76,8 @@ def leased(work, attempt: int = 1) -> Job:
 
 def prepared(work, monkeypatch, tmp_path):
     monkeypatch.setattr(score_job, "base_folder", lambda _: tmp_path)
-    settings = type("S", (), {"oracle_key_file": tmp_path / "key", "artifacts": str(tmp_path), "copies": tmp_path})
+    places = {"oracle_key_file": tmp_path / "key", "artifacts": str(tmp_path), "work": tmp_path}
+    settings = Settings(**places)
     payload = {**work.payload, "checkpoint": None}
     return score_job.prepare(leased(replace(work, payload=payload)), settings)
 

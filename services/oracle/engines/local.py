@@ -19,7 +19,7 @@ from services.oracle.job import AdapterRefused, EvaluationJob
 from services.runtime.models import model_folder
 from services.runtime.prompting import special
 
-BATCH = 64
+BATCH = {"cpu": 128, "cuda": 64}
 """Prompts generated together. Part of the stamp: batching changes the rounding, and greedy decoding follows it."""
 
 
@@ -32,24 +32,24 @@ def opened(job: EvaluationJob, tokenizer: Any) -> Iterator[LocalEngine]:
 class LocalEngine:
     """A model that is loaded here."""
 
-    waits = torch.cuda.is_available()
-
     def __init__(self, job: EvaluationJob, tokenizer: Any) -> None:
         self.job, self.tokenizer = job, tokenizer
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.waits = torch.cuda.is_available()  # not asked before: a process that has asked must not be forked
+        device = "cuda" if self.waits else "cpu"
+        self.batch = BATCH[device]
         self.model = load(job, device)
-        self.name = f"transformers {version('transformers')}, torch {version('torch')}, {device}, batch {BATCH}"
+        self.name = f"transformers {version('transformers')}, torch {version('torch')}, {device}, batch {self.batch}"
         self.precision = str(self.model.dtype).removeprefix("torch.")
 
     def puzzles(self, count: Count) -> GreedyLM:
         """Decoded greedily."""
         added = None if special(self.job.profile) else False
-        return GreedyLM(self.model, self.tokenizer, BATCH, self.job.max_length, count, added)
+        return GreedyLM(self.model, self.tokenizer, self.batch, self.job.max_length, count, added)
 
     def tasks(self, count: Count) -> TaskLM:
         """As lm-eval decodes."""
         job = self.job
-        return TaskLM(self.model, self.tokenizer, BATCH, job.max_length, job.max_new_tokens, count)
+        return TaskLM(self.model, self.tokenizer, self.batch, job.max_length, job.max_new_tokens, count)
 
 
 def load(job: EvaluationJob, device: str) -> Any:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from datasets import Dataset
 from lm_eval.api.task import ConfigurableTask
 
 from judgement.scorer import correct
@@ -25,11 +24,20 @@ def make_tasks(
     return {domain: _task(domain, asked, max_new_tokens, question) for domain, asked in items.items()}
 
 
+class Documents(list[dict[str, str]]):
+    """Rows as lm-eval reads them. A data set of `datasets` would decode each row anew, three times over."""
+
+    @property
+    def features(self) -> dict[str, str]:
+        """The columns; lm-eval asks for their names."""
+        return self[0]
+
+
 def _task(domain: str, items: Sequence[Item], max_new_tokens: int, question: Callable[[str], str]) -> ConfigurableTask:
     config: dict[str, Any] = yaml.safe_load(TEMPLATE.read_text())
     config["generation_kwargs"]["max_gen_toks"] = max_new_tokens
     columns = [{"question": question(item.prompt), "prompt": item.prompt, "answer": item.answer} for item in items]
-    documents = Dataset.from_list(columns)
+    documents = Documents(columns)
     given = {"task": domain, "custom_dataset": lambda **_: {"test": documents}, "process_results": verdict}
     return ConfigurableTask(config={**config, **given})
 

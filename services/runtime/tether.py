@@ -3,7 +3,7 @@
 The parent holds the writing end of the child's standard input and never writes; the kernel closes it with the parent,
 also on SIGKILL. The child then asks itself to stop, and after a grace time kills its whole process group.
 
-`python -m services.console.tether MODULE [ARGUMENTS]` runs a module like `python -m MODULE`, tethered.
+`python -m services.runtime.tether MODULE [ARGUMENTS]` runs a module like `python -m MODULE`, tethered.
 """
 
 from __future__ import annotations

@@ -1,0 +1,133 @@
+"""A server that keeps the base in memory and takes the adapters of a round beside it (multi-LoRA).
+
+The same code speaks to somebody else's server and to the oracle's own (`services.oracle.engines.vllm`).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from schemas.profiles import PROFILES
+from services.oracle.adapters import adapter, form
+from services.oracle.engines.client import Client, EngineFailed, EngineMismatched, EngineRefused, EngineUnreachable
+from services.oracle.engines.engine import Count
+from services.oracle.engines.names import served_name
+from services.oracle.harness.remote import RemoteLM
+from services.oracle.job import AdapterRefused, EngineUse, EvaluationJob
+from services.runtime.prompting import special
+
+PROBE = "Is 2 + 2 = 4?\n"
+"""A text that both sides encode."""
+
+
+@contextmanager
+def opened(job: EvaluationJob, tokenizer: Any) -> Iterator[RemoteEngine]:
+    """The candidate's model on the server, and its adapter taken from it again in the end.
+
+    Raises `AdapterChanged`, `AdapterMissing`, `AdapterUnsafe` or `AdapterRefused`, and what the client raises.
+    """
+    trained = adapter(job.adapter, job.sha256, Path(job.copies))
+    if trained is not None and form(trained) == "full":
+        raise AdapterRefused(
+            f"adapter {job.adapter}: a server keeps the base in memory and takes LoRA adapters alone; measure "
+            "campaigns that train every weight with AEVOLVE_ENGINE=hf"
+        )
+    client = Client(job.engine)
+    wait(client, job.engine)
+    base = served_name(job.base_sha256)
+    check(client, base, job, tokenizer)
+    if trained is None:
+        yield RemoteEngine(job, tokenizer, client, base)
+        return
+    with loaded(client, f"{job.candidate}-{(job.sha256 or '')[:16]}", trained) as name:
+        yield RemoteEngine(job, tokenizer, client, name)
+
+
+@contextmanager
+def loaded(client: Client, name: str, folder: Path) -> Iterator[str]:
+    """The adapter under its name, which holds its hash: one that is there already is the same."""
+    if name not in client.models():
+        try:
+            client.load(name, folder.resolve())
+        except AdapterRefused:
+            if name not in client.models():  # where another job of the same candidate was quicker
+                raise
+    try:
+        yield name
+    finally:
+        with suppress(EngineFailed):
+            client.unload(name)
+
+
+def wait(client: Client, use: EngineUse) -> None:
+    """Until the oracle's own server, which reads its model for minutes, answers. Raises `EngineUnreachable`."""
+    while use.pid is not None:
+        with suppress(EngineUnreachable, EngineRefused):
+            client.models()
+            return
+        if not _lives(use.pid):
+            raise EngineUnreachable(f"the engine ended as it started; see {use.log}")
+        time.sleep(1.0)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def check(client: Client, base: str, job: EvaluationJob, tokenizer: Any) -> None:
+    """Raise `EngineMismatched` where the server says itself that it serves another model, or less of it."""
+    cards = client.models()
+    if base not in cards:
+        raise EngineMismatched(
+            f"the engine at {job.engine.url} serves {', '.join(sorted(cards)[:5]) or 'nothing'}; start it with the "
+            f"recorded base and --served-model-name {base}"
+        )
+    room = cards[base].get("max_model_len")
+    if isinstance(room, int) and room < job.max_length:
+        raise EngineMismatched(
+            f"the engine at {job.engine.url} has room for {room} tokens, model.max_length is {job.max_length}; "
+            f"start it with --max-model-len {job.max_length}"
+        )
+    theirs = client.tokens(base, PROBE)
+    if theirs is not None and theirs != list(tokenizer(PROBE)["input_ids"]):
+        raise EngineMismatched(
+            f"the engine at {job.engine.url} encodes text otherwise than the recorded base's tokenizer; serve that base"
+        )
+
+
+class RemoteEngine:
+    """A model on a server, by its name there."""
+
+    waits = True
+
+    def __init__(self, job: EvaluationJob, tokenizer: Any, client: Client, model: str) -> None:
+        self.job, self.tokenizer, self.client, self.model = job, tokenizer, client, model
+        profile = PROFILES[job.profile]
+        self.at_once = profile.max_sequences
+        owner = client.models().get(served_name(job.base_sha256), {}).get("owned_by", "unknown")
+        managed = f", memory {profile.memory:g}, rank {profile.max_rank}" if job.engine.kind == "vllm" else ", remote"
+        self.name = f"{owner} {client.version()}, profile {job.profile}, {self.at_once} at a time{managed}"
+        self.precision = "bfloat16" if job.engine.kind == "vllm" else "not told"
+
+    def puzzles(self, count: Count) -> RemoteLM:
+        """For our own items, asked as the profile says."""
+        return self._lm(count, special=special(self.job.profile))
+
+    def tasks(self, count: Count) -> RemoteLM:
+        """For anybody's tasks, which are plain text."""
+        return self._lm(count, special=True)
+
+    def _lm(self, count: Count, *, special: bool) -> RemoteLM:
+        complete = partial(self.client.complete, self.model)
+        job = self.job
+        return RemoteLM(complete, self.tokenizer, job.max_length, job.max_new_tokens, self.at_once, count, special)

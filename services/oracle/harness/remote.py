@@ -1,0 +1,119 @@
+"""lm-eval's model around a server's completions: prompts are sent as token ids, many at a time, and never cut.
+
+lm-eval's own `local-completions` tries everything three times over without saying so, cuts prompts that are too long,
+and logs answers, which of sealed items must stay in the receipt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import TemplateLM
+from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
+
+from services.oracle.job import PromptTooLong, TaskRefused
+
+TOLD = 32
+"""Answers between two reports of progress."""
+
+Given = TypeVar("Given")
+Told = TypeVar("Told")
+
+
+class RemoteLM(TemplateLM):  # type: ignore[misc]  # lm-eval is untyped
+    """A model behind `complete(prompt ids, **settings)`, which `services.oracle.engines.client` does."""
+
+    def __init__(
+        self,
+        complete: Callable[..., Any],
+        tokenizer: Any,
+        max_length: int,
+        max_new_tokens: int,
+        at_once: int,
+        count: Callable[[int, int], None],
+        special: bool,
+    ) -> None:
+        super().__init__()
+        self.complete, self.tokenizer, self.at_once, self.count = complete, tokenizer, at_once, count
+        self.max_length, self.max_gen_toks, self.special = max_length, max_new_tokens, special
+
+    @property
+    def eot_token_id(self) -> int:
+        """The end token, which also stands before what has no prompt, as for transformers."""
+        end: int = self.tokenizer.eos_token_id
+        return end
+
+    @property
+    def prefix_token_id(self) -> int:
+        """What stands before an answer without a prompt."""
+        begin: int | None = self.tokenizer.bos_token_id
+        return self.eot_token_id if begin is None else begin
+
+    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: Any) -> list[int]:
+        """Token ids as the base's tokenizer gives them."""
+        special = self.special if add_special_tokens is None else add_special_tokens
+        ids: list[int] = self.tokenizer(string, add_special_tokens=special)["input_ids"]
+        return ids
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
+        """One output per request. Raises `PromptTooLong` or as the client does."""
+        asked = [self._asked(*request.args) for request in requests]
+        answers = list(self._all(lambda one: self.complete(one[0], **one[1]), asked, lambda one: len(one[0])))
+        return [answer.text for answer in answers]
+
+    def _asked(self, prompt: str, given: dict[str, Any]) -> tuple[list[int], dict[str, Any]]:
+        settings = normalize_gen_kwargs(given, self.max_gen_toks)
+        end = self.tokenizer.decode(self.eot_token_id)
+        stop = [one for one in handle_stop_sequences(settings.pop("until", None), eos=end) if one != end]
+        room = settings.pop("max_gen_toks")
+        sampled = settings.get("do_sample") and settings.get("temperature")
+        ids = self.tok_encode(prompt)
+        self._check(len(ids) + room)
+        sampling = {"temperature": settings["temperature"] if sampled else 0.0, "top_p": settings.get("top_p") or 1.0}
+        return ids, {"max_tokens": room, **sampling, **({"stop": stop} if stop else {})}
+
+    def _loglikelihood_tokens(
+        self, requests: list[Any], disable_tqdm: bool = True, **kwargs: Any
+    ) -> list[tuple[float, bool]]:
+        asked = [(prompt, prompt + answer) for _, prompt, answer in requests]
+        for _, ids in asked:
+            self._check(len(ids))
+        scored = self._all(self._score, asked, lambda one: len(one[1]))
+        return [_likelihood(answer, len(prompt), len(ids)) for answer, (prompt, ids) in zip(scored, asked, strict=True)]
+
+    def _score(self, asked: tuple[list[int], list[int]]) -> Any:
+        return self.complete(asked[1], max_tokens=1, temperature=0.0, echo=True, logprobs=1)
+
+    def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = True) -> list[float]:
+        """Refused: no metric that a list may name needs it."""
+        raise TaskRefused("tasks: a perplexity is no mean over items; choose a metric that is")
+
+    def _all(
+        self, ask: Callable[[Given], Told], asked: Sequence[Given], read: Callable[[Given], int]
+    ) -> Iterator[Told]:
+        """Every answer in order; the first failure is raised, and what was not asked yet is not asked any more."""
+        with ThreadPoolExecutor(self.at_once) as pool:
+            done = tokens = 0
+            for one, answer in zip(asked, pool.map(ask, asked), strict=True):
+                yield answer
+                done, tokens = done + 1, tokens + read(one) + answer.tokens  # type: ignore[attr-defined]
+                if done == TOLD:
+                    self.count(done, tokens)
+                    done = tokens = 0
+            self.count(done, tokens)
+
+    def _check(self, tokens: int) -> None:
+        if tokens > self.max_length:
+            raise PromptTooLong(
+                f"model.max_length: {self.max_length} is less than the {tokens} tokens of a prompt with its answer; "
+                "raise max_length, lower max_gen_toks in the task, or leave the task out"
+            )
+
+
+def _likelihood(answer: Any, prompt: int, whole: int) -> tuple[float, bool]:
+    """Log-likelihood of the tokens after the prompt, and whether each of them is the likeliest."""
+    found, best = answer.logprobs[prompt:whole], answer.best[prompt:whole]
+    return sum(found), all(one >= highest for one, highest in zip(found, best, strict=True))
