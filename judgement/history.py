@@ -12,14 +12,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from judgement.transfer import transferred
 from judgement.trial import Trial
 from schemas import events as e
 from schemas.advisor import AdvisorAnswered, AdvisorFailed
+from schemas.base import digest
 from schemas.campaign import Campaign, Substrate
 from schemas.envelope import Envelope
 from schemas.guards import GuardsReported, GuardsUnmeasured
 from schemas.policy import Policy
-from schemas.scores import BASE, Cost, Kind
+from schemas.scores import BASE, Cost, Kind, Scores
 from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
 
 
@@ -55,6 +57,8 @@ class History:
     finished: e.CampaignFinished | None = None
     paused: bool = False
     stopped: bool = False
+    references: dict[str, Scores] = field(default_factory=dict)
+    """The base's dev under other stamps than its own, by the stamp's digest."""
     streams: dict[str, int] = field(default_factory=dict)
     """Version of each stream: the expected version of the next append."""
     last_id: UUID | None = None
@@ -166,16 +170,26 @@ def _training_failed(h: History, event: e.TrainingFailed, time: datetime) -> Non
 
 def _scored(h: History, event: e.ScoresReported, time: datetime) -> None:
     trial = h.trials[event.candidate]
-    trial.scores[event.kind], trial.stamps[event.kind] = event.scores, event.stamp
     h.spent = charge(h.spent, event.cost)
+    if trial is h.base and event.kind == "dev" and trial.stamps.get("dev", event.stamp) != event.stamp:
+        h.references[digest(event.stamp)] = event.scores
+        return
+    trial.scores[event.kind], trial.stamps[event.kind] = event.scores, event.stamp
     for other in h.trials.values() if trial is h.base else (trial,):
-        _compare(h.base, other, event.kind)
+        _compare(h, other, event.kind)
 
 
-def _compare(base: Trial, trial: Trial, kind: Kind) -> None:
-    """Set a score aside that was taken otherwise than the base's: the two cannot be compared (design rule 4)."""
-    reference = base.stamps.get(kind)
-    if kind in trial.scores and reference not in (None, trial.stamps[kind]):
+def _compare(h: History, trial: Trial, kind: Kind) -> None:
+    """Move a score that was taken otherwise than the base's to the base's stamp, or set it aside (design rule 4)."""
+    reference = h.base.stamps.get(kind)
+    if kind not in trial.scores or reference in (None, trial.stamps[kind]):
+        return
+    there, here = h.references.get(digest(trial.stamps[kind])), h.base.scores.get("dev")
+    if kind in ("dev", "confirm") and there and here:
+        trial.moved[kind] = trial.stamps[kind]
+        trial.scores[kind] = transferred(trial.scores[kind], there, here)
+        trial.stamps[kind] = reference
+    else:
         del trial.scores[kind]
         _unmeasured(trial, kind, "OtherStamp")
 

@@ -34,6 +34,8 @@ class Trial:
     expired: bool = False
     scores: dict[Kind, Scores] = field(default_factory=dict)
     stamps: dict[Kind, Stamp] = field(default_factory=dict)
+    moved: dict[Kind, Stamp] = field(default_factory=dict)
+    """The stamp of scores that were taken otherwise than the base's, and moved to its stamp (`judgement.transfer`)."""
     unmeasured: dict[Kind, str] = field(default_factory=dict)
     """Kinds whose measurement failed for good, with the class of the failure; `OtherStamp` where it was taken otherwise
     than the base's."""

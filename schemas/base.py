@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from functools import cache
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer
@@ -40,11 +41,17 @@ class Grown(Frozen):
 
     @model_serializer(mode="wrap")
     def _without_unused(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        said = dump(self)
-        for name in self.LATER:
-            if getattr(self, name) == type(self).model_fields[name].get_default(call_default_factory=True):
+        said, given = dump(self), self.model_fields_set
+        for name, default in _defaults(type(self)):
+            if name not in given or getattr(self, name) == default:
                 said.pop(name, None)
         return said
+
+
+@cache
+def _defaults(model: type[Grown]) -> tuple[tuple[str, Any], ...]:
+    """The later fields of a model with their defaults."""
+    return tuple((name, model.model_fields[name].get_default(call_default_factory=True)) for name in model.LATER)
 
 
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from schemas.advisor import AdvisorRule
 from schemas.base import Frozen, Grown, Name, Sha256, Share, digest
 from schemas.guards import Guard
+from schemas.profiles import PROFILES, ProfileName
 from schemas.recipe import Recipe, Value, Weight
 from schemas.sources import DataRule
 from schemas.targets import Outside, Target
@@ -22,7 +23,9 @@ Seconds = Annotated[float, Field(gt=0)]
 
 
 class Model(Grown):
-    """The base checkpoint that every candidate starts from."""
+    """The base checkpoint that every candidate starts from, and how it is asked."""
+
+    LATER = ("profile",)
 
     base: str = "tiny"
     """`tiny` for the model that is made locally, or the folder of a Hugging Face causal language model."""
@@ -30,6 +33,17 @@ class Model(Grown):
     """Tokens of prompt and completion together."""
     max_new_tokens: int = Field(96, ge=1, le=131_072)
     """Tokens that an answer may take in evaluation."""
+    profile: ProfileName = "plain"
+    """How the model is asked, in training and evaluation: a line of text, or the challenge's own settings
+    (`docs/oracle.md`), which also give the two lengths above where they are left out."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lengths_of_the_profile(cls, given: Any) -> Any:
+        named = PROFILES.get(given.get("profile", "plain")) if isinstance(given, dict) else None
+        if named is None or not named.chat:
+            return given
+        return {"max_length": named.max_length, "max_new_tokens": named.max_new_tokens, **given}
 
 
 class ItemSet(Frozen):
@@ -239,13 +253,18 @@ class Campaign(Grown):
     @model_validator(mode="after")
     def _target_fits(self) -> Campaign:
         law, target = self.constitution, self.constitution.target
+        ranks = [self.recipe.rank, *(v for axis in law.space if axis.knob == "rank" for v in axis.values)]
         found = []
+        if (highest := max(ranks)) > (room := PROFILES[self.model.profile].max_rank):  # type: ignore[type-var]
+            found.append(
+                f"rank: {highest} is above the {room} that model.profile {self.model.profile} gives "
+                "room to; leave it out of recipe and space"
+            )
         if self.null_twin and target != "sealed":
             found.append(
                 "null_twin: only sealed sets can be distributed as dev; say target: sealed, or leave null_twin out"
             )
         if isinstance(target, Outside):
-            ranks = [self.recipe.rank, *(v for axis in law.space if axis.knob == "rank" for v in axis.values)]
             found += target.mistakes(law.budget.external_queries, law.budget.board_seconds, ranks)  # type: ignore[arg-type]
         if found:
             raise ValueError("; ".join(found))

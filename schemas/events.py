@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.base import Frozen, Name, Sha256, Share
+from schemas.base import Frozen, Grown, Name, Sha256, Share
 from schemas.campaign import Campaign, Substrate
 from schemas.evidence import Basis, Calibration, Coverage, GapTest, ScopeAssessment, Submission, Yield
 from schemas.policy import Estimate, Policy
@@ -95,23 +95,29 @@ class TrainingStarted(Frozen):
     """Which worker."""
 
 
-class CheckpointTrained(Frozen):
-    """A candidate's adapter exists."""
+class CheckpointTrained(Grown):
+    """A candidate's adapter exists, or its whole model."""
+
+    LATER = ("form", "reward")
 
     candidate: Name
     """Candidate id."""
     attempt: int = Field(ge=1)
     """The try that succeeded."""
     uri: str
-    """Folder of the adapter (PEFT, safetensors)."""
+    """Folder of the adapter (PEFT, safetensors), or of the whole model."""
     sha256: Sha256
     """Hash over the folder's files."""
     coverage: Coverage
     """Which modules were trained."""
     loss: float
-    """Mean completion loss, in nats per token, over the last tenth of the steps."""
+    """Mean loss over the last tenth of the steps: of the completions, in nats per token, or GRPO's objective."""
     cost: Cost
     """What it took."""
+    form: Literal["adapter", "full"] = "adapter"
+    """What the folder holds."""
+    reward: Share | None = None
+    """GRPO: share of the sampled answers that were right, over the last tenth of the steps."""
 
 
 class TrainingFailed(Frozen):

@@ -1,12 +1,17 @@
-"""A candidate's adapter as it was trained, or none: what the oracle measures and sends must be what the log names."""
+"""A candidate's weights as they were trained, or none: what is measured and sent must be what the log names."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
+from services.oracle.job import AdapterMissing, AdapterUnsafe
 from services.runtime import artifacts
 from services.runtime.hashing import hash_folder
 from services.runtime.models import refuse_pickles
+
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
+"""Suffixes of files that run code as they are read."""
 
 
 class AdapterChanged(Exception):
@@ -28,3 +33,45 @@ def adapter(uri: str | None, sha256: str | None, copies: Path) -> Path | None:
         raise AdapterChanged(f"adapter {uri}: its hash is {found}, the trainer recorded {sha256}; train it again")
     refuse_pickles(folder)
     return folder
+
+
+def form(folder: Path) -> Literal["lora", "full"]:
+    """Whether a folder holds a LoRA adapter or a whole checkpoint; its weights have been seen to be safetensors.
+
+    Raises `AdapterMissing` or `AdapterUnsafe`; nothing is ever unpickled to find out.
+    """
+    if (folder / "adapter_config.json").is_file():
+        _check(folder, "adapter_model.safetensors")
+        return "lora"
+    if (folder / "config.json").is_file():
+        _check(folder, "*.safetensors")
+        return "full"
+    raise AdapterMissing(
+        f"adapter: {str(folder)!r} holds no adapter_config.json, nor a checkpoint's config.json; train the candidate "
+        "again"
+    )
+
+
+def _check(folder: Path, pattern: str) -> None:
+    if pickles := sorted(file.name for file in folder.rglob("*") if file.suffix in PICKLES):
+        raise AdapterUnsafe(
+            f"adapter {folder}: {pickles[0]} may hold a pickle, which runs code as it is read; save weights as "
+            "safetensors alone"
+        )
+    weights = sorted(folder.glob(pattern))
+    if not weights:
+        raise AdapterMissing(f"adapter {folder}: it holds no {pattern}; train the candidate again")
+    for file in weights:
+        _read_header(file)
+
+
+def _read_header(file: Path) -> None:
+    from safetensors import SafetensorError, safe_open  # noqa: PLC0415 - for jobs alone
+
+    try:
+        with safe_open(file, framework="numpy") as weights:
+            weights.keys()
+    except SafetensorError as error:
+        raise AdapterUnsafe(
+            f"adapter {file.parent}: {file.name} is no safetensors file, whatever its name; train it again"
+        ) from error

@@ -22,7 +22,7 @@ SERVICE = Service(
     },
     timers=(assess_drift,),
     jobs=(SCORING, ASKING),
-    preload=("services.oracle.evaluate", "services.oracle.board"),
+    preload=("services.oracle.evaluate", "services.oracle.engines.local", "services.oracle.board"),
 )
 
 

@@ -6,11 +6,14 @@ the oracle can read, and leave it as outputs and keyed hashes. Lists of tasks ar
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from schemas.base import Frozen, Name, Sha256
 from schemas.campaign import ItemSet
 from schemas.guards import Guard
+from schemas.profiles import ProfileName
 from schemas.scores import Kind, Receipt, Scores, Stamp
 from schemas.tasks import TaskList
 
@@ -35,6 +38,34 @@ class ListedSet(Frozen):
     """The tasks."""
 
 
+class Reference(Frozen):
+    """How the base was measured on dev: what scores are compared with."""
+
+    stamp: Stamp
+    """The stamp of its score."""
+    dev: SealedSet
+    """The set it was measured on."""
+    known: tuple[Sha256, ...] = ()
+    """Digests of the other stamps under which it has been measured on that set, too."""
+
+
+class EngineUse(Frozen):
+    """Which engine measures, and how it is reached."""
+
+    kind: Literal["hf", "vllm", "remote"] = "hf"
+    """This process, a vLLM server of the oracle's own, or one that somebody else runs."""
+    url: str = ""
+    """Address of the server's OpenAI-compatible interface, without `/completions`."""
+    key_file: str | None = None
+    """File with the key that the server wants."""
+    seconds: float = Field(600.0, gt=0.0)
+    """How long the server may take over one answer."""
+    pid: int | None = None
+    """Process of the oracle's own server."""
+    log: str | None = None
+    """What that server says."""
+
+
 class EvaluationJob(Frozen):
     """One model, measured on one set or several, and on guards."""
 
@@ -42,8 +73,14 @@ class EvaluationJob(Frozen):
     """Candidate id, or `base`."""
     base: str
     """Folder of the base model."""
+    base_sha256: Sha256 | None = None
+    """Its hash, as recorded: a server must serve it under a name made of it."""
+    engine: EngineUse = EngineUse()
+    """Who computes the answers."""
+    profile: ProfileName = "plain"
+    """How the model is asked."""
     adapter: str | None = None
-    """Folder of the candidate's adapter; none for the base itself."""
+    """Folder of the candidate's adapter or checkpoint; none for the base itself."""
     sha256: Sha256 | None = None
     """Hash of the adapter, as recorded: another one is not measured."""
     sets: tuple[SealedSet, ...] = ()
@@ -52,6 +89,8 @@ class EvaluationJob(Frozen):
     """Lists of tasks to measure on after them."""
     guards: tuple[Guard, ...] = ()
     """Guards to measure on last."""
+    reference: Reference | None = None
+    """What the scores will be compared with; none for the base itself, and while it is not measured."""
     run_code: bool = False
     """Whether a task may run code that the model wrote."""
     domains: tuple[Name, ...] = Field(min_length=1)
@@ -108,6 +147,8 @@ class Evaluated(Frozen):
     """One per set, in the order of the job's; the first result also bears the loading of the model."""
     guarded: Guarded | None = None
     """The guards, where the job has any."""
+    reference: Measured | None = None
+    """The base's dev under this stamp, where it is another than that of the base's score and was not known yet."""
 
 
 class KeyMissing(Exception):
@@ -116,6 +157,22 @@ class KeyMissing(Exception):
 
 class AdapterMissing(Exception):
     """The candidate's adapter is not there."""
+
+
+class AdapterUnsafe(Exception):
+    """The candidate's weights are no safetensors: to read them might run code."""
+
+
+class AdapterRefused(Exception):
+    """The engine does not take the candidate's adapter."""
+
+
+class TokenizerUnfit(Exception):
+    """The base's tokenizer leaves out a begin token that it should add: every answer would be worse, silently."""
+
+
+class OtherStamp(Exception):
+    """The measurement would spend what cannot be compared: this host measures otherwise than the base was measured."""
 
 
 class PromptTooLong(Exception):

@@ -52,14 +52,16 @@ def rescore(history: History, event: ScoresReported | GuardsReported, path: str,
         state, words = "missing", f"receipt {path} is not here; the score cannot be computed again"
     except ReceiptForged as forged:
         state, words = "different", str(forged)
-    aside = "; not compared in the campaign: its stamp is not the base's" if _set_aside(history, event) else ""
-    return Rescored(event.candidate, kind, state, words + aside)
+    return Rescored(event.candidate, kind, state, words + _otherwise(history, event))
 
 
-def _set_aside(history: History, event: ScoresReported | GuardsReported) -> bool:
+def _otherwise(history: History, event: ScoresReported | GuardsReported) -> str:
+    """What the campaign made of a score that was taken otherwise than the base's."""
     trial = history.trials[event.candidate]
+    if isinstance(event, ScoresReported) and event.kind in trial.moved:
+        return "; compared in the campaign after what the base scores under its stamp"
     failure = trial.unguarded if isinstance(event, GuardsReported) else trial.unmeasured.get(event.kind)
-    return failure == "OtherStamp"
+    return "; not compared in the campaign: its stamp is not the base's" if failure == "OtherStamp" else ""
 
 
 def _compared(

@@ -12,8 +12,8 @@ from schemas.campaign import Campaign, Substrate
 from schemas.envelope import candidate_stream
 from schemas.events import EvaluationFailed, ScoresReported
 from schemas.guards import GuardsReported, GuardsUnmeasured
-from schemas.scores import Cost, Kind
-from services.oracle.job import Evaluated, EvaluationJob, Guarded, ListedSet, Measured, SealedSet, Taken
+from schemas.scores import BASE, Cost, Kind
+from services.oracle.job import Evaluated, EvaluationJob, Guarded, ListedSet, Measured, Reference, SealedSet, Taken
 from services.oracle.sets import nonce
 from services.oracle.steps import QUEUE
 from services.runtime import artifacts
@@ -37,6 +37,7 @@ def prepare(job: Job, settings: Settings) -> EvaluationJob:
         sha256=trained.get("sha256"),
         sets=tuple(_sealed(campaign, kind, job.payload["round"]) for kind in kinds if kind not in lists),
         lists=tuple(ListedSet(kind=kind, tasks=lists[kind]) for kind in kinds if kind in lists),
+        reference=_reference(campaign, job.payload.get("reference")),
         guards=campaign.constitution.guards if job.payload.get("guards") else (),
         run_code=campaign.constitution.run_code,
         domains=campaign.constitution.domains,
@@ -49,12 +50,17 @@ def prepare(job: Job, settings: Settings) -> EvaluationJob:
 
 
 def finished(job: Job, result: Evaluated) -> Effect:
-    """One score per set, and one report of all guards; what earlier tries lost is charged with the first of them."""
+    """One score per set, and one report of all guards; what earlier tries lost is charged with the first of them.
+
+    The base's score under this host's stamp stands before those that are moved by it.
+    """
     said: list[Any] = [_scores(job, result.candidate, measured) for measured in result.measured]
     if result.guarded:
         said.append(_guards(job, result.candidate, result.guarded))
     said[0] = said[0].model_copy(update={"cost": said[0].cost.model_copy(update={"lost_seconds": job.lost_seconds})})
-    return Effect(tuple(append(job, event) for event in said))
+    base = result.reference and _scores(job, BASE, result.reference)
+    before = (Append(job.campaign, candidate_stream(job.campaign, BASE), base),) if base else ()
+    return Effect((*before, *(append(job, event) for event in said)))
 
 
 def failed(job: Job, failure: Failure) -> Effect:
@@ -78,6 +84,10 @@ def failed(job: Job, failure: Failure) -> Effect:
 
 def _sealed(campaign: Campaign, kind: Kind, round_: int) -> SealedSet:
     return SealedSet(kind=kind, spec=campaign.item_set(kind), nonce=nonce(campaign, kind, round_))
+
+
+def _reference(campaign: Campaign, given: dict[str, Any] | None) -> Reference | None:
+    return Reference.model_validate({**given, "dev": _sealed(campaign, "dev", 0)}) if given else None
 
 
 def _scores(job: Job, candidate: str, measured: Measured) -> ScoresReported:

@@ -4,28 +4,36 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import version
+from typing import Any
 
+from schemas.base import digest
+from schemas.profiles import PROFILES, ProfileName
 from schemas.scores import Stamp
+from services.oracle.engines.engine import Engine
 from services.oracle.job import EvaluationJob
 from services.runtime.hashing import hash_source
 
-BATCH = 64
-"""Prompts generated together. Part of the stamp: batching changes the rounding, and greedy decoding follows it."""
-
 
 @cache
-def _template() -> str:
-    """Hash of the prompt template, its task and the scorer."""
-    return hash_source("services.oracle.harness", "judgement.scorer")
+def _code() -> str:
+    """Hash of how a model is asked and judged, in plain text: the prompt's template, its task and the scorer."""
+    return hash_source("services.oracle.harness", "services.runtime.prompting", "schemas.profiles", "judgement.scorer")
 
 
-def stamp(job: EvaluationJob, device: str, precision: str) -> Stamp:
-    """The stamp of a job's measurements on this machine."""
+def template(profile: ProfileName, tokenizer: Any) -> str:
+    """Hash of the prompt template; of one that asks through a chat template, that belongs to it."""
+    if not PROFILES[profile].chat:
+        return _code()
+    return digest({"code": _code(), "profile": profile, "chat_template": tokenizer.chat_template})
+
+
+def stamp(job: EvaluationJob, engine: Engine) -> Stamp:
+    """The stamp of a job's measurements by this engine."""
     return Stamp(
-        engine=f"transformers {version('transformers')}, torch {version('torch')}, {device}, batch {BATCH}",
+        engine=engine.name,
         harness=f"lm-eval {version('lm-eval')}",
         max_new_tokens=job.max_new_tokens,
         max_length=job.max_length,
-        template_sha256=_template(),
-        precision=precision,
+        template_sha256=template(job.profile, engine.tokenizer),
+        precision=engine.precision,
     )

@@ -147,7 +147,7 @@ def _asking(history: History, trial: Trial, kinds: Sequence[Kind], round_: int) 
 
 
 def _payload(history: History, trial: Trial, kinds: Sequence[Kind], round_: int) -> dict[str, Any]:
-    return {
+    return _compared_with(history, trial) | {
         "candidate": trial.candidate,
         "kinds": list(kinds),
         "round": round_,
@@ -155,6 +155,13 @@ def _payload(history: History, trial: Trial, kinds: Sequence[Kind], round_: int)
         "substrate": history.substrate.model_dump(mode="json"),
         "campaign": history.campaign.model_dump(mode="json"),
     }
+
+
+def _compared_with(history: History, trial: Trial) -> dict[str, Any]:
+    """How the base's dev was taken, for a host that may take a score otherwise."""
+    if trial is history.base or (own := history.base.stamps.get("dev")) is None:
+        return {}
+    return {"reference": {"stamp": own.model_dump(mode="json"), "known": sorted(history.references)}}
 
 
 def _guards(history: History, trial: Trial, kinds: Sequence[Kind]) -> bool:

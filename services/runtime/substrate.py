@@ -10,7 +10,15 @@ from services.runtime.hashing import hash_folder, hash_source
 from services.runtime.jobs import JobFailed
 from services.runtime.models import ModelMissing, model_folder
 
-CODE = ("puzzles", "judgement.scorer", "services.data", "services.trainer", "services.oracle")
+CODE = (
+    "puzzles",
+    "judgement.scorer",
+    "schemas.profiles",
+    "services.runtime.prompting",
+    "services.data",
+    "services.trainer",
+    "services.oracle",
+)
 """What makes data, trains and measures: no candidate may touch it."""
 
 

@@ -27,6 +27,8 @@ def prepare(job: Job, settings: Settings) -> TrainingJob:
         snapshot_sha256=job.payload["snapshot"],
         seed=proposed.seed,
         max_length=model.max_length,
+        max_new_tokens=model.max_new_tokens,
+        profile=model.profile,
         work=str(settings.work / "train" / job.campaign / proposed.candidate),
         # Each try has its own folder: one that lost its lease and does not know it yet cannot touch what the log names.
         out=artifacts.join(settings.artifacts, "adapters", job.campaign, proposed.candidate, str(job.attempt)),
@@ -51,6 +53,8 @@ def finished(job: Job, result: Trained) -> Effect:
         sha256=result.sha256,
         coverage=result.coverage,
         loss=result.loss,
+        form=result.form,
+        reward=result.reward,
         cost=Cost(
             tokens=result.tokens,
             compute=float(result.tokens * active),
@@ -89,6 +93,7 @@ REFUSED = frozenset(
         "ArtifactChanged",
         "BaseChanged",
         "BosMissing",
+        "ChatTemplateMissing",
         "CodeChanged",
         "MemoryShort",
         "ModelMissing",

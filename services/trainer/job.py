@@ -8,6 +8,7 @@ from pydantic import Field
 
 from schemas.base import Frozen, Name, Sha256, Share
 from schemas.evidence import Coverage
+from schemas.profiles import ProfileName
 from schemas.recipe import Recipe
 
 
@@ -30,6 +31,8 @@ class TrainingJob(Frozen):
     """Tokens of prompt and completion together; a longer row is dropped."""
     max_new_tokens: int = Field(96, ge=1)
     """Tokens of an answer that the model samples in training, as in evaluation."""
+    profile: ProfileName = "plain"
+    """How the model is asked, as in evaluation."""
     work: str
     """The job's own folder for what a resumed try needs."""
     out: str

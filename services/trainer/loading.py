@@ -40,7 +40,7 @@ def quantised(base: Path, device: str, dtype: torch.dtype) -> Any:
     """
     if find_spec("bitsandbytes") is None:
         raise QuantizerMissing("recipe.adapter: qlora needs bitsandbytes; install aevolve[qlora], or say adapter: lora")
-    four_bits = BitsAndBytesConfig(
+    four_bits = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from schemas.profiles import PROFILES, ProfileName
+from services.runtime.prompting import conversation, plain
 from services.trainer.batches import encode
 from services.trainer.job import RowsMissing, TrainingJob
 from services.trainer.rows import Draw, take
@@ -17,8 +19,8 @@ class Question:
 
     prompt: str
     """The row's prompt."""
-    text: str
-    """What the model is asked: the prompt as in supervised fine-tuning and in evaluation."""
+    asked: str | list[dict[str, str]]
+    """What the model is asked, as in the other method and in evaluation: a text, or what a chat template is given."""
     tokens: tuple[int, ...]
     """The same in tokens."""
     answer: str
@@ -38,8 +40,14 @@ def questions(job: TrainingJob, tokenizer: Any, stream: Iterator[Draw], n: int) 
     while len(kept) < n:
         drawn = [draw for draw in take(stream, n - len(kept)) if draw[0].answer]
         asked = [
-            Question(row.prompt, f"{row.prompt}\n", example.tokens[: example.prompt], row.answer, row.difficulty)
-            for (row, _), example in zip(drawn, encode(tokenizer, drawn), strict=True)
+            Question(
+                row.prompt,
+                _asked(row.prompt, job.profile),
+                example.tokens[: example.prompt],
+                row.answer,
+                row.difficulty,
+            )
+            for (row, _), example in zip(drawn, encode(tokenizer, drawn, job.profile), strict=True)
         ]
         fitting = [question for question in asked if len(question.tokens) <= room]
         too_long += len(asked) - len(fitting)
@@ -50,3 +58,7 @@ def questions(job: TrainingJob, tokenizer: Any, stream: Iterator[Draw], n: int) 
             )
         kept += fitting
     return kept, too_long
+
+
+def _asked(prompt: str, profile: ProfileName) -> str | list[dict[str, str]]:
+    return conversation(prompt) if PROFILES[profile].chat else plain(prompt)

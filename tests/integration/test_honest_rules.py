@@ -10,6 +10,7 @@ import pytest
 from eventstore.effect import Append
 from eventstore.store import NotAWriter, StreamConflict
 from judgement.history import fold
+from judgement.profile import profile
 from judgement.search_rules import check
 from puzzles.split import split_of
 from schemas import events as e
@@ -130,6 +131,34 @@ def test_rule_4_a_score_of_another_stamp_promotes_nothing_and_stops_nothing(kind
     picked = Submission(candidate="r1s3", reason="")
     chosen = e.SubmissionsChosen(round=1, closed_by="complete", confirm=(picked,), external=(), basis=BASIS)
     assert refused(history, chosen) == (("SubmissionsChosen", "target") if kind == "dev" else None)
+
+
+def test_rule_4_a_score_of_another_stamp_is_moved_by_what_the_base_scores_there():
+    log = going_on(None)
+    here = log.history.base.scores["dev"].score
+    log.append(
+        trained("r1s3", RECIPES[3]),
+        report(BASE, "dev", even(here - 0.1)).model_copy(update={"stamp": OTHER}),
+        report("r1s3", "dev", even(0.5)).model_copy(update={"stamp": OTHER}),
+    )
+    assert log.history.base.scores["dev"].score == here
+    trial = log.history.trials["r1s3"]
+    assert trial.scores["dev"].score == pytest.approx(0.5 + here - even(here - 0.1).score)
+    assert (trial.stamps["dev"], trial.moved) == (STAMP, {"dev": OTHER})
+    assert trial.scores["dev"].n < even(0.6).n  # the difference is not known for certain
+    assert trial.scores["dev"].se > even(0.6).se
+    assert profile(log.history).trials.keys() >= {"r1s3"}
+
+
+def test_rule_4_the_target_is_not_moved_by_what_dev_says():
+    log = going_on(None)
+    log.append(
+        trained("r1s3", RECIPES[3]),
+        report(BASE, "dev", even(0.3)).model_copy(update={"stamp": OTHER}),
+        e.SubmissionReserved(candidate="r1s3", kind="external", round=1, number=2, left=7),
+        report("r1s3", "external", even(0.95)).model_copy(update={"stamp": OTHER}),
+    )
+    assert log.history.trials["r1s3"].unmeasured["external"] == "OtherStamp"
 
 
 def test_rule_4_a_gain_between_two_stamps_is_not_reported():

@@ -93,6 +93,13 @@ def test_a_campaign_can_be_looked_at_at_every_stage(make):
         assert held.get(f"/rounds/{CAMPAIGN}").status_code == 200
 
 
+def test_before_anything_is_measured_the_axis_shows_all_percents():
+    begun = two_rounds().envelopes[:1]
+    chart = rounds_chart(course(fold(CAMPAIGN, begun), begun))
+    assert not chart.marks
+    assert [words for _, words in chart.ticks] == ["0", "20", "40", "60", "80", "100"]
+
+
 def test_a_loss_is_shown_while_it_trains():
     log = two_rounds()
     log.say(candidate_stream(CAMPAIGN, "r2s2"), e.TrainingStarted(candidate="r2s2", attempt=1, worker="w"))

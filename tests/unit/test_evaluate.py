@@ -21,13 +21,14 @@ from services.oracle import receipts
 from services.oracle.adapters import AdapterChanged
 from services.oracle.evaluate import evaluate
 from services.oracle.harness.model import GreedyLM
-from services.oracle.harness.tasks import make_tasks, question
-from services.oracle.job import AdapterMissing, Evaluated, EvaluationJob, PromptTooLong, SealedSet
+from services.oracle.harness.tasks import make_tasks
+from services.oracle.job import AdapterMissing, Evaluated, EvaluationJob, PromptTooLong, Reference, SealedSet
 from services.oracle.receipts import ReceiptForged, rescore
 from services.oracle.sets import draw_set
 from services.runtime import object_store
 from services.runtime.hashing import hash_folder
 from services.runtime.models import ModelMissing
+from services.runtime.prompting import plain
 from services.trainer.engine import train
 from services.trainer.job import TrainingJob
 from tests.tiny_model import DOMAINS, make_model, make_snapshot, memorise
@@ -43,7 +44,7 @@ def job(tmp_path_factory) -> EvaluationJob:
     (folder / "key").write_bytes(KEY)
     base = str(make_model(folder / "base", width=64))
     dev = draw_set("dev", SPEC, DOMAINS, KEY, "demo/0")
-    memorise(folder / "base", [(question(i), i.completion(traced=False)) for d in DOMAINS for i in dev[d][:20]])
+    memorise(folder / "base", [(plain(i.prompt), i.completion(traced=False)) for d in DOMAINS for i in dev[d][:20]])
     recipe = Recipe(steps=10, lr=3e-3, wordings=(1, 1, 0))
     common = {"candidate": "r1s0", "base": base, "max_length": 256, "out": str(folder / "adapter")}
     places = {"snapshot": make_snapshot(folder), "work": str(folder / "w"), "copies": "none"}
@@ -88,7 +89,7 @@ def test_outputs_equal_plain_generation_with_the_begin_token(job, result) -> Non
     asked = [item for items in items_of(job).values() for item in items]
     lines = lines_of(result.measured[0].receipt)
     for line, item in zip(lines, asked, strict=True):
-        prompt = tokenizer(question(item), add_special_tokens=False)["input_ids"]
+        prompt = tokenizer(plain(item.prompt), add_special_tokens=False)["input_ids"]
         ids = torch.tensor([[tokenizer.bos_token_id, *prompt]])
         written = model.generate(input_ids=ids, max_new_tokens=job.max_new_tokens, do_sample=False)
         output = tokenizer.decode(written[0, ids.shape[1] :], skip_special_tokens=True)
@@ -138,6 +139,18 @@ def test_several_sets_share_one_loaded_model(job) -> None:
     assert both.measured[0].stamp == both.measured[1].stamp
     dev, fresh = ({line["item"] for line in lines_of(measured.receipt)} for measured in both.measured)
     assert not dev & fresh
+
+
+def test_under_another_stamp_the_base_is_measured_on_dev_too(job, result) -> None:
+    taken = result.measured[0].stamp
+    elsewhere = Reference(stamp=taken.model_copy(update={"engine": "another"}), dev=job.sets[0])
+    again = evaluate(job.model_copy(update={"reference": elsewhere}), lambda _: None)
+    bare = evaluate(job.model_copy(update={"candidate": "base", "adapter": None, "sha256": None}), lambda _: None)
+    assert again.measured[0].receipt == result.measured[0].receipt
+    assert again.reference.stamp == taken
+    assert again.reference.receipt == bare.measured[0].receipt
+    alike = Reference(stamp=taken, dev=job.sets[0])
+    assert evaluate(job.model_copy(update={"reference": alike}), lambda _: None).reference is None
 
 
 def test_progress_counts_items(job) -> None:

@@ -261,6 +261,15 @@ def test_a_score_that_the_campaign_set_aside_is_said_to_be(measured) -> None:
     assert "its stamp" not in measured.call("--kind", "confirm").output
 
 
+def test_a_score_that_the_campaign_moved_to_the_base_s_stamp_is_said_to_be(measured) -> None:
+    log = measured.log
+    for said in [x.event for x in log.envelopes if x.data.get("kind") == "dev"]:  # the base's, then the candidate's
+        other = said.stamp.model_copy(update={"precision": "bfloat16"})
+        log.say(candidate_stream(log.id, said.candidate), said.model_copy(update={"stamp": other}))
+    found = measured.call("r1s0", "--kind", "dev")
+    assert "after what the base scores under its stamp" in line_of(found.output, "identical", "r1s0", "dev")
+
+
 def test_a_part_can_be_asked_for(measured) -> None:
     assert "1 of 1 scores" in measured.call("base", "--kind", "guards").output
     found = json.loads(measured.call("r1s0", "--json").output)

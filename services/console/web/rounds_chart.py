@@ -15,6 +15,8 @@ from services.console.web.scale import Scale, around
 LEFT, TOP, FLOOR, FOOT = 46, 14, 300, 26
 """Pixels: the scores stand between `TOP` and `FLOOR`, the notes below them."""
 ROUND_WIDTH = 210
+WHOLE = [0.0, 100.0]
+"""Percent that are shown while nothing is measured."""
 LINE_HEIGHT = 15
 SHIFT = {"dev": -5, "external": 5}
 """The two error bars of a candidate stand side by side."""
@@ -74,7 +76,7 @@ def rounds_chart(report: Data) -> RoundsChart:
     """The picture of a report's data."""
     last = max((r["round"] for r in report["rounds"]), default=1)
     width = LEFT + ROUND_WIDTH * (last + 1)
-    x, y = Scale(-0.5, last + 0.5, LEFT, width), around(_ends(report), FLOOR, TOP)
+    x, y = Scale(-0.5, last + 0.5, LEFT, width), around(_ends(report) or WHOLE, FLOOR, TOP)
     drifts, policies = list(drift_notes(report)), list(policy_notes(report))
     notes = [*_drift_words(drifts, x), *_policy_words(policies, drifts, x)]
     marks = list(_marks(report, x, y))

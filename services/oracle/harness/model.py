@@ -9,6 +9,7 @@ import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
+from services.oracle.harness.decode import can_shrink, decode
 from services.oracle.job import PromptTooLong
 
 Count = Callable[[int, int], None]
@@ -18,12 +19,15 @@ Count = Callable[[int, int], None]
 class CountedLM(HFLM):  # type: ignore[misc]  # lm-eval is untyped
     """An already loaded model, without lm-eval's progress bar: `count` tells the progress."""
 
-    def __init__(self, model: Any, tokenizer: Any, batch: int, max_length: int, count: Count) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, batch: int, max_length: int, count: Count, special: bool | None = None
+    ) -> None:
         super().__init__(
             pretrained=model,
             tokenizer=tokenizer,
             batch_size=batch,
             max_length=max_length,
+            add_bos_token=special,  # whether the tokenizer adds special tokens; None for as it does by itself
             softmax_dtype="float32",  # in bfloat16 the log-likelihoods of different choices are often equal
         )
         self._count = count
@@ -38,7 +42,7 @@ class CountedLM(HFLM):  # type: ignore[misc]  # lm-eval is untyped
 
 
 class GreedyLM(CountedLM):
-    """For our own task: decoded greedily, ended by the model's own end token.
+    """For our own task: decoded greedily, ended by the model's own end token, each row for as long as it takes.
 
     lm-eval looks for stop strings by decoding the last tokens of every row after every step; for a small model that
     costs more than the steps. Our task has no stop string but the end token, which `generate` knows by itself.
@@ -50,15 +54,22 @@ class GreedyLM(CountedLM):
         if stop != [end := self.tokenizer.decode(self.eot_token_id)]:
             raise ValueError(f"until: {stop} has more than the end token {end!r}; leave `until` empty in puzzle.yaml")
         mask = kwargs["attention_mask"]
+        written = self._decoded(context, mask, max_length)
+        self._written(written[:, context.shape[1] :], mask)
+        return written
+
+    def _decoded(self, context: torch.Tensor, mask: torch.Tensor, max_length: int) -> torch.Tensor:
+        end, filler = self.eot_token_id, self.tokenizer.pad_token_id
+        if can_shrink(self.model):
+            return decode(self.model, context, mask, max_length, end, filler)
         written: torch.Tensor = self.model.generate(
             input_ids=context,
             attention_mask=mask,
             max_length=max_length,
             do_sample=False,
-            eos_token_id=self.eot_token_id,
-            pad_token_id=self.tokenizer.pad_token_id,
+            eos_token_id=end,
+            pad_token_id=filler,
         )
-        self._written(written[:, context.shape[1] :], mask)
         return written
 
 

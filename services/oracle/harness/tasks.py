@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +12,23 @@ from lm_eval.api.task import ConfigurableTask
 
 from judgement.scorer import correct
 from puzzles.item import Item
+from services.runtime.prompting import plain
 
 TEMPLATE = Path(__file__).with_name("puzzle.yaml")
 """The task as lm-eval reads it."""
 
 
-def make_tasks(items: Mapping[str, Sequence[Item]], max_new_tokens: int) -> dict[str, ConfigurableTask]:
-    """One task per domain, its documents in the order of the items."""
-    return {domain: _task(domain, asked, max_new_tokens) for domain, asked in items.items()}
+def make_tasks(
+    items: Mapping[str, Sequence[Item]], max_new_tokens: int, question: Callable[[str], str] = plain
+) -> dict[str, ConfigurableTask]:
+    """One task per domain, its documents in the order of the items; `question` is what a model reads of a prompt."""
+    return {domain: _task(domain, asked, max_new_tokens, question) for domain, asked in items.items()}
 
 
-def question(item: Item) -> str:
-    """What the model reads: the prompt and a line break, exactly as in training."""
-    return f"{item.prompt}\n"
-
-
-def _task(domain: str, items: Sequence[Item], max_new_tokens: int) -> ConfigurableTask:
+def _task(domain: str, items: Sequence[Item], max_new_tokens: int, question: Callable[[str], str]) -> ConfigurableTask:
     config: dict[str, Any] = yaml.safe_load(TEMPLATE.read_text())
     config["generation_kwargs"]["max_gen_toks"] = max_new_tokens
-    columns = [{"question": question(item), "prompt": item.prompt, "answer": item.answer} for item in items]
+    columns = [{"question": question(item.prompt), "prompt": item.prompt, "answer": item.answer} for item in items]
     documents = Dataset.from_list(columns)
     given = {"task": domain, "custom_dataset": lambda **_: {"test": documents}, "process_results": verdict}
     return ConfigurableTask(config={**config, **given})

@@ -10,14 +10,15 @@ they are, whether they are whole, and the weights that the recipe keeps.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import PrinterCallback, TrainerCallback
-from trl import GRPOConfig, GRPOTrainer
+from transformers import PrinterCallback, TrainerCallback, TrainingArguments
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from judgement.scorer import correct
 from services.trainer import checkpoint
@@ -49,28 +50,31 @@ class Reinforced(Learner):
         self.judged, _ = questions(job, tokenizer, draws(recipe, held, job.seed), HELD_ROWS)
         super().__init__(job, base, [], ranks)
         self.tokenizer, self.too_long = tokenizer, too_long
+        self.folder = Path(job.work) / "grpo"
         self.trainer = self._trainer(curriculum(asked, recipe.curriculum), prompts * recipe.group)
         self.found: Path | None = None
 
     def _trainer(self, asked: Sequence[Question], answers: int) -> GRPOTrainer:
         recipe = self.job.recipe
-        columns = [{"prompt": q.text, "question": q.prompt, "answer": q.answer} for q in asked]
+        columns = [{"prompt": q.asked, "question": q.prompt, "answer": q.answer} for q in asked]
         schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda step: rate(recipe, step) / recipe.lr)
         trainer = GRPOTrainer(
             self.model,
-            rewards,
+            verdicts(self.tokenizer),
             config(self, answers // self.ranks.world),
             Dataset.from_list(columns),
             processing_class=self.tokenizer,
             optimizers=(self.optimizer, schedule),
         )
         trainer.remove_callback(PrinterCallback)
+        for weight in self.weights.values():
+            weight.data = weight.data.float()  # TRL makes an adapter beside 4 bits bfloat16, and PEFT loads it as float
         return trainer
 
     def restore(self) -> int:
         """Find the last whole checkpoint of this job; the step to go on from."""
-        folder = Path(self.trainer.args.output_dir)
-        for step, place in sorted(((_step(place), place) for place in folder.glob("checkpoint-*")), reverse=True):
+        places = ((_step(place), place) for place in self.folder.glob("checkpoint-*"))
+        for step, place in sorted(places, reverse=True):
             if (state := _marked(place)) and state["job"] == checkpoint.identity(self.job, self.ranks):
                 self.selection.load_state_dict(state["selection"])
                 self.found = place
@@ -114,28 +118,29 @@ class Reinforced(Learner):
         return answers
 
 
-class _Following(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
+class _Following(TrainerCallback):
     """What a job owes besides the steps: progress, the weights to keep, and a mark on each whole checkpoint."""
 
     def __init__(self, run: Reinforced, report: Report) -> None:
         self.run, self.report, self.reported = run, report, float("-inf")
 
-    def on_step_end(self, args: GRPOConfig, state: Any, control: Any, **_: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
         """Let the recipe's rule look at the weights."""
+        self.run.ranks.beat()
         self.run.selection.observe(state.global_step)
 
-    def on_log(self, args: GRPOConfig, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
+    def on_log(self, args: TrainingArguments, state: Any, control: Any, **told: Any) -> None:
         """Report a step."""
-        step, now = state.global_step, time.monotonic()
+        logs, step, now = told["logs"], state.global_step, time.monotonic()
         if "reward" in logs and (now - self.reported >= REPORT_SECONDS or step == state.max_steps):
             self.report({"step": step, "steps": state.max_steps, "loss": logs["loss"], "reward": logs["reward"]})
             self.reported = now
 
-    def on_save(self, args: GRPOConfig, state: Any, control: Any, **_: Any) -> None:
+    def on_save(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
         """Mark the checkpoint as whole; the rename is the mark. From that of the last step nothing is left to do."""
         if not self.run.ranks.first or state.global_step == state.max_steps:
             return
-        mark = Path(args.output_dir) / f"checkpoint-{state.global_step}" / MARK
+        mark = self.run.folder / f"checkpoint-{state.global_step}" / MARK
         part = mark.with_suffix(".part")
         torch.save(
             {"job": checkpoint.identity(self.run.job, self.run.ranks), "selection": self.run.selection.state_dict()},
@@ -144,10 +149,16 @@ class _Following(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         part.rename(mark)
 
 
-def rewards(question: Sequence[str], answer: Sequence[str], completions: Sequence[str], **_: Any) -> list[float]:
-    """1 for each answer that the challenge's scorer accepts, else 0."""
-    asked = zip(question, completions, answer, strict=True)
-    return [float(correct(prompt, said, stored)) for prompt, said, stored in asked]
+def verdicts(tokenizer: Any) -> Callable[..., list[float | None]]:
+    """What TRL asks for rewards: 1 for each answer that the challenge's scorer accepts, else 0."""
+
+    def rewards(
+        question: Sequence[str], answer: Sequence[str], completion_ids: Sequence[Sequence[int]], **_: Any
+    ) -> list[float | None]:
+        said = tokenizer.batch_decode(completion_ids, skip_special_tokens=True)
+        return [float(correct(*judged)) for judged in zip(question, said, answer, strict=True)]
+
+    return rewards
 
 
 def config(run: Reinforced, answers: int) -> GRPOConfig:
@@ -155,7 +166,7 @@ def config(run: Reinforced, answers: int) -> GRPOConfig:
     job, recipe = run.job, run.job.recipe
     rows = fitting(answers, max(1, MICRO_TOKENS // job.max_length))
     return GRPOConfig(
-        output_dir=str(Path(job.work) / "grpo"),
+        output_dir=str(run.folder),
         seed=job.seed % 2**32,
         max_steps=recipe.steps,
         per_device_train_batch_size=rows,
@@ -163,6 +174,7 @@ def config(run: Reinforced, answers: int) -> GRPOConfig:
         num_generations=recipe.group,
         max_completion_length=job.max_new_tokens,
         temperature=recipe.temperature,
+        chat_template_kwargs={"enable_thinking": True},  # as `services.runtime.prompting` does
         beta=recipe.kl,
         loss_type="dapo",
         max_grad_norm=CLIP,

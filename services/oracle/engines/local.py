@@ -1,0 +1,85 @@
+"""The model in this process, by transformers: what a machine without a GPU can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+from services.oracle.adapters import adapter, form
+from services.oracle.engines.engine import Count
+from services.oracle.harness.model import GreedyLM, TaskLM
+from services.oracle.job import AdapterRefused, EvaluationJob
+from services.runtime.models import model_folder
+from services.runtime.prompting import special
+
+BATCH = 64
+"""Prompts generated together. Part of the stamp: batching changes the rounding, and greedy decoding follows it."""
+
+
+@contextmanager
+def opened(job: EvaluationJob, tokenizer: Any) -> Iterator[LocalEngine]:
+    """The candidate's model; raises as `load` does."""
+    yield LocalEngine(job, tokenizer)
+
+
+class LocalEngine:
+    """A model that is loaded here."""
+
+    waits = torch.cuda.is_available()
+
+    def __init__(self, job: EvaluationJob, tokenizer: Any) -> None:
+        self.job, self.tokenizer = job, tokenizer
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.model = load(job, device)
+        self.name = f"transformers {version('transformers')}, torch {version('torch')}, {device}, batch {BATCH}"
+        self.precision = str(self.model.dtype).removeprefix("torch.")
+
+    def puzzles(self, count: Count) -> GreedyLM:
+        """Decoded greedily."""
+        added = None if special(self.job.profile) else False
+        return GreedyLM(self.model, self.tokenizer, BATCH, self.job.max_length, count, added)
+
+    def tasks(self, count: Count) -> TaskLM:
+        """As lm-eval decodes."""
+        job = self.job
+        return TaskLM(self.model, self.tokenizer, BATCH, job.max_length, job.max_new_tokens, count)
+
+
+def load(job: EvaluationJob, device: str) -> Any:
+    """The base with the job's adapter, or the job's checkpoint in its place, ready to generate.
+
+    In single precision the adapter is merged, which halves the time of a step. In bfloat16 it stays beside the base:
+    merging would round its small updates away. Raises `ModelMissing`, `AdapterChanged`, `AdapterMissing`,
+    `AdapterUnsafe` or `AdapterRefused`.
+    """
+    trained = adapter(job.adapter, job.sha256, Path(job.copies))
+    if device == "cpu":
+        torch.set_num_threads(1)
+    base = model_folder(job.base)
+    if trained is None:
+        return _model(base, device)
+    try:
+        return _model(trained, device) if form(trained) == "full" else _adapted(_model(base, device), trained)
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:  # what PEFT and transformers say of a misfit
+        raise AdapterRefused(
+            f"adapter {job.adapter}: it does not fit the base ({type(error).__name__}; the oracle's log has the rest); "
+            "train the candidate again"
+        ) from error
+
+
+def _model(folder: Path, device: str) -> Any:
+    dtype = torch.float32 if device == "cpu" else torch.bfloat16
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    return model.to(device).eval()
+
+
+def _adapted(base: Any, trained: Path) -> Any:
+    adapted: Any = PeftModel.from_pretrained(base, trained).eval()
+    return adapted.merge_and_unload() if base.dtype == torch.float32 else adapted
