@@ -89,7 +89,8 @@ def _fitting(job: TrainingJob, tokenizer: Any, stream: Iterator[Draw], n: int) -
 def encode(tokenizer: Any, drawn: Sequence[Draw], profile: ProfileName = "plain") -> list[Example]:
     """Tokenised rows. Prompt and completion are encoded apart, as they are when the model is asked.
 
-    A plain text has no prompt, and is learnt whole. Whatever the tokenizer puts before a text (a BOS token) stands before the prompt, exactly as in evaluation.
+    A plain text has no prompt, and is learnt whole. Whatever the tokenizer puts before a text (a BOS token) stands
+    before the prompt, exactly as in evaluation.
     """
     questions = [question(row.prompt, profile, tokenizer) if row.prompt else "" for row, _ in drawn]
     prompts = _encode(tokenizer, questions, special=special(profile))
