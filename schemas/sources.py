@@ -28,6 +28,46 @@ class Source(Frozen):
     """Most rows that it may have in one snapshot."""
 
 
+class Columns(Source):
+    """What a source of records has: which of their columns are read."""
+
+    text: str = "text"
+    """Column (or field) of a plain text."""
+    prompt: str | None = None
+    """Column of the question; with it `answer` must be given, and `text` is not read."""
+    answer: str | None = None
+    """Column of the answer."""
+    trace: str | None = None
+    """Column of the worked steps."""
+    uri_column: str | None = None
+    """Column of where the record was found, if it says."""
+    licence_column: str | None = None
+    """Column of the record's licence, if it says."""
+    verifier: Literal["none", "stated"] = "stated"
+    """`stated`: worked steps that box an answer are kept only where the challenge's scorer finds the row's there."""
+    max_bytes: int = Field(5_000_000, ge=1)
+    """A line, document or value that is longer is refused."""
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Columns that a record must have."""
+        return (self.prompt, self.answer) if self.prompt and self.answer else (self.text,)
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """Columns that are read where a record has them."""
+        return tuple(column for column in (self.trace, self.uri_column, self.licence_column) if column)
+
+    @model_validator(mode="after")
+    def _question_and_answer(self) -> Columns:
+        if (self.prompt is None) != (self.answer is None) or (self.trace is not None and self.answer is None):
+            raise ValueError(
+                f"data.sources: {self.name} has prompt {self.prompt!r}, answer {self.answer!r}, trace {self.trace!r}; "
+                "give prompt and answer (and trace), or none of them for plain texts"
+            )
+        return self
+
+
 class WebSource(Source):
     """Pages of the web, read politely and once: only what is new or changed since the last round is fetched."""
 
@@ -49,6 +89,14 @@ class WebSource(Source):
     """Longest time that one page may take in all."""
     private: bool = False
     """Whether addresses of private networks and of this machine may be asked."""
+    contact: str = Field("", pattern=r"^[!-'*-~]*$")
+    """Address or mail box for those whose pages are read, said with each request."""
+
+    @model_validator(mode="after")
+    def _something_is_read(self) -> WebSource:
+        if not (self.pages or self.feeds or self.sitemaps):
+            raise ValueError(f"data.sources: {self.name} reads nothing; give it pages, feeds or sitemaps")
+        return self
 
 
 class WarcSource(Source):
@@ -62,28 +110,17 @@ class WarcSource(Source):
     """A record that is longer, unpacked, is refused."""
 
 
-class FilesSource(Source):
+class FilesSource(Columns):
     """JSON lines, Parquet or text files."""
 
     kind: Literal["files"] = "files"
     """Which source this is."""
     paths: tuple[str, ...] = Field(min_length=1)
-    """Files, or patterns of such; the ending says the format: .jsonl, .jsonl.gz, .parquet, .txt, .md."""
-    text: str = "text"
-    """Field of a plain text."""
-    prompt: str | None = None
-    """Field of the question; with it `answer` must be given, and `text` is not read."""
-    answer: str | None = None
-    """Field of the answer."""
-    trace: str | None = None
-    """Field of the worked steps."""
-    verifier: Literal["none", "stated"] = "stated"
-    """`stated`: a row is kept only where the challenge's scorer finds its answer in its worked steps, if it has any."""
-    max_bytes: int = Field(5_000_000, ge=1)
-    """A line or document that is longer is refused."""
+    """Files, or patterns of such; the ending says the format: .jsonl, .jsonl.gz,
+    .jsonl.zst, .parquet, .txt, .md."""
 
 
-class HubSource(Source):
+class HubSource(Columns):
     """A data set of the Hugging Face hub, streamed, never with code of its own."""
 
     kind: Literal["hub"] = "hub"
@@ -96,14 +133,6 @@ class HubSource(Source):
     """Its split."""
     revision: str | None = None
     """Its revision; none for the newest."""
-    text: str = "text"
-    """Column of a plain text."""
-    prompt: str | None = None
-    """Column of the question; with it `answer` must be given, and `text` is not read."""
-    answer: str | None = None
-    """Column of the answer."""
-    trace: str | None = None
-    """Column of the worked steps."""
     rows_per_round: int = Field(10_000, ge=1)
     """Rows that a round reads, from where the last one ended."""
 

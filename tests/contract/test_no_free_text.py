@@ -26,6 +26,8 @@ FREE = {
     "CampaignStarted.campaign.constitution.data.sources[].tasks[]": NAMES,
     "CampaignStarted.campaign.constitution.data.sources[].text": NAMES,
     "CampaignStarted.campaign.constitution.data.sources[].trace": NAMES,
+    "CampaignStarted.campaign.constitution.data.sources[].licence_column": NAMES,
+    "CampaignStarted.campaign.constitution.data.sources[].uri_column": NAMES,
     "CampaignStarted.campaign.constitution.data.sources[].paths[]": PLACES,
     "CampaignStarted.campaign.constitution.guards[].include": PLACES,
     "CampaignStarted.campaign.constitution.space[].values[]": NAMES,
