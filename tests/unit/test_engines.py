@@ -56,7 +56,7 @@ def make_adapter(base: Path, folder: Path, seed: int) -> Path:
     model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
     for weight in lora.trainable(model).values():
         torch.nn.init.normal_(weight, std=0.3)
-    lora.save(model, folder, base.name)
+    lora.save(model, lora.trainable(model), folder, base)
     return folder
 
 
