@@ -48,5 +48,5 @@ def make_adapters(model: Path, number: int) -> list[Path]:
             adapted = lora.attach(AutoModelForCausalLM.from_pretrained(model), Recipe())
             for weight in lora.trainable(adapted).values():
                 torch.nn.init.normal_(weight, std=SPREAD)
-            lora.save(adapted, place, model.name)
+            lora.save(adapted, adapted.state_dict(), place, model)
     return places
