@@ -14,6 +14,7 @@ from schemas.campaign import DOMAINS, Campaign
 from schemas.rows import Row
 from services.oracle.fingerprint_work import FingerprintJob
 from services.oracle.fingerprints import KINDS, company, publish, sealed
+from services.oracle.sets import draw_set, nonce
 
 KEY = b"a key of the oracle for this test"
 SET = {"items": 4, "difficulty": [1, 1, 1], "wordings": [1, 1, 1]}
@@ -139,6 +140,12 @@ def test_the_sets_of_the_oracles_key_and_of_every_other_are_in_the_file_alike(pr
             assert all(np.isin(made[name], prints.arrays[name]).all() for name in ("alone", "prefix", "answered"))
             assert len(drawn) == 4 * (3 if kind == "confirm" else 1)
             assert {split_of(domain, one.problem.core) for one in drawn} == {kind}
+
+
+def test_what_is_hidden_is_what_the_oracle_asks():
+    asked = draw_set("confirm", CAMPAIGN.item_set("confirm"), ["units"], KEY, nonce(CAMPAIGN, "confirm", 1))["units"]
+    cores = [one.problem.core for one in sealed(CAMPAIGN, "confirm", "units", KEY)]
+    assert [item.core for item in asked] == cores[4:8]
 
 
 def test_where_sets_are_large_the_company_is_smaller_but_there():
