@@ -12,7 +12,7 @@ ON_KAFKA := $(addprefix tests/integration/test_,services.py kafka_settings.py le
 
 .PHONY: help demo test check coverage install format test-unit test-contract test-integration test-kafka test-chaos \
   test-loop test-browser test-compose check-deploy check-kubernetes bench-store bench-search bench-loop bench-console \
-  bench-oracle bench-compose screenshots schemas clean
+  bench-oracle bench-data bench-trainer bench-compose screenshots schemas clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -77,6 +77,9 @@ bench-console: install  ## The web page on a log of a million events, beside its
 
 bench-oracle: install  ## Measuring eight adapters beside lm-eval's own model and bare generation (half an hour; ARGS=--quick: a minute)
 	$(BIN)/python -m benchmarks.oracle $(ARGS)
+
+bench-data: install  ## The data pipeline beside datatrove and datasketch, and what its filters catch (an hour; ARGS=--quick: a minute)
+	$(BIN)/python -m benchmarks.data $(ARGS)
 
 check: install check-deploy  ## Lint, format, types, committed schemas, import rules
 	$(BIN)/ruff check .

@@ -19,6 +19,7 @@ from schemas.advisor import AdvisorAnswered, AdvisorFailed
 from schemas.base import digest
 from schemas.campaign import Campaign, Substrate
 from schemas.envelope import Envelope
+from schemas.fingerprints import FingerprintsPublished
 from schemas.guards import GuardsReported, GuardsUnmeasured
 from schemas.policy import Policy
 from schemas.scores import BASE, Cost, Kind, Scores
@@ -41,6 +42,8 @@ class History:
     policy_times: dict[int, datetime] = field(default_factory=dict)
     snapshots: dict[int, e.DataBatchReady] = field(default_factory=dict)
     snapshot_times: dict[int, datetime] = field(default_factory=dict)
+    fingerprints: FingerprintsPublished | None = None
+    """Of the sealed sets, where the campaign's data is freed of them."""
     advice: dict[int, AdvisorAnswered | AdvisorFailed] = field(default_factory=dict)
     """How asking the advisor ended, by round."""
     trials: dict[str, Trial] = field(default_factory=lambda: {BASE: Trial(BASE)})
@@ -83,6 +86,12 @@ class History:
     def closed(self) -> bool:
         """Whether nothing is to be decided any more, or for now."""
         return self.finished is not None or self.stopped or self.paused
+
+    @property
+    def unpublished(self) -> bool:
+        """Whether the campaign's data is to be freed of the sealed sets, and their fingerprints are not there yet."""
+        rule = self.campaign.constitution.data
+        return rule is not None and rule.filters.decontaminate and self.fingerprints is None
 
     def of_round(self, round_: int) -> list[Trial]:
         """The candidates of a round, by slot."""
@@ -131,6 +140,11 @@ def _policy(h: History, event: e.PolicyUpdated, time: datetime) -> None:
 def _data(h: History, event: e.DataBatchReady, time: datetime) -> None:
     h.snapshots[event.round] = event
     h.snapshot_times[event.round] = time
+    h.spent = charge(h.spent, event.cost)
+
+
+def _published(h: History, event: FingerprintsPublished, time: datetime) -> None:
+    h.fingerprints = event
     h.spent = charge(h.spent, event.cost)
 
 
@@ -284,6 +298,7 @@ FOLDS: dict[str, Callable[[History, Any, datetime], None]] = {
     "CampaignStarted": _started,
     "PolicyUpdated": _policy,
     "DataBatchReady": _data,
+    "FingerprintsPublished": _published,
     "AdvisorAnswered": _advised,
     "AdvisorFailed": _advised,
     "RecipeProposed": _proposed,

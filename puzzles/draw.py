@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from random import Random
 
 from puzzles.bits import BITS
@@ -23,6 +24,17 @@ _TRIES = 500
 """So often a core not yet drawn is sought. With a tenth of the space allowed, a miss means that about all is drawn."""
 
 
+@dataclass(frozen=True)
+class Posed:
+    """A problem as it was drawn."""
+
+    problem: Problem
+    level: int
+    """Its difficulty."""
+    wording: int
+    """The wording that was drawn for it."""
+
+
 def draw(
     domain: str, n: int, *, difficulty: Sequence[float], wordings: Sequence[float], split: Split, seed: int | str
 ) -> list[Item]:
@@ -31,16 +43,24 @@ def draw(
     `difficulty` weighs the levels 1, 2, 3 and `wordings` the wordings 0, 1, 2. Cores are distinct until the space is
     used up, then they repeat. Raises `KeyError` for a domain that is not in `FAMILIES`.
     """
+    posed = pose(domain, n, difficulty=difficulty, wordings=wordings, split=split, seed=seed)
+    return [_item(FAMILIES[domain], one.problem, one.level, one.wording) for one in posed]
+
+
+def pose(
+    domain: str, n: int, *, difficulty: Sequence[float], wordings: Sequence[float], split: Split, seed: int | str
+) -> list[Posed]:
+    """The problems of `draw`, not yet worded."""
     family, seen = FAMILIES[domain], set[str]()
     rng = Random(f"{domain} {split} {seed}")  # a text is hashed with SHA-512: the same in every process
     levels = rng.choices((1, 2, 3), difficulty, k=n)
     asked = rng.choices((0, 1, 2), wordings, k=n)
-    items = []
+    posed = []
     for level, wording in zip(levels, asked, strict=True):
         problem = _fresh(family, rng, level, split, seen)
         seen.add(problem.core)
-        items.append(_item(family, problem, level, wording))
-    return items
+        posed.append(Posed(problem, level, wording))
+    return posed
 
 
 def _fresh(family: Family, rng: Random, level: int, split: Split, seen: set[str]) -> Problem:

@@ -189,6 +189,10 @@ class Constitution(Grown):
         collected = self.data.domains if self.data else ()
         return tuple(dict.fromkeys((*self.domains, *collected)))
 
+    def values(self, knob: str) -> tuple[Value, ...]:
+        """What the search may set a knob to; nothing where it has no axis."""
+        return next((axis.values for axis in self.space if axis.knob == knob), ())
+
     @property
     def lists(self) -> dict[str, TaskList]:
         """The sets that lists of tasks stand in for, by kind; the others are sealed."""
@@ -253,8 +257,7 @@ class Campaign(Grown):
     @model_validator(mode="after")
     def _target_fits(self) -> Campaign:
         law, target = self.constitution, self.constitution.target
-        tried = (value for axis in law.space if axis.knob == "rank" for value in axis.values)
-        ranks = [self.recipe.rank, *(value for value in tried if isinstance(value, int))]
+        ranks = [self.recipe.rank, *(value for value in law.values("rank") if isinstance(value, int))]
         found = []
         if (highest := max(ranks)) > (room := PROFILES[self.model.profile].max_rank):
             found.append(
@@ -266,6 +269,8 @@ class Campaign(Grown):
                 "null_twin: only sealed sets can be distributed as dev; say target: sealed, or leave null_twin out"
             )
         if isinstance(target, Outside):
+            if "full" in (self.recipe.adapter, *law.values("adapter")):
+                found.append("adapter: full gives no adapter, and a board takes nothing else; leave it out")
             found += target.mistakes(law.budget.external_queries, law.budget.board_seconds, ranks)
         if found:
             raise ValueError("; ".join(found))

@@ -105,6 +105,11 @@ def candidate_stream(campaign: str, candidate: str) -> str:
     return f"{campaign}/{candidate}"
 
 
+def fingerprint_stream(campaign: str) -> str:
+    """Stream of the fingerprints of a campaign's sealed sets."""
+    return f"{campaign}/fingerprints"
+
+
 def topic(type_: str) -> str:
     """Kafka topic of an event type."""
     return f"aevolve.{type_}"

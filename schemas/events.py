@@ -10,9 +10,19 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.base import Frozen, Name, Sha256, Share
+from schemas.base import Frozen, Grown, Name, Sha256, Share
 from schemas.campaign import Campaign, Substrate
-from schemas.evidence import Basis, Calibration, Coverage, GapTest, ScopeAssessment, Submission, Yield
+from schemas.evidence import (
+    Basis,
+    Calibration,
+    Coverage,
+    GapTest,
+    Lineage,
+    ScopeAssessment,
+    Stored,
+    Submission,
+    Yield,
+)
 from schemas.policy import Estimate, Policy
 from schemas.recipe import Change, Recipe
 from schemas.scores import Cost, Kind, Receipt, Scores, Stamp
@@ -32,8 +42,10 @@ class CampaignStarted(Frozen):
     """Hashes of what no candidate may touch."""
 
 
-class DataBatchReady(Frozen):
+class DataBatchReady(Grown):
     """The round's training data is an immutable snapshot."""
+
+    LATER = ("card", "harvest", "lineage")
 
     round: int = Field(ge=1)
     """The round it was made for."""
@@ -51,6 +63,12 @@ class DataBatchReady(Frozen):
     """Whether the deadline passed and this is the last round's snapshot again."""
     cost: Cost = Cost()
     """What its making took; nothing where it is reused."""
+    card: Stored | None = None
+    """Its data card (Markdown): where every row came from, and what became of those that are not in it."""
+    harvest: Stored | None = None
+    """What the sources have given so far and what they remember (JSON): where the next round goes on."""
+    lineage: tuple[Lineage, ...] = ()
+    """Which weights wrote rows of it; none unless the campaign has a source that samples a model."""
     basis: Basis
     """What the mix was decided on."""
 
@@ -95,23 +113,29 @@ class TrainingStarted(Frozen):
     """Which worker."""
 
 
-class CheckpointTrained(Frozen):
-    """A candidate's adapter exists."""
+class CheckpointTrained(Grown):
+    """A candidate's adapter exists, or its whole model."""
+
+    LATER = ("form", "reward")
 
     candidate: Name
     """Candidate id."""
     attempt: int = Field(ge=1)
     """The try that succeeded."""
     uri: str
-    """Folder of the adapter (PEFT, safetensors)."""
+    """Folder of the adapter (PEFT, safetensors), or of the whole model."""
     sha256: Sha256
     """Hash over the folder's files."""
     coverage: Coverage
     """Which modules were trained."""
     loss: float
-    """Mean completion loss, in nats per token, over the last tenth of the steps."""
+    """Mean loss over the last tenth of the steps: of the completions, in nats per token, or GRPO's objective."""
     cost: Cost
     """What it took."""
+    form: Literal["adapter", "full"] = "adapter"
+    """What the folder holds."""
+    reward: Share | None = None
+    """GRPO: share of the sampled answers that were right, over the last tenth of the steps."""
 
 
 class TrainingFailed(Frozen):

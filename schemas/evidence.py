@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
-from schemas.base import Frozen, Name, Sha256, Share
+from schemas.base import Frozen, Grown, Name, Sha256, Share
 from schemas.policy import Direction, Estimate
 
 
@@ -21,8 +23,10 @@ class Basis(Frozen):
     """Version of the decider's rules that took it (`judgement.deciders`)."""
 
 
-class Yield(Frozen):
-    """What one source gave a snapshot."""
+class Yield(Grown):
+    """What one source gave a snapshot: what was made is kept or dropped, whether in this round or in one before."""
+
+    LATER = ("skipped",)
 
     source: str
     """Name of the source."""
@@ -34,6 +38,30 @@ class Yield(Frozen):
     """Rows in the snapshot."""
     dropped: dict[str, int] = Field(default_factory=dict)
     """Rows dropped, per filter."""
+    skipped: dict[str, int] = Field(default_factory=dict)
+    """What was refused or passed over before it became a row, per reason."""
+
+
+class Stored(Frozen):
+    """An artifact that goes with an event."""
+
+    uri: str
+    """Where it lies."""
+    sha256: Sha256
+    """Hash of the file."""
+
+
+class Lineage(Frozen):
+    """Which weights wrote rows of a snapshot (design rule 1)."""
+
+    source: Name
+    """The source whose rows they are."""
+    model: Literal["base", "standing"]
+    """What the constitution lets it ask."""
+    candidate: Name
+    """Whose checkpoint was asked: a candidate's, or `base`."""
+    sha256: Sha256
+    """Hash of the base's files, or of the candidate's adapter."""
 
 
 class Coverage(Frozen):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas import advisor, guards, steering
+from schemas import advisor, fingerprints, guards, steering
 from schemas import events as e
 from schemas.base import Frozen
 
@@ -24,6 +24,7 @@ WRITERS: dict[type[Frozen], tuple[str, ...]] = {
     e.EvaluationFailed: ("oracle",),
     guards.GuardsReported: ("oracle",),
     guards.GuardsUnmeasured: ("oracle",),
+    fingerprints.FingerprintsPublished: ("oracle",),
     e.SubmissionsChosen: ("policy",),
     e.SubmissionReserved: ("oracle",),
     e.DriftAssessed: ("oracle",),

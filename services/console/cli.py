@@ -14,7 +14,9 @@ import typer
 from typer.core import TyperGroup
 
 from services.console.cli_chain import anchors, chain
+from services.console.cli_data import data
 from services.console.cli_letters import letters
+from services.console.cli_model import model
 from services.console.cli_oracle import oracle
 from services.console.cli_page import page
 from services.console.cli_telemetry import telemetry
@@ -52,10 +54,12 @@ app = typer.Typer(
 )
 app.add_typer(letters, name="dead-letters")
 app.add_typer(chain)
+app.add_typer(model, name="model")
 app.add_typer(oracle)
 app.add_typer(page)
 app.add_typer(telemetry)
 app.add_typer(anchors, name="anchors")
+app.add_typer(data, name="data")
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

@@ -153,7 +153,21 @@ def _asked(jobs: CampaignJobs, work: Work) -> End:
     return states, (0, work.attempts), told
 
 
-ENDS = {"train": _trained, "score": _scored, "board": _scored, "data": _made, "advise": _asked}
+def _published(jobs: CampaignJobs, work: Work) -> End:
+    said = jobs.history.fingerprints
+    basis = said.basis.model_dump(mode="json") if said else None
+    told = replace(work, payload={**work.payload, "basis": basis})
+    return ("done",) if said else (*OPEN, "failed"), (0, work.attempts), told
+
+
+ENDS = {
+    "train": _trained,
+    "score": _scored,
+    "board": _scored,
+    "data": _made,
+    "advise": _asked,
+    "fingerprints": _published,
+}
 """Queue -> how a job of it can stand."""
 
 
@@ -171,6 +185,7 @@ SUBJECTS: dict[str, Callable[[Any], Key]] = {
     "GuardsReported": lambda event: ("guards", event.candidate),
     "GuardsUnmeasured": lambda event: ("guards", event.candidate),
     "DataBatchReady": lambda event: ("data", str(event.round)),
+    "FingerprintsPublished": lambda _: ("fingerprints", ""),
     "AdvisorAnswered": lambda event: ("advise", str(event.round)),
     "AdvisorFailed": lambda event: ("advise", str(event.round)),
 }
@@ -184,4 +199,4 @@ def _subjects(work: Work) -> list[Key]:
     if work.queue in ("score", "board"):
         measured = [*work.payload["kinds"], *(["guards"] if work.payload.get("guards") else [])]
         return [(kind, work.payload["candidate"]) for kind in measured]
-    return [(work.queue, str(work.payload["round"]))]
+    return [(work.queue, str(work.payload.get("round", "")))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import typer
@@ -27,12 +27,28 @@ async def told(file: Path | None, run: Path | None, campaign: str | None) -> lis
     try:
         return await _alive(run, campaign)
     except Unreachable:
-        copy = (run or DEFAULT_RUN) / COPY
-        named = run is None and PLACES & os.environ.keys()
-        if named or not copy.exists():  # who names a database is not answered from another place
-            raise
+        return of_campaign(_copied(run), campaign)
+
+
+async def of_type(type_: str, file: Path | None, run: Path | None) -> list[Envelope]:
+    """The events of one type, of every campaign, in log order; from where `told` reads. Raises `Problem`."""
+    if file:
+        return [envelope for envelope in read_envelopes(file) if envelope.type == type_]
+    try:
+        async with connected(read_settings(run)) as store:
+            return [envelope async for envelope in store.read(types=[type_])]
+    except Unreachable:
+        return [envelope for envelope in _copied(run) if envelope.type == type_]
+
+
+def _copied(run: Path | None) -> Iterator[Envelope]:
+    """What a finished run has left. Raises the `Unreachable` that is being handled where there is nothing."""
+    copy = (run or DEFAULT_RUN) / COPY
+    named = run is None and PLACES & os.environ.keys()
+    if named or not copy.exists():  # who names a database is not answered from another place
+        raise  # noqa: PLE0704 - called where one is handled
     typer.echo(f"no log is alive; reading {copy}", err=True)
-    return of_campaign(read_envelopes(copy), campaign)
+    return read_envelopes(copy)
 
 
 def of_campaign(envelopes: Iterable[Envelope], campaign: str | None, option: str = "--campaign") -> list[Envelope]:

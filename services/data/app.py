@@ -11,6 +11,7 @@ SERVICE = Service(
     name="data",
     reactions={
         "PolicyUpdated": (refresh,),
+        "FingerprintsPublished": (refresh,),
         "CampaignResumed": (refresh,),
     },
     timers=(reuse,),

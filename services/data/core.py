@@ -28,9 +28,9 @@ Vector = tuple[float, ...]
 def plan(policy: Policy, campaign: Campaign, round_: int) -> SnapshotPlan:
     """The rows of a round's snapshot: at least `CELL_ROWS` in each cell, the rest by expected use."""
     domains = campaign.constitution.domains
-    shares = _expected_shares(policy, domains)
-    levels = _expected(policy, "difficulty")
-    wordings = _expected(policy, "wordings")
+    shares = expected_shares(policy, campaign.constitution.training_domains)
+    levels = expected(policy, "difficulty")
+    wordings = expected(policy, "wordings")
     cells = tuple(
         CellPlan(domain=domain, difficulty=i + 1, wording=j, rows=rows)
         for domain in domains
@@ -47,7 +47,7 @@ def _rows(share: float, wordings: Vector) -> list[int]:
     return [CELL_ROWS + round(spread * weight) for weight in wordings]
 
 
-def _expected(policy: Policy, knob: str) -> Vector:
+def expected(policy: Policy, knob: str) -> Vector:
     """Mean weights of a knob: half the standing recipe's, half the learned distribution's where it has one."""
     standing = _normal(getattr(policy.standing, knob))
     if (axis := _axis(policy, knob)) is None:
@@ -57,7 +57,7 @@ def _expected(policy: Policy, knob: str) -> Vector:
     return tuple((a + b) / 2 for a, b in zip(standing, mean, strict=True))
 
 
-def _expected_shares(policy: Policy, domains: tuple[str, ...]) -> dict[str, float]:
+def expected_shares(policy: Policy, domains: tuple[str, ...]) -> dict[str, float]:
     """Mean share of each domain over the standing recipe and its neighbours along the axes of mix and upsampling."""
     recipes = [(1.0, policy.standing)]
     for axis in policy.axes:

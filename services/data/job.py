@@ -6,8 +6,9 @@ from pydantic import Field
 
 from schemas.base import Frozen, Name, Sha256
 from schemas.campaign import Campaign
-from schemas.evidence import Yield
+from schemas.evidence import Lineage, Stored, Yield
 from schemas.policy import Policy
+from schemas.scores import BASE
 
 
 class CellPlan(Frozen):
@@ -32,6 +33,38 @@ class SnapshotPlan(Frozen):
     """Cells, by domain, difficulty and wording."""
 
 
+class Sampled(Frozen):
+    """The model that a source of the campaign samples."""
+
+    base: str
+    """Folder of the base model."""
+    base_sha256: Sha256
+    """Hash of its files."""
+    candidate: Name = BASE
+    """Whose checkpoint stands, or `base`."""
+    adapter: Stored | None = None
+    """Its adapter; none for the base."""
+
+
+class Collecting(Frozen):
+    """What the collecting of a round begins with."""
+
+    work: str
+    """The round's own folder for what a resumed try needs."""
+    out: str
+    """Folder of harvests and data cards."""
+    copies: str
+    """Folder of copies of what lies in a store of objects."""
+    last: Stored | None = None
+    """Manifest of the last harvest; none in the first round."""
+    fingerprints: Stored | None = None
+    """Of the sealed sets; none where the campaign does not ask for them."""
+    base: str | None = None
+    """Place of the base model, whose tokenizer counts tokens where it is here."""
+    sampled: Sampled | None = None
+    """None unless a source samples a model."""
+
+
 class SnapshotJob(Frozen):
     """One round's data."""
 
@@ -43,6 +76,8 @@ class SnapshotJob(Frozen):
     """The round."""
     out: str
     """Folder of snapshots."""
+    collecting: Collecting | None = None
+    """None for a campaign of puzzles alone."""
 
 
 class Snapshot(Frozen):
@@ -57,11 +92,17 @@ class Snapshot(Frozen):
     tokens: dict[str, int]
     """Whitespace-free characters per domain."""
     yields: tuple[Yield, ...]
-    """What each domain's generator gave."""
+    """What each domain's generator and each source gave."""
     seconds: float = Field(ge=0.0)
     """Wall time."""
     device_seconds: float = Field(ge=0.0)
     """Processor seconds."""
+    card: Stored | None = None
+    """Its data card."""
+    harvest: Stored | None = None
+    """Manifest of the harvest behind it."""
+    lineage: tuple[Lineage, ...] = ()
+    """Which weights wrote rows of it."""
 
 
 class DomainEmpty(Exception):

@@ -4,62 +4,110 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
-from io import BytesIO
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
-
-from datasets import Dataset
 
 from judgement.scorer import correct
 from puzzles.draw import draw
 from puzzles.item import Item
 from schemas.evidence import Yield
+from schemas.rows import Row
 from services.data.core import plan
 from services.data.job import CellPlan, DomainEmpty, Snapshot, SnapshotJob, SnapshotPlan
-from services.runtime import artifacts
-from services.runtime.hashing import hash_rows
+from services.data.writer import PLAIN, write
 
-COLUMNS = ("domain", "difficulty", "wording", "prompt", "answer", "trace", "core")
-"""Columns of the Parquet file, fields of an item."""
+Report = Callable[[dict[str, Any]], None]
 
 
-def make(job: SnapshotJob, report: Callable[[dict[str, Any]], None]) -> Snapshot:
-    """A round's snapshot, from its policy."""
-    return build(plan(job.policy, job.campaign, job.round), job.out, report)
+def make(job: SnapshotJob, report: Report) -> Snapshot:
+    """A round's snapshot, from its policy and, where the campaign collects data, from its sources.
+
+    Raises `DomainEmpty`, and for a campaign that collects what `services.data.collected` does.
+    """
+    planned = plan(job.policy, job.campaign, job.round)
+    if job.collecting is None:
+        return build(planned, job.out, report)
+    from services.data.collected import make_collected  # noqa: PLC0415 - filters and models that puzzles do not need
+
+    return make_collected(job, planned, report)
 
 
-def build(plan: SnapshotPlan, out: str | Path, report: Callable[[dict[str, Any]], None] = lambda _: None) -> Snapshot:
+def build(plan: SnapshotPlan, out: str | Path, report: Report = lambda _: None) -> Snapshot:
     """Draw, filter and write the planned rows to `out/<id>.parquet`.
 
     Raises `DomainEmpty` where a domain has no row left.
     """
-    wall, processor = time.monotonic(), time.process_time()
+    clock = Clock()
+    kept, yields = drawn(plan, report)
+    return written(kept, (), PLAIN, str(out), yields, clock)
+
+
+def drawn(plan: SnapshotPlan, report: Report) -> tuple[list[Item], tuple[Yield, ...]]:
+    """The planned rows, and what became of those that were drawn for them. Raises `DomainEmpty`."""
     kept: list[Item] = []
     yields: list[Yield] = []
     for domain, cells in groupby(plan.cells, key=lambda cell: cell.domain):
         items, gave = _domain(domain, list(cells), plan.seed)
         kept, yields = kept + items, [*yields, gave]
         report({"step": len(yields), "rows": len(kept)})
-    name, uri = _write(kept, str(out))
+    return kept, tuple(yields)
+
+
+def written(
+    planned: Sequence[Item],
+    collected: Iterable[Row],
+    columns: Sequence[str],
+    out: str,
+    yields: tuple[Yield, ...],
+    clock: Clock,
+    **more: Any,
+) -> Snapshot:
+    """The rows as a file, counted as they are written; `more` is what goes with a snapshot of collected rows."""
+    rows, tokens = Counter[str](), Counter[str]()
+
+    def counted() -> Iterator[Row]:
+        for row in chain((_row(item) for item in planned), collected):
+            rows[row.domain] += 1
+            tokens[row.domain] += len("".join((row.prompt + row.completion(traced=True)).split()))
+            yield row
+
+    name, uri = write(counted(), columns, out)
+    seconds, device_seconds = clock.lap()
     return Snapshot(
         snapshot=name,
         uri=uri,
-        rows=dict(Counter(item.domain for item in kept)),
-        tokens={gave.domain: _size(item for item in kept if item.domain == gave.domain) for gave in yields},
-        yields=tuple(yields),
-        seconds=time.monotonic() - wall,
-        device_seconds=time.process_time() - processor,
+        rows=dict(rows),
+        tokens=dict(tokens),
+        yields=yields,
+        seconds=seconds,
+        device_seconds=device_seconds,
+        **more,
     )
+
+
+class Clock:
+    """Wall and processor seconds since it was made."""
+
+    def __init__(self) -> None:
+        self.wall, self.processor = time.monotonic(), time.process_time()
+
+    def lap(self) -> tuple[float, float]:
+        """Both."""
+        return time.monotonic() - self.wall, time.process_time() - self.processor
+
+
+def _row(item: Item) -> Row:
+    return Row(**{column: getattr(item, column) for column in PLAIN})
 
 
 def _domain(domain: str, cells: list[CellPlan], seed: str) -> tuple[list[Item], Yield]:
     """The rows of a domain that pass the filters, and what became of the others."""
-    drawn = [item for level in range(1, 4) for item in _level(domain, level, cells, seed)]
+    made = [item for level in range(1, 4) for item in _level(domain, level, cells, seed)]
     kept: dict[str, Item] = {}
     dropped: Counter[str] = Counter()
-    for item in drawn:
+    for item in made:
         if item.core in kept:
             dropped["duplicate"] += 1
         elif not correct(item.prompt, item.completion(traced=True), item.answer):
@@ -67,8 +115,8 @@ def _domain(domain: str, cells: list[CellPlan], seed: str) -> tuple[list[Item], 
         else:
             kept[item.core] = item
     if not kept:
-        raise DomainEmpty(f"domain {domain}: all {len(drawn)} rows were dropped ({dict(dropped)}); mend its generator")
-    gave = Yield(source="puzzles", domain=domain, made=len(drawn), kept=len(kept), dropped=dict(dropped))
+        raise DomainEmpty(f"domain {domain}: all {len(made)} rows were dropped ({dict(dropped)}); mend its generator")
+    gave = Yield(source="puzzles", domain=domain, made=len(made), kept=len(kept), dropped=dict(dropped))
     return list(kept.values()), gave
 
 
@@ -81,21 +129,3 @@ def _level(domain: str, level: int, cells: Iterable[CellPlan], seed: str) -> lis
     wordings = [float(rows.get(i, 0)) for i in range(3)]
     n = sum(rows.values())
     return draw(domain, n, difficulty=difficulty, wordings=wordings, split="train", seed=f"{seed}/{level}")
-
-
-def _size(items: Iterable[Item]) -> int:
-    return sum(len("".join((item.prompt + item.completion(traced=True)).split())) for item in items)
-
-
-def _write(items: list[Item], out: str) -> tuple[str, str]:
-    """Id and place of the rows' file; it appears whole, or it is there already."""
-    rows = [{column: getattr(item, column) for column in COLUMNS} for item in items]
-    name = hash_rows(rows)
-    uri = artifacts.join(out, f"{name}.parquet")
-    artifacts.keep(uri, lambda: _parquet(rows))
-    return name, uri
-
-
-def _parquet(rows: list[dict[str, Any]]) -> bytes:
-    Dataset.from_list(rows).to_parquet(file := BytesIO())
-    return file.getvalue()

@@ -8,6 +8,7 @@ from typing import Literal
 from services.oracle.job import AdapterMissing, AdapterUnsafe
 from services.runtime import artifacts
 from services.runtime.hashing import hash_folder
+from services.runtime.models import refuse_pickles
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 """Suffixes of files that run code as they are read."""
@@ -18,7 +19,7 @@ class AdapterChanged(Exception):
 
 
 def adapter(uri: str | None, sha256: str | None, copies: Path) -> Path | None:
-    """The adapter's folder here, None for the base. Raises `AdapterChanged`, or `StoreFailed`."""
+    """The adapter's folder here, None for the base. Raises `AdapterChanged`, `PickledWeights`, or `StoreFailed`."""
     if uri is None:
         return None
     try:
@@ -30,6 +31,7 @@ def adapter(uri: str | None, sha256: str | None, copies: Path) -> Path | None:
         found = changed.found
     if found != sha256:
         raise AdapterChanged(f"adapter {uri}: its hash is {found}, the trainer recorded {sha256}; train it again")
+    refuse_pickles(folder)
     return folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.oracle.board_job import ASKING
+from services.oracle.fingerprint_job import FINGERPRINTING, publish_fingerprints
 from services.oracle.score_job import SCORING
 from services.oracle.steps import assess_drift, measure_base, measure_dev, query
 from services.runtime.main import main as run
@@ -11,18 +12,23 @@ from services.runtime.service import Service
 SERVICE = Service(
     name="oracle",
     reactions={
-        "CampaignStarted": (measure_base,),
+        "CampaignStarted": (measure_base, publish_fingerprints),
         "CheckpointTrained": (measure_dev,),
         "SubmissionsChosen": (query, assess_drift),
         "ScoresReported": (assess_drift,),
         "EvaluationFailed": (assess_drift,),
         "GuardsReported": (assess_drift,),
         "GuardsUnmeasured": (assess_drift,),
-        "CampaignResumed": (measure_base, measure_dev, query, assess_drift),
+        "CampaignResumed": (measure_base, publish_fingerprints, measure_dev, query, assess_drift),
     },
     timers=(assess_drift,),
-    jobs=(SCORING, ASKING),
-    preload=("services.oracle.evaluate", "services.oracle.engines.local", "services.oracle.board"),
+    jobs=(SCORING, ASKING, FINGERPRINTING),
+    preload=(
+        "services.oracle.evaluate",
+        "services.oracle.engines.local",
+        "services.oracle.board",
+        "services.oracle.fingerprints",
+    ),
 )
 
 

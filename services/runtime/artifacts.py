@@ -91,6 +91,16 @@ def keep(uri: str, make: Callable[[], bytes]) -> None:
             part.write_bytes(make())
 
 
+def put(file: Path, uri: str) -> None:
+    """Copy a file to the place that is named by its content, where it is not there already."""
+    if is_url(uri):
+        if not outlasting(lambda: object_store.exists(uri)):
+            outlasting(lambda: object_store.upload(file, uri))
+    elif not Path(uri).exists():
+        with _appearing(Path(uri)) as part:
+            shutil.copyfile(file, part)
+
+
 @contextmanager
 def _appearing(place: Path) -> Iterator[Path]:
     """A name of this writer's own, renamed in the end: two may write what bears the same hash at the same time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,12 @@ from schemas.base import canonical_json
 
 SOURCES = (".py", ".sql", ".yaml")
 """Suffixes of the files that make up a package's behaviour."""
+
+UNHASHED = frozenset({"fetched_at"})
+"""Columns of a row that say when, not what: the same rows fetched on another day are the same snapshot."""
+
+BATCH = 500
+"""Rows of a snapshot in memory at a time."""
 
 
 def hash_file(path: Path) -> str:
@@ -30,9 +36,12 @@ def hash_folder(path: Path) -> str:
     return _combine((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
 
 
-def hash_rows(rows: Iterable[dict[str, Any]]) -> str:
-    """SHA-256 over the canonical JSON of rows, a line each."""
-    return hashlib.sha256("".join(f"{canonical_json(row)}\n" for row in rows).encode()).hexdigest()
+def hash_rows(rows: Iterable[Mapping[str, Any]]) -> str:
+    """SHA-256 over the canonical JSON of rows, a line each, without `UNHASHED`; one row is in memory at a time."""
+    hashed = hashlib.sha256()
+    for row in rows:
+        hashed.update(f"{canonical_json({name: row[name] for name in row if name not in UNHASHED})}\n".encode())
+    return hashed.hexdigest()
 
 
 def hash_parquet(path: Path) -> str:
@@ -43,7 +52,8 @@ def hash_parquet(path: Path) -> str:
     from pyarrow import ArrowException, parquet  # noqa: PLC0415 - a second to load, for snapshots alone
 
     try:
-        return hash_rows(parquet.read_table(path).to_pylist())
+        batches = parquet.ParquetFile(path).iter_batches(BATCH)
+        return hash_rows(row for batch in batches for row in batch.to_pylist())
     except ArrowException as error:
         raise OSError(str(error)) from error
 

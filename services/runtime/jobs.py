@@ -124,7 +124,14 @@ def _child(pipe: Connection, function: str, argument: Any) -> None:
     except Exception as error:
         configure(f"job {name}", os.environ.get("AEVOLVE_LOG_FORMAT", "text"))
         log.exception("the job failed")
-        pipe.send(("failed", type(error).__name__, words(error), sum(os.times()[:2])))
+        pipe.send(("failed", *_told(error)))
+
+
+def _told(error: Exception) -> tuple[str, str, float]:
+    """Class, message and device seconds of a failure; a job that ran processes of its own knows their failure."""
+    if isinstance(error, JobFailed):
+        return error.error, error.message, error.device_seconds
+    return type(error).__name__, words(error), sum(os.times()[:4])
 
 
 def _die_with_parent(pipe: Connection) -> None:

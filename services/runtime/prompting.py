@@ -24,11 +24,15 @@ def question(prompt: str, profile: ProfileName, tokenizer: Any) -> str:
             f"model.profile: {profile} asks through a chat template, and the tokenizer of model.base has none; name a "
             "chat model, or say profile: plain"
         )
-    message = {"role": "user", "content": f"{prompt}\n{BOXED}"}
     asked: str = tokenizer.apply_chat_template(
-        [message], tokenize=False, add_generation_prompt=True, enable_thinking=True
+        conversation(prompt), tokenize=False, add_generation_prompt=True, enable_thinking=True
     )
     return asked
+
+
+def conversation(prompt: str) -> list[dict[str, str]]:
+    """What a chat template is given."""
+    return [{"role": "user", "content": f"{prompt}\n{BOXED}"}]
 
 
 def plain(prompt: str) -> str:

@@ -51,6 +51,8 @@ class JobKind:
     """What the failure of a try means."""
     permanent: frozenset[str] = frozenset({"DeadlinePassed"})
     """Classes of failure that another try cannot mend."""
+    uncharged: frozenset[str] = frozenset()
+    """Classes of failure that are found before any work is done; a try that ends so costs nothing."""
     artifacts: bool = True
     """Whether it reads or writes any, so that a process which runs it must reach them."""
     at_once: int | None = None

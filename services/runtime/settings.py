@@ -108,6 +108,9 @@ class Settings(BaseSettings):
     over from a worker that died."""
     lease_seconds: float = Field(15.0, gt=0)
     """How long a worker may be silent before another takes its job."""
+    rank_seconds: float = Field(600.0, gt=0)
+    """How long the processes of a training job may take for a step, a checkpoint or a look at the held-back rows before
+    one of them counts as hung."""
     catch_up_seconds: float = Field(5.0, gt=0)
     """Pause between two looks at the log for what Kafka did not deliver."""
     anchor_key_file: Path | None = None

@@ -30,8 +30,8 @@ def code_sha256() -> str:
 def base_folder(substrate: Substrate) -> Path:
     """The base model's folder.
 
-    Raises `JobFailed`: `CodeChanged` where this is not the code of the start, `ModelMissing` where the model is not
-    there, `BaseChanged` where it is not the one of the start.
+    Raises `JobFailed`: `CodeChanged` where this is not the code of the start, `ModelMissing` or `PickledWeights` where
+    the model is not there as safetensors, `BaseChanged` where it is not the one of the start.
     """
     if (code := code_sha256()) != substrate.code_sha256:
         began = substrate.code_sha256
@@ -40,7 +40,7 @@ def base_folder(substrate: Substrate) -> Path:
     try:
         folder = model_folder(substrate.base_uri)
     except ModelMissing as missing:
-        raise JobFailed("ModelMissing", str(missing)) from None
+        raise JobFailed(type(missing).__name__, str(missing)) from None
     found = _hash(folder, max(file.stat().st_mtime_ns for file in folder.rglob("*")))
     if found != substrate.base_sha256:
         began = substrate.base_sha256

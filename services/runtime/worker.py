@@ -123,10 +123,15 @@ class Worker:
             log.warning("job %s came too late: %s", job.key, late)
 
     async def fail(self, job: Job, failed: JobFailed, seconds: float) -> None:
-        """Charge a failed try, and queue the next where there is one."""
+        """Charge a failed try, and queue the next where there is one.
+
+        What is found before the work costs nothing, but for what a worker before took that died.
+        """
         terminal = failed.error in self.kind.permanent or job.attempt >= job.attempts
-        device = round(failed.device_seconds, 3)
-        cost = Cost(seconds=round(seconds, 3), device_seconds=device, lost_seconds=job.lost_seconds)
+        cost = Cost(lost_seconds=job.lost_seconds)
+        if failed.error not in self.kind.uncharged:
+            taken = {"seconds": round(seconds, 3), "device_seconds": round(failed.device_seconds, 3)}
+            cost = cost.model_copy(update=taken)
         message = f"{failed.message}; {self.kind.remedy}" if failed.error == "DeadlinePassed" else failed.message
         effect: Effect = self.kind.failed(job, Failure(failed.error, message, terminal, cost))
         mark_failed(failed.error)

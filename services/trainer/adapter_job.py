@@ -27,10 +27,13 @@ def prepare(job: Job, settings: Settings) -> TrainingJob:
         snapshot_sha256=job.payload["snapshot"],
         seed=proposed.seed,
         max_length=model.max_length,
+        max_new_tokens=model.max_new_tokens,
+        profile=model.profile,
         work=str(settings.work / "train" / job.campaign / proposed.candidate),
         # Each try has its own folder: one that lost its lease and does not know it yet cannot touch what the log names.
         out=artifacts.join(settings.artifacts, "adapters", job.campaign, proposed.candidate, str(job.attempt)),
         copies=str(settings.copies),
+        rank_seconds=settings.rank_seconds,
     )
 
 
@@ -50,6 +53,8 @@ def finished(job: Job, result: Trained) -> Effect:
         sha256=result.sha256,
         coverage=result.coverage,
         loss=result.loss,
+        form=result.form,
+        reward=result.reward,
         cost=Cost(
             tokens=result.tokens,
             compute=float(result.tokens * active),
@@ -82,6 +87,33 @@ def _proposed(job: Job) -> RecipeProposed:
     return RecipeProposed.model_validate(job.payload["proposed"])
 
 
+REFUSED = frozenset(
+    {
+        "AdapterUnloadable",
+        "ArtifactChanged",
+        "BaseChanged",
+        "BosMissing",
+        "ChatTemplateMissing",
+        "CodeChanged",
+        "MemoryShort",
+        "ModelMissing",
+        "ModelUnsupported",
+        "PickledWeights",
+        "QuantizerMissing",
+        "RecipeUnsupported",
+        "RowsMissing",
+        "RowsTooLong",
+        "SequenceTooLong",
+        "SnapshotMissing",
+        "TargetModuleMissing",
+        "TargetModulePartial",
+    }
+)
+"""What is found before weights are loaded, and would be found again."""
+
+ELSEWHERE = frozenset({"DevicesMissing", "DiskShort"})
+"""What is found then, too, but may be otherwise on another host, or later."""
+
 TRAINING = JobKind(
     queue=QUEUE,
     function="services.trainer.engine:train",
@@ -89,19 +121,7 @@ TRAINING = JobKind(
     started=started,
     finished=finished,
     failed=failed,
-    permanent=frozenset(
-        {
-            "AdapterUntrained",
-            "ArtifactChanged",
-            "BaseChanged",
-            "CodeChanged",
-            "DeadlinePassed",
-            "ModelMissing",
-            "OutOfMemory",
-            "RowsMissing",
-            "SnapshotMissing",
-            "TargetModuleMissing",
-        }
-    ),
+    permanent=REFUSED | {"AdapterUntrained", "DeadlinePassed", "OutOfMemory", "RewardsEqual", "RowsSeen"},
+    uncharged=REFUSED | ELSEWHERE,
 )
 """How the trainer's worker does its work."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from schemas.profiles import ProfileName
 from schemas.recipe import Recipe
+from services.runtime.prompting import question, special
 from services.trainer.job import RowsMissing, TrainingJob
 from services.trainer.rows import Draw, draws, snapshot, split, take
 
@@ -30,11 +32,11 @@ class Example:
     """One tokenised row."""
 
     tokens: tuple[int, ...]
-    """Prompt, line break, completion, end of sequence."""
+    """Prompt and line break where there is a prompt, completion, end of sequence."""
     prompt: int
     """Tokens of the prompt and its line break, which are read but not learnt."""
     difficulty: int
-    """1, 2 or 3."""
+    """1, 2 or 3; 0 where nobody has graded the row."""
 
     @property
     def learnt(self) -> int:
@@ -76,7 +78,7 @@ def _fitting(job: TrainingJob, tokenizer: Any, stream: Iterator[Draw], n: int) -
     fitting: list[Example] = []
     seen = 0
     while (missing := n - len(fitting)) > 0:
-        encoded = encode(tokenizer, take(stream, missing))
+        encoded = encode(tokenizer, take(stream, missing), job.profile)
         fits = [example for example in encoded if len(example.tokens) <= job.max_length]
         if not fits and missing == n:
             raise RowsMissing(f"model.max_length: no row of the snapshot fits {job.max_length} tokens; raise it")
@@ -84,12 +86,14 @@ def _fitting(job: TrainingJob, tokenizer: Any, stream: Iterator[Draw], n: int) -
     return fitting, seen - n
 
 
-def encode(tokenizer: Any, drawn: Sequence[Draw]) -> list[Example]:
+def encode(tokenizer: Any, drawn: Sequence[Draw], profile: ProfileName = "plain") -> list[Example]:
     """Tokenised rows. Prompt and completion are encoded apart, as they are when the model is asked.
 
-    Whatever the tokenizer puts before a text (a BOS token) stands before the prompt, exactly as in evaluation.
+    A plain text has no prompt, and is learnt whole. Whatever the tokenizer puts before a text (a BOS token) stands
+    before the prompt, exactly as in evaluation.
     """
-    prompts = _encode(tokenizer, [f"{row.prompt}\n" for row, _ in drawn], special=True)
+    questions = [question(row.prompt, profile, tokenizer) if row.prompt else "" for row, _ in drawn]
+    prompts = _encode(tokenizer, questions, special=special(profile))
     completions = _encode(tokenizer, [row.completion(traced=traced) for row, traced in drawn], special=False)
     end = tokenizer.eos_token_id
     return [
@@ -107,11 +111,16 @@ def _encode(tokenizer: Any, texts: list[str], *, special: bool) -> list[list[int
 
 
 def arrange(examples: Sequence[Example], recipe: Recipe, seed: int) -> list[Batch]:
-    """Batches in the recipe's order of difficulty; within a window, of similar length and in random order."""
+    """Batches in the recipe's order of difficulty.
+
+    Buckets: within a window, of similar length and in random order. Packed rows need no padding, so they stay as drawn.
+    """
     rng = np.random.default_rng([seed, 3])
     size, window = recipe.batch, recipe.batch * WINDOW
     ordered = curriculum(examples, recipe.curriculum)
     batches: list[Batch] = []
+    if recipe.packing == "packed":
+        return [ordered[i : i + size] for i in range(0, len(ordered), size)]
     for start in range(0, len(ordered), window):
         near = sorted(ordered[start : start + window], key=lambda example: len(example.tokens))
         cut = [near[i : i + size] for i in range(0, len(near), size)]
@@ -119,7 +128,18 @@ def arrange(examples: Sequence[Example], recipe: Recipe, seed: int) -> list[Batc
     return batches
 
 
-def curriculum(examples: Sequence[Example], order: str) -> list[Example]:
+class Graded(Protocol):
+    """Whatever has a difficulty."""
+
+    @property
+    def difficulty(self) -> int:
+        """1, 2 or 3."""
+
+
+G = TypeVar("G", bound=Graded)
+
+
+def curriculum(examples: Sequence[G], order: str) -> list[G]:
     """The examples as drawn, or stably sorted by difficulty."""
     if order == "shuffled":
         return list(examples)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from safetensors.torch import save_file
 
 from schemas.evidence import Coverage
 from schemas.recipe import Recipe
-from services.trainer.job import AdapterUntrained, TargetModuleMissing
+from services.trainer import targets
+from services.trainer.job import AdapterUntrained
+from services.trainer.ranks import Ranks
 
 ADAPTER = "default"
 """PEFT's name of the only adapter."""
@@ -27,13 +30,10 @@ ADAPTER = "default"
 def attach(model: Any, recipe: Recipe) -> PeftModel:
     """The model with a fresh adapter; its output is unchanged until the first step.
 
-    Raises `TargetModuleMissing` unless each target is the last part of a linear layer's name.
+    Raises `TargetModuleMissing` or `TargetModulePartial` unless each target is the last part of the name of a linear
+    layer, in all layers of a kind or in none.
     """
-    linear = {name.rpartition(".")[2] for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)}
-    if missing := [name for name in recipe.target_modules if name not in linear]:
-        raise TargetModuleMissing(
-            f"recipe.target_modules: {missing[0]!r} is no linear layer of the model; it has {', '.join(sorted(linear))}"
-        )
+    targets.check(model, recipe.target_modules)
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=recipe.rank,
@@ -46,16 +46,17 @@ def attach(model: Any, recipe: Recipe) -> PeftModel:
 
 def trainable(model: PeftModel) -> dict[str, torch.nn.Parameter]:
     """The adapter's parameters by name."""
-    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    return {name: weight for name, weight in model.named_parameters() if f".{ADAPTER}." in name}
 
 
-def coverage(model: PeftModel) -> Coverage:
+def coverage(model: PeftModel, optimizer: torch.optim.Optimizer, ranks: Ranks) -> Coverage:
     """Which layers were adapted and learnt. Raises `AdapterUntrained` where one never received a gradient.
 
     LoRA's B starts at zero and weight decay leaves zero at zero, so B is non-zero exactly where a gradient came.
     """
     layers: dict[str, Any] = {name: part for name, part in model.named_modules() if isinstance(part, LoraLayer)}
-    still = [name for name, layer in layers.items() if not layer.lora_B[ADAPTER].weight.any()]
+    moved = ranks.moved([layer.lora_B[ADAPTER].weight for layer in layers.values()])
+    still = [name for name, learnt in zip(layers, moved, strict=True) if not learnt]
     if still:
         raise AdapterUntrained(
             f"recipe.target_modules: {len(still)} of {len(layers)} adapted layers did not move, such as {still[0]!r}; "
@@ -66,23 +67,24 @@ def coverage(model: PeftModel) -> Coverage:
     return Coverage(modules=dict(sorted(modules.items())), trainable=count, moved=len(layers))
 
 
-def save(model: PeftModel, folder: Path, base: str) -> None:
-    """Write the adapter to a new folder, as PEFT reads it.
+def save(model: PeftModel, learnt: Mapping[str, torch.Tensor], folder: Path, base: Path) -> None:
+    """Write the adapter's weights to a new folder, as PEFT reads it.
 
     Not by `save_pretrained`: that writes sets in hash order and the base's path into the files, so that equal adapters
     would have unequal hashes.
     """
     folder.mkdir()
-    weights = get_peft_model_state_dict(model, save_embedding_layers=False)
+    weights = get_peft_model_state_dict(model, state_dict=dict(learnt), save_embedding_layers=False)
     save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, folder / WEIGHTS)
-    (folder / "adapter_config.json").write_text(json.dumps(_config(model, base), indent=2, sort_keys=True))
+    (folder / "adapter_config.json").write_text(json.dumps(saved_config(model, base.name), indent=2, sort_keys=True))
 
 
 WEIGHTS = "adapter_model.safetensors"
 """PEFT's name of the weights' file."""
 
 
-def _config(model: PeftModel, base: str) -> dict[str, Any]:
+def saved_config(model: PeftModel, base: str) -> dict[str, Any]:
+    """What `adapter_config.json` will hold."""
     config = model.peft_config[ADAPTER].to_dict()
     plain = {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}
     return {**plain, "base_model_name_or_path": base, "inference_mode": True}

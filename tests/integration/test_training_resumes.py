@@ -14,6 +14,7 @@ from schemas.recipe import Recipe
 from services.runtime.models import OFFLINE
 from services.trainer.job import Trained, TrainingJob
 from tests.tiny_model import make_model, make_snapshot
+from tests.trained import make_inputs, make_job, quiet
 
 SCRIPT = """
 import sys
@@ -22,6 +23,9 @@ from services.trainer.engine import train
 from services.trainer.job import TrainingJob
 checkpoint.EVERY = 5
 job = TrainingJob.model_validate_json(sys.argv[1])
+if job.recipe.method == "grpo":
+    from services.trainer.methods import grpo
+    grpo.EVERY = 5
 trained = train(job, lambda progress: print(progress["step"], flush=True))
 print(trained.model_dump_json(), flush=True)
 """
@@ -70,3 +74,25 @@ def test_a_killed_process_costs_nothing_but_the_steps_since_its_checkpoint(job) 
     assert resumed.sha256 == undisturbed.sha256
     assert (resumed.loss, resumed.tokens) == (undisturbed.loss, undisturbed.tokens)
     assert not checkpoint.exists()
+
+
+def test_a_job_that_learns_from_rewards_goes_on_with_the_same_answers(tmp_path) -> None:
+    inputs = make_inputs(tmp_path, rows=16)
+    mix = {"mix": {"units": 0.0}, "traces": 0.0}
+    taught = quiet(make_job(tmp_path / "taught", inputs, adapter="full", steps=40, batch=32, lr=5e-3, **mix))
+    knobs = {"method": "grpo", "steps": 20, "batch": 16, "group": 8, "checkpoint": "average", **mix}
+
+    def job(name: str) -> TrainingJob:
+        return make_job(tmp_path / name, {**inputs, "base": taught.uri}, **knobs)
+
+    undisturbed = quiet(job("a"))
+    doomed, place = start(job("b"), hash_seed="2"), Path(job("b").work) / "grpo"
+    assert doomed.stdout
+    while not list(place.glob("checkpoint-*/aevolve.pt")):
+        assert doomed.stdout.readline(), "the job ended before it wrote a checkpoint"
+    doomed.send_signal(signal.SIGKILL)
+    assert doomed.wait() == -signal.SIGKILL
+    resumed = finish(start(job("b"), hash_seed="3"))
+    assert resumed.resumed_from >= 5
+    same = ("sha256", "loss", "reward", "tokens")
+    assert [getattr(resumed, name) for name in same] == [getattr(undisturbed, name) for name in same]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -10,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from puzzles.item import Item
 from puzzles.vocabulary import vocabulary
 from schemas.recipe import Recipe
+from schemas.rows import Row
 from services.trainer.batches import IGNORED, Example, arrange, curriculum, encode, pad, pieces, prepare
 from services.trainer.job import RowsMissing, SnapshotMissing, TrainingJob
 from services.trainer.rows import draws, probabilities, read, split, take
@@ -23,9 +24,9 @@ TOKENIZER = make_tokenizer(vocabulary(), 256)
 LENGTHS = st.lists(st.integers(2, 40), min_size=1, max_size=200)
 
 
-def cells(rows: int = 50) -> dict[tuple[str, int, int], list[Item]]:
+def cells(rows: int = 50) -> dict[tuple[str, int, int], list[Row]]:
     names = [(d, level, w) for d in ("roman", "units") for level in (1, 2, 3) for w in (0, 1, 2)]
-    return {cell: [Item(*cell, f"{cell} {i}", str(i), "", str(i)) for i in range(rows)] for cell in names}
+    return {cell: [Row(*cell, f"{cell} {i}", str(i), "", str(i)) for i in range(rows)] for cell in names}
 
 
 def job(tmp_path, **changes) -> TrainingJob:
@@ -82,6 +83,44 @@ def test_held_back_rows_are_never_trained_on() -> None:
     train, held = split(cells(), seed=3)
     assert all(held.values())
     assert not {row for rows in train.values() for row in rows} & {row for rows in held.values() for row in rows}
+
+
+def collected(domain: str, n: int, **more) -> list[Row]:
+    return [Row(domain, 0, 0, f"{domain} {i}", str(i), "", f"{domain} {i}", **more) for i in range(n)]
+
+
+def test_ungraded_rows_have_their_share_whatever_difficulty_and_wordings_say() -> None:
+    held = {**cells(), ("web", 0, 0): collected("web", 30)}
+    recipe = Recipe(mix={"web": 2.0}, difficulty=(0, 0, 1), wordings=(0, 1, 0))
+    drawn = take(draws(recipe, held, seed=0), 4000)
+    assert np.mean([row.domain == "web" for row, _ in drawn]) == pytest.approx(0.5, abs=0.03)
+    assert {(row.difficulty, row.wording) for row, _ in drawn} == {(3, 1), (0, 0)}
+
+
+def test_in_a_domain_of_both_kinds_the_ungraded_have_their_part_of_the_rows() -> None:
+    held = {("roman", 1, 0): cells()["roman", 1, 0], ("roman", 0, 0): collected("roman", 150)}
+    drawn = take(draws(Recipe(), held, seed=0), 4000)
+    assert np.mean([row.difficulty == 0 for row, _ in drawn]) == pytest.approx(0.75, abs=0.03)
+
+
+def test_what_was_made_from_a_row_that_is_held_back_is_not_trained_on() -> None:
+    parents = collected("sums", 64)
+    made = [replace(row, core=f"{row.core} #{n}", parent=row.core) for row in parents for n in (1, 2)]
+    train, held = split({("sums", 0, 0): [*parents, *made]}, seed=1)
+    back = {row.core for row in held["sums", 0, 0]}
+    assert len(back) == 192 // 16
+    assert not back & {row.core for row in parents if row in train["sums", 0, 0]}
+    assert not back & {row.parent for row in train["sums", 0, 0]}
+    assert not any(row.parent for row in held["sums", 0, 0])
+    assert len(train["sums", 0, 0]) == 192 - 3 * len(back)
+
+
+def test_a_plain_text_is_learnt_whole() -> None:
+    [one] = encode(TOKENIZER, [(Row("web", 0, 0, "", "", "MMCL=?", "x"), True)])
+    assert one.prompt == 1
+    assert one.tokens[0] == TOKENIZER.bos_token_id
+    assert one.tokens[-1] == TOKENIZER.eos_token_id
+    assert TOKENIZER.decode(one.tokens[1:-1]) == "MMCL=?"
 
 
 def test_prompt_and_completion_are_encoded_as_in_evaluation(tmp_path) -> None:

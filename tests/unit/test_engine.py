@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,10 @@ from services.runtime import object_store
 from services.runtime.artifacts import ArtifactChanged, fetch
 from services.runtime.hashing import hash_folder
 from services.runtime.models import ModelMissing
-from services.trainer import checkpoint, engine, lora
-from services.trainer.batches import prepare
-from services.trainer.engine import Run, train
+from services.trainer import checkpoint, layout, lora
+from services.trainer.batches import Batch, prepare
+from services.trainer.engine import train
+from services.trainer.forms import FORMS
 from services.trainer.job import (
     AdapterUntrained,
     OutOfMemory,
@@ -28,6 +30,7 @@ from services.trainer.job import (
     Trained,
     TrainingJob,
 )
+from services.trainer.methods.sft import Supervised
 from services.trainer.optimizer import FLOOR, rate
 from services.trainer.selection import SELECTIONS
 from tests.tiny_model import make_model, make_snapshot
@@ -53,6 +56,10 @@ def quiet(job: TrainingJob) -> Trained:
     return train(job, lambda _: None)
 
 
+def summed(run: Supervised, batch: Batch) -> float:
+    return sum(run.loss(inputs).item() for inputs in run.inputs(batch))
+
+
 class Killed(Exception):
     pass
 
@@ -75,7 +82,7 @@ def test_equal_jobs_give_equal_adapters(job) -> None:
 @pytest.mark.parametrize("kept", sorted(SELECTIONS))
 def test_a_resumed_job_ends_with_the_undisturbed_adapter(job, kept: str, monkeypatch) -> None:
     monkeypatch.setattr(checkpoint, "EVERY", 6)
-    monkeypatch.setattr("services.trainer.engine.REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("services.trainer.methods.sft.REPORT_SECONDS", 0.0)
     undisturbed = quiet(job("a", checkpoint=kept))
     with pytest.raises(Killed):
         train(job("b", checkpoint=kept), killed_at(17))
@@ -87,7 +94,7 @@ def test_a_resumed_job_ends_with_the_undisturbed_adapter(job, kept: str, monkeyp
 
 def test_a_half_written_checkpoint_is_not_taken_up(job, monkeypatch) -> None:
     monkeypatch.setattr(checkpoint, "EVERY", 6)
-    monkeypatch.setattr("services.trainer.engine.REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("services.trainer.methods.sft.REPORT_SECONDS", 0.0)
     with pytest.raises(Killed):
         train(job(), killed_at(7))
     written = Path(job().work) / "checkpoint.pt"
@@ -97,7 +104,7 @@ def test_a_half_written_checkpoint_is_not_taken_up(job, monkeypatch) -> None:
 
 def test_the_checkpoint_of_another_job_is_not_taken_up(job, monkeypatch) -> None:
     monkeypatch.setattr(checkpoint, "EVERY", 6)
-    monkeypatch.setattr("services.trainer.engine.REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("services.trainer.methods.sft.REPORT_SECONDS", 0.0)
     with pytest.raises(Killed):
         train(job(seed=1), killed_at(7))
     assert quiet(job(seed=2)).resumed_from == 0
@@ -127,9 +134,9 @@ def test_the_adapter_loads_as_peft_reads_it_and_changes_the_model(job, inputs) -
 def test_the_loss_is_the_mean_over_the_batch_however_it_is_cut(job, inputs, monkeypatch) -> None:
     base = Path(inputs["base"])
     data = prepare(job(dropout=0.0), AutoTokenizer.from_pretrained(base))
-    whole, cut = Run(job(dropout=0.0), data, base), Run(job(dropout=0.0), data, base)
+    whole, cut = Supervised(job(dropout=0.0), data, base), Supervised(job(dropout=0.0), data, base)
     loss = whole.learn(data.batches[0])
-    monkeypatch.setattr(engine, "MICRO_TOKENS", 100)
+    monkeypatch.setattr(layout, "MICRO_TOKENS", 100)
     assert cut.learn(data.batches[0]) == pytest.approx(loss, rel=1e-5)
     for name, weight in whole.weights.items():
         torch.testing.assert_close(cut.weights[name].grad, weight.grad)
@@ -138,10 +145,10 @@ def test_the_loss_is_the_mean_over_the_batch_however_it_is_cut(job, inputs, monk
 def test_padding_does_not_change_the_loss(job, inputs) -> None:
     base = Path(inputs["base"])
     data = prepare(job(dropout=0.0), AutoTokenizer.from_pretrained(base))
-    run = Run(job(dropout=0.0), data, base)
+    run = Supervised(job(dropout=0.0), data, base)
     batch = [min(data.held, key=lambda e: len(e.tokens)), max(data.held, key=lambda e: len(e.tokens))]
-    alone = sum(run.loss([example]).item() for example in batch)
-    assert run.loss(batch).item() == pytest.approx(alone, rel=1e-5)
+    alone = sum(summed(run, [example]) for example in batch)
+    assert summed(run, batch) == pytest.approx(alone, rel=1e-5)
 
 
 def test_a_module_the_model_lacks_is_refused_before_any_step(job) -> None:
@@ -150,14 +157,12 @@ def test_a_module_the_model_lacks_is_refused_before_any_step(job) -> None:
 
 
 def test_a_layer_without_gradient_is_an_error(job, inputs, monkeypatch) -> None:
-    attach = lora.attach
-
     def frozen(model, recipe):
-        adapted = attach(model, recipe)
+        adapted = lora.attach(model, recipe)
         next(w for name, w in adapted.named_parameters() if "q_proj.lora_B" in name).register_hook(torch.zeros_like)
         return adapted
 
-    monkeypatch.setattr(lora, "attach", frozen)
+    monkeypatch.setitem(FORMS, "lora", replace(FORMS["lora"], attach=frozen))
     with pytest.raises(AdapterUntrained, match="1 of 14 adapted layers did not move"):
         quiet(job(weight_decay=0.5))
 
@@ -166,7 +171,7 @@ def test_a_job_that_does_not_fit_says_what_to_lower(job, monkeypatch) -> None:
     def too_much(*_) -> None:
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(Run, "learn", too_much)
+    monkeypatch.setattr(Supervised, "learn", too_much)
     with pytest.raises(OutOfMemory, match=r"model\.max_length: 256 tokens do not fit"):
         quiet(job())
 

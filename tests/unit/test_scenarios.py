@@ -28,6 +28,7 @@ from services.policy.core import choose_submissions, finish, first_policy, updat
 from services.policy.steps import revise
 from services.trainer.job import AdapterUntrained, TargetModuleMissing
 from services.trainer.lora import ADAPTER, attach, coverage
+from services.trainer.ranks import ALONE
 from tests.unit.driftworld import add, anyhow, conclude, counted, drawn, history
 from tests.unit.loopworld import SHA, STAMP, Log, report, scores_of, trained
 from tests.unit.searchcases import even, scored_round, with_scores
@@ -187,7 +188,7 @@ def test_an_adapter_of_which_4_of_56_layers_learnt_is_no_checkpoint():
     for layer in list(adapted.base_model.model.layers)[::14]:
         layer["q_proj"].lora_B[ADAPTER].weight.data.fill_(1.0)
     with pytest.raises(AdapterUntrained, match="52 of 56 adapted layers did not move"):
-        coverage(adapted)
+        coverage(adapted, None, ALONE)
 
 
 @pytest.mark.parametrize("domain", DOMAINS)

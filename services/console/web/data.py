@@ -1,12 +1,10 @@
-"""The data: every round's snapshot, what its sources gave, what was dropped, and some of its rows to look at."""
+"""The data: every round's snapshot with its card, what its sources gave, what was dropped, and some of its rows."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,16 +13,15 @@ from starlette.responses import Response
 from judgement.history import History
 from schemas.events import DataBatchReady
 from services.console.problem import Problem
+from services.console.snapshot_file import Samples, drops, first_rows
 from services.console.told_log import choose
 from services.console.web.site import site
 from services.console.web.view import page
-from services.runtime.artifacts import exists, here
+from services.runtime.artifacts import ArtifactChanged, exists, here, read
 from services.runtime.object_store import StoreFailed
 
 SAMPLES = 3
 """Rows of each domain that are shown."""
-BATCH = 500
-"""Rows of a snapshot in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -71,30 +68,30 @@ async def samples(request: Request) -> Response:
         raise HTTPException(404, f"round {round_} of {campaign} has no data yet")
     try:
         rows = await asyncio.to_thread(_rows, made)
+        dropped, card = await asyncio.to_thread(_dropped, made), await asyncio.to_thread(_card, made)
     except (FileNotFoundError, StoreFailed) as gone:
         raise Problem(
             f"snapshot: {made.uri}; it is not here: let the console see the folder of the artifacts"
         ) from gone
-    return page(request, "samples.html", campaign=campaign, made=made, rows=rows)
+    return page(request, "samples.html", campaign=campaign, made=made, rows=rows, dropped=dropped, card=card)
 
 
-def _rows(made: DataBatchReady) -> dict[str, list[dict[str, Any]]]:
+def _rows(made: DataBatchReady) -> Samples:
     with here(made.uri) as file:
-        return first_rows(file, set(made.rows))
+        return first_rows(file, set(made.rows), SAMPLES)
 
 
-def first_rows(file: Path, domains: set[str]) -> dict[str, list[dict[str, Any]]]:
-    """The first rows of each domain. Raises `Problem` where the extra that reads them is not installed."""
+def _dropped(made: DataBatchReady) -> Samples:
+    """Some of what was dropped, by source and reason; nothing where the artifacts that tell it are erased."""
     try:
-        from pyarrow import parquet  # noqa: PLC0415 - a second to load, for this page alone
-    except ModuleNotFoundError as missing:
-        raise Problem("samples: pyarrow is not installed: pip install 'aevolve[data]'") from missing
-    found: dict[str, list[dict[str, Any]]] = {domain: [] for domain in sorted(domains)}
-    for batch in parquet.ParquetFile(file).iter_batches(BATCH):
-        for row in batch.to_pylist():
-            kept = found.setdefault(row["domain"], [])
-            if len(kept) < SAMPLES:
-                kept.append(row)
-        if all(len(kept) == SAMPLES for kept in found.values()):
-            break
-    return found
+        return drops(made.harvest, SAMPLES, []) if made.harvest else {}
+    except (FileNotFoundError, ArtifactChanged):
+        return {}
+
+
+def _card(made: DataBatchReady) -> str:
+    """The card as it was written; empty where there is none."""
+    try:
+        return read(made.card.uri).decode() if made.card else ""
+    except FileNotFoundError:
+        return ""

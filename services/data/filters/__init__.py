@@ -1,0 +1,1 @@
+"""What a collected row must pass to be kept: language, quality, personal data, safety."""

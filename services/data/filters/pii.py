@@ -1,0 +1,135 @@
+"""Personal data: what a pattern finds and a check confirms is replaced by a placeholder, or the row dropped.
+
+Patterns find candidates, libraries check them: `phonenumbers` (Google's libphonenumber), `stdnum` (check digits of
+cards, IBANs and US social security numbers) and `ipaddress`. Names and postal addresses have no such check and stay.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import phonenumbers
+from stdnum import iban, luhn
+from stdnum.us import ssn
+
+from schemas.rows import Row
+from services.data.filters.filter import Dropped
+
+FIELDS = ("prompt", "trace", "core")
+"""Texts that may be scrubbed; an answer may not, since a verifier compares it."""
+
+REGIONS = (None, "US", "GB")
+"""Where a phone number is looked up: by its country code first, then as a national number of these."""
+
+
+DIGITS = 9
+"""Fewest of a phone number: a date has eight."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of personal data."""
+
+    name: str
+    pattern: re.Pattern[str]
+    confirmed: Callable[[str], bool] = lambda _: True
+
+    @property
+    def placeholder(self) -> str:
+        """What stands in its place."""
+        return f"[{self.name}]"
+
+
+def _card(text: str) -> bool:
+    digits = re.sub(r"\D", "", text)
+    return len(set(digits)) > 1 and luhn.is_valid(digits)
+
+
+def _public(text: str) -> bool:
+    try:
+        return ipaddress.ip_address(text).is_global
+    except ValueError:
+        return False
+
+
+def _phone(text: str) -> bool:
+    if sum(map(str.isdigit, text)) < DIGITS:
+        return False
+    for region in REGIONS:
+        try:
+            number = phonenumbers.parse(text, region)
+        except phonenumbers.NumberParseException:
+            continue
+        if phonenumbers.is_valid_number(number):
+            return True
+    return False
+
+
+KINDS = (
+    Kind("email", re.compile(r"[\w.+%'-]+(?:@|\s?[\[(]at[\])]\s?)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}")),
+    Kind("iban", re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"), iban.is_valid),
+    Kind("card", re.compile(r"(?<![\w.])[2-6]\d{3}([ -]?)\d{4}\1\d{4}\1\d{1,7}(?![\w.]\d)"), _card),
+    Kind("card", re.compile(r"(?<![\w.])3[47]\d{2}[ -]?\d{6}[ -]?\d{5}(?!\w)"), _card),
+    Kind("ssn", re.compile(r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])"), ssn.is_valid),
+    Kind("ip", re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]\d)"), _public),
+    Kind("ip", re.compile(r"(?<![\w:])(?:[0-9a-fA-F]{1,4}:){2,7}(?::?[0-9a-fA-F]{1,4}){1,6}(?![\w:])"), _public),
+    Kind("phone", re.compile(r"(?<![\w.])\+\d[\d ().-]{6,18}\d(?!\w)"), _phone),
+    Kind(
+        "phone",
+        re.compile(r"(?<![\w.-])(?:\(\d{2,5}\)[ -]?|\d{2,5}[ .-])\d{2,4}(?:[ .-]\d{2,5}){1,3}(?![\w-])"),
+        _phone,
+    ),
+)
+"""Kinds, the more particular first."""
+
+SUSPECT = re.compile(r"@|[\[(]at[\])]|\d[\d .:()A-Z-]{5}|::")
+"""Without it no kind can be in a text."""
+
+
+def scrub(text: str) -> tuple[str, dict[str, int]]:
+    """The text with placeholders, and how many of each kind were found."""
+    found: dict[str, int] = {}
+    if not SUSPECT.search(text):
+        return text, found
+    for kind in KINDS:
+
+        def placed(match: re.Match[str], kind: Kind = kind) -> str:
+            if not kind.confirmed(match[0]):
+                return match[0]
+            found[kind.name] = found.get(kind.name, 0) + 1
+            return kind.placeholder
+
+        text = kind.pattern.sub(placed, text)
+    return text, found
+
+
+class ScrubPersonal:
+    """Replaces personal data; drops a row whose answer is some, since its question would have none."""
+
+    name = "pii"
+
+    def judge(self, row: Row) -> Row | Dropped:
+        """The row without personal data."""
+        if found := scrub(row.answer)[1]:
+            return Dropped(self.name, min(found), "in the answer")
+        changed: dict[str, Any] = {
+            field: scrubbed for field in FIELDS if (scrubbed := scrub(text := getattr(row, field))[0]) != text
+        }
+        return replace(row, **changed) if changed else row
+
+
+class DropPersonal:
+    """Drops a row that holds personal data."""
+
+    name = "pii"
+
+    def judge(self, row: Row) -> Row | Dropped:
+        """The row, where it has none."""
+        for text in (row.answer, *(getattr(row, field) for field in FIELDS)):
+            if found := scrub(text)[1]:
+                return Dropped(self.name, min(found))
+        return row

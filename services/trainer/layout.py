@@ -1,0 +1,91 @@
+"""How the rows of a batch lie in tensors: padded side by side, or joined without padding. Either way the loss is one.
+
+A batch is the recipe's rows of one optimizer step: their layout decides what is computed, not what is learnt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from services.trainer.batches import IGNORED, Batch, Matrix, pad, pieces
+
+MICRO_TOKENS = 16_384
+"""Tokens of one forward pass, padding included. With 131,072 vocabulary entries their logits take 8 GiB in single
+precision."""
+
+FILLER = 0
+"""Token id where no row lies; it is neither learnt nor seen by a row."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What one forward pass reads; each [sequences, length]."""
+
+    ids: torch.Tensor
+    """Token ids."""
+    targets: torch.Tensor
+    """Token ids where a completion lies, else `IGNORED`; the shift is the loss's business."""
+    positions: torch.Tensor | None = None
+    """Place of each token in its own row, where a sequence holds several; the model keeps apart what restarts at 0."""
+
+
+def padded(batch: Batch, length: int) -> Iterator[Inputs]:
+    """Rows side by side, padded on the right to the longest of their piece."""
+    for piece in pieces(batch, MICRO_TOKENS):
+        ids, targets = pad(piece, FILLER)
+        yield Inputs(torch.from_numpy(ids), torch.from_numpy(targets))
+
+
+def packed(batch: Batch, length: int) -> Iterator[Inputs]:
+    """Rows joined to sequences of at most `length` tokens, so many in a pass as `MICRO_TOKENS` allow."""
+    sequences = packs(batch, length)
+    size = max(1, MICRO_TOKENS // length)
+    for start in range(0, len(sequences), size):
+        yield Inputs(*map(torch.from_numpy, join(sequences[start : start + size])))
+
+
+LAYOUTS = {"buckets": padded, "packed": packed}
+"""Layout per value of the recipe's `packing`."""
+
+
+def packs(batch: Batch, length: int) -> list[Batch]:
+    """The rows in as few sequences of `length` tokens as first-fit decreasing finds: at most 11/9 of the fewest.
+
+    Johnson, "Near-optimal bin packing algorithms" (1973). A row that is longer has a sequence of its own.
+    """
+    sequences: list[Batch] = []
+    room: list[int] = []
+    for example in sorted(batch, key=lambda example: -len(example.tokens)):
+        size = len(example.tokens)
+        at = next((at for at, left in enumerate(room) if left >= size), len(sequences))
+        if at == len(sequences):
+            sequences.append([])
+            room.append(length)
+        sequences[at].append(example)
+        room[at] -= size
+    return sequences
+
+
+def join(sequences: list[Batch]) -> tuple[Matrix, Matrix, Matrix]:
+    """Token ids, targets and positions of joined rows, each [sequences, longest].
+
+    The first token of a row is never a target, since the token before it belongs to another row. What is left of a
+    sequence is filled as if it were one more row.
+    """
+    longest = max(sum(len(example.tokens) for example in rows) for rows in sequences)
+    shape = (len(sequences), longest)
+    ids, targets, positions = (np.full(shape, value, np.int64) for value in (FILLER, IGNORED, 0))
+    for number, rows in enumerate(sequences):
+        start = 0
+        for example in rows:
+            end, learnt = start + len(example.tokens), start + max(1, example.prompt)
+            ids[number, start:end] = example.tokens
+            targets[number, learnt:end] = example.tokens[learnt - start :]
+            positions[number, start:end] = np.arange(end - start)
+            start = end
+        positions[number, start:] = np.arange(longest - start)
+    return ids, targets, positions

@@ -1,0 +1,73 @@
+"""Supervised fine-tuning: the loss of the completions alone, in batches that are decided before the first step."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import torch
+
+from services.trainer import checkpoint
+from services.trainer.batches import Batch, Data
+from services.trainer.job import TrainingJob
+from services.trainer.learner import Learner, Report
+from services.trainer.optimizer import update
+from services.trainer.ranks import ALONE, Ranks
+
+REPORT_SECONDS = 0.25
+"""Shortest pause between two reports."""
+
+
+class Supervised(Learner):
+    """A job that walks through its batches."""
+
+    def __init__(self, job: TrainingJob, data: Data, base: Path, ranks: Ranks = ALONE) -> None:
+        super().__init__(job, base, data.held, ranks)
+        self.data, self.tokens, self.too_long = data, data.tokens, data.too_long
+
+    def restore(self) -> int:
+        """Take up the last checkpoint; the step to go on from."""
+        if (state := checkpoint.load(self.job, self.ranks)) is None:
+            return 0
+        with torch.no_grad():
+            for name, weight in state["weights"].items():
+                self.weights[name].copy_(weight)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.selection.load_state_dict(state["selection"])
+        self.losses = state["losses"]
+        return len(self.losses)
+
+    def save(self) -> None:
+        """Write a checkpoint after the steps taken so far."""
+        state = {
+            "weights": {name: weight.detach() for name, weight in self.weights.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "selection": self.selection.state_dict(),
+            "losses": self.losses,
+        }
+        checkpoint.save(self.job, state, self.ranks)
+
+    def go(self, first: int, report: Report) -> None:
+        """Take the remaining steps and leave the chosen weights in the model."""
+        steps, reported = self.job.recipe.steps, float("-inf")
+        self.model.train()
+        for step in range(first, steps):
+            self.losses.append(self.learn(self.data.batches[step]))
+            update(self.optimizer, self.job.recipe, step)
+            self.selection.observe(step + 1)
+            if (step + 1) % checkpoint.EVERY == 0 and step + 1 < steps:
+                self.save()
+            if (now := time.monotonic()) - reported >= REPORT_SECONDS or step + 1 == steps:
+                report({"step": step + 1, "steps": steps, "loss": self.losses[-1]})
+                reported = now
+        self.selection.apply()
+
+    def learn(self, batch: Batch) -> float:
+        """Gradients of the batch's mean completion loss; that loss, in nats per token."""
+        learnt = sum(example.learnt for example in batch)
+        total = 0.0
+        for inputs, counts in self.ranks.passes(batch, self.inputs):
+            loss = self.loss(inputs) / learnt * counts
+            torch.autograd.backward(loss)
+            total += loss.item()
+        return self.ranks.add(self.weights.values(), total)

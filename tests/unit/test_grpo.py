@@ -1,0 +1,199 @@
+"""Reinforcement: right answers are rewarded and become more, in a job that is as exact and resumable as any other."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import Dataset
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
+from services.trainer.batches import encode
+from services.trainer.job import RewardsEqual, RowsMissing
+from services.trainer.methods import grpo
+from services.trainer.methods.grpo import MARK, Reinforced, fitting, prompts_per_step, verdicts
+from services.trainer.questions import questions
+from services.trainer.rows import draws, snapshot, split
+from tests.trained import kill_at, make_inputs, make_job, quiet
+
+ROMAN = {"mix": {"units": 0.0}, "traces": 0.0}
+GRPO = {"method": "grpo", "steps": 6, "batch": 8, "group": 4, "schedule": "constant", "lr": 4e-3, **ROMAN}
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory) -> dict[str, str]:
+    """A base that answers some of its few questions rightly: all weights of a random one, a little trained."""
+    folder = tmp_path_factory.mktemp("begun")
+    inputs = make_inputs(folder, width=64, rows=16)
+    taught = make_job(folder / "sft", inputs, adapter="full", steps=30, batch=32, lr=5e-3, **ROMAN)
+    return {**inputs, "base": quiet(taught).uri}
+
+
+@pytest.fixture
+def job(begun, tmp_path):
+    return lambda name="a", **recipe: make_job(tmp_path / name, begun, **{**GRPO, **recipe})
+
+
+def test_a_short_run_raises_its_reward_beyond_noise(job) -> None:
+    seen = []
+    run = begin(job(steps=24, batch=64, group=8, rank=16, alpha=32.0))
+    run.go(0, seen.append)
+    first, last = sum(run.rewards[:6]) / 6, sum(run.rewards[-6:]) / 6
+    noise = math.sqrt((first * (1 - first) + last * (1 - last)) / (6 * 64))
+    assert last - first > 3 * noise
+    assert seen[-1]["step"] == seen[-1]["steps"] == 24
+    assert seen[-1]["reward"] == run.rewards[-1]
+
+
+def begin(job) -> Reinforced:
+    return Reinforced(job, AutoTokenizer.from_pretrained(job.base), Path(job.base))
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [{}, {"kl": 0.05, "checkpoint": "average"}, {"adapter": "full", "lr": 1e-3}, {"adapter": "qlora"}],
+    ids=["lora", "kl", "full", "qlora"],
+)
+def test_equal_jobs_give_equal_results_also_when_killed(job, recipe, monkeypatch) -> None:
+    monkeypatch.setattr(grpo, "EVERY", 2)
+    monkeypatch.setattr(grpo, "REPORT_SECONDS", 0.0)
+    undisturbed = quiet(job("a", **recipe))
+    kill_at(job("b", **recipe), 5)
+    resumed = quiet(job("b", **recipe))
+    assert (undisturbed.resumed_from, resumed.resumed_from) == (0, 4)
+    same = ("sha256", "loss", "reward", "tokens", "coverage", "form")
+    assert [getattr(resumed, name) for name in same] == [getattr(undisturbed, name) for name in same]
+    assert not Path(job("b").work).exists()
+
+
+def test_a_checkpoint_without_its_mark_or_of_another_job_is_not_taken_up(job, monkeypatch) -> None:
+    monkeypatch.setattr(grpo, "EVERY", 2)
+    monkeypatch.setattr(grpo, "REPORT_SECONDS", 0.0)
+    kill_at(job(), 5)
+    assert begin(job()).restore() == 4
+    assert begin(job(kl=0.1)).restore() == 0
+    (Path(job().work) / "grpo" / "checkpoint-4" / MARK).unlink()
+    assert begin(job()).restore() == 2
+
+
+def test_best_keeps_the_weights_that_answer_the_held_back_questions(job, monkeypatch) -> None:
+    run = begin(job(checkpoint="best", steps=4))
+    judged = iter([0.5, 0.25, 0.75, 0.5])
+    kept = []
+
+    def wrong() -> float:
+        kept.append({name: weight.detach().clone() for name, weight in run.weights.items()})
+        return next(judged)
+
+    monkeypatch.setattr(run.selection, "held_loss", wrong)
+    run.go(0, lambda _: None)
+    assert all(torch.equal(weight, kept[1][name]) for name, weight in run.weights.items())
+
+
+def test_held_back_questions_are_judged_by_their_greedy_answers(job) -> None:
+    run = begin(job())
+    run.judged, _ = questions(run.job, run.tokenizer, draws(run.job.recipe, snapshot(run.job), 1), 16)
+    share = run.held_loss()
+    assert 0 < share < 1  # it learnt some of these by heart
+    run.judged = [replace(question, answer="?") for question in run.judged]
+    assert run.held_loss() == 1
+
+
+def test_answers_that_are_all_rewarded_alike_teach_nothing_and_that_is_said(job, tmp_path) -> None:
+    random = make_inputs(tmp_path / "random")
+    with pytest.raises(RewardsEqual, match=r"rewarded alike \(mean 0\).*begin with sft"):
+        quiet(make_job(tmp_path / "job", random, **{**GRPO, "steps": 2}))
+
+
+def test_rewards_are_the_scorer_s_verdicts(begun) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(begun["base"])
+    said = ["\\boxed{xiv}", "\\boxed{XV}", "1"]
+    ids = [[*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id] for text in said]
+    asked = {"question": ["q", "q", "0?"], "answer": ["XIV", "XIV", "01"]}
+    assert verdicts(tokenizer)(**asked, completion_ids=ids, prompts=["?"] * 3) == [1.0, 0.0, 0.0]
+
+
+def test_questions_are_read_as_in_evaluation_and_leave_room_for_an_answer(job) -> None:
+    given, tokenizer = job(), AutoTokenizer.from_pretrained(job().base)
+    stream = draws(given.recipe, snapshot(given), 1)
+    asked, too_long = questions(given, tokenizer, stream, 20)
+    assert too_long == 0
+    assert all(list(question.tokens) == tokenizer(question.asked)["input_ids"] for question in asked)
+    assert asked[0].asked == f"{asked[0].prompt}\n"
+    room = sorted(len(question.tokens) for question in asked)[10]
+    tight = given.model_copy(update={"max_length": room + given.max_new_tokens})
+    short, too_long = questions(tight, tokenizer, draws(given.recipe, snapshot(given), 1), 20)
+    assert too_long > 0
+    assert all(len(question.tokens) <= room for question in short)
+    with pytest.raises(RowsMissing, match="grpo needs rows with an answer whose prompt fits 1 tokens"):
+        questions(given.model_copy(update={"max_length": 17}), tokenizer, stream, 20)
+
+
+TEMPLATE = (
+    "{% for m in messages %}<bos>{{ m.content }}<eos>{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'is ' if enable_thinking else '' }}{% endif %}"
+)
+
+
+def test_a_chat_model_is_asked_through_its_template_in_both_methods(job, begun, tmp_path) -> None:
+    chat = tmp_path / "chat"
+    shutil.copytree(begun["base"], chat)
+    tokenizer = AutoTokenizer.from_pretrained(chat)
+    tokenizer.chat_template = TEMPLATE
+    tokenizer.save_pretrained(chat)
+    given = job(steps=2).model_copy(update={"base": str(chat), "profile": "thinking", "max_length": 256})
+    run = begin(given)
+    (read, *_), _, _ = run.trainer._tokenize_prompts([run.trainer.train_dataset[0]["prompt"]])
+    asked, _ = questions(given, tokenizer, draws(given.recipe, split(snapshot(given), given.seed)[0], given.seed), 1)
+    assert tokenizer.decode(read).startswith("<bos>")
+    assert tokenizer.decode(read).endswith("<eos>is ")
+    assert read == list(asked[0].tokens)
+    (taught,) = encode(tokenizer, [next(draws(given.recipe, snapshot(given), 1))], "thinking")
+    assert tokenizer.decode(taught.tokens[: taught.prompt]).count("<bos>") == 1
+    assert tokenizer.decode(taught.tokens[: taught.prompt]).endswith("<eos>is ")
+
+
+@given(st.integers(1, 200), st.integers(2, 64), st.integers(1, 16))
+def test_each_process_has_as_many_answers_and_about_a_batch_is_sampled(batch: int, group: int, world: int) -> None:
+    answers = prompts_per_step(batch, group, world) * group
+    assert answers % world == 0
+    assert answers <= max(batch, group) + (world - 1) * group
+
+
+@given(st.integers(1, 500), st.integers(1, 500))
+def test_a_pass_holds_an_equal_part_of_the_answers(answers: int, most: int) -> None:
+    rows = fitting(answers, most)
+    assert answers % rows == 0
+    assert rows <= most
+
+
+def test_the_loss_is_that_of_the_paper_on_the_same_answers(job) -> None:
+    """TRL's loss is the group-normalised advantage times the ratio, over tokens, plus the divergence from the base."""
+    run = begin(job(kl=0.5))
+    trainer = run.trainer
+    run.model.train()
+    trainer.current_gradient_accumulation_steps = 1
+    batch = [row for row in Dataset.from_list(trainer.train_dataset.to_list()[:2]).to_list() for _ in range(4)]
+    trainer.reward_funcs = [lambda completions, **_: [float(i % 3) for i in range(len(completions))]]
+    sampled = trainer._prepare_inputs(batch)
+    loss = trainer.compute_loss(run.model, sampled)
+    reward = torch.tensor([float(i % 3) for i in range(8)]).view(2, 4)
+    advantage = ((reward - reward.mean(1, keepdim=True)) / (reward.std(1, keepdim=True) + 1e-4)).flatten()
+    assert sorted(sampled["advantages"].tolist()) == pytest.approx(sorted(advantage.tolist()), rel=1e-5)
+    mask = sampled["completion_mask"].float()
+    # A first step has ratio 1 and no divergence: the loss is minus the mean advantage of the tokens.
+    expected = -(sampled["advantages"][:, None] * mask).sum() / mask.sum()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-4, abs=1e-6)
+
+
+def test_two_processes_sample_and_learn_together(job) -> None:
+    both = quiet(job("both", devices=2, steps=3))
+    assert both.coverage.moved == 14
+    assert both.tokens > 0
+    assert both.sha256 == quiet(job("again", devices=2, steps=3)).sha256
