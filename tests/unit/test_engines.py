@@ -43,7 +43,6 @@ from services.runtime.hashing import hash_folder
 from services.runtime.jobs import JobFailed
 from services.runtime.models import PickledWeights
 from services.runtime.settings import Settings
-from services.trainer import lora
 from tests.engine_server import Model, serving
 from tests.tiny_model import DOMAINS, make_model
 
@@ -56,9 +55,9 @@ def make_adapter(base: Path, folder: Path, seed: int) -> Path:
     torch.manual_seed(seed)
     config = LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=8, target_modules=["q_proj", "down_proj"])
     model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
-    for weight in lora.trainable(model).values():
+    for weight in filter(lambda weight: weight.requires_grad, model.parameters()):
         torch.nn.init.normal_(weight, std=0.3)
-    lora.save(model, folder, base.name)
+    model.save_pretrained(folder)
     return folder
 
 
