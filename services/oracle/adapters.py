@@ -9,9 +9,6 @@ from services.oracle.job import AdapterMissing, AdapterUnsafe
 from services.runtime import artifacts
 from services.runtime.hashing import hash_folder
 
-PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
-"""Suffixes of files that run code as they are read."""
-
 
 class AdapterChanged(Exception):
     """The adapter is not the one that was trained."""
@@ -51,11 +48,6 @@ def form(folder: Path) -> Literal["lora", "full"]:
 
 
 def _check(folder: Path, pattern: str) -> None:
-    if pickles := sorted(file.name for file in folder.rglob("*") if file.suffix in PICKLES):
-        raise AdapterUnsafe(
-            f"adapter {folder}: {pickles[0]} may hold a pickle, which runs code as it is read; save weights as "
-            "safetensors alone"
-        )
     weights = sorted(folder.glob(pattern))
     if not weights:
         raise AdapterMissing(f"adapter {folder}: it holds no {pattern}; train the candidate again")
