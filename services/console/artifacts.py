@@ -24,7 +24,7 @@ class Artifact:
     """One artifact of an event."""
 
     kind: str
-    """`snapshot`, `adapter` or `receipt`."""
+    """`snapshot`, `card`, `harvest` (its manifest), `adapter` or `receipt`."""
     uri: str
     """Where it was put."""
     sha256: str
@@ -52,6 +52,9 @@ def receipt_place(receipt: Receipt, folders: Sequence[str]) -> str:
 def _named(event: object) -> Iterator[tuple[str, str, str]]:
     if isinstance(event, e.DataBatchReady):
         yield "snapshot", event.uri, event.snapshot
+        for kind, stored in (("card", event.card), ("harvest", event.harvest)):
+            if stored:
+                yield kind, stored.uri, stored.sha256
     elif isinstance(event, e.CheckpointTrained):
         yield "adapter", event.uri, event.sha256
     elif isinstance(event, e.ScoresReported | GuardsReported):
@@ -82,5 +85,11 @@ def _store_is_here(kind: str, uri: str) -> bool:
     return (place.parents[1] if kind == "adapter" else place.parent).is_dir()  # adapters lie by campaign
 
 
-HASHES: dict[str, Callable[[Path], str]] = {"snapshot": hash_parquet, "adapter": hash_folder, "receipt": hash_file}
+HASHES: dict[str, Callable[[Path], str]] = {
+    "snapshot": hash_parquet,
+    "card": hash_file,
+    "harvest": hash_file,
+    "adapter": hash_folder,
+    "receipt": hash_file,
+}
 """Kind -> how its hash is computed."""
