@@ -75,6 +75,9 @@ bench-loop: install  ## The real demo at 5 seeds by our policy and by baselines,
 bench-console: install  ## The web page on a log of a million events, beside its bare query (three minutes, 1 GB)
 	$(BIN)/python -m benchmarks.console $(ARGS)
 
+bench-trainer: install  ## The trainer beside a bare loop, transformers.Trainer and TRL's SFTTrainer (ten minutes; on a GPU: benchmarks.trainer.gpu)
+	$(BIN)/python -m benchmarks.trainer $(ARGS)
+
 bench-oracle: install  ## Measuring eight adapters beside lm-eval's own model and bare generation (half an hour; ARGS=--quick: a minute)
 	$(BIN)/python -m benchmarks.oracle $(ARGS)
 

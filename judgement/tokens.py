@@ -21,7 +21,7 @@ _ROMAN = r"(?=[MDCLXVI])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0
 CONTENT = re.compile(rf"\d+|(?<![A-Za-z])(?:[a-j]{{3,5}}|{_ROMAN})(?![A-Za-z])|[@#&%]")
 """A content; several may stand in a word."""
 
-_KNOWN = 1 << 16
+_KNOWN = 1 << 15
 Numbers = npt.NDArray[np.uint64]
 
 

@@ -46,7 +46,7 @@ def make_adapters(model: Path, number: int) -> list[Path]:
         if not place.exists():
             torch.manual_seed(seed)
             adapted = lora.attach(AutoModelForCausalLM.from_pretrained(model), Recipe())
-            for weight in lora.trainable(adapted).values():
+            for weight in filter(lambda weight: weight.requires_grad, adapted.parameters()):
                 torch.nn.init.normal_(weight, std=SPREAD)
-            lora.save(adapted, adapted.state_dict(), place, model)
+            adapted.save_pretrained(place)
     return places

@@ -34,19 +34,20 @@ _Loader.add_implicit_resolver(
 )
 
 
-def load(path: Path, **overrides: Any) -> Campaign:
+def load(path: Path, *, with_base: bool = True, **overrides: Any) -> Campaign:
     """The campaign that the file describes, with the options that are not None in place of its own values.
 
-    Raises `Problem` with a line per mistake: where it stands, the value, and what would be right.
+    Whoever only plans needs no base, and says so. Raises `Problem` with a line per mistake: where it stands, the value,
+    and what would be right.
     """
     try:
         text = path.read_text()
     except OSError as error:
         raise Problem(f"{path}: cannot be read ({error.strerror}); name a campaign file, such as demo.yaml") from error
-    return parse(text, path, **overrides)
+    return parse(text, path, with_base=with_base, **overrides)
 
 
-def parse(text: str, path: Path, **overrides: Any) -> Campaign:
+def parse(text: str, path: Path, *, with_base: bool = True, **overrides: Any) -> Campaign:
     """The campaign that a file's text describes, as `load`; messages call the file by its path."""
     data = _read(text, path)
     for option, value in overrides.items():
@@ -56,7 +57,8 @@ def parse(text: str, path: Path, **overrides: Any) -> Campaign:
         campaign = Campaign.model_validate(data)
     except ValidationError as error:
         raise Problem("\n".join(_lines(path, error))) from error
-    _check_base(path, campaign.model.base)
+    if with_base:
+        _check_base(path, campaign.model.base)
     _check_folders(path, campaign.constitution)
     return campaign
 

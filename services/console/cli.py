@@ -19,6 +19,7 @@ from services.console.cli_letters import letters
 from services.console.cli_model import model
 from services.console.cli_oracle import oracle
 from services.console.cli_page import page
+from services.console.cli_plan import planning
 from services.console.cli_telemetry import telemetry
 from services.console.problem import Problem
 
@@ -57,6 +58,7 @@ app.add_typer(chain)
 app.add_typer(model, name="model")
 app.add_typer(oracle)
 app.add_typer(page)
+app.add_typer(planning)
 app.add_typer(telemetry)
 app.add_typer(anchors, name="anchors")
 app.add_typer(data, name="data")

@@ -18,7 +18,7 @@ import numpy as np
 from schemas.rows import Row
 from services.data.sketch import ALGORITHM, PERMUTATIONS, Bands, Sketch, sketch
 
-CACHE_KIB = 65_536
+CACHE_KIB = 8_192
 """Memory of SQLite's page cache."""
 
 MEETINGS = 1_000

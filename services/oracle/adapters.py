@@ -8,10 +8,6 @@ from typing import Literal
 from services.oracle.job import AdapterMissing, AdapterUnsafe
 from services.runtime import artifacts
 from services.runtime.hashing import hash_folder
-from services.runtime.models import refuse_pickles
-
-PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
-"""Suffixes of files that run code as they are read."""
 
 
 class AdapterChanged(Exception):
@@ -19,7 +15,7 @@ class AdapterChanged(Exception):
 
 
 def adapter(uri: str | None, sha256: str | None, copies: Path) -> Path | None:
-    """The adapter's folder here, None for the base. Raises `AdapterChanged`, `PickledWeights`, or `StoreFailed`."""
+    """The adapter's folder here, None for the base. Raises `AdapterChanged`, or `StoreFailed`."""
     if uri is None:
         return None
     try:
@@ -31,7 +27,6 @@ def adapter(uri: str | None, sha256: str | None, copies: Path) -> Path | None:
         found = changed.found
     if found != sha256:
         raise AdapterChanged(f"adapter {uri}: its hash is {found}, the trainer recorded {sha256}; train it again")
-    refuse_pickles(folder)
     return folder
 
 
@@ -53,11 +48,6 @@ def form(folder: Path) -> Literal["lora", "full"]:
 
 
 def _check(folder: Path, pattern: str) -> None:
-    if pickles := sorted(file.name for file in folder.rglob("*") if file.suffix in PICKLES):
-        raise AdapterUnsafe(
-            f"adapter {folder}: {pickles[0]} may hold a pickle, which runs code as it is read; save weights as "
-            "safetensors alone"
-        )
     weights = sorted(folder.glob(pattern))
     if not weights:
         raise AdapterMissing(f"adapter {folder}: it holds no {pattern}; train the candidate again")

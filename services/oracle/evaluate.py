@@ -5,12 +5,12 @@ An engine is opened with the candidate's model, and every sealed set, list of ta
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from lm_eval.evaluator import evaluate as run_tasks
@@ -37,6 +37,7 @@ from services.oracle.job import (
 from services.oracle.listed import run_lists
 from services.oracle.sets import draw_set, read_key
 from services.oracle.stamp import stamp
+from services.runtime.beginnings import REMEDY, left_out
 from services.runtime.models import model_folder
 from services.runtime.prompting import question, special
 
@@ -140,23 +141,11 @@ def check_room(job: EvaluationJob, questions: Sequence[str], tokenizer: Any) -> 
 
 
 def check_begin(tokenizer: Any, job: EvaluationJob) -> None:
-    """Raise `TokenizerUnfit` where a begin token of its own is left out, and nothing says that it should be.
-
-    lm-eval's `add_bos_token` asks for it, and without a post-processor in the tokenizer does nothing: ten points less.
-    """
-    begin = tokenizer.bos_token_id
-    if not special(job.profile) or begin in (None, tokenizer.eos_token_id):
-        return
-    if begin in tokenizer("a")["input_ids"][:1]:
-        return
-    config = model_folder(job.base) / "tokenizer_config.json"  # the loaded tokenizer does not tell False from unsaid
-    if config.is_file() and json.loads(config.read_text()).get("add_bos_token") is False:
-        return
-    raise TokenizerUnfit(
-        f"model.base: the tokenizer of {job.base} has the begin token {tokenizer.bos_token!r} and does not add it; "
-        "give it a post-processor that does, or say add_bos_token: false in its tokenizer_config.json where the "
-        "model was trained without"
-    )
+    """Raise `TokenizerUnfit` where texts do not begin as the model expects, and the profile adds nothing itself."""
+    if special(job.profile) and left_out(Path(job.base), tokenizer):
+        raise TokenizerUnfit(
+            f"model.base: the tokenizer of {job.base} does not put {tokenizer.bos_token!r} before a text; {REMEDY}"
+        )
 
 
 @dataclass

@@ -17,8 +17,10 @@ from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft
 from transformers import AutoConfig, AutoTokenizer
 
 from schemas.recipe import Recipe
+from services.runtime.beginnings import REMEDY, left_out
 from services.runtime.models import model_folder
 from services.runtime.object_store import is_url
+from services.runtime.prompting import special
 from services.runtime.sizing.families import ShapesUnknown, read
 from services.runtime.sizing.memory import training
 from services.trainer import loading, lora
@@ -40,9 +42,6 @@ from services.trainer.ranks import here
 DROPPED = 0.5
 """Share of the drawn rows that may be too long for the campaign's sequences."""
 
-BEGINNINGS = ("<s>", "bos", "begin", "startoftext")
-"""Parts of the name of a token that can be nothing but the beginning of a text."""
-
 MOMENTS = 2
 """Numbers that AdamW keeps per trained weight, in single precision, beside the weight itself."""
 
@@ -58,7 +57,8 @@ def check(job: TrainingJob) -> None:
     check_devices(job.recipe.devices)
     config = _config(base)
     check_length(job.max_length, config)
-    check_bos(base, config)
+    if special(job.profile):
+        check_bos(base)
     check_disk(job, weights(base, job.recipe))
 
 
@@ -99,34 +99,11 @@ def check_rows(job: TrainingJob, data: Data) -> None:
         )
 
 
-def check_bos(base: Path, config: Any) -> None:
-    """Raise `BosMissing` where a text is expected to begin with a token that the tokenizer does not give it.
-
-    lm-eval's `add_bos_token` asks the tokenizer for it, and does nothing, silently, where the tokenizer cannot.
-    """
+def check_bos(base: Path) -> None:
+    """Raise `BosMissing` where texts do not begin as the model expects."""
     tokenizer = AutoTokenizer.from_pretrained(base)
-    if expects_bos(base, tokenizer, config) and tokenizer("a")["input_ids"][:1] != [tokenizer.bos_token_id]:
-        raise BosMissing(
-            f"model.base: its tokenizer does not put {tokenizer.bos_token!r} before a text; give tokenizer.json a "
-            "post-processor that does, or say add_bos_token: false in tokenizer_config.json if the model knows none"
-        )
-
-
-def expects_bos(base: Path, tokenizer: Any, config: Any) -> bool:
-    """Whether the model was made for texts with a beginning of their own.
-
-    Many models have none, and name for it the token that separates texts, or that opens a turn. So the tokenizer's own
-    word counts first; then, of a token that is nothing but a beginning, whether the chat template uses it.
-    """
-    bos = tokenizer.bos_token_id
-    if bos is None or bos == tokenizer.eos_token_id or bos != config.get_text_config().bos_token_id:
-        return False
-    own = base / "tokenizer_config.json"
-    if own.is_file() and (said := json.loads(own.read_text()).get("add_bos_token")) is not None:
-        return bool(said)
-    name, template = tokenizer.bos_token, tokenizer.chat_template
-    alone = any(part in name.lower() for part in BEGINNINGS)
-    return alone and (template is None or "bos_token" in template or name in template)
+    if left_out(base, tokenizer):
+        raise BosMissing(f"model.base: its tokenizer does not put {tokenizer.bos_token!r} before a text; {REMEDY}")
 
 
 def weights(base: Path, recipe: Recipe) -> int:

@@ -35,6 +35,6 @@ def test_what_describes_a_job_is_light() -> None:
     assert not HEAVY & loaded_by(*LIGHT)
 
 
-@pytest.mark.parametrize("engine", ["services.trainer.engine", "services.oracle.evaluate"])
+@pytest.mark.parametrize("engine", ["services.trainer.engine", "services.oracle.engines.local"])
 def test_preloading_an_engine_loads_all_that_a_job_needs(engine: str) -> None:
     assert {"torch", "transformers", "peft"} <= loaded_by(engine)

@@ -25,7 +25,7 @@ def file(tmp_path):
 
 @pytest.mark.parametrize("path", sorted(DEMO.parent.glob("*.yaml")), ids=lambda path: path.name)
 def test_every_committed_campaign_is_valid_and_starts_inside_its_space(path):
-    campaign = load(path)
+    campaign = load(path, with_base=False)  # a base that is not here is needed at the start alone
     for axis in campaign.constitution.space:
         assert campaign.recipe.get(axis.knob) in axis.values
 

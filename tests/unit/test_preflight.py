@@ -10,11 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, NemotronHConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, NemotronHConfig
 
 from schemas.recipe import Recipe
-from services.oracle.adapters import adapter
-from services.runtime.hashing import hash_folder
+from services.oracle.adapters import form
+from services.oracle.job import AdapterUnsafe
+from services.runtime import beginnings
 from services.runtime.models import PickledWeights, model_folder
 from services.trainer import lora, preflight, targets
 from services.trainer.adapter_job import TRAINING
@@ -125,8 +126,9 @@ def test_the_pickle_of_an_adapter_is_refused_beside_a_base_and_by_the_oracle(job
     (base / "adapter_model.bin").write_bytes(pickle.dumps(Trap(tmp_path / "trace")))
     with pytest.raises(PickledWeights, match=r"adapter_model\.bin"):
         preflight.check(job(base=base))
-    with pytest.raises(PickledWeights, match=r"adapter_model\.bin"):
-        adapter(str(base), hash_folder(base), tmp_path)
+    (base / "adapter_config.json").write_text("{}")
+    with pytest.raises(AdapterUnsafe, match=r"adapter_model\.bin"):
+        form(base)
     assert not (tmp_path / "trace").exists()
 
 
@@ -203,14 +205,13 @@ TURNS = "{% for m in messages %}<|im_start|>{{ m.content }}{% endfor %}"
     ],
 )
 def test_a_beginning_is_expected_where_the_model_was_made_for_one(base, changes, expected: bool) -> None:
-    tokenizer, config = tokenizer_of(base, processor=False, **changes), AutoConfig.from_pretrained(base)
-    assert preflight.expects_bos(base, tokenizer, config) == expected
+    assert beginnings.expected(base, tokenizer_of(base, processor=False, **changes)) == expected
     if not expected:
-        preflight.check_bos(base, config)
+        preflight.check_bos(base)
 
 
 def test_a_tokenizer_that_gives_the_beginning_passes(base) -> None:
-    preflight.check_bos(base, AutoConfig.from_pretrained(base))
+    preflight.check_bos(base)
 
 
 def test_a_target_of_some_kinds_of_layer_passes_and_each_kind_is_told(hybrid) -> None:

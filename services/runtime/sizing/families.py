@@ -93,9 +93,7 @@ def _mixture(config: Config) -> tuple[int, int, int, int]:
 
 
 def _qwen2_moe(config: Config) -> Shapes:
-    mixture = Experts(
-        *_mixture(config), shared=config["shared_expert_intermediate_size"], shared_gate=True, adapted=True
-    )
+    mixture = Experts(*_mixture(config), shared=config["shared_expert_intermediate_size"], shared_gate=True)
     return _qwen_mixture(config, _attention(config, bias=bool(config.get("qkv_bias", True))), mixture)
 
 
