@@ -48,5 +48,5 @@ def make_adapters(model: Path, number: int) -> list[Path]:
             adapted = lora.attach(AutoModelForCausalLM.from_pretrained(model), Recipe())
             for weight in filter(lambda weight: weight.requires_grad, adapted.parameters()):
                 torch.nn.init.normal_(weight, std=SPREAD)
-            adapted.save_pretrained(place)
+            adapted.save_pretrained(str(place))
     return places
