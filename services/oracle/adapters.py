@@ -8,6 +8,7 @@ from typing import Literal
 from services.oracle.job import AdapterMissing, AdapterUnsafe
 from services.runtime import artifacts
 from services.runtime.hashing import hash_folder
+from services.runtime.models import refuse_pickles
 
 
 class AdapterChanged(Exception):
@@ -33,8 +34,9 @@ def adapter(uri: str | None, sha256: str | None, copies: Path) -> Path | None:
 def form(folder: Path) -> Literal["lora", "full"]:
     """Whether a folder holds a LoRA adapter or a whole checkpoint; its weights have been seen to be safetensors.
 
-    Raises `AdapterMissing` or `AdapterUnsafe`; nothing is ever unpickled to find out.
+    Raises `AdapterMissing`, `PickledWeights` or `AdapterUnsafe`; nothing is ever unpickled to find out.
     """
+    refuse_pickles(folder)
     if (folder / "adapter_config.json").is_file():
         _check(folder, "adapter_model.safetensors")
         return "lora"

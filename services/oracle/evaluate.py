@@ -49,10 +49,10 @@ Items = Mapping[str, Sequence[Item]]
 def evaluate(job: EvaluationJob, report: Report) -> Evaluated:
     """Scores with receipts, one per set and one for all guards; `report` gets {"kind", "step", "steps"} after a batch.
 
-    Raises `KeyMissing`, `ModelMissing`, `AdapterChanged`, `AdapterMissing`, `AdapterUnsafe`, `AdapterRefused`,
-    `TokenizerUnfit`, `ChatTemplateMissing`, `PromptTooLong`, `OtherStamp`, `TaskRefused`, `CodeRefused`, or
-    `StoreFailed`; and where a server computes, `EngineUnreachable`, `EngineSilent`, `EngineDenied`, `EngineGarbled`,
-    `EngineMismatched` or `EngineRefused`.
+    Raises `KeyMissing`, `ModelMissing`, `PickledWeights`, `AdapterChanged`, `AdapterMissing`, `AdapterUnsafe`,
+    `AdapterRefused`, `TokenizerUnfit`, `ChatTemplateMissing`, `PromptTooLong`, `OtherStamp`, `TaskRefused`,
+    `CodeRefused`, or `StoreFailed`; and where a server computes, `EngineUnreachable`, `EngineSilent`, `EngineDenied`,
+    `EngineGarbled`, `EngineMismatched` or `EngineRefused`.
     """
     logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns of every way in which we use it
     begun = now()

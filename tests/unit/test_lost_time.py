@@ -7,10 +7,13 @@ import pytest
 from eventstore.work import Job
 from schemas.evidence import Coverage
 from schemas.scores import Receipt
+from services.data.job import Snapshot
 from services.data.snapshot_job import SNAPSHOT
 from services.oracle.board_job import ASKING
+from services.oracle.job import Evaluated, Measured
 from services.oracle.score_job import SCORING
 from services.trainer.adapter_job import TRAINING
+from services.trainer.job import Trained
 from tests.unit.loopworld import SHA, STAMP, data_ready
 from tests.unit.searchcases import even, opened, scored_round
 
@@ -20,24 +23,22 @@ PROPOSED = scored_round().trials["r1s1"].proposed.model_dump(mode="json")
 
 
 def scored(kind):
-    return SimpleNamespace(kind=kind, scores=even(0.5), receipt=RECEIPT, stamp=STAMP, **SPENT)
+    return Measured(kind=kind, scores=even(0.5), receipt=RECEIPT, stamp=STAMP, **SPENT)
 
 
 def data():
     ready = data_ready(1)
     kept = {name: getattr(ready, name) for name in ("snapshot", "uri", "rows", "tokens", "yields")}
-    return SimpleNamespace(**{**SPENT, **kept})
+    return Snapshot(seconds=1.0, device_seconds=1.0, **kept)
 
 
-TRAINED = SimpleNamespace(
-    candidate="r1s1", uri="x", sha256=SHA, coverage=Coverage(modules={}, trainable=1, moved=1), loss=0.1, **SPENT
+COVERAGE = Coverage(modules={}, trainable=1, moved=1)
+TRAINED = Trained(
+    candidate="r1s1", uri="x", sha256=SHA, coverage=COVERAGE, loss=0.1, too_long=0, resumed_from=0, **SPENT
 )
 ENDS = {
     "training": (TRAINING, TRAINED),
-    "scoring": (
-        SCORING,
-        SimpleNamespace(candidate="r1s1", measured=(scored("dev"), scored("confirm")), guarded=None),
-    ),
+    "scoring": (SCORING, Evaluated(candidate="r1s1", measured=(scored("dev"), scored("confirm")))),
     "asking": (ASKING, SimpleNamespace(scores=even(0.5), receipt=RECEIPT, stamp=STAMP, seconds=1.0)),
     "data": (SNAPSHOT, data()),
 }

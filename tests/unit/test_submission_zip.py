@@ -78,7 +78,7 @@ def test_what_our_trainer_saves_can_be_submitted(tmp_path):
 
     base = make_model(tmp_path / "base")
     model = attach(AutoModelForCausalLM.from_pretrained(base), Recipe(rank=4))
-    save(model, tmp_path / "adapter", str(base))
+    save(model, model.state_dict(), tmp_path / "adapter", base)
     package = packed(tmp_path / "adapter", base, tmp_path / "out")
     assert zipfile.ZipFile(package).namelist() == ["adapter_config.json", "adapter_model.safetensors"]
 
