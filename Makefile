@@ -5,6 +5,8 @@ RUN := runs/demo
 ARGS ?=
 # Half of what a test does is to wait for a process or a database: files of tests run side by side, each run on a server of its own.
 PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile
+# These use every core by themselves, and would make others' deadlines pass.
+ALONE := $(addprefix tests/integration/test_,ranks.py hosts.py bench_oracle.py)
 COVERED := schemas/* judgement/* puzzles/* eventstore/* services/*/core.py,services/*/steps.py
 
 ON_KAFKA := $(addprefix tests/integration/test_,services.py kafka_settings.py letters.py long_jobs.py apache_kafka.py \
@@ -37,7 +39,8 @@ test-contract: install
 	$(BIN)/pytest tests/contract $(ARGS) --cov --cov-append --cov-report=
 
 test-integration: install
-	$(BIN)/pytest tests/integration $(PARALLEL) $(ARGS) --cov --cov-append --cov-report=
+	$(BIN)/pytest tests/integration $(addprefix --ignore=,$(ALONE)) $(PARALLEL) $(ARGS) --cov --cov-append --cov-report=
+	$(BIN)/pytest $(ALONE) $(ARGS) --cov --cov-append --cov-report=
 
 test-kafka: export AEVOLVE_TEST_KAFKA ?= apache
 test-kafka: install  ## The services on Apache Kafka, which Maven fetches (Java 17); AEVOLVE_TEST_KAFKA=host:port for another

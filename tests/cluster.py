@@ -102,7 +102,9 @@ async def log_of(store: EventStore, campaign: str) -> list[Envelope]:
     return [envelope async for envelope in store.read(campaign=campaign)]
 
 
-async def until(store: EventStore, campaign: str, condition: Callable[[History], bool], seconds: float = 60) -> History:
+async def until(
+    store: EventStore, campaign: str, condition: Callable[[History], bool], seconds: float = 180
+) -> History:
     """Wait until a campaign's history fulfils a condition."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
