@@ -10,18 +10,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import subprocess
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks.data import caught, memory, speed
 from benchmarks.store.figures import Figure
-from benchmarks.store.machine import processor
+from benchmarks.store.machine import machine
 from benchmarks.store.table import missed, table
 
 PARTS = ("speed", "caught", "memory")
@@ -76,16 +73,7 @@ def _record(figure: Figure) -> dict[str, Any]:
 
 
 def _about() -> dict[str, Any]:
-    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return {
-        "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "load": round(os.getloadavg()[0], 1),
-        "packages": {name: version(name) for name in PACKAGES},
-        "commit": head.stdout.strip() or None,
-    }
+    return {**machine(PACKAGES), "load": round(os.getloadavg()[0], 1)}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,9 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 
 from benchmarks.oracle import models, shared, ways
 from benchmarks.store.figures import Figure
-from benchmarks.store.machine import processor
+from benchmarks.store.machine import machine
 from benchmarks.store.table import missed, table
 from schemas.campaign import ItemSet
 
@@ -35,11 +33,7 @@ def main() -> int:
     """Run it; 0 whatever it shows."""
     asked = _parser().parse_args()
     about = {
-        "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
+        **machine(PACKAGES),
         "quick": asked.quick,
         "adapters": asked.adapters,
         "items": 6 * asked.items,

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import platform
-import subprocess
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +13,15 @@ from benchmarks.search.figures import Figure
 from benchmarks.search.track_a import TrackA
 from benchmarks.search.track_b import TrackB
 from benchmarks.search.world import VERSION, fingerprint
-from benchmarks.store.machine import processor
+from benchmarks.store.machine import machine
 
 PACKAGES = ("aevolve", "numpy", "scipy", "optuna", "river")
 
 
 def about() -> dict[str, Any]:
     """The machine, the versions, the commit and the worlds."""
-    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return {
-        "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
-        "commit": head.stdout.strip() or None,
+        **machine(PACKAGES),
         "world": VERSION,
         "fingerprint": fingerprint(),
     }

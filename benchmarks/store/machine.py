@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -26,6 +27,19 @@ class NoDisk(Exception):
 
     def __init__(self, folder: Path, kind: str) -> None:
         super().__init__(f"--folder: {folder} lies in memory ({kind}), where a commit is free; name one on a disk")
+
+
+def machine(packages: Iterable[str]) -> dict[str, Any]:
+    """The machine, the versions of these packages, and the commit."""
+    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return {
+        "processor": processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in packages},
+        "commit": head.stdout.strip() or None,
+    }
 
 
 def describe(folder: Path) -> dict[str, Any]:

@@ -5,18 +5,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import platform
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from benchmarks.store.figures import Figure, interleaved
-from benchmarks.store.machine import processor
+from benchmarks.store.machine import machine
 from benchmarks.store.table import missed, table
 from benchmarks.trainer import sides
 from benchmarks.trainer.work import Side, Taken, Work, prepared
@@ -95,12 +92,8 @@ def _figures(taken: list[list[Taken]], clock: str) -> list[Figure]:
 def _about(work: Work) -> dict[str, Any]:
     recipe = work.job.recipe
     return {
-        "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        **machine(PACKAGES),
         "threads": 1,
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
         "steps": recipe.steps,
         "batch": recipe.batch,
         "tokens": work.data.tokens,
