@@ -95,9 +95,9 @@ check: install check-deploy  ## Lint, format, types, committed schemas, import r
 
 check-deploy: install check-kubernetes  ## The Dockerfiles, deploy/compose.yaml and the manifests, without starting anything
 	$(BIN)/hadolint deploy/Dockerfile tests/compose/kafka/Dockerfile
-	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml deploy/compose.web.yaml
 	@if docker compose version >/dev/null 2>&1; then \
-	  docker compose --file deploy/compose.yaml --profile '*' config --quiet && echo "docker compose: the file is right"; \
+	  docker compose --file deploy/compose.yaml --file deploy/compose.web.yaml --profile '*' config --quiet && echo "docker compose: the file is right"; \
 	else echo "no docker compose here: references within deploy/compose.yaml are not checked"; fi
 
 check-kubernetes: install  ## The manifests: schemas of Kubernetes and KEDA, and what they promise (kubectl, npm)

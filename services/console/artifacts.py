@@ -12,6 +12,7 @@ from pathlib import Path
 
 from schemas import events as e
 from schemas.envelope import Envelope
+from schemas.fingerprints import FingerprintsPublished
 from schemas.guards import GuardsReported
 from schemas.scores import Receipt
 from services.runtime.artifacts import exists, here, join
@@ -24,7 +25,7 @@ class Artifact:
     """One artifact of an event."""
 
     kind: str
-    """`snapshot`, `card`, `harvest` (its manifest), `adapter` or `receipt`."""
+    """`snapshot`, `card`, `harvest` (its manifest), `fingerprints`, `adapter` or `receipt`."""
     uri: str
     """Where it was put."""
     sha256: str
@@ -55,6 +56,8 @@ def _named(event: object) -> Iterator[tuple[str, str, str]]:
         for kind, stored in (("card", event.card), ("harvest", event.harvest)):
             if stored:
                 yield kind, stored.uri, stored.sha256
+    elif isinstance(event, FingerprintsPublished):
+        yield "fingerprints", event.uri, event.sha256
     elif isinstance(event, e.CheckpointTrained):
         yield "adapter", event.uri, event.sha256
     elif isinstance(event, e.ScoresReported | GuardsReported):
@@ -89,6 +92,7 @@ HASHES: dict[str, Callable[[Path], str]] = {
     "snapshot": hash_parquet,
     "card": hash_file,
     "harvest": hash_file,
+    "fingerprints": hash_file,
     "adapter": hash_folder,
     "receipt": hash_file,
 }

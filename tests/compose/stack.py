@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -38,11 +38,14 @@ def missing() -> str | None:
 
 
 class Stack:
-    """One compose project."""
+    """One compose project; `more` files of compose go over deploy/compose.yaml."""
 
-    def __init__(self, folder: Path, campaign: Path, trainers: int = 1) -> None:
+    def __init__(
+        self, folder: Path, campaign: Path, *, trainers: int = 1, files: Path | None = None, more: Sequence[Path] = ()
+    ) -> None:
         self.folder, self.secrets, self.port = folder, folder / "secrets", free_port()
         self.trainers = trainers
+        self._files = [word for file in (ROOT / "deploy" / "compose.yaml", *more) for word in ("--file", str(file))]
         subprocess.run([ROOT / "deploy" / "secrets.sh", self.secrets], check=True)
         self._environment = {
             **os.environ,
@@ -50,6 +53,7 @@ class Stack:
             "AEVOLVE_CAMPAIGNS": str(campaign.parent),
             "AEVOLVE_CAMPAIGN": campaign.name,
             "AEVOLVE_CONSOLE_PORT": str(self.port),
+            **({"AEVOLVE_DATA": str(files)} if files else {}),
         }
         self.up_at = 0.0
         """When `up` was called, by the monotonic clock."""
@@ -72,7 +76,7 @@ class Stack:
 
     def compose(self, *words: str, check: bool = True) -> str:
         """What a compose command prints. Raises `RuntimeError` with its words where it fails, unless told otherwise."""
-        command = ["docker", "compose", "--project-name", PROJECT, "--file", ROOT / "deploy" / "compose.yaml", *words]
+        command = ["docker", "compose", "--project-name", PROJECT, *self._files, *words]
         done = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
         if check and done.returncode != 0:
             raise RuntimeError(

@@ -11,6 +11,7 @@ from tests.compose.stack import ROOT, Stack, core_adds, missing, until
 
 pytestmark = pytest.mark.timeout(3600)
 
+HERE = ROOT / "tests" / "compose"
 PATIENCE = float(os.environ.get("AEVOLVE_COMPOSE_SECONDS", "600"))
 """How long each step may take."""
 SERVICES = ("data", "recipes", "trainer", "oracle", "policy")
@@ -20,8 +21,9 @@ SERVICES = ("data", "recipes", "trainer", "oracle", "policy")
 def stack(tmp_path_factory):
     if lacking := missing():
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(lacking)
-    campaign = ROOT / "tests" / "compose" / "campaigns" / "tiny.yaml"
-    with Stack(tmp_path_factory.mktemp("compose"), campaign, trainers=2) as up:
+    campaign, files = HERE / "campaigns" / "tiny.yaml", HERE / "files"
+    more = (ROOT / "deploy" / "compose.web.yaml", HERE / "site.yaml")
+    with Stack(tmp_path_factory.mktemp("compose"), campaign, trainers=2, files=files, more=more) as up:
         yield up
 
 
@@ -119,6 +121,23 @@ def test_nothing_was_lost_or_doubled(finished):
     assert [event.sequence for event in finished] == list(range(1, len(finished) + 1))
     every_outcome_is_told_once(finished)
     assert max(event.data["attempt"] for event in finished if event.type == "TrainingStarted") > 1
+
+
+def test_a_campaign_learns_from_the_web_and_from_files_in_a_folder_of_the_host(stack, finished):
+    made = [event.event for event in finished if event.type == "DataBatchReady"][-1]
+    gave = {one.source: (one.made, one.kept) for one in made.yields}
+    assert (gave["site"], gave["worked"]) == ((1, 1), (2, 2))
+    said = stack.aevolve("data", "inspect", made.snapshot)
+    assert "site" in said
+    assert "http://site:8000/page.html" in said
+
+
+def test_nobody_but_the_data_service_is_let_out(stack, killed):
+    ask = "import socket; socket.create_connection(('site', 8000), 3)"
+    for service in SERVICES:
+        asked = f"python -c {json.dumps(ask)} 2>/dev/null && echo reached"
+        reached = stack.compose("exec", "--no-TTY", service, "sh", "-c", asked, check=False).strip()
+        assert reached == ("reached" if service == "data" else ""), service
 
 
 def test_the_log_is_valid_and_covered_by_anchors_in_a_file_and_on_kafka(stack, finished):

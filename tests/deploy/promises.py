@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from ipaddress import ip_network
 from typing import Any
 
 from schemas.envelope import topic
@@ -19,6 +20,8 @@ SEALED = {"aevolve-sealed", "aevolve-anchor"}
 
 WRITERS = {
     "snapshots": {"data"},
+    "harvests": {"data"},
+    "fingerprints": {"oracle"},
     "adapters": {"trainer-jobs"},
     "receipts": {"oracle"},
     "models": {"start"},
@@ -36,6 +39,15 @@ SECRETS = {
     "start": {"aevolve-console"},
 }
 """Component -> the secrets that it is given, where that is not its own alone."""
+
+PRIVATE = [
+    ip_network(cidr)
+    for cidr in (
+        *("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"),
+        *("::1/128", "fc00::/7", "fe80::/10"),
+    )
+]
+"""Networks of one's own, a cloud's metadata among them."""
 
 BROKER = {"data", "recipes", "trainer", "oracle", "policy", "console"}
 """Who speaks to Kafka."""
@@ -163,7 +175,7 @@ def _replicas(manifests: list[Manifest], pod: Pods) -> int:
 
 
 def denied(manifests: list[Manifest]) -> Iterator[str]:
-    """Where there are policies, one of them forbids everything that no other allows."""
+    """Where there are policies, one of them forbids everything that no other allows; the web is no private network."""
     policies = of_kind(manifests, "NetworkPolicy")
     nothing = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     if policies and not any(policy["spec"] == nothing for policy in policies):
@@ -176,8 +188,18 @@ def denied(manifests: list[Manifest]) -> Iterator[str]:
 
 
 def _narrow(peer: Manifest) -> Iterator[bool]:
-    for selector in peer.values():
-        yield bool(selector.get("matchLabels") or selector.get("matchExpressions"))
+    for kind, selector in peer.items():
+        if kind == "ipBlock":
+            yield _public(selector)
+        else:
+            yield bool(selector.get("matchLabels") or selector.get("matchExpressions"))
+
+
+def _public(block: Manifest) -> bool:
+    """Whether a block leaves out every private network that it spans."""
+    block_, out = ip_network(block["cidr"]), [ip_network(cidr) for cidr in block.get("except", ())]
+    private = [network for network in PRIVATE if network.version == block_.version and network.overlaps(block_)]
+    return all(any(network.subnet_of(one) for one in out) for network in private)
 
 
 def apart(manifests: list[Manifest]) -> Iterator[str]:

@@ -202,14 +202,32 @@ def test_the_engine_is_chosen_where_the_oracle_has_a_gpu() -> None:
     assert chosen == {"overlays/cpu": [], "overlays/gpu": ["hf"]}
 
 
+def with_component(folder: Path, overlay: str, component: str) -> list[Manifest]:
+    """An overlay of one's own that adds a component."""
+    lacking("kubectl")
+    mine = shutil.copytree(ROOT, folder / "kubernetes") / "mine"
+    mine.mkdir()
+    said = {
+        "kind": "Kustomization",
+        "namespace": "aevolve",
+        "resources": [f"../overlays/{overlay}"],
+        "components": [f"../{component}"],
+    }
+    (mine / "kustomization.yaml").write_text(yaml.safe_dump(said))
+    return list(yaml.safe_load_all(subprocess.check_output(["kubectl", "kustomize", mine])))
+
+
+def hold(manifests: list[Manifest]) -> None:
+    """Every promise is kept, and Kubernetes knows every field."""
+    for promise in promises.PROMISES:
+        assert list(promise(manifests)) == []
+    for manifest in split(manifests)[0]:
+        kubernetes_validate.validate(manifest, VERSIONS[-1], strict=True)
+
+
 @pytest.mark.parametrize("overlay", ["cpu", "gpu", "multihost"])
 def test_with_a_store_of_objects_each_service_has_its_own_keys_of_it(tmp_path: Path, overlay: str) -> None:
-    lacking("kubectl")
-    mine = shutil.copytree(ROOT, tmp_path / "kubernetes") / "mine"
-    mine.mkdir()
-    said = {"kind": "Kustomization", "resources": [f"../overlays/{overlay}"], "components": ["../s3"]}
-    (mine / "kustomization.yaml").write_text(yaml.safe_dump(said))
-    manifests = list(yaml.safe_load_all(subprocess.check_output(["kubectl", "kustomize", mine])))
+    manifests = with_component(tmp_path, overlay, "s3")
     (settings,) = [found for found in of_kind(manifests, "ConfigMap") if found["metadata"]["name"] == "aevolve"]
     assert settings["data"]["AEVOLVE_ARTIFACTS"] == "s3://artifacts"
     keys = {
@@ -224,7 +242,15 @@ def test_with_a_store_of_objects_each_service_has_its_own_keys_of_it(tmp_path: P
         ("oracle", "aevolve-s3-oracle"),
         ("console", "aevolve-s3-console"),
     }
-    for promise in promises.PROMISES:
-        assert list(promise(manifests)) == []
-    for manifest in split(manifests)[0]:
-        kubernetes_validate.validate(manifest, VERSIONS[-1], strict=True)
+    hold(manifests)
+
+
+def test_the_data_service_alone_is_let_out_to_the_web_and_to_no_private_network(tmp_path: Path) -> None:
+    manifests = with_component(tmp_path, "cpu", "web")
+    hold(manifests)
+    out = [m for m in of_kind(manifests, "NetworkPolicy") if "ipBlock" in str(m["spec"])]
+    assert [m["metadata"]["name"] for m in out] == ["web"]
+    chosen = out[0]["spec"]["podSelector"]["matchLabels"]
+    assert chosen["app.kubernetes.io/component"] == "data"
+    out[0]["spec"]["egress"][0]["to"][0]["ipBlock"]["except"].remove("169.254.0.0/16")
+    assert list(promises.denied(manifests))

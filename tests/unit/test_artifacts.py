@@ -12,7 +12,7 @@ from services.data.job import CellPlan, SnapshotPlan
 from services.data.snapshot import build
 from services.oracle.receipts import Line, write
 from services.runtime import object_store
-from services.runtime.hashing import hash_folder
+from services.runtime.hashing import hash_file, hash_folder
 from services.runtime.object_store import StoreUnreachable
 
 GOLDEN = Path(__file__).parents[1] / "contract" / "golden"
@@ -44,11 +44,15 @@ def events(tmp_path):
     (adapter / "adapter_config.json").write_text("{}")
     line = Line(domain="roman", item="1", output="IV", correct=True, answer="0" * 64)
     receipt = write([line], tmp_path / "receipts").model_dump()
+    published = tmp_path / "fingerprints" / "f"
+    published.parent.mkdir()
+    published.write_bytes(b"hashes")
     return [
         told("DataBatchReady", 1, snapshot=made.snapshot, uri=made.uri),
         told("CheckpointTrained", 2, uri=str(adapter), sha256=hash_folder(adapter)),
         told("ScoresReported", 3, receipt=receipt),
         told("ScoresReported", 4, receipt=receipt),
+        told("FingerprintsPublished", 5, uri=str(published), sha256=hash_file(published)),
     ]
 
 
@@ -57,8 +61,8 @@ def states(events):
 
 
 def test_what_is_as_recorded_is_present_and_named_once(events):
-    assert states(events) == {"snapshot": "present", "adapter": "present", "receipt": "present"}
-    assert len(artifacts(events)) == 3
+    assert states(events) == dict.fromkeys(("snapshot", "adapter", "receipt", "fingerprints"), "present")
+    assert len(artifacts(events)) == 4
 
 
 def test_what_was_altered_is_told(events):
@@ -81,7 +85,7 @@ def test_all_adapters_of_a_campaign_can_be_erased_at_once(events, tmp_path):
 
 
 def test_a_machine_without_the_folder_of_artifacts_cannot_tell(events, tmp_path):
-    for store in ("snapshots", "adapters", "receipts"):
+    for store in ("snapshots", "adapters", "receipts", "fingerprints"):
         shutil.rmtree(tmp_path / store)
     assert set(states(events).values()) == {"not here"}
 
@@ -97,12 +101,17 @@ def distant(events, tmp_path):
 
 
 def test_a_store_of_objects_shows_what_is_present_altered_or_erased(distant):
-    assert states(distant) == {"snapshot": "present", "adapter": "present", "receipt": "present"}
-    snapshot, adapter, receipt = (artifact.uri for artifact in artifacts(distant))
+    assert states(distant) == dict.fromkeys(("snapshot", "adapter", "receipt", "fingerprints"), "present")
+    snapshot, adapter, receipt, _ = (artifact.uri for artifact in artifacts(distant))
     object_store.write(receipt, b"other")
     object_store.write(f"{adapter}/more", b"other")
     object_store.ask(snapshot, lambda system, path: system.rm(path))
-    assert states(distant) == {"snapshot": "erased", "adapter": "altered", "receipt": "altered"}
+    assert states(distant) == {
+        "snapshot": "erased",
+        "adapter": "altered",
+        "receipt": "altered",
+        "fingerprints": "present",
+    }
 
 
 def test_a_store_that_cannot_be_asked_cannot_tell_and_is_asked_once(distant, monkeypatch):

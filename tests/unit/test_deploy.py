@@ -85,6 +85,12 @@ def test_nothing_is_published_but_on_this_machine():
     assert COMPOSE["networks"]["inside"] == {"internal": True}
 
 
+def test_the_data_service_alone_is_let_out_to_the_web_where_somebody_asks_for_it():
+    added = yaml.safe_load((DEPLOY / "compose.web.yaml").read_text())
+    assert added == {"services": {"data": {"networks": ["web"]}}, "networks": {"web": None}}
+    assert PARTS["data"]["networks"] == ["inside"]
+
+
 def test_the_page_comes_up_by_itself_and_asks_for_its_token():
     console = PARTS["console"]
     assert "profiles" not in console
