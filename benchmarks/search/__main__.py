@@ -23,6 +23,7 @@ from benchmarks.search.peers.registry import OURS, POLICIES
 from benchmarks.search.peers.registry import SLOW as SLOW_PEERS
 from benchmarks.search.plan import Plan
 from benchmarks.search.pooled import spread
+from benchmarks.search.recheck import recheck
 
 PEERS = [name for name in POLICIES if name != OURS]
 REPORT, PART = Path("benchmarks/results/search.json"), Path("runs/bench-search.json")
@@ -36,8 +37,12 @@ OTHER = 25
 
 
 def main() -> int:
-    """Run what is asked for; the exit status: 0 where it ran, whatever it showed."""
+    """Run what is asked for. The exit status: 0 where it ran, whatever it showed; 1 where a recheck differs."""
     asked = _asked()
+    if asked.recheck:
+        said = recheck(REPORT, asked.recheck)
+        print("\n".join(said))
+        return min(1, len(said) - 1)
     (plan,) = [QUICK] if asked.quick else spread(Plan.calibrated, [Plan()], FILE)
     record = {**results.about(), "quick": asked.quick, "seeds": asked.seeds, "plan": vars(plan)}
     print(json.dumps(record, indent=1))
@@ -113,6 +118,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kind", action="append", choices=KINDS, help="in this kind of world alone; repeatable")
     parser.add_argument(
         "--peer", action="append", choices=[*PEERS, *SLOW_PEERS], help="beside this peer alone; repeatable"
+    )
+    parser.add_argument(
+        "--recheck", type=int, metavar="N", help="play N seeds of the committed report again, and compare"
     )
     parser.add_argument("--chart", type=Path, help="also draw both tracks into this file")
     parser.add_argument("--out", type=Path, help=f"the JSON file ({REPORT}; {PART} where not all of it is run)")

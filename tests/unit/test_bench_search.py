@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from benchmarks.search.optimum import best_on_dev, best_target
 from benchmarks.search.peers.gp_thompson import GpThompson
 from benchmarks.search.peers.random_search import RandomSearch
 from benchmarks.search.plan import Plan
+from benchmarks.search.recheck import recheck
 from benchmarks.search.space import DEFAULT, MIDDLE, SPACE, code_of, random_codes, recipe_of
 from benchmarks.search.world import World, fingerprint
 from schemas.evidence import Submission
@@ -160,3 +162,15 @@ def test_a_policy_sees_the_target_of_the_submitted_alone():
 
     play(World(10_000, "null"), Free(Spy()), SMALL)
     assert seen == [{"base"}, {"base", "r1s1"}]
+
+
+def test_a_report_of_other_code_is_noticed(tmp_path):
+    world = World(30_000, "null")
+    ends = round(play(world, Free(RandomSearch()), SMALL, best_target(world)).regret, 5)
+    report = tmp_path / "search.json"
+    row = {"setting": "8 x 8 x 2", "kind": "null", "policy": "random, board-best"}
+    for regret, said in ((ends, "1 of 1"), (ends + 0.01, "0 of 1")):
+        report.write_text(json.dumps({"plan": vars(SMALL), "track_b": [{**row, "regret": [regret]}]}))
+        first, *others = recheck(report, 1)
+        assert first.startswith(said)
+        assert len(others) == (said == "0 of 1")
