@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, model_validator
 
-from schemas.base import Frozen, Grown, Name, Share
+from schemas.base import Frozen, Grown, Name, Sha256, Share
 
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s#]*)?$")]
 """An address without user and fragment."""
@@ -167,8 +167,25 @@ AnySource = Annotated[WebSource | WarcSource | FilesSource | HubSource | GymSour
 """A source of a campaign file; `kind` says which."""
 
 
+class ClassifierRule(Frozen):
+    """A classifier of one's own: a row that it gives one of the labels is dropped."""
+
+    name: Name
+    """Its name in the counts of dropped rows."""
+    model: str
+    """Folder of a Hugging Face model for sequence classification, on the data service's machine."""
+    sha256: Sha256
+    """Hash over the names and contents of its files."""
+    drop: tuple[str, ...] = Field(min_length=1)
+    """Labels of the model that drop a row."""
+    threshold: Share = 0.5
+    """Probability of such a label from which on it does, in any part of the row."""
+
+
 class FilterRule(Grown):
     """What a collected row must be to be kept."""
+
+    LATER = ("classifiers",)
 
     languages: tuple[str, ...] = ("en",)
     """ISO 639-1 codes; empty for any language."""
@@ -187,6 +204,8 @@ class FilterRule(Grown):
     """Personal data: replaced by placeholders, or the row dropped."""
     safety: Literal["off", "drop"] = "drop"
     """What helps to hurt people is dropped, each row with its verdict and reason."""
+    classifiers: tuple[ClassifierRule, ...] = ()
+    """Models that read what the other filters have left."""
     near_duplicate: Share = 0.8
     """Similarity (Jaccard, of word 5-grams) from which two texts are the same; 1 for exact duplicates alone."""
     decontaminate: bool = True

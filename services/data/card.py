@@ -140,6 +140,10 @@ def _checks(told: Told) -> Iterator[str]:
             f"- Languages: {', '.join(filters.languages) or 'any'}; words: {filters.min_words} to {filters.max_words}.",
             f"- Quality: {', '.join(filters.quality) or 'no filter'}.",
             f"- Personal data: {filters.pii}; what helps to hurt people: {filters.safety}.",
+            *(
+                f"- Classifier {one.name}: `{one.sha256}`, drops {', '.join(map(_safe, one.drop))}."
+                for one in filters.classifiers
+            ),
             f"- Near-duplicates: similarity from {filters.near_duplicate:g}, within and across rounds.",
             f"- Sealed sets: {sealed}.",
             f"- Rows made from another (variants, sampled answers): {_n(variants)}.",

@@ -15,6 +15,8 @@ ADVICE = "a model's own words, from the endpoint of the campaign's constitution:
 fed to no later decision, and written by one that was shown numbers and names alone"
 
 FREE = {
+    "CampaignStarted.campaign.constitution.data.filters.classifiers[].drop[]": NAMES,
+    "CampaignStarted.campaign.constitution.data.filters.classifiers[].model": PLACES,
     "CampaignStarted.campaign.constitution.data.filters.languages[]": NAMES,
     "CampaignStarted.campaign.constitution.data.sources[].answer": NAMES,
     "CampaignStarted.campaign.constitution.data.sources[].config": NAMES,

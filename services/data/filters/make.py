@@ -14,7 +14,7 @@ from services.data.filters.safety import Safety
 def make_filters(rule: FilterRule) -> tuple[Filter, ...]:
     """Filters to give to `judged`. Models and word lists are loaded here, once per call, and nothing from a network.
 
-    Raises `ValueError` for a language that has no word list or model.
+    Raises `ValueError` for a language that has no word list or model, `ClassifierRefused`, or `PickledWeights`.
     """
     filters: list[Filter] = [Length(rule.min_words, rule.max_words)]
     if rule.languages:
@@ -22,6 +22,14 @@ def make_filters(rule: FilterRule) -> tuple[Filter, ...]:
     filters += [QUALITY[name](rule) for name in rule.quality]
     if rule.safety == "drop":
         filters.append(Safety())
+    if rule.classifiers:
+        filters += _classifiers(rule)
     if rule.pii != "off":
         filters.append(ScrubPersonal() if rule.pii == "scrub" else DropPersonal())
     return tuple(filters)
+
+
+def _classifiers(rule: FilterRule) -> list[Filter]:
+    from services.data.filters.classifier import Classifier  # noqa: PLC0415 - torch, which no other filter needs
+
+    return [Classifier(one) for one in rule.classifiers]
