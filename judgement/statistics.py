@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from schemas.evidence import GapTest
 from schemas.policy import Estimate
@@ -67,8 +67,8 @@ def combined(parts: Mapping[str, DomainScore]) -> Scores:
 
 def clopper_pearson(events: int, trials: int) -> tuple[float, float]:
     """Exact two-sided 95 % interval of a rate (Clopper and Pearson 1934); all of [0, 1] where nothing was tried."""
-    low = float(beta.ppf(0.025, events, trials - events + 1)) if events else 0.0
-    high = float(beta.ppf(0.975, events + 1, trials - events)) if events < trials else 1.0
+    low = float(betaincinv(events, trials - events + 1, 0.025)) if events else 0.0
+    high = float(betaincinv(events + 1, trials - events, 0.975)) if events < trials else 1.0
     return low, high
 
 

