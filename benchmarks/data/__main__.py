@@ -90,9 +90,7 @@ def _about() -> dict[str, Any]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m benchmarks.data", description="The data pipeline beside its peers.")
     parser.add_argument("--quick", action="store_true", help="see that everything runs; its figures mean nothing")
-    parser.add_argument(
-        "--only", action="append", choices=PARTS, help="measure this alone, and leave the rest of the file; repeatable"
-    )
+    parser.add_argument("--only", action="append", choices=PARTS, help="this part alone; repeatable")
     parser.add_argument("--megabytes", type=float, default=memory.LARGE, help=f"much text ({memory.LARGE} MB)")
     parser.add_argument("--out", type=Path, help=f"the JSON file ({REPORT}; with --quick {QUICK})")
     return parser
