@@ -113,13 +113,12 @@ async def test_a_store_that_is_away_for_a_while_fails_no_try(cluster, console, s
     assert {event.attempt for event in await told(console, "away", "TrainingStarted")} == {1}
 
 
-@pytest.mark.parametrize("service", ["data", "trainer", "oracle"])
+NO_BUCKET = {"AEVOLVE_ARTIFACTS": "s3://no-such-bucket"}, "s3://no-such-bucket; there is no such bucket; make it first"
+NO_ANSWER = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "s3://artifacts/runs; the store does not answer"
+
+
 @pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"AEVOLVE_ARTIFACTS": "s3://no-such-bucket"}, "s3://no-such-bucket; there is no such bucket; make it first"),
-        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "s3://artifacts/runs; the store does not answer"),
-    ],
+    ("service", "change", "words"), [("data", *NO_BUCKET), ("trainer", *NO_ANSWER), ("oracle", *NO_BUCKET)]
 )
 def test_a_service_that_cannot_reach_the_store_does_not_start(cluster, service, change, words):
     cluster.start(service, key="-lost", **change)
