@@ -2,7 +2,7 @@
 
 speed       every stage and all of them, beside datatrove and datasketch on the same pages
 caught      what was planted and is caught, and clean rows that are dropped all the same
-memory      the same process after 10 MB and after much text: 100 MB through all stages, 2 GB through those that remember
+memory      the same process after 10 MB and after much text: 100 MB through all stages, 2 GB through some of them
 """
 
 from __future__ import annotations
