@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from services.trainer import attention
-from services.trainer.batches import IGNORED, Batch
+from services.trainer import attention, head
+from services.trainer.batches import Batch
 from services.trainer.forms import FORMS
 from services.trainer.job import TrainingJob
 from services.trainer.layout import LAYOUTS, Inputs
@@ -78,13 +78,11 @@ class Learner:
 
     def loss(self, inputs: Inputs) -> torch.Tensor:
         """Sum of the completion tokens' losses."""
-        ids, targets = inputs.ids.to(self.device), inputs.targets.to(self.device)
+        at, following = (tensor.to(self.device) for tensor in head.places(inputs.targets))
         where = {} if inputs.positions is None else {"position_ids": inputs.positions.to(self.device)}
-        with self.precision():
-            logits = self.model(input_ids=ids, use_cache=False, **where).logits[:, :-1]
-        return torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1).float(), targets[:, 1:].flatten(), ignore_index=IGNORED, reduction="sum"
-        )
+        with self.precision(), head.reading(self.model, at):
+            logits = self.model(input_ids=inputs.ids.to(self.device), use_cache=False, **where).logits
+        return torch.nn.functional.cross_entropy(logits.float(), following, reduction="sum")
 
     def precision(self) -> AbstractContextManager[Any]:
         """Number format of a forward pass, where the trained weights are kept in another."""
