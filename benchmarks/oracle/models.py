@@ -16,7 +16,7 @@ from schemas.recipe import Recipe
 from services.trainer import base, lora
 
 STEPS = {"demo": base.DEFAULT_STEPS, "wide": 150}
-QUICK_STEPS = 20
+QUICK_STEPS = 4
 WIDTH = 4
 SPREAD = 0.02
 """Standard deviation of an adapter's weights."""

@@ -19,6 +19,8 @@ from benchmarks.search.space import DEFAULT, MIDDLE, SPACE, code_of, random_code
 from benchmarks.search.world import World, fingerprint
 from schemas.evidence import Submission
 
+pytestmark = pytest.mark.no_cover  # whole campaigns, whose parts have tests of their own; tracing takes a third more
+
 SEEDS = range(10_000, 10_012)
 SMALL = Plan(rounds=2, slots=3)
 

@@ -19,6 +19,8 @@ from benchmarks.search.tables import goals, missed
 from benchmarks.search.world import World
 from judgement.drift import verdicts
 
+pytestmark = pytest.mark.no_cover  # whole campaigns, whose parts have tests of their own; tracing takes a third more
+
 
 def gaps(*values):
     """Submissions with these gaps between target and dev, dev rising."""

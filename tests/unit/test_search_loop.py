@@ -14,6 +14,8 @@ from services.policy.core import choose_final, choose_submissions, finish, first
 from services.recipes.core import propose
 from tests.unit.loopworld import Deciders, World, campaign, play
 
+pytestmark = pytest.mark.no_cover  # whole campaigns, whose parts have tests of their own; tracing takes a third more
+
 
 def assessed(history, round_):
     assessment = assess(history, round_)
