@@ -7,7 +7,7 @@ ARGS ?=
 PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile
 # Of what these do, a part is to wait for others; the longest come first, so that none of them is left alone at the end.
 CROWDED := --numprocesses 4 --dist loadfile --no-loadscope-reorder
-LONGEST := $(addprefix tests/integration/test_,s3_artifacts.py services.py training_resumes.py console_embedded.py \
+LONGEST := $(addprefix tests/integration/test_,s3_artifacts.py services.py console_embedded.py \
   collected_data.py bench_oracle.py bench_search.py wrong_clocks.py bench_console.py projections.py late_scores.py)
 COVERED := schemas/* judgement/* puzzles/* eventstore/* services/*/core.py,services/*/steps.py
 
@@ -15,7 +15,7 @@ ON_KAFKA := $(addprefix tests/integration/test_,services.py kafka_settings.py le
   kafka_cluster.py relay_takeover.py wrong_clocks.py anchors.py tls.py)
 
 .PHONY: help demo test check coverage install format test-unit test-contract test-integration test-kafka test-chaos \
-  test-loop test-ranks test-browser test-compose check-deploy check-kubernetes bench-store bench-search bench-loop bench-console \
+  test-loop test-training test-browser test-compose check-deploy check-kubernetes bench-store bench-search bench-loop bench-console \
   bench-oracle bench-data bench-trainer bench-compose screenshots schemas clean
 
 help:  ## This list
@@ -35,16 +35,16 @@ demo: install  ## A whole campaign on this machine: Postgres, Kafka protocol, fi
 test: test-unit test-integration coverage test-loop  ## The tests: real Postgres, real broker, a real campaign
 
 test-unit: install
-	$(BIN)/pytest tests/unit tests/contract $(PARALLEL) $(ARGS) --cov --cov-report=
+	$(BIN)/pytest tests/unit $(PARALLEL) $(ARGS) --cov --cov-report=
 
-test-contract: install
+test-contract: install  ## Schemas, golden events, import rules: a part of `make check`
 	$(BIN)/pytest tests/contract $(PARALLEL) $(ARGS)
 
 test-integration: install
 	$(BIN)/pytest $(LONGEST) tests/integration $(CROWDED) $(ARGS) --cov --cov-append --cov-report=
 
-test-ranks: install  ## Training on several processes (torchrun, FSDP2 on gloo): what they learn, and ranks that die or hang
-	$(BIN)/pytest tests/ranks $(ARGS)
+test-training: install  ## Training jobs, killed and resumed, and on several processes (torchrun, FSDP2 on gloo) that die or hang
+	$(BIN)/pytest tests/training $(ARGS)
 
 test-kafka: export AEVOLVE_TEST_KAFKA ?= apache
 test-kafka: install  ## The services on Apache Kafka, which Maven fetches (Java 17); AEVOLVE_TEST_KAFKA=host:port for another
