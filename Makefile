@@ -68,7 +68,7 @@ coverage:  ## What the tests of the two targets above ran; too little is a failu
 	done
 
 test-loop: install  ## One campaign of two rounds, end to end
-	$(BIN)/pytest tests/loop $(PARALLEL) $(ARGS)
+	$(BIN)/pytest tests/loop $(ARGS)
 
 bench-store: install  ## The event store beside its peers on this disk (ARGS=--huge: also 10 million events, 10 GB)
 	$(BIN)/python -m benchmarks.store $(ARGS)
