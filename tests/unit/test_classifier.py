@@ -103,8 +103,7 @@ def test_what_stands_beyond_the_models_window_is_read_too(folder):
 
 
 def test_the_threshold_decides(folder):
-    probability = float(Classifier(rule(folder)).judge(text(LOUD)).detail)
-    assert isinstance(Classifier(rule(folder, threshold=1.0)).judge(text(LOUD)), Row) or probability == 1.0
+    assert isinstance(Classifier(rule(folder, threshold=1.0)).judge(text(LOUD)), Row)  # no softmax is that sure here
     assert isinstance(Classifier(rule(folder, threshold=0.0)).judge(text(QUIET)), Dropped)
 
 
