@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from services.console.problem import Problem
 from services.console.run_folder import RunFolder, secret
 from services.console.supervisor import Command, keep_running
 from services.console.tasks import first, uninterrupted
+from services.runtime.ports import free_ports
 from services.runtime.settings import Settings
 
 LOOK_SECONDS = 0.2
@@ -39,7 +39,8 @@ class Embedded:
         self.folder, self.lock = folder, lock
         self.page = page
         """Port of the web page; None where none is served."""
-        self.ports = free_ports()
+        served = [name for name in SERVICES if name != "console"]
+        self.ports = dict(zip(served, free_ports(len(served)), strict=True))
         """Port of the pages of each service."""
         self.database = EmbeddedPostgres(folder.state / "postgres")
 
@@ -100,15 +101,6 @@ def console_settings(folder: RunFolder, host: str) -> Settings:
         anchor_file=folder.anchors,
         anchor_public_key=str(folder.public_key),
     )
-
-
-def free_ports() -> dict[str, int]:
-    """A port for the pages of each service."""
-    sockets = {name: socket.create_server(("127.0.0.1", 0)) for name in SERVICES if name != "console"}
-    ports = {name: opened.getsockname()[1] for name, opened in sockets.items()}
-    for opened in sockets.values():
-        opened.close()
-    return ports
 
 
 def _start(server: Hosted) -> None:

@@ -23,6 +23,7 @@ from services.console.run_folder import RunFolder
 from services.console.screen import Screen
 from services.console.signals import Interrupted, run
 from services.runtime import stint
+from services.runtime.ports import free_ports
 
 PAGE_PORT = 8787
 """Port of the web page, where nobody asks for another."""
@@ -55,7 +56,7 @@ def up(out: Path, port: int | None) -> int:
 
 def _free(port: int | None) -> int:
     """The port of the page: the one that was asked for, else the usual one, else any that is free."""
-    for wanted in (PAGE_PORT, 0) if port is None else (port,):
+    for wanted in (PAGE_PORT, *free_ports(1)) if port is None else (port,):
         try:
             with socket.create_server(("127.0.0.1", wanted)) as opened:
                 return int(opened.getsockname()[1])

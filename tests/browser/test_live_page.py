@@ -1,13 +1,12 @@
 """A page that follows the log leaves a person's work alone: focus, open details, marked text, a form half filled in."""
 
-import socket
-
 import pytest
 from playwright.async_api import expect
 
 from eventstore.effect import Append
 from schemas.envelope import campaign_stream
 from schemas.steering import CampaignPaused
+from services.runtime.ports import free_ports
 from tests.browser.pages import PAGES
 from tests.browser.recorded import CAMPAIGN, bring, recorded
 from tests.browser.visitor import visiting
@@ -15,11 +14,6 @@ from tests.console_process import console
 
 BEGUN = 62
 """Events of the recorded campaign that the log holds at first: two rounds."""
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as opened:
-        return opened.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +106,7 @@ async def test_a_form_half_filled_in_stays_and_follows_once_it_is_emptied(watch,
 async def test_a_page_whose_console_ends_says_so_and_catches_up_with_the_next_one(
     begun, database, chrome, go_on, tmp_path
 ):
-    port = free_port()
+    (port,) = free_ports(1)
     async with console(database, tmp_path, port) as first, visiting(chrome, first.address) as visitor:
         visitor.expected = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING")
         page = await visitor.open("/log")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from schemas.envelope import Envelope
+from services.runtime.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 PROJECT = "aevolve-test"
@@ -43,7 +43,7 @@ class Stack:
     def __init__(
         self, folder: Path, campaign: Path, *, trainers: int = 1, files: Path | None = None, more: Sequence[Path] = ()
     ) -> None:
-        self.folder, self.secrets, self.port = folder, folder / "secrets", free_port()
+        self.folder, self.secrets, self.port = folder, folder / "secrets", free_ports(1)[0]
         self.trainers = trainers
         self._files = [word for file in (ROOT / "deploy" / "compose.yaml", *more) for word in ("--file", str(file))]
         subprocess.run([ROOT / "deploy" / "secrets.sh", self.secrets], check=True)
@@ -152,12 +152,6 @@ def core_adds() -> float:
     base = next(line.split()[1] for line in dockerfile.splitlines() if line.startswith("FROM "))
     parts = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]
     return (image_bytes(parts["migrate"]["image"]) - image_bytes(base)) / 1e6
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as opened:
-        return int(opened.getsockname()[1])
 
 
 def until(holds: Callable[[], bool], seconds: float, what: str, pause: float = 2.0) -> None:

@@ -14,7 +14,7 @@ from eventstore.clock import Clock
 from eventstore.connect import connect
 from eventstore.store import DISCONNECTED
 from tests.conftest import PASSWORDS
-from tests.kafka.broker import _free_addresses
+from tests.kafka.broker import free_addresses
 from tests.kafka.proxy import Proxy
 
 
@@ -22,7 +22,7 @@ from tests.kafka.proxy import Proxy
 def wire(database: str):
     """A TCP way to the server, which listens on a socket only."""
     folder = Path(unquote(database.partition("host=")[2].partition("&")[0]))
-    with Proxy(_free_addresses()[0], str(folder / ".s.PGSQL.5432")) as proxy:
+    with Proxy(free_addresses(1)[0], str(folder / ".s.PGSQL.5432")) as proxy:
         yield proxy
 
 

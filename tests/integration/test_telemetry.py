@@ -8,8 +8,8 @@ import urllib.request
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from services.console.embedded import free_ports
 from services.console.telemetry.watch import Watch
+from services.runtime.ports import free_ports
 from tests.brokers import broker
 from tests.cluster import SERVICES, Cluster, log_of, until
 from tests.conftest import PASSWORDS
@@ -45,7 +45,7 @@ async def shown(watch: Watch) -> str:
 @pytest.fixture(scope="module")
 async def watched(database, tmp_path_factory):
     """A campaign in its second round: its log, its spans, its pages, and what the services logged."""
-    ports = free_ports()
+    ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
     with Collector() as collector, broker(tmp_path_factory.mktemp("broker")) as its_broker:
         folder = tmp_path_factory.mktemp("cluster")
         extra = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.address, "AEVOLVE_LOG_FORMAT": "json"}

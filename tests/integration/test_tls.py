@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from schemas.writers import SERVICES
 from tests.brokers import ForeignBroker, apache
 from tests.certificates import Authority
 from tests.cluster import Cluster, until
-from tests.kafka.broker import ApacheKafka
+from tests.kafka.broker import ApacheKafka, free_addresses
 from tests.postgres import server
 from tests.unit.loopworld import campaign
 
@@ -98,14 +97,6 @@ def world(tmp_path_factory):
     kafka = ApacheKafka(folder / "kafka", PROPERTIES.format(folder=folder, modules=MODULES, **addresses), *USERS)
     with kafka, server.TlsPostgres(folder / "postgres", *ours.issue("postgres", "127.0.0.1"), ours.file) as postgres:
         yield World(folder, {**addresses, "broker": kafka.address}, postgres, ours.file, other.file)
-
-
-def free_addresses(number):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    addresses = [f"127.0.0.1:{opened.getsockname()[1]}" for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    return addresses
 
 
 @pytest.fixture(scope="module")

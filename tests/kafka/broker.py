@@ -11,7 +11,6 @@ import hashlib
 import logging
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from eventstore.embedded.hosted import Hosted, serve
+from services.runtime.ports import free_ports
 from services.runtime.settings import cache_folder
 
 POM = Path(__file__).with_name("pom.xml")
@@ -117,7 +117,7 @@ def running(folder: Path, further: str, users: list[str]) -> Iterator[dict[str, 
 
 def _format(folder: Path, properties: Path, further: str, users: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    broker, controller = _free_addresses()
+    broker, controller = free_addresses(2)
     new = folder / "new.properties"
     new.write_text((PROPERTIES + further).format(broker=broker, controller=controller, folder=folder))
     scram = [word for user in users for word in ("--add-scram", user)]
@@ -125,12 +125,9 @@ def _format(folder: Path, properties: Path, further: str, users: list[str]) -> N
     new.rename(properties)
 
 
-def _free_addresses() -> list[str]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    addresses = [f"127.0.0.1:{opened.getsockname()[1]}" for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    return addresses
+def free_addresses(count: int) -> list[str]:
+    """Different ones of this machine, `host:port`, that a restarted server finds free again."""
+    return [f"127.0.0.1:{port}" for port in free_ports(count)]
 
 
 def _address(properties: Path) -> str:

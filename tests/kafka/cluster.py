@@ -11,11 +11,12 @@ import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
-from tests.kafka.broker import CLUSTER, ApacheKafka, _free_addresses, _java, _run, fetch, jars
+from tests.kafka.broker import CLUSTER, ApacheKafka, _java, _run, fetch, free_addresses, jars
 from tests.kafka.proxy import Proxy
 
 NODES = (1, 2, 3)
@@ -88,7 +89,8 @@ class KafkaCluster:
         self._stack.close()
 
     def _format(self) -> None:
-        addresses = {node: [*_free_addresses(), *_free_addresses()] for node in NODES}
+        free = iter(free_addresses(4 * len(NODES)))
+        addresses = {node: tuple(islice(free, 4)) for node in NODES}
         voters = ",".join(f"{node}@{controller}" for node, (_, _, controller, _) in addresses.items())
         self._at_once(lambda node: _format_node(self.folder / str(node), node, voters, *addresses[node]))
 

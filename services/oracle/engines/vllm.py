@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from schemas.profiles import PROFILES
 from services.oracle.engines.names import served_name
 from services.oracle.job import EngineUse
 from services.runtime.jobs import JobFailed
+from services.runtime.ports import free_ports
 from services.runtime.settings import Settings
 from services.runtime.tether import GRACE, tether
 
@@ -76,7 +76,7 @@ def start(about: About, settings: Settings) -> Server:
     key.unlink(missing_ok=True)
     key.touch(mode=0o600)
     key.write_text(secrets.token_hex(32))
-    port = _free_port()
+    (port,) = free_ports(1)
     with log.open("ab") as said:
         process = subprocess.Popen(
             [sys.executable, "-m", __name__, *arguments(about, port, settings.workers)],
@@ -124,13 +124,6 @@ def environment(own: Mapping[str, str], key: str, place: Path) -> dict[str, str]
     caches = {f"{name}_CACHE_{kind}": str(place / "cache") for name, kind in (("VLLM", "ROOT"), ("TRITON", "DIR"))}
     told = {"VLLM_API_KEY": key, "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1", "VLLM_NO_USAGE_STATS": "1"}
     return {**kept, **caches, "TORCHINDUCTOR_CACHE_DIR": str(place / "cache"), **told}
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 if __name__ == "__main__":

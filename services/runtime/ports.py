@@ -1,0 +1,41 @@
+"""Ports to tell a server of, before it listens there itself."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+from random import SystemRandom
+
+LENT = Path("/proc/sys/net/ipv4/ip_local_port_range")
+"""Linux: first and last port that a connection may have at its own end."""
+
+LOWEST = 10_000
+"""Where the search begins: below live well-known servers."""
+
+USUAL_FIRST = 32_768
+"""First port lent where the system does not tell: Linux's default; others begin higher (RFC 6335: 49152)."""
+
+
+def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+    """Different ports of `host` at which nobody listens.
+
+    None of them is a port that the kernel lends to outgoing connections: one of those may be gone before the server
+    has started (port 0 gives such ones). Drawn by chance, so that processes that ask at once hardly meet.
+    """
+    chance = SystemRandom()
+    found: list[int] = []
+    with ExitStack() as held:
+        while len(found) < count:
+            port = chance.choice(_never_lent())
+            try:
+                held.enter_context(socket.create_server((host, port)))
+            except OSError:  # taken, maybe by ourselves
+                continue
+            found.append(port)
+    return found
+
+
+def _never_lent() -> range:
+    first = int(LENT.read_text().split()[0]) if LENT.exists() else USUAL_FIRST
+    return range(LOWEST, max(first, 2 * LOWEST))
