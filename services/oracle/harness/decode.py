@@ -12,6 +12,8 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from services.oracle.harness.cache import make_cache
+
 SHRINK = 0.75
 """Share of rows still running at which a batch is rewritten: each time costs a copy of its keys and values."""
 
@@ -44,7 +46,7 @@ class _Batch:
     def __init__(self, model: Any, ids: torch.Tensor, mask: torch.Tensor) -> None:
         self.model, self.ids, self.mask = model, ids, mask
         self.place = (mask.cumsum(-1) - 1).clamp(min=0)
-        self.cache = DynamicCache(config=model.config)
+        self.cache = make_cache(model)
         self.running = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
         self.rows = torch.arange(len(ids), device=ids.device)
 
