@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -32,12 +34,23 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
 async def test_what_a_service_declares_has_as_many_copies_as_the_brokers_keep(cluster) -> None:
     settings = Settings(kafka=cluster.address, partitions=2)
     await declare_topics(settings)
-    admin = AIOKafkaAdminClient(bootstrap_servers=cluster.address)
-    await admin.start()
-    described = {t["topic"]: t["partitions"] for t in await admin.describe_topics(list(TOPICS))}
-    await admin.close()
+    described = await known(cluster.address)
     assert described.keys() == set(TOPICS)
     assert {len(partition["replicas"]) for partitions in described.values() for partition in partitions} == {len(NODES)}
+
+
+async def known(address: str) -> dict[str, list[Any]]:
+    """The topics' partitions, once every one is known to the node that answers: nodes learn of new topics by and by."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=address)
+    await admin.start()
+    try:
+        while True:
+            described = {t["topic"]: t["partitions"] for t in await admin.describe_topics(list(TOPICS))}
+            if all(described.values()):
+                return described
+            await asyncio.sleep(0.1)
+    finally:
+        await admin.close()
 
 
 async def test_each_node_may_die_while_events_are_published(cluster, started: CampaignStarted) -> None:

@@ -5,6 +5,7 @@ What is held is a view of a larger tensor, which has room for the next tokens. W
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,7 +19,8 @@ BLOCK = 64
 def make_cache(model: Any) -> DynamicCache:
     """An empty cache of a model. Layers that keep all tokens are ours, others (sliding windows) transformers' own."""
     cache = DynamicCache(config=model.config)
-    cache.layers = [GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    growing: Callable[[], DynamicLayer] = GrowingLayer
+    cache.layers = [growing() if type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache
 
 
@@ -52,7 +54,7 @@ class Growing:
         self._room[..., :tokens, :] = self.held
 
 
-class GrowingLayer(DynamicLayer):  # type: ignore[misc]  # transformers' classes are untyped
+class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]  # of transformers' own hook
     """A layer of a cache."""
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
