@@ -13,7 +13,8 @@ from schemas.rows import Row
 from services.data.filters.filter import Dropped, text_of
 from services.data.filters.safety_rules import ANYTHING, PROTECTIVE, RULES, SUSPECT, Rule
 
-SENTENCE = re.compile(r"[^.!?\n]+")
+SENTENCE = re.compile(r"\w[^.!?\n]*")
+"""From its first word on, whatever mark or quote is before."""
 
 
 @dataclass(frozen=True)

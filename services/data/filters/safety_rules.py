@@ -28,7 +28,8 @@ class Rule:
 
 
 def _any(words: Iterable[str]) -> re.Pattern[str]:
-    return re.compile(rf"\b(?:{'|'.join(words)})\b")
+    # At the beginnings of words alone: a boundary is at their ends too, where nothing can be found.
+    return re.compile(rf"\b(?=\w)(?:{'|'.join(words)})\b")
 
 
 def _rule(said: dict[str, Any]) -> Rule:

@@ -14,7 +14,7 @@ from transformers.cache_utils import DynamicLayer
 
 from services.oracle.harness.cache import make_cache
 
-SHRINK = 0.75
+SHRINK = 0.85
 """Share of rows still running at which a batch is rewritten: each time costs a copy of its keys and values."""
 
 
