@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from services.oracle.adapters import adapter, form
 from services.oracle.engines.engine import Count
+from services.oracle.harness.attention import use_products
 from services.oracle.harness.model import GreedyLM, TaskLM
 from services.oracle.job import AdapterRefused, EvaluationJob
 from services.runtime.models import model_folder
@@ -76,8 +77,10 @@ def load(job: EvaluationJob, device: str) -> Any:
 
 def _model(folder: Path, device: str) -> Any:
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
-    return model.to(device).eval()
+    loaded: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    model = loaded.to(device).eval()
+    use_products(model)
+    return model
 
 
 def _adapted(base: Any, trained: Path) -> Any:
