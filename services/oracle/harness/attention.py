@@ -49,8 +49,8 @@ def attend(
     grouped = query.reshape(rows * key.shape[1], -1, width)  # the heads that share keys and values lie together
     scores = torch.bmm(grouped * scale, key.flatten(0, 1).transpose(1, 2))
     if attention_mask is not None:
-        left_out = attention_mask.logical_not().view(rows, 1, 1, -1)
-        scores.view(rows, key.shape[1], -1, key.shape[2]).masked_fill_(left_out, torch.finfo(scores.dtype).min)
+        of_heads = scores.view(rows, key.shape[1], -1, key.shape[2])
+        of_heads.masked_fill_(attention_mask.logical_not(), torch.finfo(scores.dtype).min)
     summed = torch.bmm(scores.softmax(-1), value.flatten(0, 1))
     return summed.view(rows, 1, heads, -1), None
 
