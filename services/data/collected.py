@@ -5,11 +5,9 @@ Each part ends on disk before the next begins, so a killed job does again only w
 
 from __future__ import annotations
 
-import fcntl
-import shutil
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 from judgement.fingerprints import Fingerprints
@@ -18,6 +16,7 @@ from schemas.sources import AnySource, DataRule
 from services.data import manifest as manifests
 from services.data.card import Told, card
 from services.data.core import expected, expected_shares
+from services.data.folders import FILE, alone, discard_old, take_over
 from services.data.harvest import Harvest
 from services.data.job import Collecting, Snapshot, SnapshotJob, SnapshotPlan
 from services.data.manifest import Manifest
@@ -31,10 +30,6 @@ from services.data.tokens import Lengths
 from services.data.writer import WHOLE
 from services.runtime import artifacts
 from services.runtime.hashing import hash_file
-
-
-class HarvestBusy(Exception):
-    """Another process of this machine harvests for the same round."""
 
 
 def make_collected(job: SnapshotJob, planned: SnapshotPlan, report: Report) -> Snapshot:
@@ -60,31 +55,24 @@ def make_collected(job: SnapshotJob, planned: SnapshotPlan, report: Report) -> S
     return snapshot.model_copy(update={"card": manifests.keep(told.encode(), at.out, ".md")})
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[Path]:
-    """The round's folder, for one process at a time. Raises `HarvestBusy`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise HarvestBusy(f"{folder}: another process harvests there; it is tried again") from None
-        yield folder
-
-
 def opened(folder: Path, job: SnapshotJob, before: Manifest | None) -> Harvest:
-    """The round's harvest as far as it has come; a new one begins with what the last round has left."""
-    place, part = folder / "harvest.db", folder / "harvest.part"
-    if not place.exists():
-        for left in folder.glob("*.part*"):
-            left.unlink()
-        assert job.collecting is not None
-        with closing(Harvest(part, job.round)) as harvest:
-            if before and job.collecting.last:
-                beside = manifests.beside(job.collecting.last.uri)
-                manifests.load(harvest, before, beside, Path(job.collecting.copies))
-        part.rename(place)
-    return Harvest(place, job.round)
+    """The round's harvest as far as it has come; a new one begins with a late one, or with what the last round left."""
+    used = before.round if before else 0
+    if not (folder / FILE).exists() and not take_over(folder, job.round, used):
+        _begin(folder, job, before)
+    return Harvest(folder / FILE, job.round)
+
+
+def _begin(folder: Path, job: SnapshotJob, before: Manifest | None) -> None:
+    part = folder / "harvest.part"
+    for left in folder.glob("*.part*"):
+        left.unlink()
+    assert job.collecting is not None
+    with closing(Harvest(part, job.round)) as harvest:
+        if before and job.collecting.last:
+            beside = manifests.beside(job.collecting.last.uri)
+            manifests.load(harvest, before, beside, Path(job.collecting.copies))
+    part.rename(folder / FILE)
 
 
 def collect(job: SnapshotJob, harvest: Harvest, folder: Path, report: Report) -> None:
@@ -157,10 +145,3 @@ def lineages(harvest: Harvest, rule: DataRule) -> tuple[Lineage, ...]:
         for source, uri in writers(harvest, tuple(asked))
         for _, candidate, sha256 in [uri.split(":")]
     )
-
-
-def discard_old(folder: Path) -> None:
-    """Remove the folders of the campaign's rounds before the last one: their harvests lie among the artifacts."""
-    for other in folder.parent.iterdir():
-        if other.name.isdecimal() and int(other.name) < int(folder.name) - 1:
-            shutil.rmtree(other, ignore_errors=True)

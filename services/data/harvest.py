@@ -101,6 +101,12 @@ class Harvest:
         """A source gave this row last."""
         self.db.execute("INSERT OR REPLACE INTO last VALUES (?, ?)", (row.source, canonical_json(asdict(row))))
 
+    def adopt(self, after: int) -> None:
+        """Count what came after a round as this round's."""
+        with self.transaction():
+            for table in ("rows", "counts"):
+                self.db.execute(f"UPDATE {table} SET round = ? WHERE round > ?", (self.round, after))  # noqa: S608
+
     def skip(self, source: str, skipped: Mapping[str, int]) -> None:
         """Count what a source refused or passed over."""
         for reason, n in skipped.items():

@@ -16,7 +16,7 @@ from sqlite3 import IntegrityError
 import pytest
 
 from schemas.rows import Row
-from services.data import collected
+from services.data import collected, folders
 from services.data import manifest as manifests
 from services.data.harvest import Harvest
 from services.data.snapshot import make
@@ -122,9 +122,9 @@ def test_a_step_whose_checks_fail_leaves_nothing(tmp_path):
 
 
 def test_two_processes_never_harvest_for_one_round(tmp_path):
-    with collected.alone(tmp_path / "1"), pytest.raises(collected.HarvestBusy, match="another process harvests"):
-        collected.alone(tmp_path / "1").__enter__()
-    with collected.alone(tmp_path / "1"):
+    with folders.alone(tmp_path / "1"), pytest.raises(folders.HarvestBusy, match="another process harvests"):
+        folders.alone(tmp_path / "1").__enter__()
+    with folders.alone(tmp_path / "1"):
         pass
 
 
