@@ -19,7 +19,7 @@ from eventstore.embedded.broker import EmbeddedBroker
 from tests.kafka.broker import ApacheKafka, missing
 from tests.kafka.cluster import KafkaCluster
 
-KAFKA = os.environ.get("AEVOLVE_TEST_KAFKA", "embedded")
+KAFKA = os.environ.get("AEVOLVE_TEST_KAFKA") or "embedded"
 EMBEDDED = KAFKA == "embedded"
 KIND = KAFKA if KAFKA in ("embedded", "apache", "cluster") else "foreign"
 
