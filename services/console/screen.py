@@ -11,6 +11,7 @@ from rich.live import Live
 
 from judgement.history import History
 from schemas.envelope import Envelope
+from services.console.gathering import gathering
 from services.console.narrate import narrate
 from services.console.table import Progress, view
 
@@ -35,6 +36,8 @@ class Screen:
         self.console = console
         self.blind = False
         """Whether the last look found no database."""
+        self.failure = ""
+        """What was last said of a round that has no data."""
         self.live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
     def __enter__(self) -> Self:
@@ -68,3 +71,6 @@ class Screen:
         self.blind = False
         if self.live:
             self.live.update(view(history, progress, datetime.now(UTC)), refresh=True)
+        elif (waits := gathering(history, progress)) and waits.failed and waits.words != self.failure:
+            self.failure = waits.words
+            self.say(waits.words)

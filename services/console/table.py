@@ -14,11 +14,12 @@ from judgement.history import History
 from judgement.trial import Trial
 from schemas.envelope import candidate_stream
 from schemas.scores import BASE
+from services.console.gathering import gathering
 from services.console.narrate import accuracy
 from services.console.trial_state import state_with_guards
 
 Progress = Mapping[str, Mapping[str, Any]]
-"""Live progress by subject: `step`, `steps` and `loss` of a training job."""
+"""Live progress by subject: `step`, `steps` and `loss` of training, `error` and `message` of a try that failed."""
 
 
 def view(history: History, progress: Progress, now: datetime) -> RenderableType:
@@ -30,7 +31,9 @@ def view(history: History, progress: Progress, now: datetime) -> RenderableType:
         )
     for trial in [history.base, *history.of_round(history.round)]:
         table.add_row(*_cells(history, trial, progress))
-    return Group(table, *(_drift_line(scope, found) for scope, found in sorted(history.standing_drifts.items())))
+    waits = gathering(history, progress)
+    data = [Text(waits.words, style="red" if waits.failed else "")] if waits else []
+    return Group(table, *data, *(_drift_line(scope, found) for scope, found in sorted(history.standing_drifts.items())))
 
 
 def headline(history: History, progress: Progress, now: datetime) -> str:

@@ -135,6 +135,8 @@ class Worker:
         message = f"{failed.message}; {self.kind.remedy}" if failed.error == "DeadlinePassed" else failed.message
         effect: Effect = self.kind.failed(job, Failure(failed.error, message, terminal, cost))
         mark_failed(failed.error)
+        if not terminal:
+            await self.tell(job, {"error": failed.error, "message": message})
         with appending(effect) as traced:
             await outlasting(lambda: self.store.fail(job, traced, None if terminal else self.kind.pause(job)))
         JOBS.labels(job.queue, "failed").inc()

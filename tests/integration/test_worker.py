@@ -177,6 +177,17 @@ async def test_the_pause_after_a_failed_try_is_the_kinds_own(trainer, runner, qu
     assert timedelta(minutes=59) < left <= timedelta(hours=1)
 
 
+async def test_a_failed_try_tells_its_reason_until_the_next_one_reports(trainer, runner, queue) -> None:
+    await put(trainer, queue, attempts=2)
+    failing = Worker(kind(queue, "explode", "adapter"), trainer, runner, Settings(), "me")
+    await failing.hold(await trainer.lease(queue, "me", timedelta(seconds=60)))
+    told = (await trainer.progress("w"))[queue]
+    assert (told["error"], bool(told["message"])) == ("LookupError", True)
+    async with working(trainer, runner, queue, "sleep", 60):
+        assert await job_process(trainer, queue)
+    assert "error" not in (await trainer.progress("w"))[queue]
+
+
 async def test_a_deadline_ends_a_running_job_for_good(trainer, runner, queue, owner) -> None:
     await put(trainer, queue, attempts=5, deadline=datetime.now(UTC) + timedelta(seconds=3))
     async with working(trainer, runner, queue, "sleep", 60):

@@ -16,6 +16,7 @@ from schemas.steering import CampaignPaused
 from services.console.client import from_environment, new_id, read_settings
 from services.console.doctor import Check, examine, healthy
 from services.console.emitted import read_events
+from services.console.gathering import gathering
 from services.console.narrate import WORDS, narrate
 from services.console.problem import Problem
 from services.console.run_folder import RunFolder
@@ -24,6 +25,7 @@ from services.console.table import eta, headline, view
 from services.console.tasks import first, uninterrupted
 from services.oracle.sandbox.run import SandboxUnavailable
 from tests.unit.console_events import BASIS, BEGIN, CAMPAIGN, Log, finished, two_rounds
+from tests.unit.test_steps import snapshot
 
 
 def shown(renderable) -> str:
@@ -66,6 +68,45 @@ def test_the_headline_says_how_it_stands():
     log.say(CAMPAIGN, CampaignPaused(by="me", reason="lunch"))
     assert headline(fold(CAMPAIGN, log.envelopes), {}, BEGIN).endswith("PAUSED")
     assert "winner r2s1" in headline(fold(CAMPAIGN, finished().envelopes), {}, BEGIN)
+
+
+FAILED = {"error": "SourceFailed", "message": "paths: no file is called /data/notes.jsonl"}
+
+
+def opened() -> Log:
+    """A campaign whose first round has no data yet."""
+    log = Log()
+    log.start()
+    log.policy(1)
+    return log
+
+
+def test_a_round_without_data_says_what_the_last_try_to_make_them_came_to():
+    history = fold(CAMPAIGN, opened().envelopes)
+    place = f"{CAMPAIGN}/round/{history.round}"
+    assert "notes.jsonl" in shown(view(history, {place: FAILED}, BEGIN))
+    assert "12 rows so far, now from notes" in shown(view(history, {place: {"source": "notes", "rows": 12}}, BEGIN))
+    assert gathering(history, {}) is None
+    assert gathering(history, {f"{CAMPAIGN}/round/{history.round + 1}": FAILED}) is None
+
+
+def test_of_a_round_that_has_its_data_nothing_is_said():
+    log = opened()
+    snapshot(log, 1)
+    history = fold(CAMPAIGN, log.envelopes)
+    assert gathering(history, {f"{CAMPAIGN}/round/{history.round}": FAILED}) is None
+
+
+def test_where_the_output_is_a_file_a_failed_try_is_told_once(capsys):
+    history = fold(CAMPAIGN, opened().envelopes)
+    screen = Screen(Console(width=300, force_terminal=False))
+    for message in ("one", "one", "two"):
+        screen.show(history, {f"{CAMPAIGN}/round/{history.round}": FAILED | {"message": message}})
+    told = capsys.readouterr().out.splitlines()
+    assert [line.rpartition("SourceFailed: ")[2] for line in told] == [
+        "one; it is tried again",
+        "two; it is tried again",
+    ]
 
 
 # Words

@@ -110,6 +110,15 @@ def test_a_loss_is_shown_while_it_trains():
     assert "1.500" in page
 
 
+def test_what_keeps_a_rounds_data_away_is_told_as_text():
+    store = RecordedLog(two_rounds().envelopes)
+    store.live = {f"{CAMPAIGN}/round/2": {"error": "SourceFailed", "message": f"paths: no file is called {HOSTILE}"}}
+    page = browser(store).get(f"/rounds/{CAMPAIGN}").text
+    assert "round 2 has no data yet: SourceFailed: paths: no file" in page
+    assert HOSTILE not in page
+    assert HOSTILE in unescape(page)
+
+
 def test_a_page_is_drawn_anew_when_the_campaign_has_moved_and_only_then():
     log = two_rounds()
     store = RecordedLog(log.envelopes[:-1])

@@ -20,6 +20,7 @@ from schemas.events import ScoresReported
 from schemas.recipe import show
 from schemas.scores import BASE
 from services.console.chart_marks import drift_notes, policy_notes
+from services.console.gathering import gathering
 from services.console.problem import nearest
 from services.console.report_data import KINDS, TOLD, course
 from services.console.table import Progress, loss_now, state_now
@@ -68,6 +69,7 @@ async def _drawn(found: Site, history: History, progress: Progress) -> Markup:
     return drawn(
         "rounds_content.html",
         history=history,
+        waits=gathering(history, progress),
         report=report,
         chart=rounds_chart(report),
         drifts={note.round: note for note in drift_notes(report)},
