@@ -9,8 +9,8 @@ from typing import Any
 from judgement.drift_scope import CAP
 from schemas import events as e
 from schemas.advisor import AdviceWeighed, AdvisorAnswered, AdvisorFailed
-from schemas.base import canonical_json
 from schemas.envelope import Envelope
+from schemas.fingerprints import FingerprintsPublished
 from schemas.guards import GuardsReported, GuardsUnmeasured
 from schemas.scores import Scores
 from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
@@ -19,7 +19,7 @@ from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
 def narrate(envelope: Envelope) -> str:
     """What happened, without when and where."""
     event = envelope.event
-    return WORDS.get(type(event), canonical_json)(event)
+    return WORDS[type(event)](event)
 
 
 def accuracy(scores: Scores) -> str:
@@ -99,6 +99,8 @@ WORDS: dict[type, Callable[[Any], str]] = {
     e.DriftCleared: lambda x: f"drift cleared in {x.scope}: {x.words}",
     e.PolicyUpdated: _policy,
     e.CampaignFinished: _finished,
+    e.DecisionRefused: lambda x: f"REFUSED: {x.decision} breaks {x.article} of the constitution: {x.message}",
+    FingerprintsPublished: lambda x: f"fingerprints of the sealed sets among {x.items:,} items: {x.ngrams:,} hashes",
     AdvisorAnswered: lambda x: f"{x.model} advises on round {x.round}: {len(x.proposals)} proposals",
     AdviceWeighed: _weighed,
     AdvisorFailed: lambda x: f"no advice on round {x.round}: {x.error}: {x.message}",
@@ -106,4 +108,4 @@ WORDS: dict[type, Callable[[Any], str]] = {
     CampaignResumed: lambda x: f"resumed by {x.by}: {x.reason}",
     CampaignStopped: lambda x: f"stopped by {x.by}: {x.reason}",
 }
-"""How each event is told; the others as they are."""
+"""How each event is told."""
