@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import asyncpg
 from pydantic import ValidationError
 
+from eventstore.effect import Work
 from eventstore.projections import Deviation, compare, sizes, snapshot
 from eventstore.read import scan, to_envelope
 from eventstore.store import EventStore
 from judgement.history import History
 from schemas.advisor import AdvisorRule
-from schemas.base import Frozen
+from schemas.base import Frozen, canonical_json
 from schemas.campaign import Campaign, Model, Substrate
 from schemas.events import CheckpointTrained, RecipeProposed
 from schemas.evidence import Basis
@@ -63,7 +64,8 @@ async def check(store: EventStore) -> Projections:
             by_hand = [name for name, jobs in campaigns.items() if jobs.by_hand]
             rebuilt = (job for jobs in campaigns.values() if not jobs.by_hand for job in jobs.rebuilt())
             found = await compare(connection, CONSUMERS, rebuilt, by_hand)
-            told = [exact for deviation in found for exact in _exact(deviation)]
+            later = {f"{queue} {key}": work for jobs in campaigns.values() for (queue, key), work in jobs.later.items()}
+            told = [exact for deviation in found if not _of_later(deviation, later) for exact in _exact(deviation)]
             return Projections(await sizes(connection), told, by_hand)
     finally:
         await connection.close()
@@ -74,6 +76,14 @@ async def _jobs(connection: asyncpg.Connection) -> dict[str, CampaignJobs]:
     async for row in scan(connection, 0):
         campaigns.setdefault(row.campaign, CampaignJobs(History(row.campaign))).take(to_envelope(row))
     return campaigns
+
+
+def _of_later(deviation: Deviation, later: Mapping[str, Sequence[Work]]) -> bool:
+    """Whether a payload is that of a later state, at which its service came to the event."""
+    if deviation.field != "payload":
+        return False
+    live = _read(json.loads(deviation.live or "null"))
+    return any(live == _read(json.loads(canonical_json(work.payload))) for work in later.get(deviation.row, ()))
 
 
 def _exact(deviation: Deviation) -> Iterator[Deviation]:

@@ -52,6 +52,8 @@ class CampaignJobs:
     history: History
     jobs: dict[Key, Work] = field(default_factory=dict)
     """Queue and key -> the job as it was queued first."""
+    later: dict[Key, list[Work]] = field(default_factory=dict)
+    """Measurements as later states would have queued them, where that differs: the base's own may have come since."""
     due: set[Key] = field(default_factory=set)
     """Those owed at the last state."""
     words: dict[Key, list[Word]] = field(default_factory=dict)
@@ -79,9 +81,14 @@ class CampaignJobs:
         owed = list(self._owed(now))
         self.due = {(work.queue, work.key) for work in owed}
         for work in owed:
-            if (key := (work.queue, work.key)) not in self.jobs:
+            key = (work.queue, work.key)
+            if key not in self.jobs:
                 self.jobs[key] = work
                 self.claims.update(_subjects(work))
+            elif ENDS[work.queue] is _scored and work.payload not in [
+                known.payload for known in (self.jobs[key], *self.later.get(key, ()))
+            ]:
+                self.later.setdefault(key, []).append(work)
 
     def _owed(self, now: datetime) -> Iterator[Work]:
         if self.history.campaign is None or self.history.closed or self.by_hand:

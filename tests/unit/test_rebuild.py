@@ -1,16 +1,20 @@
 """The jobs that follow from a campaign's events, and how the log says that they ended."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
+from eventstore.projections import Deviation
 from judgement.history import History
 from schemas import events as e
+from schemas.base import canonical_json
 from schemas.envelope import Envelope
 from schemas.guards import GuardsReported
 from schemas.scores import BASE, Cost
 from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
+from services.console.projections import _of_later
 from services.console.rebuild import CampaignJobs
 from services.policy.core import first_policy
 from services.recipes.core import propose
@@ -168,3 +172,23 @@ def test_a_snapshot_that_was_used_again_says_nothing_of_its_job(proposed):
 def test_a_campaign_with_emitted_events_is_marked(proposed):
     assert not proposed.jobs.by_hand
     assert proposed.say(begun(1), source="aevolve/console").jobs.by_hand
+
+
+def test_a_measurement_may_have_been_queued_after_the_bases_own_had_come(proposed):
+    proposed.say(begun(1), trained("r1s0", proposed.jobs.history.trials["r1s0"].recipe))
+    key = ("score", "test/r1s0/dev")
+    assert "reference" not in proposed.rebuilt[key].work.payload
+    assert proposed.jobs.later == {}
+    proposed.say(report(BASE, "dev", World().scores(BASE, None, "dev", 0)))
+    assert "reference" not in proposed.rebuilt[key].work.payload
+    [late] = proposed.jobs.later[key]
+    assert late.payload["reference"]["stamp"]
+
+    told = {f"{queue} {name}": works for (queue, name), works in proposed.jobs.later.items()}
+    live, first = (canonical_json(payload) for payload in (late.payload, proposed.rebuilt[key].work.payload))
+    queued_late = Deviation("work", " ".join(key), "payload", live, first)
+    assert _of_later(queued_late, told)
+    assert not _of_later(replace(queued_late, row="score test/r1s1/dev"), told)
+    altered = {**late.payload, "reference": {**late.payload["reference"], "known": ["f" * 64]}}
+    assert not _of_later(replace(queued_late, live=canonical_json(altered)), told)
+    assert not _of_later(replace(queued_late, field="state"), told)
