@@ -20,8 +20,9 @@ USUAL_FIRST = 32_768
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
     """Different ports of `host` at which nobody listens.
 
-    None of them is a port that the kernel lends to outgoing connections: one of those may be gone before the server
-    has started (port 0 gives such ones). Drawn by chance, so that processes that ask at once hardly meet.
+    Where the kernel leaves any from `LOWEST` on, none of them is one that it lends to outgoing connections: such a port
+    may be gone before the server has started, and port 0 gives no others. Drawn by chance, so that processes that ask
+    at once hardly meet.
     """
     chance = SystemRandom()
     found: list[int] = []
@@ -38,4 +39,4 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
 
 def _never_lent() -> range:
     first = int(LENT.read_text().split()[0]) if LENT.exists() else USUAL_FIRST
-    return range(LOWEST, max(first, 2 * LOWEST))
+    return range(LOWEST, first if first > LOWEST else 2 * LOWEST)

@@ -47,3 +47,10 @@ def test_a_port_at_which_somebody_listens_is_not_given(monkeypatch):
 def test_where_the_system_does_not_tell_the_usual_range_is_kept_clear_of(monkeypatch, tmp_path):
     monkeypatch.setattr(ports, "LENT", tmp_path / "none")
     assert max(free_ports(100)) < ports.USUAL_FIRST
+
+
+def test_where_few_ports_are_left_only_those_are_given(monkeypatch, tmp_path):
+    told = tmp_path / "ip_local_port_range"
+    told.write_text("16000\t65535\n")
+    monkeypatch.setattr(ports, "LENT", told)
+    assert set(free_ports(200)) <= set(range(ports.LOWEST, 16_000))
