@@ -1,7 +1,7 @@
 """Which version of each decider's rules is in force, and which release brought it.
 
 A decision records the version in its basis, so that it can be taken again by the rules that took it. Whoever changes
-what a decider decides appends the release here and keeps the old rules in `services/console/deciders.py`, or gives them
+what a decider decides appends the release here and keeps the old rules in `audit/deciders.py`, or gives them
 up knowingly: then `aevolve replay` names the release that still has them.
 """
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from judgement.basis import DIGITS
 from judgement.history import History
-from judgement.search_basis import DIGITS
 from judgement.trial import Trial
 from schemas.guards import Guard
 from schemas.scores import BASE

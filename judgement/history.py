@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from judgement.transfer import transferred
+from judgement.stamp_correction import transferred
 from judgement.trial import Trial
 from schemas import events as e
 from schemas.advisor import AdvisorAnswered, AdvisorFailed

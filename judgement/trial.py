@@ -35,7 +35,8 @@ class Trial:
     scores: dict[Kind, Scores] = field(default_factory=dict)
     stamps: dict[Kind, Stamp] = field(default_factory=dict)
     moved: dict[Kind, Stamp] = field(default_factory=dict)
-    """The stamp of scores that were taken otherwise than the base's, and moved to its stamp (`judgement.transfer`)."""
+    """The stamp of scores that were taken otherwise than the base's, and moved to its stamp
+    (`judgement.stamp_correction`)."""
     unmeasured: dict[Kind, str] = field(default_factory=dict)
     """Kinds whose measurement failed for good, with the class of the failure; `OtherStamp` where it was taken otherwise
     than the base's."""

@@ -3,7 +3,9 @@
 import sys
 from pathlib import Path
 
-from services.trainer import engine, hosts, ranks
+from services.trainer import engine
+from services.trainer.distributed import data_parallel as ranks
+from services.trainer.distributed import hosts
 from services.trainer.job import TrainingJob
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def rank_processes(job: TrainingJob) -> dict[int, int]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes().decode().split("\0")
-            if "services.trainer.rank" not in words or "torch.distributed.run" in words:
+            if "services.trainer.distributed.rank" not in words or "torch.distributed.run" in words:
                 continue
             if TrainingJob.model_validate_json((Path(words[-2]) / "job.json").read_text()).work == job.work:
                 variables = (process / "environ").read_bytes().decode().split("\0")

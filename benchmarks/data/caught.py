@@ -15,8 +15,8 @@ from stdnum import iban, luhn
 
 from benchmarks.data import peers
 from benchmarks.data.corpus import rows, sentences
-from judgement.fingerprinting import Prints
-from judgement.fingerprints import Fingerprints
+from judgement.fingerprints.extract import Prints
+from judgement.fingerprints.index import Fingerprints
 from puzzles.draw import FAMILIES, Posed, draw
 from puzzles.family import Solution
 from schemas.campaign import DOMAINS, Campaign
@@ -24,8 +24,8 @@ from schemas.rows import Row
 from services.data.filters.pii import scrub
 from services.data.filters.quality import BadWords
 from services.data.filters.safety import unsafe
-from services.oracle.fingerprint_work import FingerprintJob
-from services.oracle.fingerprints import KINDS, publish, sealed
+from services.oracle.fingerprints.publish import KINDS, publish, sealed
+from services.oracle.fingerprints.work import FingerprintJob
 
 HARMFUL = Path(__file__).with_name("harmful.yaml")
 KEY = b"the key of a benchmark"

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from benchmarks.data.corpus import rows
 from benchmarks.data.speed import _fingerprints, _sealed, distinct, passed
 from benchmarks.store.figures import Figure
-from judgement.fingerprints import Fingerprints
+from judgement.fingerprints.index import Fingerprints
 from schemas.rows import Row
 
 SMALL, ALL, LARGE = 10.0, 100.0, 2_000.0

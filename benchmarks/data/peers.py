@@ -19,9 +19,9 @@ from datatrove.utils.hashing import HashConfig
 from datatrove.utils.text import ngrams, simplify_text
 
 from schemas.rows import Row
+from services.data.collect.sketch import PERMUTATIONS, shingles
 from services.data.filters.language import language_model
 from services.data.filters.quality import WORDS, BadWords
-from services.data.sketch import PERMUTATIONS, shingles
 
 logging.getLogger("datatrove").setLevel(logging.ERROR)
 

@@ -15,14 +15,14 @@ from typing import Any
 from benchmarks.data import peers
 from benchmarks.data.corpus import rows, sentences
 from benchmarks.store.figures import Figure
-from judgement.fingerprinting import Prints
-from judgement.fingerprints import Fingerprints
+from judgement.fingerprints.extract import Prints
+from judgement.fingerprints.index import Fingerprints
 from puzzles.draw import FAMILIES, pose
 from schemas.rows import Row
 from schemas.sources import FilterRule
+from services.data.collect.near_duplicates import NearDuplicates
 from services.data.filters.filter import Dropped, Filter, judged
-from services.data.filters.make import make_filters
-from services.data.near import NearDuplicates
+from services.data.filters.registry import make_filters
 
 RULE = FilterRule()
 GOAL = 0.9

@@ -13,7 +13,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from schemas.recipe import Recipe
-from services.trainer import base, lora
+from services.trainer.model import lora
+from services.trainer.tiny_base import make as base
 
 STEPS = {"demo": base.DEFAULT_STEPS, "wide": 150}
 QUICK_STEPS = 4

@@ -8,10 +8,10 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from benchmarks.search.board import NOBODY
-from judgement.drift import assess, verdicts
+from judgement.constitution import check
+from judgement.drift.assess import assess, verdicts
 from judgement.history import History
-from judgement.search_policy import Chosen, Proposal, SearchPolicy
-from judgement.search_rules import check
+from judgement.search.policy import Chosen, Proposal, SearchPolicy
 from schemas.base import Frozen
 from schemas.events import PolicyUpdated, RecipeProposed, SubmissionsChosen
 from schemas.policy import Estimate

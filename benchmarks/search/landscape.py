@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from benchmarks.search.space import ARMS, MIDDLE, NUMERIC, Codes, arms, positions, shares
-from judgement.features import Floats
+from judgement.search.space import Floats
 from schemas.campaign import DOMAINS
 
 CURVATURE = 0.29

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.search.space import SIZES, Codes, random_codes
 from benchmarks.search.world import World
-from judgement.features import Floats
+from judgement.search.space import Floats
 
 DRAWN, STARTS = 4096, 24
 """Recipes drawn at random, and the best of them that are climbed from."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from benchmarks.search.space import ARMS, NUMERIC, Codes, arms, positions, shares
-from judgement.features import Floats
+from judgement.search.space import Floats
 from schemas.campaign import DOMAINS
 
 KNOBS = 3

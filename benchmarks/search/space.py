@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from judgement.features import Floats
+from judgement.search.space import Floats
 from schemas.campaign import DOMAINS, Axis
 from schemas.recipe import Recipe
 

@@ -18,11 +18,11 @@ from benchmarks.search.peers.gp_thompson import GpThompson
 from benchmarks.search.peers.ranking import dev
 from benchmarks.search.plan import Plan
 from benchmarks.search.world import World
-from judgement.drift import alarming, assess
-from judgement.features import Floats
+from judgement.drift.assess import alarming, assess
 from judgement.history import History
-from judgement.search_policy import Chosen
-from judgement.search_submit import queries_left
+from judgement.search.policy import Chosen
+from judgement.search.space import Floats
+from judgement.search.submit import queries_left
 from schemas.evidence import Submission
 
 

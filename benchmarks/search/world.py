@@ -18,7 +18,7 @@ from benchmarks.search.kinds import KINDS
 from benchmarks.search.landscape import Landscape
 from benchmarks.search.region import Region
 from benchmarks.search.space import ARMS, Codes, arms, code_of, random_codes
-from judgement.features import Floats
+from judgement.search.space import Floats
 from schemas.campaign import DOMAINS
 from schemas.recipe import Recipe
 

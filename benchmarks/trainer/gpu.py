@@ -27,15 +27,15 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from benchmarks.trainer.work import lora_settings
 from schemas.recipe import Recipe
-from services.runtime.sizing import families, memory, speed
-from services.runtime.sizing.cards import cards
-from services.runtime.sizing.devices import DEVICES, Device
-from services.runtime.sizing.shapes import Shapes
 from services.trainer.batches import IGNORED, Data, Example, pad
 from services.trainer.job import TrainingJob
 from services.trainer.learner import place
 from services.trainer.methods.sft import Supervised
 from services.trainer.optimizer import BETAS, CLIP, rate
+from sizing import families, memory, speed
+from sizing.cards import cards
+from sizing.devices import DEVICES, Device
+from sizing.shapes import Shapes
 
 NANO = "NVIDIA-Nemotron-3-Nano-30B-A3B-BF16"
 MIXTURE: dict[str, Any] = cards()[NANO].config

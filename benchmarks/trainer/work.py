@@ -14,9 +14,9 @@ from schemas.recipe import Recipe
 from services.console.campaign_file import load
 from services.data.job import CellPlan, SnapshotPlan
 from services.data.snapshot import build
-from services.trainer.base import make_base
 from services.trainer.batches import Data, prepare
 from services.trainer.job import TrainingJob
+from services.trainer.tiny_base.make import make_base
 
 DEMO = Path("deploy/campaigns/demo.yaml")
 PRETRAINING = 20

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from schemas.campaign import Campaign, Constitution
-from services.console.problem import Problem, nearest
+from services.console.user_error import Problem, nearest
 from services.oracle.folders import task_folder
 
 OVERRIDES: Mapping[str, tuple[str, ...]] = {

@@ -13,15 +13,15 @@ from typing import Annotated, Any, TypeVar
 import typer
 from typer.core import TyperGroup
 
-from services.console.cli_chain import anchors, chain
-from services.console.cli_data import data
-from services.console.cli_letters import letters
-from services.console.cli_model import model
-from services.console.cli_oracle import oracle
-from services.console.cli_page import page
-from services.console.cli_plan import planning
-from services.console.cli_telemetry import telemetry
-from services.console.problem import Problem
+from services.console.commands.cli_chain import anchors, chain
+from services.console.commands.cli_data import data
+from services.console.commands.cli_letters import letters
+from services.console.commands.cli_model import model
+from services.console.commands.cli_oracle import oracle
+from services.console.commands.cli_page import page
+from services.console.commands.cli_plan import planning
+from services.console.commands.cli_telemetry import telemetry
+from services.console.user_error import Problem
 
 T = TypeVar("T")
 Run = Annotated[Path | None, typer.Option("--run", help="Folder of an embedded run (`up`, `demo`) to talk to.")]
@@ -93,7 +93,7 @@ def demo(
 
     A folder with a finished campaign takes another one into the same log; an unfinished one must be resumed or left.
     """
-    from services.console import machine_commands
+    from services.console.commands import machine_commands
 
     options: dict[str, Any] = {"candidates": candidates, "rounds": rounds, "seed": seed, "null_twin": null_twin or None}
     options["base"] = str(base) if base else None
@@ -109,7 +109,7 @@ def up(
     ] = None,
 ) -> None:
     """Keep the embedded database, broker, services and web page running, without a campaign, until Ctrl-C."""
-    from services.console import machine_commands
+    from services.console.commands import machine_commands
 
     raise typer.Exit(machine_commands.up(out, port))
 
@@ -126,7 +126,7 @@ def migrate(
     ] = None,
 ) -> None:
     """Bring a PostgreSQL database to this version's schema and let the services log in."""
-    from services.console import migrate_command
+    from services.console.commands import migrate_command
 
     run(migrate_command.prepare(dsn, secrets, password_file, before=before))
 
@@ -142,7 +142,7 @@ def serve(
 
     With --jobs it handles no events and needs no Kafka; it also ends where no job comes for AEVOLVE_IDLE_SECONDS.
     """
-    from services.console import machine_commands
+    from services.console.commands import machine_commands
 
     machine_commands.serve(service, jobs)
 
@@ -165,7 +165,7 @@ def start(
 
     With --warm-from or --warm-file the search starts from what an earlier campaign learned; scores never cross.
     """
-    from services.console import log_commands
+    from services.console.commands import log_commands
 
     run(log_commands.start(campaign, folder, warm_from, warm_file, once=once))
 
@@ -175,7 +175,7 @@ def status(
     campaign: Annotated[str | None, typer.Argument(help="Campaign id; all where left out.")] = None, folder: Run = None
 ) -> None:
     """Show where the campaigns stand."""
-    from services.console import log_commands
+    from services.console.commands import log_commands
 
     run(log_commands.status(campaign, folder))
 
@@ -189,7 +189,7 @@ def events(
     folder: Run = None,
 ) -> None:
     """Print the log."""
-    from services.console import log_commands
+    from services.console.commands import log_commands
 
     run(log_commands.events(folder, campaign, types, follow=follow, as_json=as_json))
 
@@ -200,7 +200,7 @@ def emit(
     folder: Run = None,
 ) -> None:
     """Append events by hand, for tests; only into a campaign whose file says `test: true`."""
-    from services.console import log_commands
+    from services.console.commands import log_commands
 
     run(log_commands.emit(file, folder))
 
@@ -209,7 +209,7 @@ def emit(
 def pause(campaign: CampaignId, reason: Reason = "by hand", folder: Run = None) -> None:
     """Let running jobs end and decide nothing new."""
     from schemas.steering import CampaignPaused
-    from services.console import log_commands
+    from services.console.commands import log_commands
 
     run(log_commands.steer(campaign, CampaignPaused, reason, folder))
 
@@ -218,7 +218,7 @@ def pause(campaign: CampaignId, reason: Reason = "by hand", folder: Run = None) 
 def resume(campaign: CampaignId, reason: Reason = "by hand", folder: Run = None) -> None:
     """Go on with a paused campaign."""
     from schemas.steering import CampaignResumed
-    from services.console import log_commands
+    from services.console.commands import log_commands
 
     run(log_commands.steer(campaign, CampaignResumed, reason, folder))
 
@@ -227,7 +227,7 @@ def resume(campaign: CampaignId, reason: Reason = "by hand", folder: Run = None)
 def stop(campaign: CampaignId, reason: Reason = "by hand", folder: Run = None) -> None:
     """End a campaign for good."""
     from schemas.steering import CampaignStopped
-    from services.console import log_commands
+    from services.console.commands import log_commands
 
     run(log_commands.steer(campaign, CampaignStopped, reason, folder))
 
@@ -239,7 +239,7 @@ def report(
     folder: Run = None,
 ) -> None:
     """Write report.json, report.md and report.png of a campaign, finished or not."""
-    from services.console import log_commands
+    from services.console.commands import log_commands
 
     run(log_commands.report(campaign, out, folder))
 
@@ -253,7 +253,7 @@ def audit(
     folder: Run = None,
 ) -> None:
     """Show what led to a decision and what it rested on, take it again, and say whether it is identical."""
-    from services.console import audit_commands
+    from services.console.commands import audit_commands
 
     raise typer.Exit(run(audit_commands.audit(decision, file, folder, campaign, as_json=as_json)))
 
@@ -272,7 +272,7 @@ def replay(
 
     With other rules, show the first decision that would differ.
     """
-    from services.console import audit_commands
+    from services.console.commands import audit_commands
 
     raise typer.Exit(run(audit_commands.replay_all(settings or (), file, folder, campaign, as_json=as_json)))
 
@@ -280,7 +280,7 @@ def replay(
 @app.command()
 def doctor(out: Out = Path("runs/demo")) -> None:
     """Say what is missing on this machine for the demo, and how to get it."""
-    from services.console import machine_commands
+    from services.console.commands import machine_commands
 
     raise typer.Exit(machine_commands.doctor(out))
 

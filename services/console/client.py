@@ -17,8 +17,8 @@ from eventstore.connect import tls_fault
 from eventstore.errors import DISCONNECTED
 from eventstore.store import EventStore
 from judgement.history import History
-from services.console.problem import Problem, nearest
-from services.console.run_folder import RunFolder
+from services.console.embedded.run_folder import RunFolder
+from services.console.user_error import Problem, nearest
 from services.runtime.settings import Settings
 
 DEFAULT_RUN = Path("runs/demo")

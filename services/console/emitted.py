@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from eventstore.effect import Append
 from schemas.base import Frozen
 from schemas.registry import EVENTS
-from services.console.problem import Problem, nearest
+from services.console.user_error import Problem, nearest
 
 KEYS = ("campaign", "subject", "type", "data")
 

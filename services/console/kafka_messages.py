@@ -7,8 +7,8 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 
-from services.console.problem import Problem
-from services.runtime.kafka_knock import knock
+from services.console.user_error import Problem
+from services.runtime.kafka_preflight import knock
 from services.runtime.kafka_reader import read_topics
 from services.runtime.kafka_security import client_options
 from services.runtime.settings import BadSetting, Settings

@@ -19,7 +19,7 @@ from eventstore.read import to_envelope
 from eventstore.row import Row
 from schemas.base import Frozen
 from schemas.envelope import Envelope
-from services.console.problem import Problem
+from services.console.user_error import Problem
 
 Line = TypeVar("Line")
 Model = TypeVar("Model", bound=Frozen)

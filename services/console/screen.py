@@ -11,7 +11,7 @@ from rich.live import Live
 
 from judgement.history import History
 from schemas.envelope import Envelope
-from services.console.gathering import gathering
+from services.console.data_wait import gathering
 from services.console.narrate import narrate
 from services.console.table import Progress, view
 

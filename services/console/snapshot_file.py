@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from schemas.evidence import Stored
-from services.console.problem import Problem
-from services.data import manifest as manifests
+from services.console.user_error import Problem
+from services.data.collect import manifest as manifests
 from services.runtime.artifacts import exists, join
 from services.runtime.object_store import StoreFailed
 

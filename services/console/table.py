@@ -14,7 +14,7 @@ from judgement.history import History
 from judgement.trial import Trial
 from schemas.envelope import candidate_stream
 from schemas.scores import BASE
-from services.console.gathering import gathering
+from services.console.data_wait import gathering
 from services.console.narrate import accuracy
 from services.console.trial_state import state_with_guards
 

@@ -24,12 +24,12 @@ Report = Callable[[dict[str, Any]], None]
 def make(job: SnapshotJob, report: Report) -> Snapshot:
     """A round's snapshot, from its policy and, where the campaign collects data, from its sources.
 
-    Raises `DomainEmpty`, and for a campaign that collects what `services.data.collected` does.
+    Raises `DomainEmpty`, and for a campaign that collects what `services.data.collect.collect` does.
     """
     planned = plan(job.policy, job.campaign, job.round)
     if job.collecting is None:
         return build(planned, job.out, report)
-    from services.data.collected import make_collected  # noqa: PLC0415 - filters and models that puzzles do not need
+    from services.data.collect.collect import make_collected  # noqa: PLC0415 - filters and models that puzzles do not need
 
     return make_collected(job, planned, report)
 

@@ -8,7 +8,7 @@ from typing import Literal
 from services.oracle.job import AdapterMissing, AdapterUnsafe
 from services.runtime import artifacts
 from services.runtime.hashing import hash_folder
-from services.runtime.models import refuse_pickles
+from services.runtime.model_folders import refuse_pickles
 
 
 class AdapterChanged(Exception):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from services.oracle.board_job import ASKING
-from services.oracle.fingerprint_job import FINGERPRINTING, publish_fingerprints
+from services.oracle.boards.job import ASKING
+from services.oracle.fingerprints.job import FINGERPRINTING, publish_fingerprints
 from services.oracle.score_job import SCORING
 from services.oracle.steps import assess_drift, measure_base, measure_dev, query
 from services.runtime.main import main as run
@@ -26,8 +26,8 @@ SERVICE = Service(
     preload=(
         "services.oracle.evaluate",
         "services.oracle.engines.local",
-        "services.oracle.board",
-        "services.oracle.fingerprints",
+        "services.oracle.boards.query",
+        "services.oracle.fingerprints.publish",
     ),
 )
 

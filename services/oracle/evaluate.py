@@ -21,7 +21,6 @@ from schemas.base import Frozen
 from schemas.scores import Scores
 from schemas.tasks import TaskList
 from services.oracle import receipts, records
-from services.oracle.elsewhere import owed
 from services.oracle.engines.engine import Count, Engine, opened
 from services.oracle.harness.tasks import make_tasks
 from services.oracle.job import (
@@ -34,11 +33,12 @@ from services.oracle.job import (
     SealedSet,
     TokenizerUnfit,
 )
-from services.oracle.listed import run_lists
+from services.oracle.reference import owed
 from services.oracle.sets import draw_set, read_key
 from services.oracle.stamp import stamp
-from services.runtime.beginnings import REMEDY, left_out
-from services.runtime.models import model_folder
+from services.oracle.task_lists import run_lists
+from services.runtime.bos_token import REMEDY, left_out
+from services.runtime.model_folders import model_folder
 from services.runtime.prompting import question, special
 
 Report = Callable[[dict[str, Any]], None]

@@ -13,7 +13,7 @@ from schemas.guards import GuardsReported
 from schemas.scores import BASE, Receipt, Scores
 from schemas.targets import Outside
 from services.oracle import receipts, records
-from services.oracle.board import ScoreOutOfScale, scores_of, standing_of
+from services.oracle.boards.query import ScoreOutOfScale, scores_of, standing_of
 from services.oracle.receipts import Line, ReceiptForged
 from services.oracle.records import Record
 from services.oracle.sets import draw_set, nonce

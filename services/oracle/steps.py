@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from eventstore.effect import NOTHING, Append, Effect, Work
-from judgement.drift import assess, verdicts
+from judgement.drift.assess import assess, verdicts
 from judgement.history import History
 from judgement.trial import Trial
 from schemas.envelope import candidate_stream, round_stream
 from schemas.events import SubmissionReserved
 from schemas.scores import BASE, Kind
 from schemas.targets import Outside
-from services.runtime.decision import lawful
+from services.runtime.lawful import lawful
 
 QUEUE = "score"
 BOARD_QUEUE = "board"

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-from judgement import explain, explain_policy, ladder
-from judgement.beliefs import interventions, noise
-from judgement.beliefs_axes import dead_ends, opening, revised
+from judgement.basis import DIGITS, basis, generator
+from judgement.constitution import check
+from judgement.explain import decisions as explain
+from judgement.explain import policy as explain_policy
 from judgement.history import History
-from judgement.search import Model
-from judgement.search_basis import DIGITS, basis, generator
-from judgement.search_policies import policy_of
-from judgement.search_policy import SearchPolicy
-from judgement.search_promote import Rival, mode, promotion, rivals
-from judgement.search_rules import check
+from judgement.search import ladder
+from judgement.search.axis_beliefs import dead_ends, opening, revised
+from judgement.search.beliefs import interventions, noise
+from judgement.search.policy import SearchPolicy
+from judgement.search.pool import Model
+from judgement.search.promote import Rival, mode, promotion, rivals
+from judgement.search.registry import policy_of
 from schemas.events import CampaignFinished, PolicyUpdated, SubmissionsChosen
 from schemas.evidence import Basis, Submission
 from schemas.policy import Distrust, Estimate, Policy

@@ -11,7 +11,7 @@ from schemas.base import Frozen
 from schemas.envelope import campaign_stream, round_stream
 from schemas.scores import Kind
 from services.policy.core import choose_final, choose_submissions, finish, first_policy, update
-from services.runtime.decision import lawful
+from services.runtime.lawful import lawful
 
 
 def begin(history: History, now: datetime) -> Effect:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from judgement.basis import basis
 from judgement.history import History
-from judgement.search_basis import basis
 from schemas.advisor import Advice, AdviceWeighed, AdvisorAnswered, Verdict
 from schemas.recipe import Change, Recipe, Value
 

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from judgement.basis import basis, generator, seed_of
+from judgement.constitution import check
 from judgement.cost import compute
 from judgement.history import History
-from judgement.search import gains
-from judgement.search_basis import basis, generator, seed_of
-from judgement.search_policies import policy_of
-from judgement.search_policy import Proposal, SearchPolicy
-from judgement.search_prior import prior_gains
-from judgement.search_rules import check
+from judgement.search.policy import Proposal, SearchPolicy
+from judgement.search.pool import gains
+from judgement.search.prior import prior_gains
+from judgement.search.registry import policy_of
 from schemas.events import Proposer, RecipeProposed
 from schemas.evidence import Basis
 from schemas.policy import Estimate

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from eventstore.effect import NOTHING, Append, Effect, Work
+from judgement.basis import basis, ground
 from judgement.history import History
-from judgement.search_basis import basis, ground
 from schemas.envelope import advice_stream, candidate_stream
 from services.recipes.advice import awaited, nameable, weighed
 from services.recipes.core import propose
-from services.runtime.decision import lawful
+from services.runtime.lawful import lawful
 
 QUEUE = "advise"
 ATTEMPTS = 2

@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from services.runtime.logs import configure
-from services.runtime.words import words
+from services.runtime.redaction import words
 
 log = logging.getLogger(__name__)
 

@@ -34,19 +34,19 @@ from eventstore.relay import Relay
 from eventstore.store import DISCONNECTED, EventStore
 from services.runtime.anchoring import anchorers, read_signer
 from services.runtime.asyncapi import Contract
+from services.runtime.http_server import Pulse, health
 from services.runtime.jobs import JobRunner
 from services.runtime.kafka import QUIET, declare_topics, make_broker, publish
-from services.runtime.kafka_knock import knock
+from services.runtime.kafka_preflight import knock
 from services.runtime.logs import configure
 from services.runtime.metrics import DEAD_LETTERS, REGISTRY
-from services.runtime.models import OFFLINE
+from services.runtime.model_folders import OFFLINE
 from services.runtime.object_store import knock as knock_store
 from services.runtime.object_store import library
 from services.runtime.reactor import Reactor
 from services.runtime.service import Service
 from services.runtime.settings import BadVariable, Settings
 from services.runtime.tracing_setup import traced
-from services.runtime.web import Pulse, health
 from services.runtime.worker import Worker
 
 log = logging.getLogger(__name__)

@@ -21,8 +21,8 @@ from judgement.history import History
 from schemas.envelope import Envelope
 from services.runtime.metrics import HANDLED, HANDLING_SECONDS, LOG_POSITION
 from services.runtime.service import Service, Step
+from services.runtime.trace_links import Trail
 from services.runtime.tracing import appending, handling, span
-from services.runtime.trail import Trail
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from schemas.campaign import Substrate
 from services.runtime.hashing import hash_folder, hash_source
 from services.runtime.jobs import JobFailed
-from services.runtime.models import ModelMissing, model_folder
+from services.runtime.model_folders import ModelMissing, model_folder
 
 CODE = (
     "puzzles",

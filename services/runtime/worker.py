@@ -19,7 +19,7 @@ from eventstore.store import DISCONNECTED, EventStore, Job, LeaseLost, StreamCon
 from schemas.scores import Cost
 from services.runtime.jobs import Again, JobFailed, JobRunner, Report
 from services.runtime.metrics import JOB_SECONDS, JOBS, RUNNING
-from services.runtime.patience import outlasting
+from services.runtime.retry import outlasting
 from services.runtime.service import Failure, JobKind
 from services.runtime.settings import Settings
 from services.runtime.tracing import appending, mark_failed, working

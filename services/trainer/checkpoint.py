@@ -2,7 +2,8 @@
 
 The data order is a function of the job's seed, so its cursor is the step; what else a step depends on is saved here. A
 model that every rank holds whole is one file, which the first writes. Of a sharded one every rank writes its part
-(`services.trainer.shards`). Either way all ranks save together, load together, and follow the first.
+(`services.trainer.distributed.sharded_checkpoint`). Either way all ranks save together, load together, and follow
+the first.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from typing import Any
 import torch
 
 from schemas.base import digest
-from services.trainer import shards
+from services.trainer.distributed import sharded_checkpoint as shards
+from services.trainer.distributed.data_parallel import ALONE, Ranks
+from services.trainer.distributed.fsdp import Sharded
 from services.trainer.job import TrainingJob
-from services.trainer.ranks import ALONE, Ranks
-from services.trainer.sharding import Sharded
 
 EVERY = 50
 """Steps between two checkpoints: a few seconds of work are the most that a killed job repeats."""

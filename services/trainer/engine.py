@@ -17,15 +17,15 @@ from transformers import AutoTokenizer
 from schemas.evidence import Coverage
 from services.runtime import artifacts
 from services.runtime.hashing import hash_folder
-from services.runtime.models import model_folder
+from services.runtime.model_folders import model_folder
 from services.trainer import checkpoint, preflight
 from services.trainer.batches import prepare
-from services.trainer.group import joined
+from services.trainer.distributed.data_parallel import Ranks, here, tell
+from services.trainer.distributed.group import joined
+from services.trainer.distributed.launch import launch
 from services.trainer.job import OutOfMemory, Trained, TrainingJob
-from services.trainer.launch import launch
 from services.trainer.learner import Learner, Report
 from services.trainer.methods.sft import Supervised
-from services.trainer.ranks import Ranks, here, tell
 
 Beat = Callable[[], None]
 """A sign of life, once a step."""

@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 
-from services.trainer import attention, head
 from services.trainer.batches import Batch
-from services.trainer.forms import FORMS
+from services.trainer.distributed.data_parallel import ALONE, Ranks
 from services.trainer.job import TrainingJob
 from services.trainer.layout import LAYOUTS, Inputs
+from services.trainer.model import attention
+from services.trainer.model import completion_head as head
+from services.trainer.model.adapter_forms import FORMS
 from services.trainer.optimizer import adamw
-from services.trainer.ranks import ALONE, Ranks
 from services.trainer.selection import SELECTIONS
 
 Report = Callable[[dict[str, Any]], None]

@@ -17,14 +17,12 @@ from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft
 from transformers import AutoConfig, AutoTokenizer
 
 from schemas.recipe import Recipe
-from services.runtime.beginnings import REMEDY, left_out
-from services.runtime.models import model_folder
+from services.runtime.bos_token import REMEDY, left_out
+from services.runtime.model_folders import model_folder
 from services.runtime.object_store import is_url
 from services.runtime.prompting import special
-from services.runtime.sizing.families import ShapesUnknown, read
-from services.runtime.sizing.memory import training
-from services.trainer import loading, lora
 from services.trainer.batches import Data
+from services.trainer.distributed.data_parallel import here
 from services.trainer.job import (
     AdapterUnloadable,
     BosMissing,
@@ -37,7 +35,9 @@ from services.trainer.job import (
     SequenceTooLong,
     TrainingJob,
 )
-from services.trainer.ranks import here
+from services.trainer.model import loading, lora
+from sizing.families import ShapesUnknown, read
+from sizing.memory import training
 
 DROPPED = 0.5
 """Share of the drawn rows that may be too long for the campaign's sequences."""
@@ -135,7 +135,7 @@ def weights(base: Path, recipe: Recipe) -> int:
 def check_memory(job: TrainingJob, base: Path) -> None:
     """Raise `MemoryShort` where the estimate for a device is above what it has free; of a processor, its share of all.
 
-    Of an architecture without a formula (`services.runtime.sizing.families`) nothing is said.
+    Of an architecture without a formula (`sizing.families`) nothing is said.
     """
     cuda = torch.cuda.is_available()
     try:

@@ -1,7 +1,7 @@
 """The whole system of a chaos run: a database, a broker and six service processes, each of them ours to break.
 
-What dies is started again, as the supervisor of `aevolve up` does (`services.console.supervisor`); what dies by itself
-for another reason than a server that was away is a crash, and is remembered.
+What dies is started again, as the supervisor of `aevolve up` does (`services.console.embedded.supervisor`); what
+dies by itself for another reason than a server that was away is a crash, and is remembered.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import asyncpg
 
 from eventstore.embedded.broker import EmbeddedBroker
 from eventstore.embedded.postgres import EmbeddedPostgres
-from services.runtime.tether import GRACE
+from services.runtime.parent_watch import GRACE
 from tests.brokers import apache_cluster
 from tests.chaos.plan import PROCESSES
 from tests.cluster import Cluster

@@ -11,10 +11,10 @@ from schemas.registry import EVENTS, VERSIONS
 from schemas.writers import SERVICES, WRITERS
 from services.policy.app import SERVICE
 from services.runtime.asyncapi import COMMITTED, files
+from services.runtime.http_server import Pulse
 from services.runtime.kafka import make_broker
 from services.runtime.main import make_app
 from services.runtime.settings import Settings
-from services.runtime.web import Pulse
 
 GOLDEN = Path(__file__).parent / "golden"
 DOCUMENTS = {path.stem: json.loads(text) for path, text in files().items()}

@@ -1,4 +1,4 @@
-"""Imports point one way: schemas <- judgement, puzzles <- eventstore <- services/* <- services/console."""
+"""Imports point one way: schemas <- judgement, puzzles <- eventstore <- services/* <- audit <- services/console."""
 
 import ast
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("schemas", "judgement", "puzzles", "eventstore", "services")
+PACKAGES = ("schemas", "judgement", "puzzles", "eventstore", "sizing", "services", "audit")
 MAY_IMPORT = {
     "schemas": {"schemas"},
     "judgement": {"schemas", "judgement"},
@@ -57,7 +57,7 @@ def test_the_contracts_load_no_heavy_library_and_no_io_library():
 @pytest.mark.parametrize(
     "statement",
     [
-        "import judgement.history, judgement.drift, judgement.trust, judgement.scorer",
+        "import judgement.history, judgement.drift.assess, judgement.search.trust_model, judgement.scorer",
         "import eventstore.store, eventstore.relay",
         "import services.console.cli",
         *(f"import services.{name}.app" for name in SERVICES if name != "runtime"),

@@ -12,7 +12,7 @@ HEAVY = {"torch", "transformers", "peft", "lm_eval", "datasets"}
 LIGHT = (
     "services.data.core",
     "services.data.job",
-    "services.oracle.board_job",
+    "services.oracle.boards.job",
     "services.oracle.job",
     "services.recipes.advisor",
     "services.oracle.receipts",
@@ -20,7 +20,7 @@ LIGHT = (
     "services.oracle.stamp",
     "services.trainer.job",
     "services.runtime.hashing",
-    "services.runtime.models",
+    "services.runtime.model_folders",
 )
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from audit.difference import completed
 from schemas import registry
 from schemas.base import canonical_json, digest
 from schemas.envelope import Envelope
 from schemas.recipe import Recipe, differences
 from schemas.steering import CampaignPaused
 from schemas.writers import SERVICES, WRITERS
-from services.console.difference import completed
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -239,7 +239,7 @@ def unharmed(manifests: list[Manifest]) -> Iterator[str]:
             yield f"{name}: not one try"
         if hosts > 1 and job.get("completionMode") != "Indexed":
             yield f"{name}: its hosts do not know which of them is the first"
-        single, several = ["serve", "trainer", "--jobs", "1"], ["-m", "services.trainer.hosts"]
+        single, several = ["serve", "trainer", "--jobs", "1"], ["-m", "services.trainer.distributed.hosts"]
         if job["template"]["spec"]["containers"][0]["args"] != (single if hosts == 1 else several):
             yield f"{name}: does not run one job and end"
         if spec.get("rollout") != {"strategy": "gradual"}:

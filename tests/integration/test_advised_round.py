@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from audit.projections import check
 from eventstore.effect import Append
 from eventstore.store import NotAWriter
 from schemas.advisor import AdvisorRule
@@ -14,7 +15,6 @@ from schemas.envelope import round_stream
 from schemas.events import DataBatchReady, SubmissionsChosen
 from schemas.scores import BASE, Receipt
 from schemas.writers import WRITERS
-from services.console.projections import check
 from services.policy.core import choose_submissions, first_policy, update
 from services.recipes.app import SERVICE
 from services.recipes.core import propose

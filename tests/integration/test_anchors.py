@@ -20,9 +20,9 @@ from eventstore.store import EventStore
 from eventstore.transfer import import_log
 from eventstore.verify import read_rows
 from schemas.advisor import AdvisorFailed
-from services.console import chain_commands
-from services.console.anchors import Witnesses
-from services.console.problem import Problem
+from services.console.commands import chain_commands
+from services.console.commands.anchors import Witnesses
+from services.console.user_error import Problem
 from services.runtime.kafka import ANCHOR_TOPIC, KEPT_FOR_EVER
 from services.runtime.kafka_reader import read_topics
 from tests.brokers import broker

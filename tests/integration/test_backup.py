@@ -14,7 +14,7 @@ from eventstore.embedded import postgres as embedded
 from eventstore.embedded.postgres import EmbeddedPostgres
 from eventstore.migrate import migrate
 from eventstore.store import EventStore
-from services.console.embedded import clean_environment
+from services.console.embedded.system import clean_environment
 from tests.conftest import PASSWORDS, create_database, in_database
 
 

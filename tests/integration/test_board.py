@@ -17,7 +17,7 @@ from judgement.history import fold
 from schemas.campaign import Budget, Substrate
 from schemas.events import CampaignStarted
 from schemas.targets import BoardTarget
-from services.oracle.board_job import ASKING, key_of
+from services.oracle.boards.job import ASKING, key_of
 from services.oracle.steps import measure_base
 from services.runtime.hashing import hash_folder
 from services.runtime.jobs import JobRunner
@@ -39,7 +39,7 @@ def board():
 
 @pytest.fixture(scope="module")
 def runner() -> JobRunner:
-    return JobRunner(["services.oracle.board"])
+    return JobRunner(["services.oracle.boards.query"])
 
 
 def against(board: Board, rounds: int = 3, board_seconds: float = 60, **target):
@@ -88,7 +88,7 @@ async def test_a_worker_that_is_killed_between_sending_and_recording_submits_not
         import asyncio
         from pathlib import Path
         from eventstore.store import EventStore
-        from services.oracle.board_job import ASKING
+        from services.oracle.boards.job import ASKING
         from services.runtime.jobs import JobRunner
         from services.runtime.settings import Settings
         from services.runtime.worker import Worker

@@ -12,19 +12,19 @@ import yaml
 
 from schemas.base import canonical_json
 from schemas.rows import Row
-from services.console import data_command
 from services.console.campaign_file import load
-from services.console.problem import Problem
-from services.data import manifest as manifests
+from services.console.commands import data_command
+from services.console.user_error import Problem
+from services.data.collect import manifest as manifests
 from services.runtime.hashing import hash_file, hash_folder, hash_parquet
 from services.trainer.rows import draws, read
 from tests.brokers import broker
 from tests.cluster import Cluster, until
 from tests.conftest import PASSWORDS
 from tests.tiny_model import make_model
+from tests.unit.data.test_collected import GOOD, notes, sums, text
+from tests.unit.data.test_sources_warc import answer, record, write
 from tests.unit.loopworld import campaign
-from tests.unit.test_collected import GOOD, notes, sums, text
-from tests.unit.test_sources_warc import answer, record, write
 from tests.web_server import serving
 
 SECONDS = 400

@@ -12,9 +12,9 @@ from eventstore.effect import Append
 from eventstore.row import Row
 from eventstore.store import EventStore
 from schemas.advisor import AdvisorFailed
-from services.console import chain_commands
-from services.console.anchors import Witnesses
-from services.console.problem import Problem
+from services.console.commands import chain_commands
+from services.console.commands.anchors import Witnesses
+from services.console.user_error import Problem
 from tests.conftest import PASSWORDS, create_database
 
 ALONE = Witnesses()

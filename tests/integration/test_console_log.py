@@ -8,14 +8,14 @@ import pytest
 from eventstore.effect import Append
 from eventstore.store import EventStore
 from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
-from services.console import log_commands, migrate_command
 from services.console.client import history_of
-from services.console.problem import Problem
-from services.console.told_log import told
+from services.console.commands import log_commands, migrate_command
+from services.console.log_source import told
+from services.console.user_error import Problem
 from services.policy.core import first_policy
 from tests.conftest import PASSWORDS, create_database
+from tests.unit.console.test_base_model import model
 from tests.unit.console_events import DEMO
-from tests.unit.test_base_model import model
 
 
 @pytest.fixture(autouse=True)

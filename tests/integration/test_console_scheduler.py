@@ -11,16 +11,16 @@ import pytest
 from eventstore.effect import Append
 from schemas.envelope import campaign_stream
 from schemas.steering import CampaignStopped
-from services.console.problem import Problem
+from services.console.user_error import Problem
 from services.console.web.access import PageSettings, access
 from services.console.web.app import make_app
+from services.console.web.context import Site
 from services.console.web.cron import next_time
 from services.console.web.scheduler import Scheduler
-from services.console.web.site import Site
 from services.policy.core import first_policy
 from services.runtime.settings import Settings
+from tests.unit.console.test_base_model import model
 from tests.unit.console_events import DEMO
-from tests.unit.test_base_model import model
 
 
 @pytest.fixture

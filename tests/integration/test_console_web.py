@@ -15,7 +15,7 @@ from schemas.steering import CampaignPaused
 from services.console.client import UnknownCampaign
 from services.console.web.access import PageSettings, access
 from services.console.web.app import make_app
-from services.console.web.site import Site
+from services.console.web.context import Site
 from services.runtime.settings import Settings
 
 

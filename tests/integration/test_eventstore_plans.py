@@ -15,8 +15,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from audit.rebuild import CONSUMERS
 from eventstore.sql import QUERIES
-from services.console.rebuild import CONSUMERS
 
 FILL = """
 ALTER TABLE events DISABLE TRIGGER ALL;

@@ -9,9 +9,9 @@ import pytest
 
 from eventstore.effect import Append
 from eventstore.store import NotAWriter, StreamConflict
+from judgement.constitution import check
 from judgement.history import fold
 from judgement.profile import profile
-from judgement.search_rules import check
 from puzzles.split import split_of
 from schemas import events as e
 from schemas.campaign import DOMAINS, Substrate
@@ -19,8 +19,8 @@ from schemas.evidence import Basis, Submission
 from schemas.policy import DeadEnd
 from schemas.scores import BASE, Cost
 from schemas.writers import SERVICES
-from services.console.embedded import _services
-from services.console.run_folder import RunFolder
+from services.console.embedded.run_folder import RunFolder
+from services.console.embedded.system import _services
 from services.oracle.sets import draw_set, nonce
 from services.oracle.steps import query
 from services.policy.core import finish, update

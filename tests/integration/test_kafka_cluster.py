@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from schemas.events import CampaignStarted
 from services.runtime.kafka import TOPICS, declare_topics, make_broker, publish
-from services.runtime.kafka_knock import knock
+from services.runtime.kafka_preflight import knock
 from services.runtime.kafka_reader import read_topics
 from services.runtime.settings import Settings
 from tests.brokers import apache_cluster

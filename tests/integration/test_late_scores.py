@@ -6,11 +6,11 @@ import threading
 
 import pytest
 
+from audit.exposure import exposures
+from audit.projections import check
 from schemas.campaign import Budget
 from schemas.recipe import Recipe
 from schemas.targets import BoardTarget
-from services.console.exposure import exposures
-from services.console.projections import check
 from tests.board_server import Board, serving
 from tests.brokers import broker
 from tests.cluster import Cluster, log_of, until

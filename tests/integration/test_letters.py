@@ -13,8 +13,8 @@ from aiokafka import AIOKafkaProducer
 from eventstore.effect import Append
 from schemas.base import canonical_json
 from schemas.envelope import topic
-from services.console import letter_commands
-from services.console.problem import Problem
+from services.console.commands import letter_commands
+from services.console.user_error import Problem
 from services.runtime.kafka import DEAD_LETTER_TOPIC
 from services.runtime.kafka_reader import read_topics
 from tests.brokers import broker

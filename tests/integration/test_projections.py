@@ -6,14 +6,14 @@ import shutil
 
 import pytest
 
+from audit.projections import check
 from eventstore.effect import Append
 from eventstore.store import EventStore
 from schemas.events import TrainingFailed
 from schemas.scores import Cost
 from schemas.steering import CampaignResumed
-from services.console import audit_commands, chain_commands
-from services.console.anchors import Witnesses
-from services.console.projections import check
+from services.console.commands import audit_commands, chain_commands
+from services.console.commands.anchors import Witnesses
 from tests.brokers import broker
 from tests.cluster import Cluster, until
 from tests.conftest import PASSWORDS, create_database

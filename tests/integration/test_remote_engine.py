@@ -7,7 +7,7 @@ import asyncio
 from eventstore.effect import Append, Effect, Work
 from schemas.campaign import Evaluation, ItemSet
 from schemas.events import CampaignStarted
-from services.console.base_model import substrate
+from services.console.embedded.base_model import substrate
 from services.oracle.engines.names import served_name
 from services.oracle.score_job import SCORING
 from services.runtime.hashing import hash_folder
@@ -19,7 +19,7 @@ from tests.cluster import log_of
 from tests.engine_server import Model, serving
 from tests.tiny_model import DOMAINS, make_model
 from tests.unit.loopworld import campaign
-from tests.unit.test_engines import make_adapter
+from tests.unit.oracle.test_engines import make_adapter
 
 
 def told(events):

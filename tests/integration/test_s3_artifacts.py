@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from services.console.artifacts import artifacts
+from audit.artifacts import artifacts
 from services.runtime import object_store
 from tests.brokers import broker
 from tests.cluster import Cluster, log_of, until

@@ -17,7 +17,7 @@ from tests.brokers import broker
 from tests.cluster import SERVICES, Cluster, until
 from tests.conftest import PASSWORDS
 from tests.unit.loopworld import campaign
-from tests.unit.test_deploy import COMPOSE, DEPLOY, rights
+from tests.unit.repository.test_deploy import COMPOSE, DEPLOY, rights
 
 pytestmark = pytest.mark.skipif(
     shutil.which("versitygw") is None,

@@ -14,7 +14,7 @@ import yaml
 from eventstore.effect import Effect, Work
 from eventstore.migrate import provision
 from eventstore.store import EventStore
-from services.console import migrate_command
+from services.console.commands import migrate_command
 from services.trainer.steps import QUEUE
 from tests.conftest import PASSWORDS, create_database
 from tests.integration.test_eventstore_plans import FILL, planned

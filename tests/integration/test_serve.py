@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from eventstore.embedded.broker import EmbeddedBroker
-from services.console.embedded import clean_environment
+from services.console.embedded.system import clean_environment
 from tests.conftest import PASSWORDS
 
 NOBODY = "127.0.0.1:1"

@@ -11,13 +11,13 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
+from audit.projections import check
 from eventstore.effect import Append
 from eventstore.embedded.broker import EmbeddedBroker
 from schemas.base import canonical_json
 from schemas.envelope import topic
 from schemas.recipe import Recipe
 from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
-from services.console.projections import check
 from services.runtime.kafka import DEAD_LETTER_TOPIC, TOPICS
 from services.runtime.kafka_reader import read_topics
 from tests.brokers import broker

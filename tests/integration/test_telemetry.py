@@ -16,7 +16,7 @@ from tests.conftest import PASSWORDS
 from tests.otlp import Collector
 from tests.promql import metrics, used
 from tests.unit.loopworld import campaign
-from tests.unit.test_telemetry_files import HERE
+from tests.unit.repository.test_telemetry_files import HERE
 
 PATIENCE = 200
 """Seconds for a round of stubs, on a machine that others use too."""

@@ -27,7 +27,7 @@ from services.runtime.settings import Settings
 from services.runtime.worker import Worker
 from tests.background import running
 from tests.conftest import PASSWORDS
-from tests.unit.test_jobs import gone
+from tests.unit.runtime.test_jobs import gone
 from tests.work_for_tests import finished_event, kind, started_event
 
 

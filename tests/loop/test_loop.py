@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from judgement.history import fold
 from schemas.envelope import Envelope
-from services.console.anchors import Witnesses, hear
+from services.console.commands.anchors import Witnesses, hear
 from services.runtime.settings import Settings
 from tests.processes import processes, until
 

@@ -17,12 +17,13 @@ from schemas.events import RecipeProposed
 from schemas.evidence import Basis
 from schemas.policy import Estimate
 from schemas.recipe import Recipe
-from services.console.base_model import substrate
-from services.console.embedded import clean_environment
+from services.console.embedded.base_model import substrate
+from services.console.embedded.system import clean_environment
 from services.runtime.ports import free_ports
-from services.trainer import lora, ranks
+from services.trainer.distributed import data_parallel as ranks
 from services.trainer.engine import train
 from services.trainer.job import Trained, TrainingJob
+from services.trainer.model import lora
 from services.trainer.steps import QUEUE
 from tests.conftest import PASSWORDS
 from tests.tiny_model import make_model, make_snapshot
@@ -70,7 +71,9 @@ def hosts(database: str, folder: Path) -> None:
     """Both processes as they are in a cluster, beside a log."""
     settings = {"postgres": database, "password": PASSWORDS["trainer"], "idle_seconds": "5"}
     places = {"artifacts": str(folder / "artifacts"), "work": str(folder / "work")}
-    torchrun("services.trainer.hosts", **{f"AEVOLVE_{k.upper()}": v for k, v in {**settings, **places}.items()})
+    torchrun(
+        "services.trainer.distributed.hosts", **{f"AEVOLVE_{k.upper()}": v for k, v in {**settings, **places}.items()}
+    )
 
 
 def queued(job: TrainingJob) -> dict[str, Any]:

@@ -22,10 +22,10 @@ from schemas.recipe import Recipe
 from services.runtime.jobs import JobFailed, JobRunner
 from services.runtime.settings import Settings
 from services.runtime.worker import Worker
-from services.trainer import lora
 from services.trainer.adapter_job import TRAINING
 from services.trainer.engine import train
 from services.trainer.job import Trained, TrainingJob
+from services.trainer.model import lora
 from tests.ranks_for_tests import rank_processes, signalled, step_folders, until
 from tests.tiny_model import make_model, make_snapshot
 from tests.work_for_tests import finished_event, kind, started_event

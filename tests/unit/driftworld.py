@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from judgement.drift import assess, verdicts
-from judgement.features import features
+from judgement.drift.assess import assess, verdicts
 from judgement.history import History
+from judgement.search.space import features
 from judgement.statistics import scores
 from judgement.trial import Trial
 from schemas import events as e

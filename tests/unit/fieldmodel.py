@@ -1,4 +1,4 @@
-"""A second implementation of `judgement.search.Model`, a few lines long: one Gaussian field over recipes.
+"""A second implementation of `judgement.search.pool.Model`, a few lines long: one Gaussian field over recipes.
 
 The search must work with any model that keeps the protocol; this one knows nothing of hypotheses. Dev is a weak
 observation of the target, cut at the level of a standing drift.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from judgement.history import History
-from judgement.search_prior import covariance
-from judgement.search_trust import Trust
+from judgement.search.prior import covariance
+from judgement.search.trust_policy import Trust
 from judgement.trial import Trial
 from schemas.policy import Estimate
 from schemas.recipe import Recipe

@@ -15,9 +15,9 @@ from uuid import UUID
 
 import numpy as np
 
+from judgement.basis import seed_of
+from judgement.constitution import check
 from judgement.history import History
-from judgement.search_basis import seed_of
-from judgement.search_rules import check
 from schemas import events as e
 from schemas.base import digest
 from schemas.campaign import Axis, Budget, Campaign, Constitution, Evaluation, ItemSet, Substrate

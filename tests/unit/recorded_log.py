@@ -6,7 +6,7 @@ from eventstore.read import CampaignSummary
 from services.console.log_file import read_envelopes
 from services.console.web.access import PageSettings, access
 from services.console.web.app import make_app
-from services.console.web.site import Site
+from services.console.web.context import Site
 from services.runtime.settings import Settings
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from river.drift import ADWIN
 
 from benchmarks.search.detectors.series import Series
-from judgement.features import Floats
+from judgement.search.space import Floats
 
 DELTAS = (1e-6, 1e-5, 1e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 """Significance levels that ADWIN is run with."""

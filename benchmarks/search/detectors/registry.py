@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from benchmarks.search.detectors import classical
 from benchmarks.search.detectors.series import Series
-from judgement.drift import strength
+from judgement.drift.assess import strength
 from judgement.statistics import GAP_Z
 from schemas.events import DriftAssessed
 

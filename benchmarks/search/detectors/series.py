@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.search.peers.ranking import dev_counts
-from judgement.features import Floats
 from judgement.history import History
+from judgement.search.space import Floats
 from judgement.trial import Trial
 
 

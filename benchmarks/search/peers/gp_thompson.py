@@ -11,7 +11,7 @@ from benchmarks.search.peers.random_search import first_batch
 from benchmarks.search.peers.ranking import Ranked, codes, dev_counts, proposals, trials
 from benchmarks.search.peers.surrogate import Surrogate, draws, fit, points, shares_right
 from judgement.history import History
-from judgement.search_policy import Proposal
+from judgement.search.policy import Proposal
 
 
 @dataclass(frozen=True)

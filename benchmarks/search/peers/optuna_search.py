@@ -15,8 +15,8 @@ from benchmarks.search.peers.random_search import first_batch
 from benchmarks.search.peers.ranking import Ranked, board, dev, proposals, trials
 from benchmarks.search.space import ARMS, SPACE, Codes, code_of
 from judgement.history import History
-from judgement.search_policy import Chosen, Proposal
-from judgement.search_submit import queries_left
+from judgement.search.policy import Chosen, Proposal
+from judgement.search.submit import queries_left
 from judgement.trial import Trial
 from schemas.evidence import Submission
 

@@ -13,7 +13,7 @@ from benchmarks.search.peers.random_search import first_batch
 from benchmarks.search.peers.ranking import Ranked, codes, dev, proposals
 from benchmarks.search.space import SIZES, Codes, random_codes
 from judgement.history import History
-from judgement.search_policy import Proposal
+from judgement.search.policy import Proposal
 
 STEPPED, RESAMPLED = 0.3, 0.08
 """Share of the axes that move by a step, and that are drawn anew."""

@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.search.peers.ranking import Ranked, proposals
 from benchmarks.search.space import MIDDLE, Codes, random_codes
 from judgement.history import History
-from judgement.search_policy import Proposal
+from judgement.search.policy import Proposal
 
 
 def first_batch(slots: int, seed: int) -> Codes:

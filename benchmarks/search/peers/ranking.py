@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmarks.search.space import Codes, code_of, recipe_of
 from judgement.history import History
-from judgement.search_policy import Chosen, Proposal
-from judgement.search_submit import queries_left
+from judgement.search.policy import Chosen, Proposal
+from judgement.search.submit import queries_left
 from judgement.trial import Trial
 from schemas.evidence import Submission
 from schemas.policy import Estimate

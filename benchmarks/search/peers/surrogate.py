@@ -13,7 +13,7 @@ from itertools import product
 import numpy as np
 
 from benchmarks.search.space import ARMS, Codes, arms, positions, shares
-from judgement.features import Floats
+from judgement.search.space import Floats
 
 LENGTHS = np.array([0.7] * 8 + [0.8] * 6)
 """Length scales of the knobs and of the mix, times the grid's scale."""

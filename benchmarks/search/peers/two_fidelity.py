@@ -17,10 +17,10 @@ from benchmarks.search.peers.random_search import first_batch
 from benchmarks.search.peers.ranking import UNKNOWN, codes, proposals, trials
 from benchmarks.search.peers.surrogate import Points, Surrogate, draws, kernel, points
 from benchmarks.search.space import Codes
-from judgement.features import Floats
 from judgement.history import History
-from judgement.search_policy import Chosen, Proposal
-from judgement.search_submit import queries_left
+from judgement.search.policy import Chosen, Proposal
+from judgement.search.space import Floats
+from judgement.search.submit import queries_left
 from schemas.evidence import Submission
 from schemas.policy import Estimate
 

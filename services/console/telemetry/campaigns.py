@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from prometheus_client.metrics_core import Metric
 
-from judgement.drift import strength
+from judgement.drift.assess import strength
 from judgement.history import History
 from schemas.scores import Kind
 from services.console.telemetry.family import Family, Sample

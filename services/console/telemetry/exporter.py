@@ -6,8 +6,8 @@ import typer
 from prometheus_client import CollectorRegistry, start_http_server
 
 from services.console.client import connected
-from services.console.problem import Problem
 from services.console.telemetry.watch import Watch
+from services.console.user_error import Problem
 from services.runtime.logs import configure
 from services.runtime.settings import Settings
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.console.problem import Problem
+from services.console.user_error import Problem
 
 SHORTEST_TOKEN = 24
 """Characters: a token of random letters that long cannot be guessed, however often one asks."""

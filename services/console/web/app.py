@@ -19,13 +19,14 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from services.console.web import audit, campaigns, data, entrance, health, log, rounds
+from services.console.web import audit, campaigns, data, health, log, rounds
+from services.console.web import login as entrance
+from services.console.web.context import Site
+from services.console.web.csrf import action
 from services.console.web.failures import HANDLERS
-from services.console.web.forms import action
-from services.console.web.guard import Guard
 from services.console.web.live import live
+from services.console.web.middleware import Guard
 from services.console.web.scheduler import Scheduler
-from services.console.web.site import Site
 
 STATIC = Path(__file__).parent / "static"
 

@@ -12,17 +12,17 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from audit import decision as audits
+from audit.deciders import DECIDES
+from audit.replay import substantial, under
 from judgement.history import History, fold
 from schemas.envelope import Envelope
-from services.console import audit as audits
-from services.console.deciders import DECIDES
-from services.console.problem import Problem
-from services.console.replay import substantial, under
-from services.console.web.aside import aside
+from services.console.user_error import Problem
+from services.console.web.background import aside
+from services.console.web.context import site
+from services.console.web.decision_page import Story, story
 from services.console.web.rounds import youngest
-from services.console.web.site import site
-from services.console.web.story import Story, story
-from services.console.web.view import page
+from services.console.web.templating import page
 
 STYLES = ("console.css", "charts.css")
 STATIC = Path(__file__).parent / "static"

@@ -13,13 +13,13 @@ from starlette.responses import RedirectResponse, Response
 from eventstore.read import CampaignSummary
 from judgement.history import History
 from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
+from services.console.campaign_control import say
 from services.console.cli import DEMO
-from services.console.problem import Problem, nearest
-from services.console.steering import say
 from services.console.table import eta
+from services.console.user_error import Problem, nearest
+from services.console.web.context import Site, site
 from services.console.web.scheduler import ask_for
-from services.console.web.site import Site, site
-from services.console.web.view import page
+from services.console.web.templating import page
 
 SIZE = 25
 """Campaigns on a page: the state of each is folded from its events."""

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from audit.decision import causes
+from audit.recompute import is_decision
 from schemas.envelope import Envelope
-from services.console.audit import causes
-from services.console.recompute import is_decision
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from eventstore.chain import ChainBroken
 from eventstore.errors import DISCONNECTED
 from eventstore.store import EventStore
-from services.console.anchors import Witnesses, hear
-from services.console.problem import Problem
+from services.console.commands.anchors import Witnesses, hear
+from services.console.user_error import Problem
 from services.runtime.settings import Settings
 
 UNKNOWN: tuple[type[BaseException], ...] = (*DISCONNECTED, Problem)

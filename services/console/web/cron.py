@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from cronsim import CronSim, CronSimError
 
-from services.console.problem import Problem
+from services.console.user_error import Problem
 
 REMEDY = "give minute, hour, day of month, month, day of week; `0 3 * * *` is every day at 3:00 UTC"
 

@@ -12,11 +12,11 @@ from starlette.responses import Response
 
 from judgement.history import History
 from schemas.events import DataBatchReady
-from services.console.problem import Problem
+from services.console.log_source import choose
 from services.console.snapshot_file import Samples, drops, first_rows
-from services.console.told_log import choose
-from services.console.web.site import site
-from services.console.web.view import page
+from services.console.user_error import Problem
+from services.console.web.context import site
+from services.console.web.templating import page
 from services.runtime.artifacts import ArtifactChanged, exists, here, read
 from services.runtime.object_store import StoreFailed
 

@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from eventstore.errors import DISCONNECTED
 from services.console.client import UnknownCampaign
-from services.console.problem import Problem
-from services.console.web.forms import Forged
-from services.console.web.view import page
+from services.console.user_error import Problem
+from services.console.web.csrf import Forged
+from services.console.web.templating import page
 
 
 async def _unknown(request: Request, error: Exception) -> Response:

@@ -7,9 +7,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from schemas.writers import SERVICES
-from services.console.letter_commands import find, letters, send_again
-from services.console.web.site import site
-from services.console.web.view import page
+from services.console.commands.letter_commands import find, letters, send_again
+from services.console.web.context import site
+from services.console.web.templating import page
 
 MOST_LEASES = 200
 """Leases that are listed."""

@@ -18,8 +18,8 @@ from eventstore.row import Row
 from schemas.envelope import Envelope
 from schemas.registry import EVENTS
 from services.console.emitted import known_type
-from services.console.web.site import Site, site
-from services.console.web.view import page
+from services.console.web.context import Site, site
+from services.console.web.templating import page
 
 SIZE = 100
 """Events on a page."""

@@ -19,16 +19,16 @@ from schemas.envelope import Envelope, candidate_stream
 from schemas.events import ScoresReported
 from schemas.recipe import show
 from schemas.scores import BASE
-from services.console.chart_marks import drift_notes, policy_notes
-from services.console.gathering import gathering
-from services.console.problem import nearest
-from services.console.report_data import KINDS, TOLD, course
+from services.console.data_wait import gathering
+from services.console.log_source import choose
+from services.console.report.data import KINDS, TOLD, course
+from services.console.report.marks import drift_notes, policy_notes
 from services.console.table import Progress, loss_now, state_now
-from services.console.told_log import choose
+from services.console.user_error import nearest
+from services.console.web.context import Site, site
 from services.console.web.rounds_chart import rounds_chart
 from services.console.web.samples import samples
-from services.console.web.site import Site, site
-from services.console.web.view import drawn, page
+from services.console.web.templating import drawn, page
 from services.runtime.artifacts import join
 
 

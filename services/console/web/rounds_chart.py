@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from services.console.chart_marks import Data, DriftNote, PolicyNote, drift_notes, policy_notes, standing, trials
+from services.console.report.marks import Data, DriftNote, PolicyNote, drift_notes, policy_notes, standing, trials
 from services.console.web.labels import Label, labels
 from services.console.web.scale import Scale, around
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from audit.artifacts import receipt_place
 from schemas.events import ScoresReported
-from services.console.artifacts import receipt_place
 from services.oracle.receipts import Line, ReceiptForged, read
 from services.runtime.object_store import StoreFailed
 

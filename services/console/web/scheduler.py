@@ -18,11 +18,11 @@ import asyncpg
 from eventstore.errors import DISCONNECTED
 from eventstore.store import EventStore, StreamConflict
 from schemas.campaign import Campaign
+from services.console.campaign_control import start_campaign
 from services.console.campaign_file import parse
 from services.console.client import random_suffix
-from services.console.problem import Problem
-from services.console.steering import start_campaign
-from services.console.warm import warmed
+from services.console.user_error import Problem
+from services.console.warm_start import warmed
 from services.console.web.cron import next_time
 from services.runtime.settings import Settings
 

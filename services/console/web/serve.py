@@ -11,10 +11,10 @@ import typer
 import uvicorn
 
 from services.console.client import connected, read_settings
-from services.console.problem import Problem
+from services.console.user_error import Problem
 from services.console.web.access import access, page_settings
 from services.console.web.app import make_app
-from services.console.web.site import Site
+from services.console.web.context import Site
 from services.runtime.main import Server
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, never listened on

@@ -14,7 +14,8 @@ from typing import Any
 from pyarrow import ArrowException
 
 from schemas.sources import FilesSource
-from services.data.sources import jsonl, table
+from services.data.sources import jsonl
+from services.data.sources import parquet as table
 from services.data.sources.lines import BROKEN, key
 from services.data.sources.refusal import Refused
 from services.data.sources.rows import Found, now, plain, sha256

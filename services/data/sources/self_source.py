@@ -22,9 +22,9 @@ from schemas.campaign import Model
 from schemas.rows import Row
 from schemas.scores import BASE
 from schemas.sources import SelfSource
+from services.data.collect.verify import wrong_steps
 from services.data.job import Sampled
 from services.data.sources.source import SourceFailed, State, Step
-from services.data.verify import wrong_steps
 from services.runtime import artifacts
 from services.runtime.hashing import hash_folder
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from services.oracle.board_http import HOME
+from services.oracle.boards.http import HOME
 from services.oracle.job import AdapterRefused, EngineUse
 
 log = logging.getLogger(__name__)

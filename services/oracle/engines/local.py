@@ -17,7 +17,7 @@ from services.oracle.engines.engine import Count
 from services.oracle.harness.attention import use_products
 from services.oracle.harness.model import GreedyLM, TaskLM
 from services.oracle.job import AdapterRefused, EvaluationJob
-from services.runtime.models import model_folder
+from services.runtime.model_folders import model_folder
 from services.runtime.prompting import special
 
 BATCH = {"cpu": 128, "cuda": 64}

@@ -22,9 +22,9 @@ from schemas.profiles import PROFILES
 from services.oracle.engines.names import served_name
 from services.oracle.job import EngineUse
 from services.runtime.jobs import JobFailed
+from services.runtime.parent_watch import GRACE, tether
 from services.runtime.ports import free_ports
 from services.runtime.settings import Settings
-from services.runtime.tether import GRACE, tether
 
 About = tuple[Path, str, Model]
 """What a server was started for: another campaign's base or lengths are another server."""

@@ -23,13 +23,13 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from judgement.scorer import correct
 from services.trainer import checkpoint
 from services.trainer.batches import HELD_ROWS, curriculum
+from services.trainer.distributed.data_parallel import ALONE, Ranks
 from services.trainer.job import RewardsEqual, TrainingJob
 from services.trainer.layout import MICRO_TOKENS
 from services.trainer.learner import Learner, Report
 from services.trainer.methods.sft import REPORT_SECONDS
 from services.trainer.optimizer import CLIP, rate
 from services.trainer.questions import Question, questions
-from services.trainer.ranks import ALONE, Ranks
 from services.trainer.rows import draws, snapshot, split
 
 EVERY = 10

@@ -9,10 +9,10 @@ import torch
 
 from services.trainer import checkpoint
 from services.trainer.batches import Batch, Data
+from services.trainer.distributed.data_parallel import ALONE, Ranks
 from services.trainer.job import TrainingJob
 from services.trainer.learner import Learner, Report
 from services.trainer.optimizer import update
-from services.trainer.ranks import ALONE, Ranks
 
 REPORT_SECONDS = 0.25
 """Shortest pause between two reports."""

@@ -1,0 +1,1 @@
+"""The audit: decisions retaken from the log, projections rebuilt, what-ifs and the exposure ledger."""

@@ -1,0 +1,183 @@
+"""A campaign's decisions taken again, one after the other: under its own rules, or under others up to where they part.
+
+Under other rules the drift test's findings and the policies are told anew, because later decisions rest on them; scores
+are facts and stay. The first recipe or query that would differ ends the comparison: from there on other candidates
+would have been trained or asked about, and nobody knows their scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from audit.deciders import decide, ruling
+from audit.difference import Difference
+from audit.recompute import Recomputed, Replayer, counterpart, state_at
+from judgement.history import History
+from schemas import events as e
+from schemas.base import Frozen, digest
+from schemas.campaign import Campaign
+from schemas.envelope import Envelope
+from services.console.user_error import Problem
+
+FINDINGS = ("DriftAssessed", "DriftDetected", "DriftCleared")
+REASONS = ("basis", "why", "changed")
+NUMBERS = ("policy.axes", "policy.interventions")
+BINDING = ("PolicyUpdated", "SubmissionsChosen")
+"""Decisions that change what is trained or asked."""
+
+
+def replay(envelopes: Sequence[Envelope]) -> Iterator[Recomputed]:
+    """Every decision of a campaign, taken again."""
+    return Replayer(envelopes, envelopes[0].correlationid).all()
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One slot of the round after the parting."""
+
+    candidate: str
+    """Its name."""
+    recorded: str
+    """The change that was proposed."""
+    then: str
+    """The change that would have been."""
+    same: bool
+    """Whether the recipes are the same."""
+
+
+@dataclass(frozen=True)
+class Counterfactual:
+    """How a campaign would have gone under other rules, as far as its scores can tell."""
+
+    findings: list[tuple[int, str]]
+    """Rounds, and what would have been said of drift in them, or would not."""
+    parting: Recomputed | None = None
+    """The first policy or submission that would differ."""
+    proposals: tuple[Proposal, ...] = ()
+    """The first round whose recipes would differ, if it comes before the submissions below."""
+    submissions: Recomputed | None = None
+    """The first submissions that would differ, of candidates that all were trained."""
+
+
+def under(envelopes: Sequence[Envelope], changes: Mapping[str, str]) -> Counterfactual:
+    """Replay under a constitution with some values changed, such as `drift.threshold`.
+
+    Each decision is taken by the rules that took it, so that what differs differs by the change alone. Raises `Problem`
+    for an unknown name, a value out of its range, or a decision whose rules this release does not have.
+    """
+    told, first = [altered(envelopes[0], changes)], None
+    for envelope in envelopes[1:]:
+        if envelope.type == "DriftAssessed":
+            told += _findings(told, envelope)
+        elif envelope.type not in FINDINGS:
+            if proposals := _others(envelopes, told, envelope):
+                return Counterfactual(_retold(envelopes, told), first, proposals)
+            parting = _parting(told, envelope) if envelope.type in BINDING else None
+            first = first or parting
+            if parting and envelope.type == "SubmissionsChosen":
+                return Counterfactual(_retold(envelopes, told), first, submissions=parting)
+            told.append(_as(envelope, parting.event) if parting and parting.event else envelope)
+    return Counterfactual(_retold(envelopes, told), first)
+
+
+def altered(started: Envelope, changes: Mapping[str, str]) -> Envelope:
+    """The campaign's start with other rules. Raises `Problem` for a change that cannot be."""
+    law = started.event.campaign.constitution.model_dump(mode="json")
+    for key, value in changes.items():
+        _put(law, key, value)
+    try:
+        campaign = Campaign.model_validate({**started.data["campaign"], "constitution": law})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise Problem(f"--set: {'.'.join(map(str, problem['loc'][1:]))}: {problem['msg']}") from error
+    started_so = {**started.data, "campaign": campaign.model_dump(mode="json")}
+    return started.model_copy(update={"data": {**started_so, "constitution_sha256": digest(campaign.constitution)}})
+
+
+def _put(law: dict[str, Any], key: str, value: str) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        law = law.get(parent) or {}
+    if not isinstance(law.get(last), (int, float)):
+        raise Problem(f"--set: {key!r} is no number of the constitution; name one such as drift.threshold or promotion")
+    law[last] = value
+
+
+def _findings(told: Sequence[Envelope], recorded: Envelope) -> list[Envelope]:
+    """The drift test's word on a round, and what it declares or clears."""
+    said = recorded.event
+    history = state_at(told, recorded.correlationid, said.basis.position)
+    return [_as(recorded, event) for event in _decide(history, said)]
+
+
+def _decide(history: History, said: Any) -> tuple[Frozen, ...]:
+    """All that the rules of a recorded decision decide at another state."""
+    by = ruling(said)
+    if not by.known:
+        raise Problem(f"rules: {by.decider} decided by rules {by.rules}, which this release does not have; {by.remedy}")
+    return decide(by, history, getattr(said, "closed_by", "complete"))
+
+
+def _as(recorded: Envelope, event: Frozen) -> Envelope:
+    """An event in the place of a recorded one."""
+    return recorded.model_copy(update={"type": type(event).__name__, "data": event.model_dump(mode="json")})
+
+
+def _parting(told: Sequence[Envelope], envelope: Envelope) -> Recomputed | None:
+    """The decision beside its repetition, where the two differ in substance."""
+    event = envelope.event
+    history = state_at(told, envelope.correlationid, event.basis.position)
+    again = counterpart(_decide(history, event), event)
+    assert again is not None
+    return None if substance(again) == substance(event) else Recomputed(envelope, ruling(event), again, again)
+
+
+def _others(envelopes: Sequence[Envelope], told: Sequence[Envelope], first: Envelope) -> tuple[Proposal, ...]:
+    """What would be proposed where the first slot of a round was; nothing where it is what was proposed."""
+    if first.type != "RecipeProposed" or first.event.slot:
+        return ()
+    recorded = {x.event.candidate: x.event for x in envelopes if x.type == "RecipeProposed"}
+    decided = _decide(state_at(told, first.correlationid, first.event.basis.position), first.event)
+    then = [event for event in decided if isinstance(event, e.RecipeProposed)]
+    found = tuple(_proposal(recorded.get(event.candidate), event) for event in then)
+    return () if all(proposal.same for proposal in found) else found
+
+
+def _proposal(recorded: e.RecipeProposed | None, then: e.RecipeProposed) -> Proposal:
+    words = recorded.intervention if recorded else "-"
+    return Proposal(then.candidate, words, then.intervention, bool(recorded and recorded.recipe == then.recipe))
+
+
+def substantial(parting: Recomputed) -> list[Difference]:
+    """What differs in substance; what the decision does stands before the numbers of its distributions."""
+    differing = [d for d in parting.differences if not d.path.startswith(REASONS)]
+    return sorted(differing, key=lambda difference: difference.path.startswith(NUMBERS))
+
+
+def substance(decision: Frozen) -> Any:
+    """What a policy or submission does, without its reasons and without the ground that it names."""
+    if isinstance(decision, e.PolicyUpdated):
+        return decision.policy
+    assert isinstance(decision, e.SubmissionsChosen)
+    return [[s.candidate for s in chosen] for chosen in (decision.confirm, decision.external, decision.final)]
+
+
+def _retold(recorded: Sequence[Envelope], told: Sequence[Envelope]) -> list[tuple[int, str]]:
+    """Declared and cleared drifts that are only in one of two tellings, as far as the second goes."""
+    end = max((x.event.round for x in told if x.type == "DriftAssessed"), default=0)
+    before, after = _declared(recorded, end), _declared(told, end)
+    gone = [(round_, f"{words} would not have been said") for round_, words in before if (round_, words) not in after]
+    new = [(round_, f"{words} would have been said") for round_, words in after if (round_, words) not in before]
+    return sorted(gone + new)
+
+
+def _declared(told: Sequence[Envelope], end: int) -> list[tuple[int, str]]:
+    said = [(x.type, x.event) for x in told if x.type in ("DriftDetected", "DriftCleared") and x.event.round <= end]
+    return [
+        (event.round, f"{type_} in {event.assessment.scope if type_ == 'DriftDetected' else event.scope}")
+        for type_, event in said
+    ]

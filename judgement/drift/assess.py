@@ -1,0 +1,135 @@
+"""The drift test: after every round, whether dev has stopped tracking the target, where, how, and how surely.
+
+A pure function of the history. The arithmetic is the exact Bayes factor of `judgement.drift.posterior`; the verdict
+follows the thresholds of the constitution.
+"""
+
+from __future__ import annotations
+
+import math
+
+from judgement.deciders import version
+from judgement.drift.hypotheses import hypotheses
+from judgement.drift.posterior import Posterior, posterior
+from judgement.drift.scope import ALL, CAP, assess_scope
+from judgement.explain import drift as drift_words
+from judgement.history import History
+from judgement.profile import profile
+from judgement.statistics import gap_test
+from judgement.trial import Trial
+from schemas.base import digest
+from schemas.events import DriftAssessed, DriftCleared, DriftDetected
+from schemas.evidence import Basis, Calibration, GapTest, ScopeAssessment
+from schemas.policy import Estimate
+from schemas.scores import BASE, Scores
+
+
+def assess(history: History, round_: int) -> DriftAssessed:
+    """The test on everything measured so far. Without a candidate measured on both sets it returns the prior."""
+    evidence = profile(history)
+    weighed = posterior(evidence, hypotheses(len(evidence.domains)))
+    factor, threshold = any_drift(weighed), history.campaign.constitution.drift.threshold
+    prior = 1 - weighed.layout.no_drift
+    scopes = tuple(assess_scope(weighed, scope) for scope in (*evidence.domains, ALL))
+    calibration = Calibration(offset=_offset(history.base), slope=weighed.slope())
+    gap = _gap(history, round_)
+    candidates = tuple(name for name in weighed.measured if name != BASE)
+    return DriftAssessed(
+        round=round_,
+        bayes_factor=factor,
+        posterior=round(prior * factor / (prior * factor + 1 - prior), 6),
+        threshold=threshold,
+        scopes=scopes,
+        calibration=calibration,
+        gap=gap,
+        evidence=candidates,
+        words=drift_words.assessed(factor, threshold, calibration, gap, len(candidates)),
+        basis=_basis(history, evidence.used),
+    )
+
+
+def verdicts(history: History, assessed: DriftAssessed) -> list[DriftDetected | DriftCleared]:
+    """What changes with an assessment: drifts newly detected, and standing ones cleared."""
+    found = [_detected(assessed, scope) for scope in alarming(assessed) if scope.scope not in history.standing_drifts]
+    rule = history.campaign.constitution.drift
+    ended = [scope for scope in assessed.scopes if scope.scope in history.standing_drifts]
+    quiet = [s for s in ended if _quiet_rounds(history, assessed, s.scope, rule.clear) >= rule.clear_rounds]
+    return [*found, *(_cleared(assessed, scope, rule.clear, rule.clear_rounds) for scope in quiet)]
+
+
+def alarming(assessed: DriftAssessed) -> list[ScopeAssessment]:
+    """The scopes that an assessment finds drifting: none unless the evidence for any drift passes the threshold too.
+
+    A drift over all domains is named only where it is likelier than not, and then instead of the single domains.
+    """
+    if assessed.bayes_factor < assessed.threshold:
+        return []
+    passed = [scope for scope in assessed.scopes if scope.bayes_factor >= assessed.threshold]
+    common = [scope for scope in passed if scope.scope == ALL and scope.posterior > 0.5]
+    return common or [scope for scope in passed if scope.scope != ALL]
+
+
+def strength(assessed: DriftAssessed) -> float:
+    """The highest threshold at which the assessment would still alarm: see `alarming`."""
+    named = [s.bayes_factor for s in assessed.scopes if s.scope != ALL or s.posterior > 0.5]
+    return min(assessed.bayes_factor, max(named))
+
+
+def any_drift(weighed: Posterior) -> float:
+    """Bayes factor of drift anywhere against none: the prior-weighted mean over all ways to drift; capped."""
+    none = weighed.layout.no_drift
+    ratio = (math.exp(min(100.0, weighed.evidence - weighed.tracking)) - none) / (1 - none)
+    return float(f"{min(CAP, max(0.0, ratio)):.6g}")
+
+
+def _basis(history: History, used: object) -> Basis:
+    seed = history.campaign.seed
+    return Basis(position=history.position, digest=digest(used), seed=seed, rules=version("drift"))
+
+
+def _offset(base: Trial) -> Estimate:
+    """Target minus dev of the base; anything while one of them is not measured."""
+    if "dev" not in base.scores or "external" not in base.scores:
+        return Estimate(mean=0.0, sd=1.0)
+    dev, target = base.scores["dev"], base.scores["external"]
+    return Estimate(mean=round(target.score - dev.score, 6), sd=round(math.hypot(dev.se, target.se), 6))
+
+
+def _gap(history: History, round_: int) -> GapTest | None:
+    """The plain gap test on the round's best dev candidate with both scores, by its fresh items where it has them."""
+    base = history.base.scores
+    both = [t for t in history.of_round(round_) if "dev" in t.scores and "external" in t.scores]
+    if not both:
+        return None
+    best = max(both, key=lambda t: (round(t.scores["dev"].score, 9), -t.slot))
+    dev: Scores = best.scores.get("confirm", best.scores["dev"])
+    reference = (base["dev"], base["external"]) if "dev" in base and "external" in base else None
+    return gap_test(best.candidate, dev, best.scores["external"], reference)
+
+
+def _detected(assessed: DriftAssessed, scope: ScopeAssessment) -> DriftDetected:
+    return DriftDetected(
+        round=assessed.round,
+        assessment=scope,
+        threshold=assessed.threshold,
+        evidence=assessed.evidence,
+        words=drift_words.detected(scope, assessed.threshold),
+        basis=assessed.basis,
+    )
+
+
+def _cleared(assessed: DriftAssessed, scope: ScopeAssessment, limit: float, rounds: int) -> DriftCleared:
+    return DriftCleared(
+        round=assessed.round,
+        scope=scope.scope,
+        bayes_factor=scope.bayes_factor,
+        words=drift_words.cleared(scope, limit, rounds),
+        basis=assessed.basis,
+    )
+
+
+def _quiet_rounds(history: History, assessed: DriftAssessed, scope: str, limit: float) -> int:
+    """Assessments in a row, this one included, whose Bayes factor for the scope is below the limit."""
+    earlier = [a for round_, a in sorted(history.assessments.items(), reverse=True) if round_ < assessed.round]
+    factors = (s.bayes_factor for a in (assessed, *earlier) for s in a.scopes if s.scope == scope)
+    return next((i for i, factor in enumerate(factors) if factor >= limit), 1 + len(earlier))

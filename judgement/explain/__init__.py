@@ -1,0 +1,1 @@
+"""Decisions and drift verdicts in plain words with their numbers."""

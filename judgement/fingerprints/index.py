@@ -1,0 +1,211 @@
+"""Fingerprints: hashes by which a text is known again, and nothing but known again.
+
+They are of runs of tokens, in two readings (`judgement.fingerprints.tokens`). A run may be enough *alone*: a copy of
+the words, or contents that hardly meet by chance. Contents that are too few for that are a *prefix*, and count only
+with the right answer among the contents after them. Documents, which are longer, are told by several of their
+*n-grams*.
+
+Whoever holds the file can try a guess on it. What keeps a set sealed is therefore not the hash but the company that its
+items are in: see `services.oracle.fingerprints.publish`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from judgement.fingerprints.mixing import mix
+from judgement.fingerprints.tokens import readings
+
+NGRAM = 8
+"""Words of an n-gram of a document."""
+
+NGRAMS = 3
+"""N-grams of documents that a row must share: a single one may be a turn of phrase."""
+
+AFTER = 96
+"""Contents behind a prefix among which its answer is sought: worked steps may stand between."""
+
+CARRIED = 32
+"""Tokens of the source's row before that a row is read together with: an item may be split over two."""
+
+SPLIT = 2
+"""Tokens of a split item that must stand in the row before: with one, the items of one template run into each other."""
+
+U64, U8 = np.uint64, np.uint8
+BASE = 0x9E3779B97F4A7C15
+Hashes = npt.NDArray[np.uint64]
+
+KINDS = ("words", "contents", "prefix", "answered", "ngram")
+_KIND = {kind: 0xD1342543DE82EF95 * (at + 1) & (1 << 64) - 1 for at, kind in enumerate(KINDS)}
+_BIT = np.array([1 << bit for bit in range(8)], dtype=U8)
+_REASONS = {"words": "copy", "contents": "contents"}
+_FORMAT = 1
+
+
+class Readable(Protocol):
+    """What is read of a row."""
+
+    @property
+    def source(self) -> str: ...  # noqa: D102
+    @property
+    def prompt(self) -> str: ...  # noqa: D102
+    @property
+    def trace(self) -> str: ...  # noqa: D102
+    @property
+    def answer(self) -> str: ...  # noqa: D102
+
+
+def tag(kind: str, length: int, salt: int) -> np.uint64:
+    """What tells the hashes of one kind and length from those of others."""
+    with np.errstate(over="ignore"):
+        return np.uint64(mix(np.array([_KIND[kind] ^ salt, length], dtype=U64)).sum())
+
+
+def rolled(tokens: Hashes, lengths: Sequence[int]) -> Iterator[Hashes]:
+    """Sums of all runs of each length by their start; `lengths` ascend."""
+    sums, longest = np.zeros(len(tokens) + 1, dtype=U64), 0
+    for length in lengths:
+        for longer in range(longest + 1, min(length, len(tokens)) + 1):
+            sums = sums[:-1] * U64(BASE) + tokens[longer - 1 :]  # modulo 2^64, which arrays are without a word
+        longest = length
+        yield sums if length <= len(tokens) else sums[:0]
+
+
+class Member:
+    """A sorted set of hashes, behind a Bloom filter of two bits: nearly all that is asked for is not there."""
+
+    def __init__(self, hashes: Hashes) -> None:
+        self.hashes = hashes
+        self.bits = max(16, min(29, (16 * len(hashes)).bit_length() + 1))
+        self.map = np.zeros(1 << self.bits - 3, dtype=np.uint8)
+        for place in self._places(hashes):
+            np.bitwise_or.at(self.map, place >> U64(3), U8(1) << (place & U64(7)).astype(U8))
+
+    def hits(self, asked: Hashes) -> npt.NDArray[np.signedinteger[Any]]:
+        """Places of those asked that are in the set."""
+        first, _ = self._places(asked)
+        maybe = np.flatnonzero(self._set(first))
+        if len(maybe):
+            _, second = self._places(asked[maybe])
+            maybe = maybe[self._set(second) != 0]
+        if not len(maybe):
+            return maybe
+        found = np.minimum(np.searchsorted(self.hashes, asked[maybe]), len(self.hashes) - 1)
+        sure: npt.NDArray[np.signedinteger[Any]] = maybe[self.hashes[found] == asked[maybe]]
+        return sure
+
+    def _set(self, place: Hashes) -> npt.NDArray[np.uint8]:
+        bits: npt.NDArray[np.uint8] = self.map[place >> U64(3)] & _BIT[place & U64(7)]
+        return bits
+
+    def _places(self, hashes: Hashes) -> tuple[Hashes, Hashes]:
+        return hashes >> U64(64 - self.bits), hashes & U64((1 << self.bits) - 1)
+
+
+class Fingerprints:
+    """A file of fingerprints, and what it says of rows that are read in the order in which their sources give them."""
+
+    def __init__(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        if int(arrays["format"]) != _FORMAT:
+            raise ValueError(
+                f"fingerprints: format {arrays['format']}, this release reads {_FORMAT}; publish them anew"
+            )
+        self.arrays, self.salt = arrays, int(arrays["salt"])
+        self.members = {kind: Member(arrays[kind]) for kind in ("alone", "prefix", "answered", "ngram")}
+        self.lengths = {kind: arrays[f"{kind}_lengths"].tolist() for kind in ("words", "contents", "prefix")}
+        self.lengths["prefix"] = [length for length in self.lengths["prefix"] if length > 1]
+        self.lengths["ngram"] = [NGRAM]
+        self.before: dict[str, tuple[Hashes, Hashes]] = {}
+        """The end of each source's last row."""
+        self._tags: dict[tuple[str, int], np.uint64] = {}
+
+    @classmethod
+    def load(cls, path: str | Path) -> Fingerprints:
+        """Those in a file. Raises `ValueError` for another format."""
+        return cls.from_bytes(Path(path).read_bytes())
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Fingerprints:
+        """Those in a file's bytes."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return cls(dict(arrays))
+
+    def to_bytes(self) -> bytes:
+        """The file: the same for the same fingerprints."""
+        np.savez(file := io.BytesIO(), allow_pickle=False, **self.arrays)
+        return file.getvalue()
+
+    def __len__(self) -> int:
+        return sum(len(member.hashes) for member in self.members.values())
+
+    def contaminated(self, row: Readable) -> str | None:
+        """Why a row must go; None where it shares nothing with what is fingerprinted.
+
+        `copy`, `contents`, `answered` or `document`, with ` split` where it completes the row of its source before it.
+        """
+        said, about = readings(f"{row.prompt}\n{row.trace}\n{row.answer}")
+        none = np.zeros(0, dtype=U64)
+        said_before, about_before = self.before.get(row.source, (none, none))
+        self.before[row.source] = said[-CARRIED:], about[-CARRIED:]
+        return (
+            self._alone("words", said_before, said)
+            or self._alone("contents", about_before, about)
+            or self._answered(about_before, about)
+            or self._document(said)
+        )
+
+    def _alone(self, kind: str, before: Hashes, tokens: Hashes) -> str | None:
+        for start, end in self._hits(kind, "alone", np.concatenate((before, tokens))):
+            if start >= len(before):
+                return _REASONS[kind]
+            if start <= len(before) - SPLIT and end > len(before):
+                return f"{_REASONS[kind]} split"
+        return None
+
+    def _answered(self, before: Hashes, tokens: Hashes) -> str | None:
+        both, carried = np.concatenate((before, tokens)), len(before)
+        if self._is_answered(tokens, 0, 1, tokens[-1:]):  # a single content must begin the row, its answer end it
+            return "answered"
+        for start, end in self._hits("prefix", "prefix", both):
+            inside = start >= carried
+            if (inside or start <= carried - SPLIT) and self._is_answered(
+                both, start, end, both[max(end, carried) : end + AFTER]
+            ):
+                return "answered" if inside else "answered split"
+        return None
+
+    def _is_answered(self, tokens: Hashes, start: int, end: int, answers: Hashes) -> bool:
+        """Whether any of the answers is right for the prefix; where it is no prefix, none is."""
+        if end > len(tokens):
+            return False
+        (sums,) = rolled(tokens[start:end], [end - start])
+        told = mix((sums * U64(BASE) + answers) ^ self._tag("answered", end - start + 1))
+        return len(self.members["answered"].hits(told)) > 0
+
+    def _document(self, tokens: Hashes) -> str | None:
+        if not len(self.members["ngram"].hashes):
+            return None
+        return "document" if len(list(self._hits("ngram", "ngram", tokens))) >= NGRAMS else None
+
+    def _hits(self, kind: str, member: str, tokens: Hashes) -> Iterator[tuple[int, int]]:
+        """Start and end of each run that is in the set."""
+        lengths = self.lengths[kind]
+        runs = [sums ^ self._tag(kind, length) for length, sums in zip(lengths, rolled(tokens, lengths), strict=True)]
+        if not runs:
+            return
+        ends = np.cumsum([len(run) for run in runs])
+        for at in self.members[member].hits(mix(np.concatenate(runs))).tolist():
+            which = int(np.searchsorted(ends, at, side="right"))
+            start = at - int(ends[which]) + len(runs[which])
+            yield start, start + lengths[which]
+
+    def _tag(self, kind: str, length: int) -> np.uint64:
+        if (kind, length) not in self._tags:
+            self._tags[kind, length] = tag(kind, length, self.salt)
+        return self._tags[kind, length]

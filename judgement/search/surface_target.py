@@ -1,0 +1,146 @@
+"""The target as a function of the whole recipe, drawn from everything that is believed: one step of Thompson sampling.
+
+A draw takes a slope, one hypothesis of drift per domain and its coefficients from their posterior, and lays them over a
+draw of the dev surfaces. What a hypothesis says of recipes beyond dev is a response surface too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from judgement.drift.hypotheses import DEVIATION, OFFSET_MEAN, OFFSET_SD, SLOPES
+from judgement.drift.posterior import Posterior, measurements
+from judgement.profile import Profile
+from judgement.search.space import Floats
+from judgement.search.surface import Surface, Terms
+from judgement.search.surface_dev import DevSurfaces, fit
+from schemas.recipe import Recipe
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """One possible target, D domains."""
+
+    dev: Surface
+    """Dev of each domain."""
+    base: Floats
+    """Dev of the base, (D,)."""
+    under: Floats
+    """Points of target per point of dev up to the level, (D,)."""
+    level: Floats
+    """Dev gain beyond which the other slope holds, (D,)."""
+    beyond: Floats
+    """Points of target per point of dev beyond it, (D,)."""
+    effect: Surface
+    """What the recipe does to the target beside dev, for each domain."""
+    weights: Floats
+    """Weight of each domain in the target, (D,)."""
+
+    def at(self, z: Floats, q: Floats) -> float:
+        """Target of one recipe, up to a constant."""
+        return float(self._total(self.dev.at(z, q), self.effect.at(z, q)))
+
+    def moves(self, z: Floats, q: Floats) -> Floats:
+        """Target of every recipe one axis away, (V,), up to the same constant."""
+        return self._total(self.dev.moves(z, q), self.effect.moves(z, q))
+
+    def _total(self, dev: Floats, effect: Floats) -> Floats:
+        gain = dev - self.base
+        over = np.maximum(0.0, gain - self.level)
+        total: Floats = (self.under * (gain - over) + self.beyond * over + effect) @ self.weights
+        return total
+
+
+class Targets:
+    """Draws of the target, given the weighed hypotheses."""
+
+    def __init__(self, posterior: Posterior, terms: Terms) -> None:
+        self.posterior, self.terms = posterior, terms
+        profile = posterior.profile
+        self.dev = dev_surfaces(profile, terms)
+        self.unit = unit_variances(terms)
+        measured = [profile.trials[name][1] if name in profile.trials else None for name in posterior.measured]
+        self.features = np.array([self._row(recipe) for recipe in measured]).reshape(len(measured), terms.size)
+        known = profile.gains(posterior.measured)
+        self.gain, self.spread = known.mean, np.einsum("dpp->dp", known.covariance)
+        self.scores, self.noise = measurements(profile)
+
+    def draw(self, rng: np.random.Generator, temperature: float = 1.0) -> Target:
+        """One possible target, over a draw of dev that has this share of the posterior's spread."""
+        p = self.posterior
+        slope, scores = p.drawn(rng)
+        held = p.layout.per_domain(scores)
+        hyps = [getattr(p.hyps, name)[held, np.arange(len(held))] for name in HELD]
+        level, mean, sd, effect_sd, mismatch = hyps
+        under, beyond, weights = self._coefficients(rng, SLOPES[slope], level, mean, sd, effect_sd, mismatch)
+        dev, effect = self.dev.draw(rng, temperature), Surface(self.terms, weights)
+        return Target(dev, p.profile.base_dev[0], under, level, beyond, effect, p.layout.weights @ p.layout.share)
+
+    def _coefficients(
+        self,
+        rng: np.random.Generator,
+        slope: float,
+        level: Floats,
+        mean: Floats,
+        sd: Floats,
+        effect_sd: Floats,
+        mismatch: Floats,
+    ) -> tuple[Floats, Floats, Floats]:
+        """Slopes up to the level and beyond it, each (D,), and weights of the effects, (D, size): a posterior draw."""
+        over = np.maximum(0.0, self.gain - level[:, None])
+        under, count = self.gain - over, len(level)
+        size = 3 + self.terms.size
+        prior_mean = np.tile(np.concatenate([[OFFSET_MEAN, slope], np.zeros(size - 2)]), (count, 1))
+        prior_mean[:, 2] = mean
+        variance = np.empty((count, size))
+        variance[:, 0], variance[:, 1], variance[:, 2] = OFFSET_SD**2, (DEVIATION * slope) ** 2, sd**2
+        variance[:, 3:] = effect_sd[:, None] ** 2 * self.unit
+        theta = prior_mean + rng.standard_normal((count, size)) * np.sqrt(variance)
+        per_dev = np.where(over > 0, mean[:, None], slope)
+        own = mismatch[:, None] ** 2 * (self.features[:, 0] > 0) + per_dev**2 * self.spread
+        for share, scores, noise in zip(self.posterior.layout.share, self.scores, self.noise, strict=True):
+            parts = np.flatnonzero(share)
+            design = [
+                share[d] * np.column_stack([np.ones(len(scores)), under[d], over[d], self.features]) for d in parts
+            ]
+            theta[parts] = _corrected(rng, design, theta[parts], variance[parts], scores, noise + share**2 @ own)
+        return theta[:, 1], theta[:, 2], theta[:, 3:]
+
+    def _row(self, recipe: Recipe | None) -> Floats:
+        """Terms of a recipe; the base has none."""
+        return np.zeros(self.terms.size) if recipe is None else self.terms.features([recipe])[0]
+
+
+HELD = ("level", "slope_mean", "slope_sd", "effect_sd", "mismatch_sd")
+
+
+def _corrected(
+    rng: np.random.Generator, design: list[Floats], theta: Floats, variance: Floats, scores: Floats, noise: Floats
+) -> Floats:
+    """A prior draw of the coefficients made one of their posterior, given scores (Matheron's rule)."""
+    rows = np.concatenate(design, axis=1)
+    flat, spread = theta.ravel(), variance.ravel()
+    error = rng.standard_normal(len(scores)) * np.sqrt(noise)
+    covariance = (rows * spread) @ rows.T + np.diag(noise)
+    step = np.linalg.solve(covariance, scores - rows @ flat - error)
+    corrected: Floats = (flat + spread * (rows.T @ step)).reshape(theta.shape)
+    return corrected
+
+
+def dev_surfaces(profile: Profile, terms: Terms) -> DevSurfaces:
+    """Dev of the trials as surfaces; seeds are noise here, since a recipe not run yet has none."""
+    recipes = [recipe for _, recipe in profile.trials.values()]
+    noise = profile.noise + profile.smoothing.seed_sd**2
+    center = profile.accuracy.mean(axis=0) if recipes else profile.base_dev[0]
+    return fit(terms, terms.features(recipes), profile.accuracy, noise, center)
+
+
+def unit_variances(terms: Terms) -> Floats:
+    """Prior variances of a surface whose values have variance 1 on average over the space, (size,)."""
+    raw = terms.variances(0.5, 1.0, 0.5, 0.3)
+    rng = np.random.default_rng(0)
+    pick = [rng.choice(np.flatnonzero(terms.axis == a), 64) for a in range(len(terms.space))]
+    z, q = (np.sum([table[rows] for rows in pick], axis=0) for table in (terms.linear, terms.square))
+    return np.asarray(raw / (terms.rows(z, q) ** 2 @ raw).mean())

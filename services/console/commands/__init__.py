@@ -1,0 +1,1 @@
+"""The commands of `aevolve`, one file per group: options and body."""

@@ -1,0 +1,92 @@
+"""The base model that a campaign starts from: found, or made once and kept in the cache; and its hashes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from schemas.campaign import Substrate
+from services.console.embedded.supervisor import Child, Command
+from services.console.user_error import Problem
+from services.runtime.hashing import hash_folder
+from services.runtime.substrate import code_sha256
+from services.trainer.tiny_base.make import base_key
+
+
+def base_folder(base: str, cache: Path) -> Path:
+    """Where the model of a campaign lies, or will lie once it is made."""
+    return cache / "bases" / base_key() if base == "tiny" else Path(base).absolute()
+
+
+def is_model(folder: Path) -> bool:
+    """Whether the folder holds a model."""
+    return (folder / "config.json").is_file()
+
+
+def take_base(folder: Path, bases: Path | None) -> bool:
+    """Copy the base from a folder of such, if it lies there; the copy appears whole or not at all.
+
+    A copy, because campaigns go on with it when that folder, which is part of an image, has become another.
+    """
+    if bases is None or not is_model(bases / folder.name):
+        return False
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as aside:
+        shutil.copytree(bases / folder.name, Path(aside) / folder.name).rename(folder)
+    return True
+
+
+async def make_base(folder: Path, log: Path) -> None:
+    """Make the tiny base in a child process. Raises `Problem` with the child's last words."""
+    child = await Child.start(
+        Command("base", ("services.trainer.tiny_base.make", "--out", str(folder)), log, dict(os.environ))
+    )
+    if await child.run() != 0 and not is_model(folder):  # another run may have made it meanwhile
+        raise Problem(f"model.base: tiny; it could not be made: {child.last_words()}; all of it is in {log}")
+
+
+def substrate(folder: Path) -> Substrate:
+    """The hashes of a base and of the code. Raises `Problem` where the folder holds no weights."""
+    return Substrate(
+        base_sha256=hash_folder(folder),
+        code_sha256=code_sha256(),
+        base_uri=str(folder),
+        active_parameters=active_parameters(folder),
+    )
+
+
+def active_parameters(folder: Path) -> int:
+    """Parameters used per token, from the headers of the weights; of a mixture's routed experts, the chosen share.
+
+    Format: https://github.com/huggingface/safetensors#format. Tied weights are stored and counted once.
+    """
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise Problem(f"model.base: {folder}; no *.safetensors file lies there: convert the weights to safetensors")
+    share = _active_share(json.loads((folder / "config.json").read_text()))
+    sizes = [(name, tensor["shape"]) for file in files for name, tensor in _header(file).items()]
+    return round(sum(_product(shape) * (share if ".experts." in name else 1.0) for name, shape in sizes))
+
+
+def _header(file: Path) -> dict[str, Any]:
+    with file.open("rb") as opened:
+        header: dict[str, Any] = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
+    header.pop("__metadata__", None)
+    return header
+
+
+def _active_share(config: dict[str, Any]) -> float:
+    """Share of the routed experts that see a token; 1 for a dense model."""
+    experts = next((config[k] for k in ("n_routed_experts", "num_experts", "num_local_experts") if config.get(k)), None)
+    return config["num_experts_per_tok"] / experts if experts else 1.0
+
+
+def _product(shape: list[int]) -> int:
+    size = 1
+    for length in shape:
+        size *= length
+    return size

@@ -1,0 +1,119 @@
+"""One command, one whole campaign: parts up, base made meanwhile, campaign followed to its end, report, parts down."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from eventstore.errors import DISCONNECTED
+from eventstore.store import EventStore
+from judgement.history import History
+from schemas.campaign import Substrate
+from schemas.envelope import Envelope
+from services.console.campaign_control import begin
+from services.console.campaign_file import load
+from services.console.client import connected, new_id
+from services.console.concurrency import first
+from services.console.embedded.base_model import base_folder, is_model, make_base, substrate
+from services.console.embedded.run_folder import Record, RunFolder
+from services.console.embedded.system import Embedded
+from services.console.report.write import write as report
+from services.console.screen import Screen
+from services.console.user_error import Problem
+
+LOOK_SECONDS = 1.0
+"""Longest time between two looks at the log."""
+BREATH_SECONDS = 0.3
+"""Shortest."""
+
+
+def plan(folder: RunFolder, file: Path, overrides: dict[str, Any], *, resume: bool) -> Record:
+    """What is to be run: a new campaign, or the one that the folder holds.
+
+    Raises `Problem` where there is nothing to resume, or an unfinished campaign would be left behind.
+    """
+    held = folder.record()
+    if resume:
+        return _resumable(folder, held, overrides)
+    if held.campaign and not held.reported:
+        raise Problem(
+            f"--out: {folder.root}; it holds the unfinished campaign {held.campaign}: "
+            "go on with it by --resume, or give another --out"
+        )
+    return Record(file=load(file, **overrides))
+
+
+def _resumable(folder: RunFolder, held: Record, overrides: dict[str, Any]) -> Record:
+    if held.file is None:
+        raise Problem(f"--resume: {folder.root}; nothing was begun here: leave out --resume")
+    if held.reported:
+        raise Problem(f"--resume: {folder.root}; {held.campaign} is over: its report is there, leave out --resume")
+    if given := [name for name, value in overrides.items() if value is not None]:
+        raise Problem(f"--{given[0].replace('_', '-')}: a resumed campaign keeps its own: leave it out")
+    return held
+
+
+async def run(folder: RunFolder, record: Record, lock: int, screen: Screen) -> History:
+    """Run the campaign of the record to its end and write its report; the state it ended in."""
+    now = datetime.now(UTC)
+    record.sessions.append((now, now))
+    folder.keep(record)
+    async with Embedded(folder, lock) as system:
+        return await first(_campaign(folder, record, system.settings, screen), system.supervise())
+
+
+async def _campaign(folder: RunFolder, record: Record, settings: Any, screen: Screen) -> History:
+    assert record.file is not None
+    base = base_folder(record.file.model.base, settings.cache)
+    if not is_model(base):
+        screen.say(f"making the tiny base model (about a minute, once; kept in {base})")
+        await _make(folder, record, base)
+    async with connected(settings) as store:
+        if record.campaign is None:
+            record.campaign = new_id(record.file.name)
+            folder.keep(record)
+        history, envelopes = await follow(store, folder, record, substrate(base), screen)
+    report.write(folder.root, history.id, envelopes, record.clock_now)
+    record.reported = True
+    folder.keep(record)
+    return history
+
+
+async def _make(folder: RunFolder, record: Record, base: Path) -> None:
+    begin = datetime.now(UTC)
+    try:
+        await make_base(base, folder.log("base"))
+    finally:
+        record.base.append((begin, datetime.now(UTC)))
+        folder.keep(record)
+
+
+async def follow(
+    store: EventStore, folder: RunFolder, record: Record, found: Substrate, screen: Screen
+) -> tuple[History, list[Envelope]]:
+    """Start the campaign unless the log has it, and show it until it is over; its state and its events."""
+    assert record.campaign is not None
+    assert record.file is not None
+    history, envelopes = History(record.campaign), list[Envelope]()
+    while not (history.finished or history.stopped):
+        try:
+            head = await store.head()
+            async for envelope in store.read(after=history.position, campaign=history.id):
+                envelopes.append(envelope)
+                history.apply(envelope)
+                if envelope.time >= record.sessions[-1][0]:  # what an earlier session has shown is not told again
+                    screen.event(envelope)
+            if history.campaign is None:
+                screen.say("simulating campaigns without drift, to set the threshold of the alarm")
+                await begin(store, history.id, record.file, found)
+            else:
+                screen.show(history, await store.progress(history.id))
+                await store.wait(head, LOOK_SECONDS)
+        except DISCONNECTED:
+            screen.away()
+        record.alive()
+        folder.keep(record)
+        await asyncio.sleep(BREATH_SECONDS)
+    return history, envelopes

@@ -1,0 +1,155 @@
+"""What a run on this machine keeps in its folder, and the lock that says whether it is still alive.
+
+The lock is an open file that every child inherits: it is free only when the last process of the run has ended, so a
+resumed run never meets the leftovers of the one that was killed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from eventstore.anchor_files import make_key, read_key
+from schemas.campaign import Campaign
+from services.console.report.data import Clock
+from services.console.user_error import Problem
+from services.runtime.parent_watch import GRACE
+
+
+class Record(BaseModel):
+    """`run.json`: which campaign the folder holds, and when a process was there to work on it."""
+
+    campaign: str | None = None
+    """Campaign id."""
+    file: Campaign | None = None
+    """The campaign as it was or will be started."""
+    reported: bool = False
+    """Whether it is finished and its report written."""
+    sessions: list[tuple[datetime, datetime]] = []
+    """Begin and last sign of life of each process that ran the loop."""
+    base: list[tuple[datetime, datetime]] = []
+    """When the base model was being made."""
+
+    def alive(self) -> None:
+        """The session that runs now has lasted until now."""
+        self.sessions[-1] = (self.sessions[-1][0], datetime.now(UTC))
+
+    def clock(self) -> Clock:
+        """The times that the report counts."""
+        return Clock(sessions=self.sessions, base=self.base)
+
+    def clock_now(self) -> Clock:
+        """The same for a session that is still running."""
+        self.alive()
+        return self.clock()
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run: reports on top, everything else below `state` and `logs`."""
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", self.root.absolute())  # children may have another working folder
+
+    @property
+    def state(self) -> Path:
+        """Database, secrets and artifacts."""
+        return self.root / "state"
+
+    @property
+    def settings(self) -> Path:
+        """How the other commands reach this run's database and broker."""
+        return self.state / "settings.json"
+
+    def log(self, name: str) -> Path:
+        """Log of a process."""
+        return self.root / "logs" / f"{name}.log"
+
+    def password(self, service: str) -> Path:
+        """File with the password of a service's role."""
+        return secret(self.state / "secrets" / service)
+
+    @property
+    def anchor_key(self) -> Path:
+        """File with the private key that signs the log's heads; made when it is first asked for."""
+        file = self.state / "secrets" / "anchor.key"
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        signer = read_key(file) if file.exists() else make_key(file)
+        _replace(self.public_key, signer.public.hex())
+        return file
+
+    @property
+    def public_key(self) -> Path:
+        """File with the public one, for whoever checks the log."""
+        return self.root / "anchors.pub"
+
+    @property
+    def anchors(self) -> Path:
+        """The signed heads."""
+        return self.root / "anchors.jsonl"
+
+    def record(self) -> Record:
+        """What is known of the run; empty for a new folder."""
+        file = self.root / "run.json"
+        return Record.model_validate_json(file.read_text()) if file.exists() else Record()
+
+    def keep(self, record: Record) -> None:
+        """Write the record, whole or not at all."""
+        _replace(self.root / "run.json", record.model_dump_json(indent=1))
+
+    def tell(self, settings: str) -> None:
+        """Write the settings, whole or not at all."""
+        _replace(self.settings, settings)
+
+    @contextmanager
+    def lock(self) -> Iterator[int]:
+        """Hold the folder; yields the descriptor that children must inherit.
+
+        Waits a little for the children of a killed run. Raises `Problem` where another run holds it.
+        """
+        self.state.mkdir(parents=True, exist_ok=True)
+        with (self.state / "lock").open("a") as file:
+            if not _locked(file.fileno(), patience=GRACE + 4.0):
+                raise Problem(
+                    f"--out: {self.root}; a run is alive in this folder: stop it first, or give another --out"
+                )
+            yield file.fileno()
+
+
+def _replace(file: Path, text: str) -> None:
+    new = file.with_name(f".{file.name}")
+    new.write_text(text + "\n")
+    new.replace(file)
+
+
+def secret(file: Path) -> Path:
+    """A file with a random secret that this user alone can read; made when it is first asked for."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not file.exists():
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as made:
+            made.write(secrets.token_urlsafe(32))
+    return file
+
+
+def _locked(descriptor: int, patience: float) -> bool:
+    until = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.2)
+        else:
+            return True

@@ -1,0 +1,203 @@
+"""The whole system on one machine: PostgreSQL and the broker from wheels, and the five services as processes.
+
+The broker's death is the one failure that is everybody's: a new one has another address, so all services start again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import NoReturn, Self
+
+from eventstore.embedded.broker import EmbeddedBroker
+from eventstore.embedded.hosted import Hosted
+from eventstore.embedded.postgres import EmbeddedPostgres
+from eventstore.migrate import migrate, provision
+from schemas.writers import READERS, SERVICES
+from services.console.concurrency import first, uninterrupted
+from services.console.embedded.run_folder import RunFolder, secret
+from services.console.embedded.supervisor import Command, keep_running
+from services.console.user_error import Problem
+from services.runtime.ports import free_ports
+from services.runtime.settings import Settings
+
+LOOK_SECONDS = 0.2
+"""How often the broker and the database are looked after."""
+MOST_WORKERS = 8
+KEY_NAME = "oracle.key"
+"""File of the sealed sets' key, in the user's cache folder."""
+
+
+class Embedded:
+    """The parts of one run folder; they live as long as the context."""
+
+    def __init__(self, folder: RunFolder, lock: int, page: int | None = None) -> None:
+        self.folder, self.lock = folder, lock
+        self.page = page
+        """Port of the web page; None where none is served."""
+        served = [name for name in SERVICES if name != "console"]
+        self.ports = dict(zip(served, free_ports(len(served)), strict=True))
+        """Port of the pages of each service."""
+        self.database = EmbeddedPostgres(folder.state / "postgres")
+
+    async def __aenter__(self) -> Self:
+        try:
+            await uninterrupted(lambda: _start(self.database))
+            await migrate(self.database.dsn)
+            await provision(self.database.dsn, {n: self.folder.password(n).read_text() for n in (*SERVICES, *READERS)})
+        except BaseException:
+            await uninterrupted(self.database.stop)
+            raise
+        self.settings = console_settings(self.folder, self.database.host)
+        self._tell()
+        return self
+
+    def _tell(self, *known: str) -> None:
+        """Write down, for the other commands, how they reach this run."""
+        always = {"postgres", "password_file", "anchor_file", "anchor_public_key"}
+        self.folder.tell(self.settings.model_dump_json(include=always | set(known)))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await uninterrupted(self.database.stop)
+
+    async def supervise(self) -> NoReturn:
+        """Keep everything running until cancelled. Raises `Problem` where something cannot be kept."""
+        await first(self._keep_database(), self._keep_services())
+        raise AssertionError("both go on for ever")
+
+    async def _keep_database(self) -> NoReturn:
+        """The services find the database again by themselves: it comes back at the same place."""
+        while True:
+            await _death(self.database)
+            await uninterrupted(self.database.stop)
+            await uninterrupted(lambda: _start(self.database))
+
+    async def _keep_services(self) -> NoReturn:
+        while True:
+            broker = EmbeddedBroker()
+            try:
+                await uninterrupted(partial(_start, broker))
+                self.settings = self.settings.model_copy(update={"kafka": broker.address})
+                self._tell("kafka")
+                await first(keep_running(_services(self, broker)), _death(broker))
+            finally:
+                await uninterrupted(broker.stop)
+
+
+def console_settings(folder: RunFolder, host: str) -> Settings:
+    """How this process reaches the database."""
+    return Settings(
+        postgres=f"postgresql:///postgres?host={host}",
+        password=None,
+        password_file=folder.password("console"),
+        artifacts=str(folder.state / "artifacts"),
+        embedded=True,
+        anchor_file=folder.anchors,
+        anchor_public_key=str(folder.public_key),
+    )
+
+
+def _start(server: Hosted) -> None:
+    try:
+        server.start()
+    except RuntimeError as error:
+        raise Problem(f"embedded: {error}") from error
+
+
+async def _death(server: Hosted) -> None:
+    while server.running:  # noqa: ASYNC110 - another process's life has no event to wait for
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def _services(system: Embedded, broker: EmbeddedBroker) -> Iterator[Command]:
+    folder, settings = system.folder, system.settings
+    for name, port in system.ports.items():
+        env = {
+            "AEVOLVE_POSTGRES": settings.postgres,
+            "AEVOLVE_PASSWORD_FILE": str(folder.password(name)),
+            "AEVOLVE_KAFKA": broker.address,
+            "AEVOLVE_INCARNATION": broker.incarnation,
+            "AEVOLVE_EMBEDDED": "true",
+            "AEVOLVE_ARTIFACTS": settings.artifacts,
+            "AEVOLVE_WORK": str(folder.state / "work"),
+            "AEVOLVE_CACHE": str(settings.cache),
+            "AEVOLVE_PORT": str(port),
+            "AEVOLVE_WORKERS": str(_workers(name)),
+        }
+        if name == "oracle":
+            env["AEVOLVE_ORACLE_KEY_FILE"] = str(oracle_key(settings.cache))
+            env["AEVOLVE_ANCHOR_KEY_FILE"] = str(folder.anchor_key)
+            env["AEVOLVE_ANCHOR_FILE"] = str(folder.anchors)
+            if token_file := os.environ.get("AEVOLVE_BOARD_TOKEN_FILE"):
+                env["AEVOLVE_BOARD_TOKEN_FILE"] = str(Path(token_file).absolute())
+        if name == "recipes":
+            env |= _advisor(settings)
+        argv = ("services.console", "serve", name)
+        yield Command(name, argv, folder.log(name), {**clean_environment(), **_logged(settings), **env}, (system.lock,))
+    if system.page is not None:
+        yield _page(system, broker)
+    if settings.metrics_port:
+        yield _exporter(system)
+
+
+def _page(system: Embedded, broker: EmbeddedBroker) -> Command:
+    """The web page: on loopback, so it asks nobody who he is."""
+    folder, settings = system.folder, system.settings
+    env = {
+        "AEVOLVE_POSTGRES": settings.postgres,
+        "AEVOLVE_PASSWORD_FILE": str(folder.password("console")),
+        "AEVOLVE_KAFKA": broker.address,
+        "AEVOLVE_EMBEDDED": "true",
+        "AEVOLVE_ARTIFACTS": settings.artifacts,
+        "AEVOLVE_CACHE": str(settings.cache),
+        "AEVOLVE_ANCHOR_FILE": str(folder.anchors),
+        "AEVOLVE_ANCHOR_PUBLIC_KEY": str(folder.public_key),
+    }
+    argv = ("services.console", "console", "--port", str(system.page))
+    environment = {**clean_environment(), **_logged(settings), **env}
+    return Command("console", argv, folder.log("console"), environment, (system.lock,))
+
+
+def _exporter(system: Embedded) -> Command:
+    """Where this command was given a port for it."""
+    folder, settings = system.folder, system.settings
+    env = {
+        "AEVOLVE_POSTGRES": settings.postgres,
+        "AEVOLVE_PASSWORD_FILE": str(folder.password("exporter")),
+        "AEVOLVE_METRICS_PORT": str(settings.metrics_port),
+    }
+    environment = {**clean_environment(), **_logged(settings), **env}
+    return Command("exporter", ("services.console", "exporter"), folder.log("exporter"), environment, (system.lock,))
+
+
+def _logged(settings: Settings) -> dict[str, str]:
+    """How this command was told to log."""
+    return {"AEVOLVE_LOG_FORMAT": settings.log_format}
+
+
+def _advisor(settings: Settings) -> dict[str, str]:
+    """The advisor's address and key file, where this command was given them."""
+    given = {"AEVOLVE_ADVISOR_URL": str(settings.advisor_url)} if settings.advisor_url else {}
+    key = settings.advisor_key_file
+    return given | ({"AEVOLVE_ADVISOR_KEY_FILE": str(key.absolute())} if key else {})
+
+
+def oracle_key(cache: Path) -> Path:
+    """The key of the sealed sets: one per user, so that runs with one seed are measured on the same items."""
+    return secret(cache / KEY_NAME)
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without settings that are meant for other processes."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AEVOLVE_")}
+
+
+def _workers(service: str) -> int:
+    """Jobs side by side: training and scoring use one core each."""
+    return min(len(os.sched_getaffinity(0)), MOST_WORKERS) if service in ("trainer", "oracle") else 1

@@ -1,0 +1,1 @@
+"""The report of a campaign: report.json, report.md and report.png."""

@@ -1,0 +1,76 @@
+"""`aevolve start --warm-from`: an earlier campaign's last policy as the prior of a new one, or why it cannot be one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from eventstore.store import EventStore
+from schemas.base import digest
+from schemas.campaign import Campaign
+from schemas.envelope import Envelope
+from schemas.policy import Policy
+from schemas.warm import WarmAxis, WarmDeadEnd, WarmStart
+from services.console.log_file import read_envelopes
+from services.console.log_source import choose, of_campaign
+from services.console.user_error import Problem
+
+
+async def warmed(campaign: Campaign, store: EventStore, source: str | None, file: Path | None) -> Campaign:
+    """The campaign with the prior that the options name: of the same log, or of a file; itself without any.
+
+    Raises `Problem` for a campaign that is not there or that nothing can be learned from.
+    """
+    if file:
+        return with_prior(campaign, of_campaign(read_envelopes(file), source, "--warm-from"))
+    if source is None:
+        return campaign
+    choose([known.id for known in await store.campaigns()], source, "--warm-from")
+    return with_prior(campaign, [envelope async for envelope in store.read(campaign=source)])
+
+
+def with_prior(campaign: Campaign, envelopes: Iterable[Envelope]) -> Campaign:
+    """The campaign with what another one had learned by the end of these events."""
+    events = list(envelopes)
+    source = events[0].correlationid
+    if events[0].type != "CampaignStarted":
+        raise Problem(f"--warm-file: {source!r} begins with {events[0].type}; give a log that holds the whole campaign")
+    _check_kind(source, events[0].event.campaign)
+    last = [envelope for envelope in events if envelope.type == "PolicyUpdated"][-1:]
+    policy: Policy | None = last[0].event.policy if last else None
+    if policy is None or policy.version == 0:
+        raise Problem(f"--warm-from: {source!r} has learned nothing yet; name a campaign that has ended a round")
+    _check_space(source, policy, campaign)
+    return campaign.model_copy(update={"warm": _prior(source, last[0].sequence, policy)})
+
+
+def _check_kind(source: str, campaign: Campaign) -> None:
+    """Raise `Problem` for a campaign whose results are not of the world."""
+    for mark, means in (("test", "events may have been emitted into it"), ("null_twin", "its target is its dev")):
+        if getattr(campaign, mark):
+            raise Problem(f"--warm-from: {source!r} says `{mark}: true`: {means}; name a campaign without it")
+
+
+def _check_space(source: str, policy: Policy, campaign: Campaign) -> None:
+    """Raise `Problem` where no axis has two values in common."""
+    known = {axis.knob: axis.values for axis in policy.axes}
+    space = campaign.constitution.space
+    if not any(len([v for v in axis.values if v in known.get(axis.knob, ())]) > 1 for axis in space):
+        knobs = ", ".join(known)
+        raise Problem(
+            f"--warm-from: {source!r} searched another space ({knobs}): no axis has two values in common with this "
+            "campaign's; start without it"
+        )
+
+
+def _prior(source: str, position: int, policy: Policy) -> WarmStart:
+    return WarmStart(
+        campaign=source,
+        position=position,
+        policy=digest(policy),
+        axes=tuple(WarmAxis(knob=a.knob, values=a.values, probabilities=a.probabilities) for a in policy.axes),
+        dead_ends=tuple(
+            WarmDeadEnd(knob=end.knob, value=end.value, evidence=tuple(f"{source}/{name}" for name in end.evidence))
+            for end in policy.dead_ends
+        ),
+    )

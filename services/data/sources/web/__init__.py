@@ -1,0 +1,1 @@
+"""Web sources: pages, feeds, sitemaps and WARC files, fetched politely and only from public addresses."""

@@ -1,0 +1,1 @@
+"""External leaderboards: submissions, queries and late scores, over HTTP or Kaggle."""

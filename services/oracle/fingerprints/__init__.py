@@ -1,0 +1,1 @@
+"""Publishes fingerprints of the sealed sets, so that the data service can remove matching rows."""

@@ -1,0 +1,100 @@
+"""Publishes fingerprints of the sealed sets, by which training data is freed of them (design rule 10).
+
+The items of a puzzle can be listed by anybody, so a hash of one hides nothing. The sealed sets are therefore hidden in
+company: the same sets, drawn in the same way from the same splits by many other keys. Nothing in the file tells which
+of the keys is the oracle's, since any of them could be; an item that is in it is sealed with a probability of about one
+in their number. To drop the others is no loss: they lie in no split that may be trained on. Random hashes fill the file
+up to a size that the campaign's file alone decides.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Any
+
+from judgement.fingerprints.extract import Prints
+from puzzles.draw import FAMILIES, Posed, pose
+from puzzles.family import Family
+from schemas.campaign import Campaign
+from schemas.scores import Kind
+from services.oracle.fingerprints.work import FingerprintJob, Published
+from services.oracle.receipts import keep
+from services.oracle.sets import nonce, read_key, seal
+
+COMPANY = 32
+"""Keys that the sets are drawn by, the oracle's among them."""
+
+LEAST_COMPANY = 8
+"""The same where sets are so large that `LARGE` would be passed."""
+
+LARGE = 20_000
+"""Items of a domain and kind from which on the company is no larger than it must be."""
+
+KINDS: tuple[Kind, ...] = ("dev", "confirm", "external", "final")
+
+
+def publish(job: FingerprintJob, report: Callable[[dict[str, Any]], None]) -> Published:
+    """Write the fingerprints of a campaign's sets. Raises `KeyMissing` or `TaskRefused`."""
+    wall, processor = time.monotonic(), time.process_time()
+    key, prints, planned = read_key(job.key_file), Prints(), 0
+    for kind, domain in ((kind, domain) for kind in KINDS for domain in job.campaign.constitution.domains):
+        keys = company(job.campaign, kind, key)
+        for one in (one for some in keys for one in sealed(job.campaign, kind, domain, some)):
+            _print(prints, FAMILIES[domain], one)
+        planned += len(keys) * _sealed_items(job.campaign, kind)
+        report({"step": planned})
+    items = planned + _print_documents(prints, job)
+    salt = int(seal(key, f"salt/{job.campaign.name}/{job.campaign.seed}")[:16], 16)
+    made = prints.fingerprints(salt, planned, Random(seal(key, f"pads/{salt}")))
+    return Published(
+        receipt=keep(made.to_bytes(), job.out, ".npz"),
+        items=items,
+        ngrams=len(made),
+        seconds=time.monotonic() - wall,
+        device_seconds=time.process_time() - processor,
+    )
+
+
+def sealed(campaign: Campaign, kind: Kind, domain: str, key: bytes) -> Iterator[Posed]:
+    """What the sets of a kind ask in one domain, in all rounds; as `services.oracle.sets.draw_set` draws it."""
+    spec = campaign.item_set(kind)
+    for round_ in _rounds(campaign, kind):
+        seed = f"{seal(key, f'{kind}/{nonce(campaign, kind, round_)}')}/{domain}"
+        yield from pose(domain, spec.items, difficulty=spec.difficulty, wordings=spec.wordings, split=kind, seed=seed)
+
+
+def _rounds(campaign: Campaign, kind: Kind) -> range:
+    """Rounds with a set of their own: confirmation is drawn afresh, from the base's to the end's."""
+    return range(campaign.constitution.rounds + 2) if kind == "confirm" else range(1)
+
+
+def company(campaign: Campaign, kind: Kind, key: bytes) -> list[bytes]:
+    """The keys that the sets of a kind are drawn by: the oracle's own, and others made from it."""
+    wanted = min(COMPANY, max(LEAST_COMPANY, LARGE // _sealed_items(campaign, kind)))
+    return [key, *(seal(key, f"company/{kind}/{at}").encode() for at in range(1, wanted))]
+
+
+def _sealed_items(campaign: Campaign, kind: Kind) -> int:
+    """Items of a kind in one domain, over all rounds."""
+    return campaign.item_set(kind).items * len(_rounds(campaign, kind))
+
+
+def _print(prints: Prints, family: Family, posed: Posed) -> None:
+    problem = posed.problem
+    answer = family.solve(problem.examples, problem.query).answer
+    prints.item((wording.ask(problem) for wording in family.wordings), answer)
+
+
+def _print_documents(prints: Prints, job: FingerprintJob) -> int:
+    """The documents of the campaign's task lists, which are public; how many there are."""
+    law = job.campaign.constitution
+    if not (listed := (*law.lists.values(), *law.guards)):
+        return 0
+    from services.oracle.fingerprints.documents import documents  # noqa: PLC0415  # lm-eval, only where it is needed
+
+    tasks = [texts for tasks in listed for texts in documents(tasks, run_code=law.run_code)]
+    for texts in tasks:
+        prints.documents(texts)
+    return sum(map(len, tasks))

@@ -1,0 +1,39 @@
+"""On a host whose stamp is not that of the base's scores, the base is measured too, and no query is spent (rule 4).
+
+Dev and confirmations taken here are moved by what the base scores here (`judgement.stamp_correction`). A query of
+the target or of the final set, and the guards, would be charged and compared with nothing: they are left to a host
+like the base's.
+"""
+
+from __future__ import annotations
+
+from schemas.base import digest
+from schemas.scores import BASE, Stamp
+from services.oracle.job import EvaluationJob, OtherStamp
+
+FREE = ("dev", "confirm")
+"""Sets that cost no query."""
+
+
+def owed(job: EvaluationJob, own: Stamp) -> EvaluationJob | None:
+    """The measurement of the base that a host of this stamp owes the campaign with the job; none where it is known.
+
+    Raises `OtherStamp` where the job would spend a query, or measure guards, under another stamp than the base's.
+    """
+    if job.reference is None or own == job.reference.stamp:
+        return None
+    asked = [*(one.kind for one in job.sets), *(one.kind for one in job.lists), *(["guards"] if job.guards else [])]
+    if dear := [kind for kind in asked if kind not in FREE]:
+        raise OtherStamp(
+            f"{' and '.join(dear)}: this host measures with {_difference(own, job.reference.stamp)}; run an oracle "
+            "like the one that measured the base, or raise budget.attempts so that such a one gets the job"
+        )
+    if digest(own) in job.reference.known:
+        return None
+    nothing = {"adapter": None, "sha256": None, "lists": (), "guards": (), "reference": None}
+    return job.model_copy(update={"candidate": BASE, "sets": (job.reference.dev,), **nothing})
+
+
+def _difference(own: Stamp, base: Stamp) -> str:
+    pairs = ((name, getattr(own, name), getattr(base, name)) for name in Stamp.model_fields)
+    return ", ".join(f"{name} {here!r} (the base with {there!r})" for name, here, there in pairs if here != there)

@@ -1,0 +1,43 @@
+"""A child process that cannot outlive its parent, however the parent ends.
+
+The parent holds the writing end of the child's standard input and never writes; the kernel closes it with the parent,
+also on SIGKILL. The child then asks itself to stop, and after a grace time kills its whole process group.
+
+`python -m services.runtime.parent_watch MODULE [ARGUMENTS]` runs a module like `python -m MODULE`, tethered.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import signal
+import sys
+import threading
+import time
+
+GRACE = 6.0
+"""Seconds between SIGTERM and SIGKILL: an aiokafka producer without a broker leaves after its 5 s request timeout."""
+
+
+def tether() -> None:
+    """From now on this process ends with the one that holds the other end of its standard input."""
+    threading.Thread(target=_watch, name="tether", daemon=True).start()
+
+
+def _watch() -> None:
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE)
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def _leave(signum: int, frame: object) -> None:
+    raise SystemExit(128 + signum)  # so that cleaning up still happens
+
+
+if __name__ == "__main__":
+    del sys.argv[0]
+    signal.signal(signal.SIGTERM, _leave)
+    tether()
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

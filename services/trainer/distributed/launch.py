@@ -1,0 +1,212 @@
+"""One job on several devices of this host: torchrun starts a process per device, and this one listens to all of them.
+
+Each rank keeps a line to this process (`services.trainer.distributed.rank`), a socket in the file system. It tells
+of each step, and its end without a last word is a death. So a rank that dies or hangs ends the job under its name;
+which try follows is the queue's affair. A rank whose line or whose torchrun ends dies with it, so none outlives its
+job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from services.runtime.jobs import JobFailed
+from services.trainer.distributed.data_parallel import READY_SECONDS
+from services.trainer.job import Trained, TrainingJob
+
+Report = Callable[[dict[str, Any]], None]
+
+LINE, JOB = "line", "job.json"
+"""The socket of all ranks, and their job, in a folder that lasts as long as it."""
+
+LOOK_SECONDS = 0.2
+"""Pause between two looks at what tells nothing by itself."""
+
+LAST_WORDS_SECONDS = 10.0
+"""How long the others are heard after one has failed in a way that may be the consequence of another's end. torchrun
+ends them meanwhile, but for one that is stuck."""
+
+END_SECONDS = 60.0
+"""How long torchrun may take to end: what does not heed its signal it kills after 30 s."""
+
+CONSEQUENCES = frozenset({"DistBackendError", "DistNetworkError", "DistStoreError", "RuntimeError"})
+"""Classes of failure of a rank that has lost another."""
+
+
+def launch(job: TrainingJob, report: Report) -> Trained:
+    """Run the job's ranks to their end.
+
+    Raises `JobFailed`: with a rank's own class of failure, `RankLost` where one died without a word, or `RankHung`
+    where none was heard of for the job's `rank_seconds`.
+    """
+    with tempfile.TemporaryDirectory(prefix="aevolve-") as folder:
+        (Path(folder) / JOB).write_text(job.model_dump_json())
+        with socket.socket(socket.AF_UNIX) as door:
+            door.bind(str(Path(folder) / LINE))
+            door.listen(job.recipe.devices)
+            with _torchrun(job.recipe.devices, folder) as torchrun:
+                ranks = Ranks(job, report, door, torchrun)
+                try:
+                    return ranks.listen()
+                finally:
+                    ranks.end()
+
+
+def _torchrun(devices: int, folder: str) -> subprocess.Popen[bytes]:
+    """Torchrun in this process's group. It starts no rank again: what follows a failure the queue decides."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
+    command += [f"--nproc-per-node={devices}", "--max-restarts=0", "-m", "services.trainer.distributed.rank", folder]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL)
+
+
+@dataclass
+class Line:
+    """What is known of a rank."""
+
+    connection: Connection
+    rank: int = -1
+    pid: int = 0
+    steps: int = -1
+    """Steps whose own part it has computed; -1 while it has no model."""
+    ended: bool = False
+    """Whether it has said its last word."""
+
+
+@dataclass
+class Ranks:
+    """The ranks of a job, as they are heard."""
+
+    job: TrainingJob
+    report: Report
+    door: socket.socket
+    torchrun: subprocess.Popen[bytes]
+    lines: list[Line] = field(default_factory=list)
+    result: Trained | None = None
+    last: float = field(default_factory=time.monotonic)
+    """When any was heard last."""
+    begun: float = field(default_factory=time.monotonic)
+    failure: tuple[Line, str, str] | None = None
+    """Who failed first and what it has said, until it is clear whether that is a consequence."""
+    watched: bool = True
+    """Whether silence counts: not after the last step, when the first rank writes what was trained."""
+
+    def listen(self) -> Trained:
+        """Hear the ranks until the job has a result. Raises `JobFailed`."""
+        while self.result is None:
+            ready = wait([self.door, *(line.connection for line in self.lines)], LOOK_SECONDS)
+            if self.door in ready:
+                self.lines.append(Line(Connection(self.door.accept()[0].detach())))
+            for line in [line for line in self.lines if line.connection in ready]:
+                self.hear(line)
+            self.judge(heard=bool(ready))
+        return self.result
+
+    def hear(self, line: Line) -> None:
+        """Take one message of a rank, or its end."""
+        self.last = time.monotonic()
+        try:
+            kind, *told = line.connection.recv()
+        except (EOFError, OSError):
+            self.lines.remove(line)
+            if not line.ended:
+                raise self.died(line) from None
+            return
+        getattr(self, f"hear_{kind}")(line, *told)
+
+    def hear_here(self, line: Line, rank: int, pid: int) -> None:
+        """A rank has begun."""
+        line.rank, line.pid = rank, pid
+
+    def hear_step(self, line: Line) -> None:
+        """It has its model, or has computed its part of a step."""
+        line.steps += 1
+
+    def hear_report(self, line: Line, progress: dict[str, Any]) -> None:
+        """The first tells of its progress."""
+        self.watched = progress["step"] < progress["steps"]
+        self.report(progress)
+
+    def hear_done(self, line: Line, result: Trained | None) -> None:
+        """It has come to its end; the first with the result."""
+        line.ended, self.result = True, result or self.result
+
+    def hear_failed(self, line: Line, error: str, message: str) -> None:
+        """It has failed."""
+        line.ended = True
+        if error not in CONSEQUENCES:
+            raise self.failed(error, message)
+        self.failure = self.failure or (line, error, f"rank {line.rank}: {message}")
+
+    def died(self, line: Line) -> JobFailed:
+        """A rank is gone without a last word: the cause, unless torchrun has ended it after one that failed."""
+        if self.failure and self.failure[0] not in self.lines:
+            return self.failed(*self.failure[1:])
+        return self.failed("RankLost", f"rank {line.rank} (process {line.pid}) died; {LOST}")
+
+    def judge(self, heard: bool) -> None:
+        """Raise `JobFailed` where the ranks have said nothing for too long, or have ended."""
+        silent = time.monotonic() - self.last
+        if self.failure and silent > LAST_WORDS_SECONDS and self.lines:
+            raise self.failed("RankHung", self.hung(LAST_WORDS_SECONDS))
+        if self.failure and not heard and self.torchrun.poll() is not None:
+            raise self.failed(*self.failure[1:])
+        if not heard and self.torchrun.poll() is not None and not self.result:
+            raise self.failed("RankLost", f"torchrun ended with {self.torchrun.returncode}; {LOST}")
+        if self.watched and silent > self.patience():
+            raise self.failed("RankHung", self.hung(self.patience()))
+
+    def patience(self) -> float:
+        """How long all may be silent: longer while one of them has no model yet."""
+        begun = [line for line in self.lines if line.steps >= 0]
+        return self.job.rank_seconds if len(begun) == self.job.recipe.devices else READY_SECONDS
+
+    def hung(self, seconds: float) -> str:
+        """Which ranks lag behind, as far as that can be seen: where layers are sharded, all stop in the same step."""
+        least = min((line.steps for line in self.lines), default=-1)
+        behind = sorted(line.rank for line in self.lines if line.steps == least)
+        which = "all ranks" if len(behind) == self.job.recipe.devices else f"rank {', '.join(map(str, behind))}"
+        when = f"after step {least}" if least >= 0 else "before the first step"
+        wait_longer = "see the trainer's log, or raise AEVOLVE_RANK_SECONDS"
+        return f"{which} hung {when}, nothing heard for {seconds:g} s; {wait_longer}"
+
+    def failed(self, error: str, message: str) -> JobFailed:
+        """The failure, with what the devices took until now."""
+        self.end()
+        wall = (time.monotonic() - self.begun) * self.job.recipe.devices
+        return JobFailed(error, message, wall if torch.cuda.is_available() else sum(os.times()[:4]))
+
+    def end(self) -> None:
+        """Let the ranks of a finished job end by themselves, for a while, and kill what still runs.
+
+        torchrun ends with its processes; it is waited for, since their time counts as its own.
+        """
+        if self.result:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.torchrun.wait(END_SECONDS)
+        for line in self.lines:
+            if line.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(line.pid, signal.SIGKILL)
+            line.connection.close()
+        self.lines.clear()
+        try:
+            self.torchrun.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.torchrun.kill()
+
+
+LOST = "see the trainer's log, and dmesg for the memory killer"

@@ -1,0 +1,69 @@
+"""`torchrun ... -m services.trainer.distributed.rank FOLDER`: one process of a job that `launch` has started.
+
+It dies with torchrun, and with whoever listens to it: torchrun gives its processes sessions of their own, so that a
+signal to the job's process group does not reach them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import threading
+from multiprocessing.connection import Client, Connection
+from pathlib import Path
+from typing import Any
+
+from services.runtime.logs import configure
+from services.runtime.redaction import words
+
+log = logging.getLogger(__name__)
+
+PR_SET_PDEATHSIG = 1
+"""Of prctl(2): the signal that the kernel sends a process whose parent ends."""
+
+
+def main() -> None:
+    """Run this process's part, and tell its end."""
+    die_with_parent()
+    folder = Path(sys.argv[1])
+    line = Client(str(folder / "line"), family="AF_UNIX")
+    line.send(("here", int(os.environ["RANK"]), os.getpid()))
+    threading.Thread(target=die_with, args=(line,), daemon=True).start()
+    try:
+        line.send(("done", learn((folder / "job.json").read_text(), line)))
+    except Exception as error:
+        configure(f"rank {os.environ['RANK']}", os.environ.get("AEVOLVE_LOG_FORMAT", "text"))
+        log.exception("this rank failed")
+        line.send(("failed", type(error).__name__, words(error)))
+        raise SystemExit(1) from None
+
+
+def learn(text: str, line: Connection) -> Any:
+    """What was trained, at the first rank."""
+    from services.trainer.distributed.data_parallel import here
+    from services.trainer.engine import follow, lead  # seconds to import: whoever listens already knows of this process
+    from services.trainer.job import TrainingJob
+
+    job = TrainingJob.model_validate_json(text)
+    if here().first:
+        return lead(job, lambda progress: line.send(("report", progress)), beat=lambda: line.send(("step",)))
+    return follow(job, beat=lambda: line.send(("step",)))
+
+
+def die_with_parent() -> None:
+    """Let the kernel kill this process with its parent, even where it hangs; only Linux can."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def die_with(line: Connection) -> None:
+    """Die when the line is dead: whoever listens never speaks."""
+    line.poll(None)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The model of a training job: loading, adapter or full weights, attention, output head, export."""

@@ -1,0 +1,63 @@
+"""The folder of a run: its secrets, its record, its lock, and what may be run in it."""
+
+import stat
+
+import pytest
+
+from services.console.campaign_file import load
+from services.console.embedded import run_folder
+from services.console.embedded.demo import plan
+from services.console.embedded.run_folder import Record, RunFolder, secret
+from services.console.user_error import Problem
+from tests.unit.console_events import BEGIN, DEMO
+
+
+def test_a_secret_is_made_once_and_only_for_us(tmp_path):
+    file = secret(tmp_path / "secrets" / "data")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert len(file.read_text()) >= 32
+    assert secret(file).read_text() == file.read_text()
+
+
+def test_the_record_survives(tmp_path):
+    folder = RunFolder(tmp_path)
+    assert folder.record() == Record()
+    record = Record(campaign="c", file=load(DEMO), sessions=[(BEGIN, BEGIN)])
+    record.alive()
+    folder.keep(record)
+    assert folder.record() == record
+    assert record.clock().sessions[0][1] > BEGIN
+
+
+def test_a_second_run_in_the_folder_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_folder, "GRACE", -4.0)
+    folder = RunFolder(tmp_path)
+    with folder.lock(), pytest.raises(Problem, match="a run is alive in this folder"), folder.lock():
+        pass
+    with folder.lock():
+        pass
+
+
+def test_nothing_to_resume_is_told(tmp_path):
+    with pytest.raises(Problem, match=r"--resume: .*nothing was begun here"):
+        plan(RunFolder(tmp_path), DEMO, {}, resume=True)
+
+
+def test_a_finished_campaign_is_not_resumed_but_followed_by_another(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.keep(Record(campaign="demo-1", file=load(DEMO), reported=True))
+    with pytest.raises(Problem, match="demo-1 is over"):
+        plan(folder, DEMO, {}, resume=True)
+    assert plan(folder, DEMO, {"seed": 3}, resume=False) == Record(file=load(DEMO, seed=3))
+
+
+def test_an_unfinished_campaign_is_resumed_as_it_was_and_never_left_behind(tmp_path):
+    folder = RunFolder(tmp_path)
+    held = Record(campaign="demo-1", file=load(DEMO, seed=9))
+    folder.keep(held)
+    assert plan(folder, DEMO, {"seed": None}, resume=True) == held
+    with pytest.raises(Problem, match=r"--null-twin: a resumed campaign keeps its own"):
+        plan(folder, DEMO, {"null_twin": True}, resume=True)
+    with pytest.raises(Problem, match=r"unfinished campaign demo-1: go on with it by --resume"):
+        plan(folder, DEMO, {}, resume=False)

@@ -1,0 +1,199 @@
+"""WARC files: every readable record once, whatever lies between them."""
+
+import gzip
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.sources import WarcSource
+from services.data.sources import batch
+from services.data.sources.registry import make_source
+from tests.harvests import Harvest
+from tests.web_server import article, bomb
+
+LIMIT = 20_000
+
+
+def source(path, round_=1):
+    given = {"name": "crawl", "domain": "prose", "paths": [str(path)], "max_bytes": LIMIT, "licence": "unknown"}
+    return make_source(WarcSource.model_validate(given), round_)
+
+
+def record(uri, payload, kind="response", length=None, content="application/http; msgtype=response"):
+    head = f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Target-URI: {uri}\r\nWARC-Date: 2024-05-06T07:08:09Z\r\n"
+    head += f"WARC-Record-ID: <urn:uuid:12345678-1234-1234-1234-123456789012>\r\nContent-Type: {content}\r\n"
+    return head.encode() + f"Content-Length: {length or len(payload)}\r\n\r\n".encode() + payload + b"\r\n\r\n"
+
+
+def answer(body, status="200 OK", kind="text/html; charset=utf-8", headers=""):
+    return f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n{headers}\r\n".encode() + body
+
+
+def page(about):
+    return record(f"http://example.org/{about}", answer(article(about)))
+
+
+PACK = {
+    "warc": lambda data: data,
+    "warc.gz": gzip.compress,
+    "warc.zst": lambda data: pa.compress(data, codec="zstd", asbytes=True),
+}
+
+
+def write(path: Path, records: list[bytes]) -> Path:
+    pack = PACK[path.name.partition(".")[2]]
+    path.write_bytes(b"".join(pack(one) for one in records))
+    return path
+
+
+def abouts(harvest):
+    return [row.trace.splitlines()[0] for row in harvest.rows]
+
+
+@pytest.mark.parametrize("ending", PACK)
+def test_recorded_pages_become_rows_and_appended_ones_follow(tmp_path, ending):
+    info = record("", b"software: test\r\n", "warcinfo", content="application/warc-fields")
+    asked = record("http://example.org/a", b"GET /a HTTP/1.1\r\n\r\n", "request")
+    path = write(tmp_path / f"a.{ending}", [info, asked, page("Mills"), page("Wheels")])
+    harvest = Harvest().go_on(source(path))
+    assert abouts(harvest) == ["Mills", "Wheels"]
+    row = harvest.rows[0]
+    assert (row.uri, row.fetched_at, row.licence) == (
+        "http://example.org/Mills",
+        "2024-05-06T07:08:09+00:00",
+        "unknown",
+    )
+    steps = harvest.steps
+    assert harvest.go_on(source(path, 2)).steps == steps
+    write(path, [info, asked, page("Mills"), page("Wheels"), page("Water")])
+    assert abouts(harvest.go_on(source(path, 3))) == ["Mills", "Wheels", "Water"]
+    write(path, [page("Other"), page("Mills")])
+    assert abouts(harvest.go_on(source(path, 4)))[3:] == ["Other", "Mills"]
+
+
+def test_texts_of_wet_files_are_taken_as_they_are(tmp_path):
+    path = write(
+        tmp_path / "a.warc.gz", [record("http://a/", "Über Flüsse\n".encode(), "conversion", content="text/plain")]
+    )
+    assert Harvest().go_on(source(path)).texts == ["Über Flüsse"]
+
+
+def chunked(body):
+    return b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (chunked(article("Mills")), "Transfer-Encoding: chunked\r\n"),
+        (gzip.compress(article("Mills")), "Content-Encoding: gzip\r\n"),
+        (chunked(gzip.compress(article("Mills"))), "Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n"),
+        (article("Mills"), "Content-Encoding: gzip\r\n"),  # unpacked by whoever recorded it
+    ],
+)
+def test_packed_answers_are_unpacked(tmp_path, body, headers):
+    path = write(tmp_path / "a.warc.gz", [record("http://a/", answer(body, headers=headers)), page("Wheels")])
+    assert abouts(Harvest().go_on(source(path))) == ["Mills", "Wheels"]
+
+
+BAD = {
+    "status": record("http://a/", answer(article("x"), status="404 Not Found")),
+    "type": record("http://a/", answer(b"GIF89a", kind="image/gif")),
+    "encoding": record("http://a/", answer(bytes(range(256)) * 20, kind="text/plain; charset=utf-8")),
+    "no_text": record("http://a/", answer(b"<html><body></body></html>")),
+    "too_long": record("http://a/", answer(b"x" * (LIMIT + 1))),
+    "broken": record("http://a/", b"what is this"),
+}
+
+
+@pytest.mark.parametrize("ending", PACK)
+@pytest.mark.parametrize("reason", BAD)
+def test_a_bad_record_is_counted_and_its_neighbours_are_kept(tmp_path, reason, ending):
+    path = write(tmp_path / f"a.{ending}", [page("Before"), BAD[reason], page("After")])
+    harvest = Harvest().go_on(source(path))
+    assert (abouts(harvest), harvest.skipped) == (["Before", "After"], {reason: 1})
+
+
+def test_a_record_that_unpacks_without_end_is_refused(tmp_path):
+    inner = record("http://a/", answer(bomb(), headers="Content-Encoding: gzip\r\n"))
+    inner = (
+        inner
+        if len(inner) < LIMIT
+        else record("http://a/", answer(bomb(5_000_000), headers="Content-Encoding: gzip\r\n"))
+    )
+    outer = record("http://a/", answer(b" " * 50_000_000))
+    behind = page("Trailing") + b" " * 50_000_000
+    path = write(
+        tmp_path / "a.warc.gz", [page("Before"), inner, page("Between"), outer, page("Next"), behind, page("After")]
+    )
+    harvest = Harvest().go_on(source(path))
+    assert abouts(harvest) == ["Before", "Between", "Next", "Trailing", "After"]
+    assert harvest.skipped == {"too_long": 2, "broken": 1}
+
+
+@pytest.mark.parametrize(
+    ("ending", "damage"),
+    [
+        ("warc.gz", lambda packed: packed[:40] + b"x" * 40 + packed[80:]),
+        ("warc.gz", lambda packed: packed[:-60]),
+        ("warc.gz", lambda packed: packed[:5]),
+        ("warc.zst", lambda packed: packed[:40] + b"x" * 40 + packed[80:]),
+        ("warc", lambda plain: plain.replace(b"Content-Length: ", b"Content-Length: 9")),
+        ("warc", lambda plain: plain.replace(b"WARC/1.0", b"CRAW/1.0")),
+        ("warc", lambda plain: plain[:-300]),
+    ],
+)
+def test_behind_a_damaged_record_the_next_is_found(tmp_path, ending, damage):
+    damaged = damage(PACK[ending](page("Damaged")))
+    parts = [PACK[ending](page("Before")), damaged, *(PACK[ending](page(f"After {i}")) for i in range(2))]
+    path = tmp_path / f"a.{ending}"
+    path.write_bytes(b"".join(parts))
+    harvest = Harvest().go_on(source(path))
+    assert [about for about in abouts(harvest) if about != "Damaged"] == ["Before", "After 0", "After 1"]
+    assert harvest.skipped == {"broken": 1}
+    steps = harvest.steps
+    assert harvest.go_on(source(path, 2)).steps == steps
+
+
+@pytest.mark.parametrize("ending", PACK)
+def test_a_last_record_that_is_cut_off_is_no_half_row_and_is_read_when_it_is_whole(tmp_path, ending):
+    path = write(tmp_path / f"a.{ending}", [page("Before"), page("Last")])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-30])
+    harvest = Harvest().go_on(source(path))
+    assert (abouts(harvest), harvest.skipped) == (["Before"], {"broken": 1})
+    path.write_bytes(whole)
+    assert abouts(harvest.go_on(source(path, 2))) == ["Before", "Last"]
+
+
+def test_a_file_that_is_packed_as_a_whole_or_no_warc_is_said_to_be_so(tmp_path):
+    (tmp_path / "a.warc.gz").write_bytes(gzip.compress(page("First") + page("Second")))
+    (tmp_path / "b.warc").write_bytes(b"<html>")
+    (tmp_path / "c.warc").write_bytes(b"")
+    write(tmp_path / "d.warc", [page("Good")])
+    harvest = Harvest().go_on(source(tmp_path / "*.warc*"))
+    assert abouts(harvest) == ["First", "Good"]
+    assert harvest.skipped == {"one_member": 1, "no_warc": 2}
+    assert harvest.go_on(source(tmp_path / "*.warc*", 2)).skipped.total() == 3
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    order=st.lists(st.sampled_from(["good", *BAD]), min_size=1, max_size=8),
+    kills=st.lists(st.integers(0, 2), max_size=6),
+    ending=st.sampled_from(list(PACK)),
+)
+def test_killed_after_any_step_and_gone_on_gives_every_record_exactly_once(tmp_path_factory, order, kills, ending):
+    records = [page(f"Page {i}") if kind == "good" else BAD[kind] for i, kind in enumerate(order)]
+    path = write(tmp_path_factory.mktemp("warc") / f"a.{ending}", records)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(batch, "STEP_ROWS", 2)
+        harvest = Harvest()
+        for steps in kills:
+            harvest.go_on(source(path), steps)
+        harvest.go_on(source(path))
+    assert abouts(harvest) == [f"Page {i}" for i, kind in enumerate(order) if kind == "good"]
+    assert harvest.skipped.total() == sum(kind != "good" for kind in order)

@@ -1,0 +1,75 @@
+"""A host that measures otherwise than the base was measured (design rule 4)."""
+
+import pytest
+
+from eventstore.store import Job
+from schemas.base import digest
+from schemas.campaign import ItemSet
+from schemas.guards import Guard
+from schemas.scores import BASE, Receipt
+from services.oracle import steps
+from services.oracle.job import Evaluated, EvaluationJob, Measured, OtherStamp, Reference, SealedSet
+from services.oracle.reference import owed
+from services.oracle.score_job import finished
+from tests.unit.loopworld import SHA, STAMP
+from tests.unit.searchcases import even, scored_round
+
+OTHER = STAMP.model_copy(update={"engine": "another"})
+SPEC = ItemSet(items=4)
+
+
+def asking(*kinds, known=(), **given):
+    sets = tuple(SealedSet(kind=kind, spec=SPEC, nonce="n") for kind in kinds)
+    reference = Reference(stamp=STAMP, dev=SealedSet(kind="dev", spec=SPEC, nonce="base"), known=known)
+    lengths = {"max_length": 64, "max_new_tokens": 8}
+    places = {"base": "b", "adapter": "a", "sha256": SHA, "key_file": "k", "out": "o", "copies": "c"}
+    return EvaluationJob(
+        candidate="r1s1", sets=sets, domains=("bits",), reference=reference, **lengths, **places, **given
+    )
+
+
+@pytest.mark.parametrize("kinds", [("dev",), ("confirm", "external"), ("final",)])
+def test_a_host_like_the_base_s_owes_nothing(kinds):
+    assert owed(asking(*kinds), STAMP) is None
+
+
+@pytest.mark.parametrize("kind", ["dev", "confirm"])
+def test_another_host_measures_the_base_on_dev_without_the_candidate_s_adapter(kind):
+    base = owed(asking(kind), OTHER)
+    assert (base.candidate, base.adapter, base.reference) == (BASE, None, None)
+    assert [(asked.kind, asked.nonce) for asked in base.sets] == [("dev", "base")]
+
+
+def test_once_is_enough():
+    assert owed(asking("dev", known=(digest(OTHER),)), OTHER) is None
+
+
+@pytest.mark.parametrize("kinds", [("external",), ("confirm", "external"), ("final",)])
+def test_no_query_is_spent_where_nothing_can_be_compared(kinds):
+    with pytest.raises(OtherStamp, match=rf"^{kinds[-1]}: this host measures with engine 'another' \(the base with"):
+        owed(asking(*kinds), OTHER)
+
+
+def test_guards_are_left_to_a_host_like_the_base_s():
+    guard = Guard(name="general", tasks=[{"task": "t", "metric": "acc"}], bound=0.1)
+    with pytest.raises(OtherStamp, match=r"^guards: "):
+        owed(asking("confirm", guards=(guard,)), OTHER)
+
+
+def test_a_job_knows_how_the_base_was_measured_and_the_base_s_own_does_not():
+    history = scored_round()
+    history.references["f" * 64] = even(0.3)
+    trial = history.trials["r1s1"]
+    told = steps._payload(history, trial, ("dev",), 1)["reference"]
+    assert told == {"stamp": STAMP.model_dump(mode="json"), "known": ["f" * 64]}
+    assert "reference" not in steps._payload(history, history.base, ("external",), 0)
+
+
+def test_the_base_s_score_is_said_before_the_score_that_it_moves():
+    taken = {"receipt": Receipt(uri="r", sha256=SHA), "stamp": OTHER, "tokens": 1, "seconds": 1, "device_seconds": 1}
+    measured = Measured(kind="dev", scores=even(0.4), **taken)
+    payload = {"candidate": "r1s1", "substrate": {"active_parameters": 2}}
+    about = {"id": 1, "queue": "score", "campaign": "c", "key": "c/r1s1/dev", "payload": payload, "attempt": 1}
+    rest = {"cause": None, "attempts": 2, "token": None, "deadline": None, "seconds_left": None, "lost_seconds": 0.0}
+    said = finished(Job(**about, **rest), Evaluated(candidate="r1s1", measured=(measured,), reference=measured)).events
+    assert [(one.subject, one.event.candidate) for one in said] == [("c/base", BASE), ("c/r1s1", "r1s1")]
