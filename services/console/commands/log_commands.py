@@ -21,7 +21,7 @@ from services.console.embedded.run_folder import RunFolder
 from services.console.emitted import known_type, read_events
 from services.console.narrate import narrate
 from services.console.report.data import Clock
-from services.console.report.write import write as reports
+from services.console.report.write import write
 from services.console.table import headline, view
 from services.console.user_error import Problem
 from services.console.warm_start import warmed
@@ -144,7 +144,7 @@ async def report(campaign: str, out: Path, folder: Path | None) -> None:
     async with connected(read_settings(folder)) as store:
         await history_of(store, campaign)
         envelopes = [envelope async for envelope in store.read(campaign=campaign)]
-    reports.write(out, campaign, envelopes, lambda: _clock(folder, campaign))
+    write(out, campaign, envelopes, lambda: _clock(folder, campaign))
     typer.echo(f"report: {out / 'report.md'}, {out / 'report.json'}, {out / 'report.png'}")
 
 

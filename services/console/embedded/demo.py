@@ -19,7 +19,7 @@ from services.console.concurrency import first
 from services.console.embedded.base_model import base_folder, is_model, make_base, substrate
 from services.console.embedded.run_folder import Record, RunFolder
 from services.console.embedded.system import Embedded
-from services.console.report.write import write as report
+from services.console.report.write import write
 from services.console.screen import Screen
 from services.console.user_error import Problem
 
@@ -75,7 +75,7 @@ async def _campaign(folder: RunFolder, record: Record, settings: Any, screen: Sc
             record.campaign = new_id(record.file.name)
             folder.keep(record)
         history, envelopes = await follow(store, folder, record, substrate(base), screen)
-    report.write(folder.root, history.id, envelopes, record.clock_now)
+    write(folder.root, history.id, envelopes, record.clock_now)
     record.reported = True
     folder.keep(record)
     return history
