@@ -35,7 +35,7 @@ class Model(Grown):
     """Tokens that an answer may take in evaluation."""
     profile: ProfileName = "plain"
     """How the model is asked, in training and evaluation: a line of text, or the challenge's own settings
-    (`docs/oracle.md`), which also give the two lengths above where they are left out."""
+    (`docs/guides/measuring.md`), which also give the two lengths above where they are left out."""
 
     @model_validator(mode="before")
     @classmethod
@@ -151,8 +151,8 @@ class Constitution(Grown):
     domains: tuple[Name, ...] = DOMAINS
     """Domains of the campaign, in reporting order."""
     target: Target = "sealed"
-    """Where external scores come from: the oracle's own sealed held-out set, a list of tasks (`docs/oracle.md`), or a
-    target outside (`docs/board.md`)."""
+    """Where external scores come from: the oracle's own sealed held-out set, a list of tasks
+    (`docs/guides/measuring.md`), or a target outside (`docs/guides/boards.md`)."""
     rounds: int = Field(4, ge=1, le=1_000)
     """Rounds of the campaign."""
     candidates: int = Field(4, ge=2, le=1_000)

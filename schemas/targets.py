@@ -75,7 +75,7 @@ class Outside(Frozen):
 
 
 class BoardTarget(Outside):
-    """A board that speaks the protocol of `docs/board.md`."""
+    """A board that speaks the protocol of `docs/guides/boards.md`."""
 
     kind: Literal["board"] = "board"
     """Which target this is."""

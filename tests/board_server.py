@@ -1,4 +1,4 @@
-"""A reference board in the standard library: the protocol of `docs/board.md`, with switches for what goes wrong."""
+"""A reference board in the standard library (`docs/guides/boards.md`), with switches for what goes wrong."""
 
 from __future__ import annotations
 

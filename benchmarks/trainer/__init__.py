@@ -1,1 +1,4 @@
-"""The trainer beside its peers, on one model and the same batches, in one run; see `docs/benchmarks-trainer.md`."""
+"""The trainer beside its peers, on one model and the same batches, in one run.
+
+Figures: `docs/reference/benchmarks/trainer.md`.
+"""

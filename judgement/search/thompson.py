@@ -30,7 +30,7 @@ says little about any of its changes."""
 WARM, COOL = 0.7, 0.3
 """Share of the posterior spread of dev that a draw has in round 2 and in the last one. A campaign of a few rounds
 cannot afford to try all that may be best, and in its last rounds it only wants the best: these lost least in
-simulated campaigns (`docs/benchmarks-search.md`)."""
+simulated campaigns (`docs/reference/benchmarks/search.md`)."""
 
 PATIENCE = 4
 """Draws for each slot at the round's temperature, and as many at the whole spread, before a slot is left empty because

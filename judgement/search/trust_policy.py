@@ -2,7 +2,7 @@
 
 What a round tries and what the campaign ends with go by that average. What a standing drift binds is who is believed on
 the way: promotions and submissions. To forget dev of a drifting domain in the proposals too costs more than it saves,
-since dev is mostly wrong about some recipes and not about all (`docs/benchmarks-search.md`).
+since dev is mostly wrong about some recipes and not about all (`docs/reference/benchmarks/search.md`).
 """
 
 from __future__ import annotations

@@ -77,7 +77,8 @@ class Settings(BaseSettings):
     """File with the key of the sealed sets; only the oracle may read it."""
     engine: Literal["hf", "vllm", "remote"] = "hf"
     """Who computes what a model answers when it is measured: the oracle's own process by transformers, a vLLM server
-    that the oracle starts and keeps, or one that runs elsewhere (`docs/oracle.md`). It stands in every stamp."""
+    that the oracle starts and keeps, or one that runs elsewhere (`docs/guides/measuring.md`). Part of every
+    stamp."""
     engine_url: HttpUrl | None = None
     """Address of that other server's OpenAI-compatible interface, without `/completions`."""
     engine_key_file: Path | None = None

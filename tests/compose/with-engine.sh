@@ -4,7 +4,7 @@
 #   tests/compose/with-engine.sh make test-compose
 #
 # The private engine comes from ../shared/engine/engine.sh (root on Debian), with stand-ins for the base images under their
-# own names; the one for Apache Kafka is made here, of the jars that the other tests use. docs/deploy.md says what a green
+# own names; the one for Apache Kafka is made here, of the jars that the other tests use. docs/guides/deploy.md says what a green
 # run on stand-ins does not prove.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -1,4 +1,4 @@
-"""The two ways of `docs/operating.md` to keep a copy of the log: what was restored verifies, and goes on."""
+"""The two ways of `docs/guides/operating.md` to keep a copy of the log: what was restored verifies, and goes on."""
 
 from __future__ import annotations
 

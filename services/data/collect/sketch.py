@@ -1,7 +1,7 @@
 """MinHash sketches of texts, and the keys by which similar ones meet (Broder, 1997; Leskovec et al., chapter 3).
 
 Sketches are rensa's, in Rust: full-set R-MinHash, which counts each word 5-gram of a text. What its peers took instead
-is in docs/data.md.
+is in docs/guides/data.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What helps to hurt people: a lexicon read in context, not a model; what it catches is measured (docs/data.md).
+"""What helps to hurt people: a lexicon read in context, not a model; what it catches is measured (docs/guides/data.md).
 
 A sentence is unsafe where it names a means of harm and asks for it or tells how: the word alone drops nobody, so that
 news, history, medicine and warnings stay. English alone. The lexicon is our own: `safety.yaml`.

@@ -1,4 +1,4 @@
-"""A board over HTTP: one resource per submission, named by our key (`docs/board.md`).
+"""A board over HTTP: one resource per submission, named by our key (`docs/guides/boards.md`).
 
 `PUT` of the same key and bytes is the same submission, so a lost answer is asked for again and never paid for twice.
 """
@@ -91,7 +91,7 @@ class HttpBoard:
         except ValidationError as error:
             log.warning("%s: %s", self.name, raw[:500])
             where = ".".join(map(str, error.errors()[0]["loc"])) or "the whole"
-            words = f"{self.name}: {where} of its answer is not that of docs/board.md; see that target.url is a board's"
+            words = f"{self.name}: {where} of its answer breaks docs/guides/boards.md; see that target.url is a board's"
             raise BoardGarbled(words) from error
         if standing.key != key:
             raise BoardGarbled(f"{self.name} answers of another submission than {key}; its operator must mend that")

@@ -1,7 +1,7 @@
 """Attention of one new token on a processor, by two batched products, which read keys and values where they lie.
 
 PyTorch's kernel is made for many queries at a time, and takes nearly twice as long for one. All else is left to it.
-What it is worth is measured by `make bench-oracle` (docs/benchmarks-oracle.md).
+What it is worth is measured by `make bench-oracle` (docs/reference/benchmarks/oracle.md).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from services.console.user_error import Problem
 from tests.unit.console_events import DEMO
 
 BOARD = {"kind": "board", "url": "https://board.example/aevolve", "items": 250, "poll_seconds": 5}
-DOCUMENT = DEMO.parents[2] / "docs" / "board.md"
+DOCUMENT = DEMO.parents[2] / "docs" / "guides" / "boards.md"
 KAGGLE = {"kind": "kaggle", "competition": "some-challenge", "items": 250, "poll_seconds": 5}
 
 

@@ -142,7 +142,7 @@ def test_fewer_items_than_the_campaign_states_widen_the_error(board, asked):
         ([403], BoardDenied, "correct its line in the file of AEVOLVE_BOARD_TOKEN_FILE"),
         ([None, 422], BoardRefused, "answered 422: it takes no such submission"),
         ([302], BoardRefused, "answered 302"),
-        ([b"<html>"], BoardGarbled, "the whole of its answer is not that of docs/board.md"),
+        ([b"<html>"], BoardGarbled, "the whole of its answer breaks docs/guides/boards.md"),
         ([b'{"key": "x", "state": "odd"}'], BoardGarbled, "state of its answer"),
         ([b'{"key": "x", "state": "scored"}'], BoardGarbled, "the whole of its answer"),
         ([b'{"key": "x", "state": "scored", "score": NaN}'], BoardGarbled, "of its answer"),

@@ -73,7 +73,7 @@ def test_the_collector_takes_traces_where_they_are_sent():
     port = config("collector.yaml")["receivers"]["otlp"]["protocols"]["http"]["endpoint"].rpartition(":")[2]
     for page in (
         DEPLOY / "compose.yaml",
-        DEPLOY.parent / "docs" / "deploy.md",
+        DEPLOY.parent / "docs" / "guides" / "deploy.md",
         DEPLOY / "telemetry" / "collector.yaml",
     ):
         assert re.findall(r"http://collector:(\d+)", page.read_text()) == [port], page

@@ -10,12 +10,14 @@ from typer.testing import CliRunner
 from services.console.cli import app
 
 ROOT = Path(__file__).parents[3]
-SHOWN = re.findall(r"```console\n\$ aevolve ([^\n]+)\n(.*?)```", (ROOT / "docs" / "auditing.md").read_text(), re.DOTALL)
+SHOWN = re.findall(
+    r"```console\n\$ aevolve ([^\n]+)\n(.*?)```", (ROOT / "docs" / "guides" / "auditing.md").read_text(), re.DOTALL
+)
 
 
 PICTURES = [
     (file, name)
-    for file in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
+    for file in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
     for name in re.findall(r"\]\(([^)]+\.png)\)", file.read_text())
 ]
 

@@ -9,7 +9,13 @@ from typer.main import get_command
 from services.console.cli import app
 
 ROOT = Path(__file__).parents[3]
-PAGES = ("README.md", "docs/deploy.md", "docs/operating.md", "docs/security.md", "deploy/kubernetes/README.md")
+PAGES = (
+    "README.md",
+    "docs/guides/deploy.md",
+    "docs/guides/operating.md",
+    "docs/reference/security.md",
+    "deploy/kubernetes/README.md",
+)
 COMMANDS = set(get_command(app).commands)
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 

@@ -1,4 +1,4 @@
-"""What docs/oracle.md shows of a campaign file is a campaign file."""
+"""What docs/guides/measuring.md shows of a campaign file is a campaign file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from services.console.campaign_file import load
 from tests.unit.console_events import DEMO
 
-PAGE = (Path(__file__).parents[3] / "docs" / "oracle.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "guides" / "measuring.md").read_text()
 SHOWN = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 

@@ -28,14 +28,16 @@ def declared():
 
 
 def test_the_documentation_lists_every_metric_and_no_other():
-    listed = re.findall(r"^\| `(aevolve_\w+)", (ROOT / "docs" / "telemetry.md").read_text(), re.MULTILINE)
+    listed = re.findall(r"^\| `(aevolve_\w+)", (ROOT / "docs" / "guides" / "telemetry.md").read_text(), re.MULTILINE)
     assert sorted(listed) == sorted(declared())
 
 
 def test_every_alert_is_explained_and_has_a_test():
     rules = yaml.safe_load((HERE / "rules" / "aevolve.yml").read_text())
     alerts = {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
-    explained = re.findall(r"^\| `([A-Z][a-z]\w+)`", (ROOT / "docs" / "telemetry.md").read_text(), re.MULTILINE)
+    explained = re.findall(
+        r"^\| `([A-Z][a-z]\w+)`", (ROOT / "docs" / "guides" / "telemetry.md").read_text(), re.MULTILINE
+    )
     assert alerts == set(explained)
     cases = yaml.safe_load((HERE / "tests" / "aevolve_test.yml").read_text())["tests"]
     fired = {rule["alertname"] for case in cases for rule in case["alert_rule_test"] if rule.get("exp_alerts")}
@@ -45,7 +47,7 @@ def test_every_alert_is_explained_and_has_a_test():
 def test_operating_says_what_to_do_for_every_alert_and_no_other():
     rules = yaml.safe_load((HERE / "rules" / "aevolve.yml").read_text())
     alerts = [rule["alert"] for group in rules["groups"] for rule in group["rules"]]
-    _, _, table = (ROOT / "docs" / "operating.md").read_text().partition("## What to do for each alert")
+    _, _, table = (ROOT / "docs" / "guides" / "operating.md").read_text().partition("## What to do for each alert")
     assert sorted(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == sorted(alerts)
 
 
