@@ -11,12 +11,12 @@ from audit import advice as audit_advice
 from audit.advice import Said, advice
 from audit.artifacts import Artifact, artifacts
 from audit.difference import Difference
+from audit.narrate import narrate
 from audit.recompute import Recomputed, is_decision, recompute
 from schemas.advisor import AdviceWeighed
 from schemas.base import canonical_json
 from schemas.envelope import Envelope
-from services.console.narrate import narrate
-from services.console.user_error import Problem
+from services.runtime.user_error import UserError
 
 EVIDENCE = ("ScoresReported", "GuardsReported", "DriftDetected", "DriftCleared")
 """What a decision may rest on besides the rules."""
@@ -45,13 +45,13 @@ class Audit:
 
 
 def find(envelopes: Sequence[Envelope], name: str) -> Envelope:
-    """The decision named by `latest` (policy), `policy:N`, or its id. Raises `Problem` where there is none."""
+    """The decision named by `latest` (policy), `policy:N`, or its id. Raises `UserError` where there is none."""
     decisions = [envelope for envelope in envelopes if is_decision(envelope)]
     policies = [envelope for envelope in decisions if envelope.type == "PolicyUpdated"]
     named = {f"policy:{p.event.policy.version}": p for p in policies} | ({"latest": policies[-1]} if policies else {})
     found = [named[name]] if name in named else [d for d in decisions if len(name) >= 8 and str(d.id).startswith(name)]
     if len(found) != 1:
-        raise Problem(f"DECISION: {name!r} names {len(found)} decisions; give an event id, or {', '.join(named)}")
+        raise UserError(f"DECISION: {name!r} names {len(found)} decisions; give an event id, or {', '.join(named)}")
     return found[0]
 
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from audit.narrate import accuracy
 from schemas import events as e
 from schemas.envelope import Envelope
-from services.console.narrate import accuracy
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from audit.narrate import accuracy
 from judgement.history import History
 from schemas.envelope import Envelope
 from schemas.events import DriftCleared, PolicyUpdated
 from schemas.policy import Policy
 from schemas.scores import Scores
-from services.console.narrate import accuracy
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from schemas import events as e
 from schemas.base import Frozen, digest
 from schemas.campaign import Campaign
 from schemas.envelope import Envelope
-from services.console.user_error import Problem
+from services.runtime.user_error import UserError
 
 FINDINGS = ("DriftAssessed", "DriftDetected", "DriftCleared")
 REASONS = ("basis", "why", "changed")
@@ -66,8 +66,8 @@ class Counterfactual:
 def under(envelopes: Sequence[Envelope], changes: Mapping[str, str]) -> Counterfactual:
     """Replay under a constitution with some values changed, such as `drift.threshold`.
 
-    Each decision is taken by the rules that took it, so that what differs differs by the change alone. Raises `Problem`
-    for an unknown name, a value out of its range, or a decision whose rules this release does not have.
+    Each decision is taken by the rules that took it, so that what differs differs by the change alone. Raises
+    `UserError` for an unknown name, a value out of its range, or a decision whose rules this release does not have.
     """
     told, first = [altered(envelopes[0], changes)], None
     for envelope in envelopes[1:]:
@@ -85,7 +85,7 @@ def under(envelopes: Sequence[Envelope], changes: Mapping[str, str]) -> Counterf
 
 
 def altered(started: Envelope, changes: Mapping[str, str]) -> Envelope:
-    """The campaign's start with other rules. Raises `Problem` for a change that cannot be."""
+    """The campaign's start with other rules. Raises `UserError` for a change that cannot be."""
     law = started.event.campaign.constitution.model_dump(mode="json")
     for key, value in changes.items():
         _put(law, key, value)
@@ -93,7 +93,7 @@ def altered(started: Envelope, changes: Mapping[str, str]) -> Envelope:
         campaign = Campaign.model_validate({**started.data["campaign"], "constitution": law})
     except ValidationError as error:
         problem = error.errors()[0]
-        raise Problem(f"--set: {'.'.join(map(str, problem['loc'][1:]))}: {problem['msg']}") from error
+        raise UserError(f"--set: {'.'.join(map(str, problem['loc'][1:]))}: {problem['msg']}") from error
     started_so = {**started.data, "campaign": campaign.model_dump(mode="json")}
     return started.model_copy(update={"data": {**started_so, "constitution_sha256": digest(campaign.constitution)}})
 
@@ -103,7 +103,9 @@ def _put(law: dict[str, Any], key: str, value: str) -> None:
     for parent in parents:
         law = law.get(parent) or {}
     if not isinstance(law.get(last), (int, float)):
-        raise Problem(f"--set: {key!r} is no number of the constitution; name one such as drift.threshold or promotion")
+        raise UserError(
+            f"--set: {key!r} is no number of the constitution; name one such as drift.threshold or promotion"
+        )
     law[last] = value
 
 
@@ -118,7 +120,9 @@ def _decide(history: History, said: Any) -> tuple[Frozen, ...]:
     """All that the rules of a recorded decision decide at another state."""
     by = ruling(said)
     if not by.known:
-        raise Problem(f"rules: {by.decider} decided by rules {by.rules}, which this release does not have; {by.remedy}")
+        raise UserError(
+            f"rules: {by.decider} decided by rules {by.rules}, which this release does not have; {by.remedy}"
+        )
     return decide(by, history, getattr(said, "closed_by", "complete"))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from puzzles.vocabulary import vocabulary
 from schemas.campaign import Model
-from services.console.user_error import Problem
+from services.runtime.user_error import UserError
 from services.trainer.tiny_base.make import SHAPE
 from services.trainer.tiny_base.tokenizer import entries
 from sizing import cards, families, speed
@@ -29,11 +29,11 @@ class Known:
 
 
 def known(model: Model, file: Path | None) -> Known:
-    """Of a campaign's model, or of the card or `config.json` of a file. Raises `Problem`."""
+    """Of a campaign's model, or of the card or `config.json` of a file. Raises `UserError`."""
     try:
         return _of_file(file, model) if file else _of_base(model)
     except families.ShapesUnknown as unknown:
-        raise Problem(f"model.base: {model.base!r}; {unknown}") from unknown
+        raise UserError(f"model.base: {model.base!r}; {unknown}") from unknown
 
 
 def _of_base(model: Model) -> Known:
@@ -43,7 +43,7 @@ def _of_base(model: Model) -> Known:
     if (folder / "config.json").is_file():
         return _plain(families.read(folder), str(folder / "config.json"), model)
     if (card := committed.get(folder.name)) is None:
-        raise Problem(
+        raise UserError(
             f"model.base: {model.base!r}; no config.json lies there, and no card has that name: give --shapes with a "
             f"config.json, or name one of {', '.join(committed)}"
         )
@@ -56,7 +56,7 @@ def _of_file(file: Path, model: Model) -> Known:
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise Problem(f"--shapes: {file}; {error}: give a config.json, or a card as in deploy/models") from error
+        raise UserError(f"--shapes: {file}; {error}: give a config.json, or a card as in deploy/models") from error
     return _plain(families.shapes(config), str(file), model)
 
 

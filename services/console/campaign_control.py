@@ -14,19 +14,19 @@ from schemas.events import CampaignStarted
 from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
 from services.console.client import history_of
 from services.console.embedded.base_model import base_folder, is_model, make_base, substrate, take_base
-from services.console.user_error import Problem
 from services.runtime.settings import Settings
+from services.runtime.user_error import UserError
 
 Steering = CampaignPaused | CampaignResumed | CampaignStopped
 
 
 async def say(store: EventStore, campaign: str, event: Steering) -> None:
-    """Pause, resume or stop a campaign. Raises `Problem` where it is over, or stands so already."""
+    """Pause, resume or stop a campaign. Raises `UserError` where it is over, or stands so already."""
     history, pauses = await history_of(store, campaign), isinstance(event, CampaignPaused)
     if history.finished or history.stopped:
-        raise Problem(f"campaign: {campaign!r} is over; start another with `aevolve start`")
+        raise UserError(f"campaign: {campaign!r} is over; start another with `aevolve start`")
     if history.paused == pauses and not isinstance(event, CampaignStopped):
-        raise Problem(f"campaign: {campaign!r} is {'already' if history.paused else 'not'} paused")
+        raise UserError(f"campaign: {campaign!r} is {'already' if history.paused else 'not'} paused")
     await store.append([Append(campaign, campaign_stream(campaign), event)])
     if isinstance(event, CampaignStopped):
         await store.cancel(campaign)  # running jobs lose their lease
@@ -35,7 +35,7 @@ async def say(store: EventStore, campaign: str, event: Steering) -> None:
 async def start_campaign(
     store: EventStore, settings: Settings, id_: str, campaign: Campaign, tell: Callable[[str], object]
 ) -> None:
-    """Append the start of a campaign, after its base is there. Raises `Problem` for a base that cannot be had."""
+    """Append the start of a campaign, after its base is there. Raises `UserError` for a base that cannot be had."""
     base = base_folder(campaign.model.base, settings.cache)
     if not is_model(base) and not take_base(base, settings.bases):
         tell(f"making the tiny base model in {base}")

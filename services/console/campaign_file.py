@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from schemas.campaign import Campaign, Constitution
-from services.console.user_error import Problem, nearest
 from services.oracle.folders import task_folder
+from services.runtime.user_error import UserError, nearest
 
 OVERRIDES: Mapping[str, tuple[str, ...]] = {
     "seed": ("seed",),
@@ -37,13 +37,14 @@ _Loader.add_implicit_resolver(
 def load(path: Path, *, with_base: bool = True, **overrides: Any) -> Campaign:
     """The campaign that the file describes, with the options that are not None in place of its own values.
 
-    Whoever only plans needs no base, and says so. Raises `Problem` with a line per mistake: where it stands, the value,
-    and what would be right.
+    `with_base=False` skips the check of the base. Raises `UserError` with one line per mistake: field, value, remedy.
     """
     try:
         text = path.read_text()
     except OSError as error:
-        raise Problem(f"{path}: cannot be read ({error.strerror}); name a campaign file, such as demo.yaml") from error
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}); name a campaign file, such as demo.yaml"
+        ) from error
     return parse(text, path, with_base=with_base, **overrides)
 
 
@@ -56,7 +57,7 @@ def parse(text: str, path: Path, *, with_base: bool = True, **overrides: Any) ->
     try:
         campaign = Campaign.model_validate(data)
     except ValidationError as error:
-        raise Problem("\n".join(_lines(path, error))) from error
+        raise UserError("\n".join(_lines(path, error))) from error
     if with_base:
         _check_base(path, campaign.model.base)
     _check_folders(path, campaign.constitution)
@@ -67,9 +68,9 @@ def _read(text: str, path: Path) -> dict[str, Any]:
     try:
         data = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
-        raise Problem(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+        raise UserError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
-        raise Problem(f"{path}: holds {type(data).__name__}; a campaign is a mapping with the keys {_keys(Campaign)}")
+        raise UserError(f"{path}: holds {type(data).__name__}; a campaign is a mapping with the keys {_keys(Campaign)}")
     return data
 
 
@@ -83,7 +84,7 @@ def _put(data: dict[str, Any], where: tuple[str, ...], value: Any) -> None:
 
 def _check_base(path: Path, base: str) -> None:
     if base != "tiny" and not (Path(base) / "config.json").is_file():
-        raise Problem(
+        raise UserError(
             f"{path}: model.base: {base!r}; no config.json lies there: "
             "give the folder of a Hugging Face causal language model, or `tiny` for the one that is made locally"
         )
@@ -94,7 +95,7 @@ def _check_folders(path: Path, law: Constitution) -> None:
     for field, listed in lists.items():
         include = getattr(listed, "include", None)
         if include and task_folder(include) is None:
-            raise Problem(
+            raise UserError(
                 f"{path}: constitution.{field}.include: {include!r}; it is no folder: give that of the task files"
             )
 

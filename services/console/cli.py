@@ -21,7 +21,7 @@ from services.console.commands.cli_oracle import oracle
 from services.console.commands.cli_page import page
 from services.console.commands.cli_plan import planning
 from services.console.commands.cli_telemetry import telemetry
-from services.console.user_error import Problem
+from services.runtime.user_error import UserError
 
 T = TypeVar("T")
 Run = Annotated[Path | None, typer.Option("--run", help="Folder of an embedded run (`up`, `demo`) to talk to.")]
@@ -34,13 +34,13 @@ DEMO = Path(__file__).parents[2] / "deploy" / "campaigns" / "demo.yaml"
 
 
 class Commands(TyperGroup):
-    """The one place where a `Problem` becomes a message and an exit status."""
+    """The one place where a `UserError` becomes a message and an exit status."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except Problem as problem:
+        except UserError as problem:
             typer.echo(f"aevolve: {problem}", err=True)
             raise typer.Exit(2) from None
 

@@ -18,19 +18,19 @@ from eventstore.errors import DISCONNECTED
 from eventstore.store import EventStore
 from judgement.history import History
 from services.console.embedded.run_folder import RunFolder
-from services.console.user_error import Problem, nearest
 from services.runtime.settings import Settings
+from services.runtime.user_error import UserError, nearest
 
 DEFAULT_RUN = Path("runs/demo")
 PLACES = {"AEVOLVE_POSTGRES", "AEVOLVE_KAFKA"}
 """Variables that say which system is meant, in place of the default run."""
 
 
-class Unreachable(Problem):
+class Unreachable(UserError):
     """No log answers where it was looked for."""
 
 
-class UnknownCampaign(Problem):
+class UnknownCampaign(UserError):
     """The log holds no campaign of this id."""
 
 
@@ -39,7 +39,7 @@ def read_settings(run: Path | None, role: str = "console") -> Settings:
 
     A run's folder holds the password of each role.
 
-    Raises `Problem` for a variable with a wrong value, or a folder without a run.
+    Raises `UserError` for a variable with a wrong value, or a folder without a run.
     """
     if run is None and not PLACES & os.environ.keys() and RunFolder(DEFAULT_RUN).settings.exists():
         run = DEFAULT_RUN
@@ -53,17 +53,17 @@ def read_settings(run: Path | None, role: str = "console") -> Settings:
 
 
 def from_environment() -> Settings:
-    """The settings of the environment. Raises `Problem` for a variable with a wrong value."""
+    """The settings of the environment. Raises `UserError` for a variable with a wrong value."""
     try:
         return Settings()
     except ValidationError as error:
         lines = (f"AEVOLVE_{str(d['loc'][0]).upper()}: {d['input']!r}; {d['msg']}" for d in error.errors())
-        raise Problem("\n".join(lines)) from error
+        raise UserError("\n".join(lines)) from error
 
 
 @asynccontextmanager
 async def connected(settings: Settings, role: str = "console") -> AsyncIterator[EventStore]:
-    """The log as the console's role, or another. Raises `Problem` where it cannot be reached."""
+    """The log as the console's role, or another. Raises `UserError` where it cannot be reached."""
     try:
         store = await EventStore.open(settings.postgres, service=role, password=settings.secret())
     except (*DISCONNECTED, asyncpg.PostgresError) as error:

@@ -19,19 +19,19 @@ from eventstore.read import to_envelope
 from eventstore.row import Row
 from schemas.base import Frozen
 from schemas.envelope import Envelope
-from services.console.user_error import Problem
+from services.runtime.user_error import UserError
 
 Line = TypeVar("Line")
 Model = TypeVar("Model", bound=Frozen)
 
 
 def read_rows(file: Path) -> Iterator[Row]:
-    """The rows of an exported log. Raises `Problem` for a line that is none."""
+    """The rows of an exported log. Raises `UserError` for a line that is none."""
     return _lines(file, Row.from_json, "write it with `aevolve export`")
 
 
 def read_envelopes(file: Path) -> Iterator[Envelope]:
-    """The events of a `log.jsonl` or of an exported log. Raises `Problem` for a line that is none."""
+    """The events of a `log.jsonl` or of an exported log. Raises `UserError` for a line that is none."""
     if _is_export(file):
         return (to_envelope(row) for row in read_rows(file))
     return _lines(file, strictly(Envelope), "give the log as `aevolve demo` or `aevolve export` wrote it")
@@ -46,7 +46,7 @@ def _is_export(file: Path) -> bool:
 
 
 def read_anchors(file: Path) -> Iterator[Anchor]:
-    """The anchors of a file, genuine or not. Raises `Problem` for a line that is none."""
+    """The anchors of a file, genuine or not. Raises `UserError` for a line that is none."""
     return _lines(file, strictly(Anchor), "restore it from a copy", torn=is_torn)
 
 
@@ -60,7 +60,7 @@ def written(file: Path) -> Iterator[TextIO]:
     try:
         output = new.open("w", encoding="utf-8")
     except OSError as error:
-        raise Problem(f"FILE: {file}; it cannot be written ({error.strerror}): name another file") from error
+        raise UserError(f"FILE: {file}; it cannot be written ({error.strerror}): name another file") from error
     with output:
         yield output
     new.replace(file)
@@ -74,7 +74,7 @@ def strictly(model: type[Model]) -> Callable[[bytes], Model]:
 def _lines(
     file: Path, parse: Callable[[bytes], Line], remedy: str, torn: Callable[[bytes], bool] = lambda _: False
 ) -> Iterator[Line]:
-    """The records of a file. Raises `Problem` that names the line, the field, its value and what would be right."""
+    """The records of a file. Raises `UserError` that names the line, the field, its value and what would be right."""
     try:
         with file.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
@@ -82,7 +82,7 @@ def _lines(
                     return
                 yield _record(f"{file}: line {number}", line, parse, remedy)
     except OSError as error:
-        raise Problem(f"{file}: cannot be read ({error.strerror}); name another file") from error
+        raise UserError(f"{file}: cannot be read ({error.strerror}); name another file") from error
 
 
 def _record(where: str, line: bytes, parse: Callable[[bytes], Line], remedy: str) -> Line:
@@ -91,4 +91,4 @@ def _record(where: str, line: bytes, parse: Callable[[bytes], Line], remedy: str
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "all of it"
-        raise Problem(f"{where}: {field}: {shortened(first['input'])}; {first['msg']}: {remedy}") from error
+        raise UserError(f"{where}: {field}: {shortened(first['input'])}; {first['msg']}: {remedy}") from error

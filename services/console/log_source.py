@@ -11,7 +11,7 @@ import typer
 from schemas.envelope import Envelope
 from services.console.client import DEFAULT_RUN, PLACES, Unreachable, connected, read_settings
 from services.console.log_file import read_envelopes
-from services.console.user_error import Problem, nearest
+from services.runtime.user_error import UserError, nearest
 
 COPY = "log.jsonl"
 """What `aevolve demo` and `aevolve report` write beside the report."""
@@ -20,7 +20,7 @@ COPY = "log.jsonl"
 async def told(file: Path | None, run: Path | None, campaign: str | None) -> list[Envelope]:
     """One campaign's events in log order: of the file, else of the log that is alive, else of the run's copy.
 
-    Without a campaign id it is the one that was started last. Raises `Problem` where there is none.
+    Without a campaign id it is the one that was started last. Raises `UserError` where there is none.
     """
     if file:
         return of_campaign(read_envelopes(file), campaign)
@@ -31,7 +31,7 @@ async def told(file: Path | None, run: Path | None, campaign: str | None) -> lis
 
 
 async def of_type(type_: str, file: Path | None, run: Path | None) -> list[Envelope]:
-    """The events of one type, of every campaign, in log order; from where `told` reads. Raises `Problem`."""
+    """The events of one type, of every campaign, in log order; from where `told` reads. Raises `UserError`."""
     if file:
         return [envelope for envelope in read_envelopes(file) if envelope.type == type_]
     try:
@@ -59,12 +59,12 @@ def of_campaign(envelopes: Iterable[Envelope], campaign: str | None, option: str
 
 
 def choose(known: Iterable[str], campaign: str | None, option: str = "--campaign") -> str:
-    """The campaign that was asked for, else the last that began. Raises `Problem` where there is none."""
+    """The campaign that was asked for, else the last that began. Raises `UserError` where there is none."""
     ids = list(dict.fromkeys(known))
     if not ids:
-        raise Problem("the log holds no campaign; start one with `aevolve start` or `aevolve demo`")
+        raise UserError("the log holds no campaign; start one with `aevolve start` or `aevolve demo`")
     if campaign is not None and campaign not in ids:
-        raise Problem(f"{option}: {campaign!r} is not in the log; {nearest(campaign, ids)}")
+        raise UserError(f"{option}: {campaign!r} is not in the log; {nearest(campaign, ids)}")
     return campaign or ids[-1]
 
 

@@ -9,10 +9,10 @@ from typing import Self
 from rich.console import Console
 from rich.live import Live
 
+from audit.narrate import narrate
 from judgement.history import History
 from schemas.envelope import Envelope
 from services.console.data_wait import gathering
-from services.console.narrate import narrate
 from services.console.table import Progress, view
 
 MILESTONES = frozenset(

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from schemas.evidence import Stored
-from services.console.user_error import Problem
 from services.data.collect import manifest as manifests
 from services.runtime.artifacts import exists, join
 from services.runtime.object_store import StoreFailed
+from services.runtime.user_error import UserError
 
 BATCH = 500
 """Rows of a snapshot in memory at a time."""
@@ -26,15 +26,15 @@ def place(uri: str, folders: list[str]) -> str:
     try:
         return next((spot for spot in (uri, *moved) if exists(spot)), uri)
     except StoreFailed as failed:
-        raise Problem(f"snapshot: {failed}") from failed
+        raise UserError(f"snapshot: {failed}") from failed
 
 
 def first_rows(file: Path, domains: set[str], n: int) -> Samples:
-    """The first rows of each domain. Raises `Problem` where the extra that reads them is not installed."""
+    """The first rows of each domain. Raises `UserError` where the extra that reads them is not installed."""
     try:
         from pyarrow import parquet  # noqa: PLC0415 - a second to load, for those who look at rows alone
     except ModuleNotFoundError as missing:
-        raise Problem("samples: pyarrow is not installed: pip install 'aevolve[data]'") from missing
+        raise UserError("samples: pyarrow is not installed: pip install 'aevolve[data]'") from missing
     found: Samples = {domain: [] for domain in sorted(domains)}
     for batch in parquet.ParquetFile(file).iter_batches(BATCH):
         for row in batch.to_pylist():

@@ -10,12 +10,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from audit.narrate import accuracy
 from judgement.history import History
 from judgement.trial import Trial
 from schemas.envelope import candidate_stream
 from schemas.scores import BASE
 from services.console.data_wait import gathering
-from services.console.narrate import accuracy
 from services.console.trial_state import state_with_guards
 
 Progress = Mapping[str, Mapping[str, Any]]

@@ -13,13 +13,13 @@ from schemas.policy import Policy
 from schemas.warm import WarmAxis, WarmDeadEnd, WarmStart
 from services.console.log_file import read_envelopes
 from services.console.log_source import choose, of_campaign
-from services.console.user_error import Problem
+from services.runtime.user_error import UserError
 
 
 async def warmed(campaign: Campaign, store: EventStore, source: str | None, file: Path | None) -> Campaign:
     """The campaign with the prior that the options name: of the same log, or of a file; itself without any.
 
-    Raises `Problem` for a campaign that is not there or that nothing can be learned from.
+    Raises `UserError` for a campaign that is not there or that nothing can be learned from.
     """
     if file:
         return with_prior(campaign, of_campaign(read_envelopes(file), source, "--warm-from"))
@@ -34,30 +34,32 @@ def with_prior(campaign: Campaign, envelopes: Iterable[Envelope]) -> Campaign:
     events = list(envelopes)
     source = events[0].correlationid
     if events[0].type != "CampaignStarted":
-        raise Problem(f"--warm-file: {source!r} begins with {events[0].type}; give a log that holds the whole campaign")
+        raise UserError(
+            f"--warm-file: {source!r} begins with {events[0].type}; give a log that holds the whole campaign"
+        )
     _check_kind(source, events[0].event.campaign)
     last = [envelope for envelope in events if envelope.type == "PolicyUpdated"][-1:]
     policy: Policy | None = last[0].event.policy if last else None
     if policy is None or policy.version == 0:
-        raise Problem(f"--warm-from: {source!r} has learned nothing yet; name a campaign that has ended a round")
+        raise UserError(f"--warm-from: {source!r} has learned nothing yet; name a campaign that has ended a round")
     _check_space(source, policy, campaign)
     return campaign.model_copy(update={"warm": _prior(source, last[0].sequence, policy)})
 
 
 def _check_kind(source: str, campaign: Campaign) -> None:
-    """Raise `Problem` for a campaign whose results are not of the world."""
+    """Raise `UserError` for a campaign whose results are not of the world."""
     for mark, means in (("test", "events may have been emitted into it"), ("null_twin", "its target is its dev")):
         if getattr(campaign, mark):
-            raise Problem(f"--warm-from: {source!r} says `{mark}: true`: {means}; name a campaign without it")
+            raise UserError(f"--warm-from: {source!r} says `{mark}: true`: {means}; name a campaign without it")
 
 
 def _check_space(source: str, policy: Policy, campaign: Campaign) -> None:
-    """Raise `Problem` where no axis has two values in common."""
+    """Raise `UserError` where no axis has two values in common."""
     known = {axis.knob: axis.values for axis in policy.axes}
     space = campaign.constitution.space
     if not any(len([v for v in axis.values if v in known.get(axis.knob, ())]) > 1 for axis in space):
         knobs = ", ".join(known)
-        raise Problem(
+        raise UserError(
             f"--warm-from: {source!r} searched another space ({knobs}): no axis has two values in common with this "
             "campaign's; start without it"
         )

@@ -22,9 +22,9 @@ from eventstore.verify import read_rows
 from schemas.advisor import AdvisorFailed
 from services.console.commands import chain_commands
 from services.console.commands.anchors import Witnesses
-from services.console.user_error import Problem
 from services.runtime.kafka import ANCHOR_TOPIC, KEPT_FOR_EVER
 from services.runtime.kafka_reader import read_topics
+from services.runtime.user_error import UserError
 from tests.brokers import broker
 from tests.cluster import Cluster
 from tests.conftest import PASSWORDS, create_database
@@ -177,7 +177,7 @@ async def test_a_rewritten_export_is_neither_verified_nor_imported(copy, told, p
     assert await chain_commands.verify(None, tmp_path / "log.jsonl", told["file"]) == 1
     assert capsys.readouterr().out.startswith("broken at position 5: an anchor has another hash")
     target = await create_database(postgres, "target_of_forgery", migrated)
-    with pytest.raises(Problem, match=r"position 5: an anchor has another hash.*nothing was imported"):
+    with pytest.raises(UserError, match=r"position 5: an anchor has another hash.*nothing was imported"):
         await chain_commands.import_(tmp_path / "log.jsonl", target, told["file"])
 
 

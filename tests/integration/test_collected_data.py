@@ -14,9 +14,9 @@ from schemas.base import canonical_json
 from schemas.rows import Row
 from services.console.campaign_file import load
 from services.console.commands import data_command
-from services.console.user_error import Problem
 from services.data.collect import manifest as manifests
 from services.runtime.hashing import hash_file, hash_folder, hash_parquet
+from services.runtime.user_error import UserError
 from services.trainer.rows import draws, read
 from tests.brokers import broker
 from tests.cluster import Cluster, until
@@ -167,5 +167,5 @@ async def inspected(made, folder: Path, cluster, capsys) -> None:
     assert "9*4=35" in said
     assert "robots 2" in said
     assert text(3)[:40] in said or "prose:" in said
-    with pytest.raises(Problem, match=r"SNAPSHOT: 'nosuch' is not in the log"):
+    with pytest.raises(UserError, match=r"SNAPSHOT: 'nosuch' is not in the log"):
         await data_command.inspect("nosuch", 2, log, None)

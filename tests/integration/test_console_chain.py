@@ -14,7 +14,7 @@ from eventstore.store import EventStore
 from schemas.advisor import AdvisorFailed
 from services.console.commands import chain_commands
 from services.console.commands.anchors import Witnesses
-from services.console.user_error import Problem
+from services.runtime.user_error import UserError
 from tests.conftest import PASSWORDS, create_database
 
 ALONE = Witnesses()
@@ -106,7 +106,7 @@ async def test_an_altered_export_is_found_and_not_imported(exported, empty, numb
     edit(exported, number, **changes)
     assert await chain_commands.verify(None, exported, ALONE) == 1
     assert capsys.readouterr().out.startswith(f"broken at position {position}: ")
-    with pytest.raises(Problem, match=f"position {position}: .*; nothing was imported"):
+    with pytest.raises(UserError, match=f"position {position}: .*; nothing was imported"):
         await chain_commands.import_(exported, empty, ALONE)
     async with await EventStore.open(empty, service="console", password=PASSWORDS["console"]) as other:
         assert await other.head() == 0
@@ -120,7 +120,7 @@ async def test_an_export_that_was_cut_is_found_by_an_anchor_and_not_imported(exp
     assert await chain_commands.verify(None, exported, ALONE) == 0
     assert await chain_commands.verify(None, exported, told) == 1
     assert f"broken at position {length}: the event is missing" in capsys.readouterr().out
-    with pytest.raises(Problem, match=f"position {length}: the event is missing.*nothing was imported"):
+    with pytest.raises(UserError, match=f"position {length}: the event is missing.*nothing was imported"):
         await chain_commands.import_(exported, empty, told)
     async with await EventStore.open(empty, service="console", password=PASSWORDS["console"]) as other:
         assert await other.head() == 0
@@ -135,7 +135,7 @@ async def test_an_export_is_imported_once(exported, empty, tmp_path, monkeypatch
     assert capsys.readouterr().out == imported
     await chain_commands.export(tmp_path / "again.jsonl", None)
     assert (tmp_path / "again.jsonl").read_bytes() == exported.read_bytes()
-    with pytest.raises(Problem, match=r"--dsn: .*the log holds events already.*import into a new database"):
+    with pytest.raises(UserError, match=r"--dsn: .*the log holds events already.*import into a new database"):
         await chain_commands.import_(exported, empty, ALONE)
 
 
@@ -150,7 +150,7 @@ async def test_an_export_is_imported_once(exported, empty, tmp_path, monkeypatch
 )
 async def test_a_line_that_is_no_row_is_told(exported, changes, words):
     edit(exported, 1, **changes)
-    with pytest.raises(Problem, match=f"{words}.*: write it with `aevolve export`"):
+    with pytest.raises(UserError, match=f"{words}.*: write it with `aevolve export`"):
         await chain_commands.verify(None, exported, ALONE)
 
 
@@ -165,7 +165,7 @@ async def test_a_line_that_is_no_row_is_told(exported, changes, words):
 )
 async def test_a_file_of_another_kind_is_told(tmp_path, line, words):
     (tmp_path / "log.jsonl").write_text(f"{line}\n")
-    with pytest.raises(Problem, match=f"{words}.*: write it with `aevolve export`"):
+    with pytest.raises(UserError, match=f"{words}.*: write it with `aevolve export`"):
         await chain_commands.verify(None, tmp_path / "log.jsonl", ALONE)
 
 
@@ -175,19 +175,19 @@ async def test_a_chain_over_what_the_database_cannot_hold_is_told(exported, empt
     row = row._replace(**changes)
     forged = row._replace(hash=next_hash(bytes(32), row))
     exported.write_text(f"{forged.to_json()}\n")
-    with pytest.raises(Problem, match=r"log.jsonl: .*; nothing was imported"):
+    with pytest.raises(UserError, match=r"log.jsonl: .*; nothing was imported"):
         await chain_commands.import_(exported, empty, ALONE)
 
 
 async def test_places_that_cannot_be_written_are_told(tmp_path, key):
-    with pytest.raises(Problem, match=r"FILE: .*cannot be written"):
+    with pytest.raises(UserError, match=r"FILE: .*cannot be written"):
         await chain_commands.export(tmp_path / "none" / "log.jsonl", None)
-    with pytest.raises(Problem, match=r"--anchor: .*cannot be written"):
+    with pytest.raises(UserError, match=r"--anchor: .*cannot be written"):
         await chain_commands.verify(None, None, Witnesses(tmp_path / "none" / "anchors.jsonl", sign=key))
 
 
 async def test_a_database_that_cannot_take_a_log_is_told(exported, postgres):
     bare = await create_database(postgres, "bare_of_schema")
     for dsn in ("postgresql://127.0.0.1:1/aevolve", "nonsense", bare):
-        with pytest.raises(Problem, match=r"--dsn: .*start the database.*aevolve migrate"):
+        with pytest.raises(UserError, match=r"--dsn: .*start the database.*aevolve migrate"):
             await chain_commands.import_(exported, dsn, ALONE)

@@ -11,8 +11,8 @@ from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
 from services.console.client import history_of
 from services.console.commands import log_commands, migrate_command
 from services.console.log_source import told
-from services.console.user_error import Problem
 from services.policy.core import first_policy
+from services.runtime.user_error import UserError
 from tests.conftest import PASSWORDS, create_database
 from tests.unit.console.test_base_model import model
 from tests.unit.console_events import DEMO
@@ -65,10 +65,10 @@ async def test_a_campaign_is_paused_resumed_and_stopped_once(start, capsys):
     campaign = await start()
     for event in (CampaignPaused, CampaignResumed):
         await log_commands.steer(campaign, event, "lunch", None)
-        with pytest.raises(Problem, match="paused"):
+        with pytest.raises(UserError, match="paused"):
             await log_commands.steer(campaign, event, "lunch", None)
     await log_commands.steer(campaign, CampaignStopped, "enough", None)
-    with pytest.raises(Problem, match="is over"):
+    with pytest.raises(UserError, match="is over"):
         await log_commands.steer(campaign, CampaignResumed, "lunch", None)
     capsys.readouterr()
     assert len(await printed(capsys, campaign, types=["CampaignPaused", "CampaignStopped"])) == 2
@@ -93,7 +93,7 @@ async def test_events_by_hand_go_only_into_a_test(start, tmp_path, capsys):
         if test:
             await log_commands.emit(tmp_path / "events.json", None)
         else:
-            with pytest.raises(Problem, match="is no test"):
+            with pytest.raises(UserError, match="is no test"):
                 await log_commands.emit(tmp_path / "events.json", None)
         capsys.readouterr()
         assert len(await printed(capsys, campaign)) == 1 + test
@@ -102,7 +102,7 @@ async def test_events_by_hand_go_only_into_a_test(start, tmp_path, capsys):
 async def test_an_event_that_nobody_could_fold_is_refused(start, tmp_path, capsys):
     campaign = await start()
     by_hand(tmp_path, campaign, "r1s0")
-    with pytest.raises(Problem, match=r"TrainingStarted: 'r1s0' is not in campaign .*: propose it first"):
+    with pytest.raises(UserError, match=r"TrainingStarted: 'r1s0' is not in campaign .*: propose it first"):
         await log_commands.emit(tmp_path / "events.json", None)
     assert len(await printed(capsys, campaign)) == 1
 
@@ -113,7 +113,7 @@ async def test_status_lists_campaigns_and_shows_one(start, capsys):
     assert campaign in capsys.readouterr().out
     await log_commands.status(campaign, None)
     assert "base" in capsys.readouterr().out
-    with pytest.raises(Problem, match=rf"'{campaign}x' is not in the log; did you mean '{campaign}'\?"):
+    with pytest.raises(UserError, match=rf"'{campaign}x' is not in the log; did you mean '{campaign}'\?"):
         await log_commands.status(f"{campaign}x", None)
 
 
@@ -125,13 +125,13 @@ async def test_a_report_can_be_written_at_any_time(start, tmp_path):
 
 async def test_a_wrong_password_is_told(monkeypatch):
     monkeypatch.setenv("AEVOLVE_PASSWORD", "wrong")
-    with pytest.raises(Problem, match=r"AEVOLVE_POSTGRES: .*password"):
+    with pytest.raises(UserError, match=r"AEVOLVE_POSTGRES: .*password"):
         await log_commands.status(None, None)
 
 
 async def test_an_unreachable_database_is_told(monkeypatch):
     monkeypatch.setenv("AEVOLVE_POSTGRES", "postgresql://127.0.0.1:1/aevolve")
-    with pytest.raises(Problem, match=r"AEVOLVE_POSTGRES: postgresql://127.0.0.1:1/aevolve; .*start the database"):
+    with pytest.raises(UserError, match=r"AEVOLVE_POSTGRES: postgresql://127.0.0.1:1/aevolve; .*start the database"):
         await log_commands.status(None, None)
 
 
@@ -145,7 +145,7 @@ async def test_a_campaign_that_a_live_log_does_not_hold_is_sought_nowhere_else(s
     (tmp_path / "runs" / "demo").mkdir(parents=True)
     (tmp_path / "runs" / "demo" / "log.jsonl").write_text("")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(Problem, match="'gone' is not in the log"):
+    with pytest.raises(UserError, match="'gone' is not in the log"):
         await told(None, None, "gone")
 
 
@@ -177,9 +177,9 @@ async def test_the_owners_password_may_stand_in_a_file(tmp_path, monkeypatch):
     (tmp_path / "owner").write_text("p@ss/word\n")
     await migrate_command.prepare("postgresql://me@db/log", tmp_path / "secrets", tmp_path / "owner")
     assert seen == ["postgresql://me:p%40ss%2Fword@db/log"] * 2
-    with pytest.raises(Problem, match="absent; it cannot be read"):
+    with pytest.raises(UserError, match="absent; it cannot be read"):
         await migrate_command.prepare("postgresql://me@db/log", tmp_path / "secrets", tmp_path / "absent")
-    with pytest.raises(Problem, match="it names no user"):
+    with pytest.raises(UserError, match="it names no user"):
         await migrate_command.prepare("postgresql://db/log", tmp_path / "secrets", tmp_path / "owner")
 
 
@@ -227,6 +227,6 @@ async def test_what_cannot_be_learned_from_starts_nothing(start, stores, tmp_pat
         (fresh, "has learned nothing yet"),
         (tried, "says `test: true`"),
     ):
-        with pytest.raises(Problem, match=words):
+        with pytest.raises(UserError, match=words):
             await log_commands.start(tmp_path / "campaign.yaml", None, source)
     assert len(await (await stores("console")).campaigns()) == campaigns

@@ -11,7 +11,6 @@ import pytest
 from eventstore.effect import Append
 from schemas.envelope import campaign_stream
 from schemas.steering import CampaignStopped
-from services.console.user_error import Problem
 from services.console.web.access import PageSettings, access
 from services.console.web.app import make_app
 from services.console.web.context import Site
@@ -19,6 +18,7 @@ from services.console.web.cron import next_time
 from services.console.web.scheduler import Scheduler
 from services.policy.core import first_policy
 from services.runtime.settings import Settings
+from services.runtime.user_error import UserError
 from tests.unit.console.test_base_model import model
 from tests.unit.console_events import DEMO
 
@@ -188,5 +188,5 @@ def test_a_cron_line_names_the_next_time_in_utc(line, due):
 
 @pytest.mark.parametrize("line", ["", "0 3 * *", "0 0 3 * * *", "daily", "0 0 31 2 *", "60 * * * *"])
 def test_a_line_that_names_no_time_is_refused(line):
-    with pytest.raises(Problem, match=r"0 3 \* \* \*"):
+    with pytest.raises(UserError, match=r"0 3 \* \* \*"):
         next_time(line, datetime(2026, 1, 1, tzinfo=UTC))

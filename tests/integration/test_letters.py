@@ -14,9 +14,9 @@ from eventstore.effect import Append
 from schemas.base import canonical_json
 from schemas.envelope import topic
 from services.console.commands import letter_commands
-from services.console.user_error import Problem
 from services.runtime.kafka import DEAD_LETTER_TOPIC
 from services.runtime.kafka_reader import read_topics
+from services.runtime.user_error import UserError
 from tests.brokers import broker
 from tests.conftest import PASSWORDS
 
@@ -101,12 +101,12 @@ async def test_what_is_not_in_the_log_is_refused(event, kafka, bury, stranger):
     headers = {name: value for name, value in event.headers().items() if name != "ce_id"} | stranger
     position = (await bury(headers, canonical_json(event.data).encode(), "UnknownEvent")).split()[0]
     published = len(await read_topics(kafka, {topic(event.type)}))
-    with pytest.raises(Problem, match=rf"position: {position}; its event .* is not in the log, so no service may"):
+    with pytest.raises(UserError, match=rf"position: {position}; its event .* is not in the log, so no service may"):
         await letter_commands.retry(position, None)
     assert len(await read_topics(kafka, {topic(event.type)})) == published
 
 
 @pytest.mark.parametrize("command", [letter_commands.show, letter_commands.retry])
 async def test_an_unknown_position_is_told(command):
-    with pytest.raises(Problem, match=r"position: '9:99999' is no dead letter; `aevolve dead-letters list`"):
+    with pytest.raises(UserError, match=r"position: '9:99999' is no dead letter; `aevolve dead-letters list`"):
         await command("9:99999", None)

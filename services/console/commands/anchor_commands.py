@@ -8,7 +8,7 @@ import typer
 
 from eventstore.anchor_files import make_key
 from services.console.commands.anchors import private_key
-from services.console.user_error import Problem
+from services.runtime.user_error import UserError
 
 
 def keygen(file: Path) -> None:
@@ -16,7 +16,7 @@ def keygen(file: Path) -> None:
     try:
         signer = make_key(file)
     except OSError as error:
-        raise Problem(f"FILE: {file}; it cannot be made ({error.strerror}): name a new file") from error
+        raise UserError(f"FILE: {file}; it cannot be made ({error.strerror}): name a new file") from error
     typer.echo(signer.public.hex())
 
 

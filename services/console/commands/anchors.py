@@ -12,9 +12,9 @@ from eventstore.anchor import Anchor, Attested, Signer, known
 from eventstore.anchor_files import read_key, read_public
 from services.console.kafka_messages import messages
 from services.console.log_file import read_anchors
-from services.console.user_error import Problem
 from services.runtime.kafka import ANCHOR_TOPIC
 from services.runtime.settings import Settings
+from services.runtime.user_error import UserError
 
 Keys = dict[str, Ed25519PublicKey]
 
@@ -33,16 +33,16 @@ class Witnesses:
     """Private key: the head, once found right, is signed and added to the file, which may be new."""
 
     def signer(self) -> Signer | None:
-        """The private key. Raises `Problem` where its file holds none."""
+        """The private key. Raises `UserError` where its file holds none."""
         if self.sign is None:
             return None
         if self.file is None:
-            raise Problem(f"--sign: {self.sign}; no file takes the anchor: name it by --anchor")
+            raise UserError(f"--sign: {self.sign}; no file takes the anchor: name it by --anchor")
         return private_key("--sign", self.sign)
 
 
 async def hear(told: Witnesses, settings: Settings) -> Attested:
-    """What the anchors say. Raises `Problem` where there is none that can be believed or disbelieved."""
+    """What the anchors say. Raises `UserError` where there is none that can be believed or disbelieved."""
     attested = Attested()
     if not (told.file or told.kafka):
         return attested
@@ -53,7 +53,7 @@ async def hear(told: Witnesses, settings: Settings) -> Attested:
     if told.kafka:
         await _hear_topic(attested, settings, keys)
     if not (attested.heads or attested.refused or told.sign):
-        raise Problem(_nothing(told, attested, keys))
+        raise UserError(_nothing(told, attested, keys))
     return attested
 
 
@@ -80,24 +80,24 @@ def _keys(told: Witnesses, settings: Settings) -> Keys:
         return known([private_key("--sign", told.sign).public])
     if settings.anchor_public_key:
         return known([public_key("AEVOLVE_ANCHOR_PUBLIC_KEY", settings.anchor_public_key)])
-    raise Problem(
+    raise UserError(
         "--public-key: not given; without it an anchor proves nothing: "
         "give the one that `aevolve anchors keygen` printed, or set AEVOLVE_ANCHOR_PUBLIC_KEY"
     )
 
 
 def public_key(option: str, text: str) -> bytes:
-    """A public key (32 bytes) by its digits or file. Raises `Problem`."""
+    """A public key (32 bytes) by its digits or file. Raises `UserError`."""
     try:
         return read_public(text)
     except (OSError, ValueError) as error:
         remedy = "give 64 hexadecimal digits or the file that holds them, as `aevolve anchors keygen` prints them"
-        raise Problem(f"{option}: {text}; {error}: {remedy}") from error
+        raise UserError(f"{option}: {text}; {error}: {remedy}") from error
 
 
 def private_key(option: str, file: Path) -> Signer:
-    """The private key of a file. Raises `Problem`."""
+    """The private key of a file. Raises `UserError`."""
     try:
         return read_key(file)
     except (OSError, ValueError) as error:
-        raise Problem(f"{option}: {file}; {error}: make a key with `aevolve anchors keygen`") from error
+        raise UserError(f"{option}: {file}; {error}: make a key with `aevolve anchors keygen`") from error

@@ -19,7 +19,7 @@ from audit.replay import Counterfactual, replay, substantial, under
 from schemas.envelope import Envelope
 from services.console.client import Unreachable, connected, read_settings
 from services.console.log_source import told
-from services.console.user_error import Problem
+from services.runtime.user_error import UserError
 
 
 async def audit(decision: str, file: Path | None, run: Path | None, campaign: str | None, *, as_json: bool) -> int:
@@ -112,7 +112,7 @@ def _parting(parting: Recomputed) -> list[str]:
 def _setting(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not (key and equals and value):
-        raise Problem(f"--set: {text!r} is no KEY=VALUE; write it as drift.threshold=1000")
+        raise UserError(f"--set: {text!r} is no KEY=VALUE; write it as drift.threshold=1000")
     return key, value
 
 

@@ -19,14 +19,14 @@ from eventstore.transfer import LogNotEmpty, import_log
 from services.console.client import connected, from_environment, read_settings
 from services.console.commands.anchors import Witnesses, hear
 from services.console.log_file import read_rows, written
-from services.console.user_error import Problem, without_password
 from services.runtime.settings import Settings
+from services.runtime.user_error import UserError, without_password
 
 
 async def verify(folder: Path | None, file: Path | None, told: Witnesses) -> int:
     """Exit status: 0 where the chain holds and agrees with the anchors, to which the head may then be added, else 1."""
     if folder and file:
-        raise Problem(f"--file: {file}; a run is named as well: give one of --run and --file")
+        raise UserError(f"--file: {file}; a run is named as well: give one of --run and --file")
     settings = from_environment() if file else read_settings(folder)
     told = told if file else _with_its_own(told, settings)
     signer, attested = told.signer(), await hear(told, settings)
@@ -73,7 +73,7 @@ def _keep(file: Path, anchor: Anchor) -> None:
     try:
         append_anchor(file, anchor)
     except OSError as error:
-        raise Problem(f"--anchor: {file}; it cannot be written ({error.strerror}): name another file") from error
+        raise UserError(f"--anchor: {file}; it cannot be written ({error.strerror}): name another file") from error
 
 
 def _verify_file(file: Path, anchors: Mapping[int, bytes]) -> Head:
@@ -100,20 +100,20 @@ async def import_(file: Path, dsn: str, told: Witnesses) -> None:
     """Bring an exported log that agrees with the anchors into an empty database, all of it or nothing."""
     attested = await hear(told, from_environment())
     if attested.refused:
-        raise Problem(f"{attested.refused[0]}; nothing was imported: verify the log with `aevolve verify`")
+        raise UserError(f"{attested.refused[0]}; nothing was imported: verify the log with `aevolve verify`")
     try:
         head = await import_log(dsn, read_rows(file), attested.heads)
     except (ChainBroken, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as broken:
         words = " ".join(str(broken).split())  # the database says it in several lines
-        raise Problem(f"{file}: {words}; nothing was imported: export the log again") from broken
+        raise UserError(f"{file}: {words}; nothing was imported: export the log again") from broken
     except LogNotEmpty as refused:
-        raise Problem(f"--dsn: {without_password(dsn)}; {refused}") from refused
+        raise UserError(f"--dsn: {without_password(dsn)}; {refused}") from refused
     except (*DISCONNECTED, asyncpg.PostgresError, ValueError) as error:
         words = tls_fault(dsn, error) or (
             f"{error or type(error).__name__}: start the database, give the address "
             "and password of its owner, and prepare it with `aevolve migrate`"
         )
-        raise Problem(f"--dsn: {without_password(dsn)}; {words}") from error
+        raise UserError(f"--dsn: {without_password(dsn)}; {words}") from error
     typer.echo(_words(head))
     _tell(attested)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from services.console.user_error import Problem
+from services.runtime.user_error import UserError
 
 Run = Annotated[Path | None, typer.Option("--run", help="Folder of an embedded run (`up`, `demo`) to talk to.")]
 
@@ -30,6 +30,6 @@ def console(
     try:
         from services.console.web import serve as served
     except ModuleNotFoundError as missing:
-        raise Problem(f"console: {missing.name} is not installed: pip install 'aevolve[console]'") from missing
+        raise UserError(f"console: {missing.name} is not installed: pip install 'aevolve[console]'") from missing
 
     run(served.serve(folder, host, port))

@@ -14,9 +14,9 @@ from services.console.client import DEFAULT_RUN
 from services.console.embedded.run_folder import RunFolder
 from services.console.log_source import of_type
 from services.console.snapshot_file import drops, first_rows, place
-from services.console.user_error import Problem, nearest
 from services.runtime.artifacts import ArtifactChanged, here
 from services.runtime.object_store import StoreFailed
+from services.runtime.user_error import UserError, nearest
 
 SHOWN = 240
 """Characters of a text."""
@@ -26,7 +26,7 @@ CONTROL = re.compile(r"[^\x20-\x7e\u00a0-\u2027\u2030-\u205f\u2070-\U0010ffff]")
 
 
 async def inspect(snapshot: str, samples: int, file: Path | None, run: Path | None) -> None:
-    """Print a snapshot. Raises `Problem` where there is none of this id."""
+    """Print a snapshot. Raises `UserError` where there is none of this id."""
     envelope = chosen(await of_type("DataBatchReady", file, run), snapshot)
     roots = [run] if run else [file.parent] if file else [DEFAULT_RUN]
     folders = [str(RunFolder(root).state / "artifacts") for root in roots]
@@ -35,16 +35,16 @@ async def inspect(snapshot: str, samples: int, file: Path | None, run: Path | No
 
 
 def chosen(made: list[Envelope], snapshot: str) -> Envelope:
-    """The first event that names a snapshot by this beginning of its id. Raises `Problem`."""
+    """The first event that names a snapshot by this beginning of its id. Raises `UserError`."""
     found = {e.event.snapshot: e for e in reversed(made) if e.event.snapshot.startswith(snapshot)}
     if not found:
         known = nearest(snapshot, dict.fromkeys(e.event.snapshot[:12] for e in made))
-        raise Problem(
+        raise UserError(
             f"SNAPSHOT: {snapshot!r} is not in the log; {known}; `aevolve events --type DataBatchReady` lists them"
         )
     if len(found) > 1:
         ids = ", ".join(sorted(name[: len(snapshot) + 8] for name in found))
-        raise Problem(f"SNAPSHOT: {snapshot!r} begins {len(found)} ids: {ids}; write more of it")
+        raise UserError(f"SNAPSHOT: {snapshot!r} begins {len(found)} ids: {ids}; write more of it")
     return next(iter(found.values()))
 
 

@@ -19,9 +19,9 @@ from eventstore.store import EventStore
 from schemas.envelope import Envelope, topic
 from services.console.client import connected, read_settings
 from services.console.kafka_messages import absent, messages
-from services.console.user_error import Problem
 from services.runtime.kafka import DEAD_LETTER_TOPIC, make_sender, publish
 from services.runtime.settings import Settings
+from services.runtime.user_error import UserError
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,10 @@ async def retry(position: str, folder: Path | None) -> None:
 
 
 async def send_again(letter: Letter, store: EventStore, settings: Settings) -> Envelope:
-    """Publish the event of a letter again, as the log holds it. Raises `Problem` where the log does not."""
+    """Publish the event of a letter again, as the log holds it. Raises `UserError` where the log does not."""
     event = await store.get(letter.event) if letter.event else None
     if event is None:
-        raise Problem(
+        raise UserError(
             f"position: {letter.position}; its event {letter.headers.get('ce_id', '(no ce_id)')} is not in the log, "
             "so no service may handle it; append such an event by its service or by `aevolve emit`"
         )
@@ -107,15 +107,15 @@ async def send_again(letter: Letter, store: EventStore, settings: Settings) -> E
 
 
 async def find(position: str, settings: Settings) -> Letter:
-    """One letter by its position. Raises `Problem` where there is none."""
+    """One letter by its position. Raises `UserError` where there is none."""
     for letter in await letters(settings):
         if letter.position == position:
             return letter
-    raise Problem(f"position: {position!r} is no dead letter; `aevolve dead-letters list` lists them")
+    raise UserError(f"position: {position!r} is no dead letter; `aevolve dead-letters list` lists them")
 
 
 async def letters(settings: Settings) -> list[Letter]:
-    """All of them, the oldest first. Raises `Problem` where the broker does not answer."""
+    """All of them, the oldest first. Raises `UserError` where the broker does not answer."""
     return [Letter.of(record) for record in await messages(settings, DEAD_LETTER_TOPIC)]
 
 

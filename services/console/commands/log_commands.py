@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
+from audit.narrate import narrate
 from eventstore.effect import Append
 from eventstore.errors import NotAWriter
 from eventstore.store import EventStore
@@ -19,12 +20,11 @@ from services.console.campaign_file import load
 from services.console.client import connected, history_of, new_id, operator, read_settings
 from services.console.embedded.run_folder import RunFolder
 from services.console.emitted import known_type, read_events
-from services.console.narrate import narrate
 from services.console.report.data import Clock
 from services.console.report.write import write
 from services.console.table import headline, view
-from services.console.user_error import Problem
 from services.console.warm_start import warmed
+from services.runtime.user_error import UserError
 
 LOOK_SECONDS = 1.0
 """Longest time between two looks at the log."""
@@ -109,20 +109,20 @@ async def emit(file: Path, folder: Path | None) -> None:
         try:
             await store.append(appends)
         except NotAWriter as refused:
-            raise Problem(f"type: {refused}") from refused
+            raise UserError(f"type: {refused}") from refused
     typer.echo(f"{len(appends)} events appended")
 
 
 def _rehearse(history: History, append: Append) -> None:
-    """Raise `Problem` for an event that must not be appended, or that would make the campaign's history unreadable."""
+    """Raise `UserError` for an event that may not be appended, or that would make the history unreadable."""
     if not history.campaign.test:
-        raise Problem(f"campaign: {history.id!r} is no test; start one whose file says `test: true`")
+        raise UserError(f"campaign: {history.id!r} is no test; start one whose file says `test: true`")
     type_ = type(append.event).__name__
     try:
         if fold_one := FOLDS.get(type_):
             fold_one(history, append.event, datetime.now(UTC))
     except KeyError as unknown:
-        raise Problem(
+        raise UserError(
             f"{type_}: {unknown.args[0]!r} is not in campaign {history.id!r} yet: propose it first"
         ) from unknown
 

@@ -21,9 +21,9 @@ from services.console.embedded.run_folder import RunFolder
 from services.console.embedded.system import Embedded
 from services.console.screen import Screen
 from services.console.signals import Interrupted, run
-from services.console.user_error import Problem, nearest
 from services.runtime import run_jobs as stint
 from services.runtime.ports import free_ports
+from services.runtime.user_error import UserError, nearest
 
 PAGE_PORT = 8787
 """Port of the web page, where nobody asks for another."""
@@ -62,7 +62,7 @@ def _free(port: int | None) -> int:
                 return int(opened.getsockname()[1])
         except OSError as error:
             taken = error
-    raise Problem(f"--port: {port}; {taken.strerror}: give another, or leave it out") from taken
+    raise UserError(f"--port: {port}; {taken.strerror}: give another, or leave it out") from taken
 
 
 async def _stay(folder: RunFolder, lock: int, port: int) -> int:
@@ -81,7 +81,7 @@ def serve(service: str, jobs: int | None) -> None:
     """Run one service until it is told to stop, or only so many of its jobs."""
     known = [name for name in SERVICES if name != "console"]
     if service not in known:
-        raise Problem(f"SERVICE: {service!r} is not a service; {nearest(service, known)}")
+        raise UserError(f"SERVICE: {service!r} is not a service; {nearest(service, known)}")
     from_environment()  # a variable with a wrong value is told before anything starts
     app = importlib.import_module(f"services.{service}.app")
     if jobs is None:
@@ -89,7 +89,7 @@ def serve(service: str, jobs: int | None) -> None:
     elif app.SERVICE.jobs:
         stint.main(app.SERVICE, jobs)
     else:
-        raise Problem(f"--jobs: {jobs}; the service {service!r} has no long jobs: leave the option out")
+        raise UserError(f"--jobs: {jobs}; the service {service!r} has no long jobs: leave the option out")
 
 
 def doctor(out: Path) -> int:

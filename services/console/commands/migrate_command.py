@@ -12,7 +12,7 @@ from eventstore.errors import DISCONNECTED
 from eventstore.migrate import MigrationEdited, migrate, provision
 from schemas.writers import READERS, SERVICES
 from services.console.embedded.run_folder import secret
-from services.console.user_error import Problem, with_password, without_password
+from services.runtime.user_error import UserError, with_password, without_password
 
 
 async def prepare(dsn: str, secrets: Path, password_file: Path | None = None, *, before: bool = False) -> None:
@@ -20,7 +20,7 @@ async def prepare(dsn: str, secrets: Path, password_file: Path | None = None, *,
 
     A role that only reads logs in where a file of its name is given.
 
-    Raises `Problem` where the database cannot be reached or the schema was tampered with.
+    Raises `UserError` where the database cannot be reached or the schema was tampered with.
     """
     if password_file:
         dsn = with_password(dsn, _password(password_file))
@@ -34,9 +34,9 @@ async def prepare(dsn: str, secrets: Path, password_file: Path | None = None, *,
             f"{error or type(error).__name__}: start the database, or give the address "
             "and password of a user who may create schemas and roles"
         )
-        raise Problem(f"DSN: {without_password(dsn)}; {words}") from error
+        raise UserError(f"DSN: {without_password(dsn)}; {words}") from error
     except MigrationEdited as error:
-        raise Problem(f"DSN: {without_password(dsn)}; {error}") from error
+        raise UserError(f"DSN: {without_password(dsn)}; {error}") from error
     typer.echo("\n".join(applied) or "the schema is up to date")
     typer.echo(f"passwords of the services: {secrets}/<service>, for AEVOLVE_PASSWORD_FILE")
 
@@ -45,6 +45,6 @@ def _password(file: Path) -> str:
     try:
         return file.read_text().strip()
     except OSError as error:
-        raise Problem(
+        raise UserError(
             f"--password-file: {file}; it cannot be read ({error.strerror}): name the file of the owner's password"
         ) from error

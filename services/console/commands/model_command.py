@@ -12,12 +12,12 @@ from judgement.history import History, fold
 from schemas.events import CheckpointTrained
 from services.console.client import read_settings
 from services.console.log_source import told
-from services.console.user_error import Problem, nearest
 from services.oracle.adapters import AdapterChanged, adapter
 from services.oracle.boards.submission_zip import AdapterUnfit, Limits, check, pack
 from services.runtime.hashing import hash_folder
 from services.runtime.model_folders import ModelMissing, model_folder
 from services.runtime.object_store import StoreFailed
+from services.runtime.user_error import UserError, nearest
 
 
 async def export(
@@ -29,12 +29,12 @@ async def export(
     file: Path | None,
     run: Path | None,
 ) -> None:
-    """Write the model's folder, the submission, or both. Raises `Problem`."""
+    """Write the model's folder, the submission, or both. Raises `UserError`."""
     if out is None and package is None:
-        raise Problem("--out: nothing was asked for; name a folder with --out, a submission with --zip, or both")
+        raise UserError("--out: nothing was asked for; name a folder with --out, a submission with --zip, or both")
     for place, option in ((out, "--out"), (package, "--zip")):
         if place is not None and place.exists():
-            raise Problem(f"{option}: {place} exists; remove it or name another")
+            raise UserError(f"{option}: {place} exists; remove it or name another")
     history = fold(campaign, await told(file, run, campaign))
     name, checkpoint = chosen(history, candidate)
     trained, base = _trained(checkpoint, run), _base(history)
@@ -47,28 +47,28 @@ async def export(
 
 
 def chosen(history: History, candidate: str | None) -> tuple[str, CheckpointTrained]:
-    """The candidate that was asked for, else the winner, with its checkpoint. Raises `Problem` where there is none."""
+    """The named candidate, else the winner, with its checkpoint. Raises `UserError` if there is none."""
     if candidate is None and history.finished is None:
-        raise Problem("--candidate: the campaign has no winner yet; name a candidate")
+        raise UserError("--candidate: the campaign has no winner yet; name a candidate")
     name = candidate or (history.finished.winner if history.finished else "")
     if name == "base":
-        raise Problem(f"--candidate: base is no candidate: the base model lies in {history.substrate.base_uri}")
+        raise UserError(f"--candidate: base is no candidate: the base model lies in {history.substrate.base_uri}")
     trained = {name: trial.checkpoint for name, trial in history.trials.items() if trial.checkpoint}
     if name not in trained:
-        raise Problem(f"--candidate: {name!r} has no checkpoint in this campaign; {nearest(name, trained)}")
+        raise UserError(f"--candidate: {name!r} has no checkpoint in this campaign; {nearest(name, trained)}")
     return name, trained[name]
 
 
 def submission(checkpoint: CheckpointTrained, trained: Path, base: Path, package: Path, max_rank: int) -> None:
-    """Write the zip of an adapter, which has been checked. Raises `Problem` for what no board takes."""
+    """Write the zip of an adapter, which has been checked. Raises `UserError` for what no board takes."""
     if checkpoint.form == "full":
-        raise Problem(f"--zip: all weights of {checkpoint.candidate} were trained; a board takes an adapter alone")
+        raise UserError(f"--zip: all weights of {checkpoint.candidate} were trained; a board takes an adapter alone")
     package.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=package.parent) as scratch:
         try:
             made = pack(trained, base, "", Limits(rank=max_rank), Path(scratch))
         except AdapterUnfit as unfit:
-            raise Problem(f"--zip: {unfit}") from unfit
+            raise UserError(f"--zip: {unfit}") from unfit
         shutil.move(made, package)
 
 
@@ -76,7 +76,7 @@ def _trained(checkpoint: CheckpointTrained, run: Path | None) -> Path:
     try:
         folder = adapter(checkpoint.uri, checkpoint.sha256, read_settings(run).copies)
     except (AdapterChanged, StoreFailed) as error:
-        raise Problem(f"--candidate: {error}") from error
+        raise UserError(f"--candidate: {error}") from error
     assert folder is not None
     return folder
 
@@ -86,9 +86,9 @@ def _base(history: History) -> Path:
     try:
         folder = model_folder(history.substrate.base_uri)
     except ModelMissing as missing:
-        raise Problem(str(missing)) from missing
+        raise UserError(str(missing)) from missing
     if (found := hash_folder(folder)) != (began := history.substrate.base_sha256):
-        raise Problem(f"model.base: {folder} is now {found}, the campaign began with {began}; restore it")
+        raise UserError(f"model.base: {folder} is now {found}, the campaign began with {began}; restore it")
     return folder
 
 
@@ -99,7 +99,7 @@ def _model(history: History, name: str, checkpoint: CheckpointTrained, trained: 
         try:
             check(trained, Limits())
         except AdapterUnfit as unfit:
-            raise Problem(f"--candidate: {unfit}") from unfit
+            raise UserError(f"--candidate: {unfit}") from unfit
     made_from = {
         "campaign": history.id,
         "candidate": name,

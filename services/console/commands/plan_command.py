@@ -12,7 +12,7 @@ from rich.console import Console
 
 from schemas.campaign import Campaign
 from services.console.campaign_file import load
-from services.console.user_error import Problem, nearest
+from services.runtime.user_error import UserError, nearest
 from sizing import plan_text
 from sizing.devices import DEVICES, Device
 from sizing.plan import Plan
@@ -20,10 +20,10 @@ from sizing.plan_model import known
 
 
 def plan(file: Path, options: dict[str, float | None], device: str, shapes: Path | None, *, as_json: bool) -> None:
-    """Print what a campaign takes. Raises `Problem` where it cannot fit, and says what would."""
+    """Print what a campaign takes. Raises `UserError` where it cannot fit, and says what would."""
     made = prepare(file, options, device, shapes)
     if not made.fits(made.largest):
-        raise Problem(f"{file}: {plan_text.refusal(made)}")
+        raise UserError(f"{file}: {plan_text.refusal(made)}")
     if as_json:
         typer.echo(json.dumps(plan_text.figures(made), indent=1))
         return
@@ -33,7 +33,7 @@ def plan(file: Path, options: dict[str, float | None], device: str, shapes: Path
 
 
 def prepare(file: Path, options: dict[str, float | None], device: str, shapes: Path | None) -> Plan:
-    """The plan of a campaign file; options that are not None stand in place of what is assumed. Raises `Problem`."""
+    """The plan of a campaign file; options that are not None stand in place of what is assumed. Raises `UserError`."""
     campaign = load(file, with_base=False)
     found = known(campaign.model, shapes)
     given = {option: value for option, value in options.items() if value is not None}
@@ -47,7 +47,7 @@ def prepare(file: Path, options: dict[str, float | None], device: str, shapes: P
 
 def _device(name: str) -> Device:
     if name not in DEVICES:
-        raise Problem(f"--device: {name!r} is not known; {nearest(name, DEVICES)}")
+        raise UserError(f"--device: {name!r} is not known; {nearest(name, DEVICES)}")
     return DEVICES[name]
 
 
@@ -56,7 +56,7 @@ def _on(campaign: Campaign, devices: int) -> Campaign:
     try:
         recipe = campaign.recipe.replace("devices", devices)
     except ValidationError as error:
-        raise Problem(f"--devices: {devices}; {error.errors()[0]['msg']}") from error
+        raise UserError(f"--devices: {devices}; {error.errors()[0]['msg']}") from error
     if devices > 1 and campaign.recipe.devices == 1:
         recipe = recipe.replace("sharding", "fsdp")
     return campaign.model_copy(update={"recipe": recipe})

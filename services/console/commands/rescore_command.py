@@ -18,12 +18,12 @@ from services.console.client import DEFAULT_RUN, from_environment
 from services.console.embedded.run_folder import RunFolder
 from services.console.embedded.system import KEY_NAME
 from services.console.log_source import told
-from services.console.user_error import Problem, nearest
 from services.oracle.job import KeyMissing
 from services.oracle.rescore import Rescored
 from services.oracle.rescore import rescore as rescore_one
 from services.oracle.sets import read_key
 from services.runtime.object_store import StoreFailed
+from services.runtime.user_error import UserError, nearest
 
 SHOWN = {"identical": "identical", "different": "DIFFERENT", "missing": "MISSING  "}
 """State -> how it is printed."""
@@ -50,23 +50,23 @@ async def rescore(
     try:
         found = [rescore_one(history, event, receipt_place(event.receipt, folders), key) for event in chosen]
     except StoreFailed as failed:
-        raise Problem(f"receipts: {failed}") from failed
+        raise UserError(f"receipts: {failed}") from failed
     _print_json(found) if as_json else typer.echo("\n".join(_text(history, found, has_key=key is not None)))
     return 0 if all(one.state == "identical" for one in found) else 1
 
 
 def _chosen(envelopes: Sequence[Envelope], candidate: str | None, kind: str | None) -> list[Scored]:
-    """The scores that were asked for. Raises `Problem` where there is none."""
+    """The scores that were asked for. Raises `UserError` where there is none."""
     scored = [event for envelope in envelopes if isinstance(event := envelope.event, Scored)]
     names = dict.fromkeys(event.candidate for event in scored)
     if candidate is not None and candidate not in names:
-        raise Problem(f"CANDIDATE: {candidate!r} has no score in this campaign; {nearest(candidate, names)}")
+        raise UserError(f"CANDIDATE: {candidate!r} has no score in this campaign; {nearest(candidate, names)}")
     kinds = dict.fromkeys(_kind(event) for event in scored)
     if kind is not None and kind not in kinds:
-        raise Problem(f"--kind: {kind!r} was not measured in this campaign; {nearest(kind, kinds)}")
+        raise UserError(f"--kind: {kind!r} was not measured in this campaign; {nearest(kind, kinds)}")
     found = [event for event in scored if candidate in (None, event.candidate) and kind in (None, _kind(event))]
     if not found:
-        raise Problem(f"--kind: {candidate or 'nobody'} was not measured on {kind or 'anything'}; leave it out")
+        raise UserError(f"--kind: {candidate or 'nobody'} was not measured on {kind or 'anything'}; leave it out")
     return found
 
 
@@ -90,7 +90,7 @@ def _key(key_file: Path | None, folders: Sequence[str]) -> bytes | None:
     try:
         return read_key(str(given or embedded))
     except KeyMissing as missing:
-        raise Problem(f"--key: {missing}") from missing
+        raise UserError(f"--key: {missing}") from missing
 
 
 def _text(history: History, found: Sequence[Rescored], *, has_key: bool) -> Iterator[str]:

@@ -10,11 +10,11 @@ import typer
 from schemas.campaign import Constitution
 from schemas.tasks import TaskList
 from services.console.campaign_file import load
-from services.console.user_error import Problem
+from services.runtime.user_error import UserError
 
 
 def tasks(file: Path) -> None:
-    """Print each task with its items. Raises `Problem` where one cannot be measured as the file asks."""
+    """Print each task with its items. Raises `UserError` where one cannot be measured as the file asks."""
     law = load(file).constitution
     lists = dict(_lists(law))
     if not lists:
@@ -32,13 +32,13 @@ def _told(file: Path, field: str, listed: TaskList, *, run_code: bool) -> Iterat
     try:
         from services.oracle.harness.lists import load_tasks  # noqa: PLC0415 - loads torch
     except ModuleNotFoundError as missing:
-        raise Problem(f"{missing.name} is not installed: pip install 'aevolve[trainer]'") from missing
+        raise UserError(f"{missing.name} is not installed: pip install 'aevolve[trainer]'") from missing
     from services.oracle.job import CodeRefused, TaskRefused  # noqa: PLC0415
 
     try:
         loaded = load_tasks(listed, run_code=run_code)
     except (TaskRefused, CodeRefused) as refused:
-        raise Problem(f"{file}: {field}: {refused}") from refused
+        raise UserError(f"{file}: {field}: {refused}") from refused
     for score in listed.tasks:
         task = loaded[score.name]
         items = min(len(task.eval_docs), listed.limit or len(task.eval_docs))

@@ -11,9 +11,9 @@ from typing import Any
 
 from schemas.campaign import Substrate
 from services.console.embedded.supervisor import Child, Command
-from services.console.user_error import Problem
 from services.runtime.hashing import hash_folder
 from services.runtime.substrate import code_sha256
+from services.runtime.user_error import UserError
 from services.trainer.tiny_base.make import base_key
 
 
@@ -41,16 +41,16 @@ def take_base(folder: Path, bases: Path | None) -> bool:
 
 
 async def make_base(folder: Path, log: Path) -> None:
-    """Make the tiny base in a child process. Raises `Problem` with the child's last words."""
+    """Make the tiny base in a child process. Raises `UserError` with the child's last words."""
     child = await Child.start(
         Command("base", ("services.trainer.tiny_base.make", "--out", str(folder)), log, dict(os.environ))
     )
     if await child.run() != 0 and not is_model(folder):  # another run may have made it meanwhile
-        raise Problem(f"model.base: tiny; it could not be made: {child.last_words()}; all of it is in {log}")
+        raise UserError(f"model.base: tiny; it could not be made: {child.last_words()}; all of it is in {log}")
 
 
 def substrate(folder: Path) -> Substrate:
-    """The hashes of a base and of the code. Raises `Problem` where the folder holds no weights."""
+    """The hashes of a base and of the code. Raises `UserError` where the folder holds no weights."""
     return Substrate(
         base_sha256=hash_folder(folder),
         code_sha256=code_sha256(),
@@ -66,7 +66,7 @@ def active_parameters(folder: Path) -> int:
     """
     files = sorted(folder.glob("*.safetensors"))
     if not files:
-        raise Problem(f"model.base: {folder}; no *.safetensors file lies there: convert the weights to safetensors")
+        raise UserError(f"model.base: {folder}; no *.safetensors file lies there: convert the weights to safetensors")
     share = _active_share(json.loads((folder / "config.json").read_text()))
     sizes = [(name, tensor["shape"]) for file in files for name, tensor in _header(file).items()]
     return round(sum(_product(shape) * (share if ".experts." in name else 1.0) for name, shape in sizes))

@@ -21,7 +21,7 @@ from services.console.embedded.run_folder import Record, RunFolder
 from services.console.embedded.system import Embedded
 from services.console.report.write import write
 from services.console.screen import Screen
-from services.console.user_error import Problem
+from services.runtime.user_error import UserError
 
 LOOK_SECONDS = 1.0
 """Longest time between two looks at the log."""
@@ -32,13 +32,13 @@ BREATH_SECONDS = 0.3
 def plan(folder: RunFolder, file: Path, overrides: dict[str, Any], *, resume: bool) -> Record:
     """What is to be run: a new campaign, or the one that the folder holds.
 
-    Raises `Problem` where there is nothing to resume, or an unfinished campaign would be left behind.
+    Raises `UserError` where there is nothing to resume, or an unfinished campaign would be left behind.
     """
     held = folder.record()
     if resume:
         return _resumable(folder, held, overrides)
     if held.campaign and not held.reported:
-        raise Problem(
+        raise UserError(
             f"--out: {folder.root}; it holds the unfinished campaign {held.campaign}: "
             "go on with it by --resume, or give another --out"
         )
@@ -47,11 +47,11 @@ def plan(folder: RunFolder, file: Path, overrides: dict[str, Any], *, resume: bo
 
 def _resumable(folder: RunFolder, held: Record, overrides: dict[str, Any]) -> Record:
     if held.file is None:
-        raise Problem(f"--resume: {folder.root}; nothing was begun here: leave out --resume")
+        raise UserError(f"--resume: {folder.root}; nothing was begun here: leave out --resume")
     if held.reported:
-        raise Problem(f"--resume: {folder.root}; {held.campaign} is over: its report is there, leave out --resume")
+        raise UserError(f"--resume: {folder.root}; {held.campaign} is over: its report is there, leave out --resume")
     if given := [name for name, value in overrides.items() if value is not None]:
-        raise Problem(f"--{given[0].replace('_', '-')}: a resumed campaign keeps its own: leave it out")
+        raise UserError(f"--{given[0].replace('_', '-')}: a resumed campaign keeps its own: leave it out")
     return held
 
 

@@ -21,8 +21,8 @@ from pydantic import BaseModel
 from eventstore.anchor_files import make_key, read_key
 from schemas.campaign import Campaign
 from services.console.report.data import Clock
-from services.console.user_error import Problem
 from services.runtime.parent_watch import GRACE
+from services.runtime.user_error import UserError
 
 
 class Record(BaseModel):
@@ -116,12 +116,12 @@ class RunFolder:
     def lock(self) -> Iterator[int]:
         """Hold the folder; yields the descriptor that children must inherit.
 
-        Waits a little for the children of a killed run. Raises `Problem` where another run holds it.
+        Waits a little for the children of a killed run. Raises `UserError` where another run holds it.
         """
         self.state.mkdir(parents=True, exist_ok=True)
         with (self.state / "lock").open("a") as file:
             if not _locked(file.fileno(), patience=GRACE + 4.0):
-                raise Problem(
+                raise UserError(
                     f"--out: {self.root}; a run is alive in this folder: stop it first, or give another --out"
                 )
             yield file.fileno()

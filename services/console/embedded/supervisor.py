@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from services.console.user_error import Problem
 from services.runtime.parent_watch import GRACE
+from services.runtime.user_error import UserError
 
 PAUSE, LONGEST_PAUSE = 0.2, 5.0
 """Seconds before the first restart; doubled with each early death up to the longest."""
@@ -111,7 +111,7 @@ class Child:
 async def keep_running(commands: Iterable[Command]) -> None:
     """Run the commands and start again what dies, until cancelled; all are stopped then.
 
-    Raises `Problem` where one of them keeps dying early.
+    Raises `UserError` where one of them keeps dying early.
     """
     tasks = [asyncio.create_task(_keep(command), name=command.name) for command in commands]
     try:
@@ -130,7 +130,7 @@ async def _keep(command: Command) -> None:
         status = await child.run()
         early = early + 1 if time.monotonic() - began < EARLY else 1
         if early == TRIES:
-            raise Problem(
+            raise UserError(
                 f"{command.name}: ended {TRIES} times in a row (last with status {status}); its last words: "
                 f"{child.last_words()}; all of them are in {command.log}"
             )

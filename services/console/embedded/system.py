@@ -21,9 +21,9 @@ from schemas.writers import READERS, SERVICES
 from services.console.concurrency import first, uninterrupted
 from services.console.embedded.run_folder import RunFolder, secret
 from services.console.embedded.supervisor import Command, keep_running
-from services.console.user_error import Problem
 from services.runtime.ports import free_ports
 from services.runtime.settings import Settings
+from services.runtime.user_error import UserError
 
 LOOK_SECONDS = 0.2
 """How often the broker and the database are looked after."""
@@ -67,7 +67,7 @@ class Embedded:
         await uninterrupted(self.database.stop)
 
     async def supervise(self) -> NoReturn:
-        """Keep everything running until cancelled. Raises `Problem` where something cannot be kept."""
+        """Keep everything running until cancelled. Raises `UserError` where something cannot be kept."""
         await first(self._keep_database(), self._keep_services())
         raise AssertionError("both go on for ever")
 
@@ -107,7 +107,7 @@ def _start(server: Hosted) -> None:
     try:
         server.start()
     except RuntimeError as error:
-        raise Problem(f"embedded: {error}") from error
+        raise UserError(f"embedded: {error}") from error
 
 
 async def _death(server: Hosted) -> None:

@@ -7,18 +7,18 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from services.console.client import connected
 from services.console.telemetry.watch import Watch
-from services.console.user_error import Problem
 from services.runtime.logs import configure
 from services.runtime.settings import Settings
+from services.runtime.user_error import UserError
 
 ROLE = "exporter"
 """In the database: it reads, and whoever got hold of this process could not write a word."""
 
 
 async def export(settings: Settings) -> None:
-    """Serve the page. Raises `Problem` where it has no port, or the log cannot be reached."""
+    """Serve the page. Raises `UserError` where it has no port, or the log cannot be reached."""
     if settings.metrics_port is None:
-        raise Problem("AEVOLVE_METRICS_PORT: not set; name the port that Prometheus is to ask")
+        raise UserError("AEVOLVE_METRICS_PORT: not set; name the port that Prometheus is to ask")
     configure(ROLE, settings.log_format)
     async with connected(settings, ROLE) as store:
         watch, registry = Watch(store), CollectorRegistry()
@@ -37,4 +37,4 @@ def _serve(host: str, port: int, registry: CollectorRegistry):  # type: ignore[n
     try:
         return start_http_server(port, host, registry)
     except OSError as error:
-        raise Problem(f"AEVOLVE_METRICS_PORT: {port}; {error.strerror}: name a free port") from error
+        raise UserError(f"AEVOLVE_METRICS_PORT: {port}; {error.strerror}: name a free port") from error

@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.console.user_error import Problem
+from services.runtime.user_error import UserError
 
 SHORTEST_TOKEN = 24
 """Characters: a token of random letters that long cannot be guessed, however often one asks."""
@@ -82,11 +82,11 @@ class Access:
 
 
 def access(host: str, settings: PageSettings) -> Access:
-    """The rules for a page on this address. Raises `Problem` for one that everybody could open."""
+    """The rules for a page on this address. Raises `UserError` for one that everybody could open."""
     token = _token(settings.token_file) if settings.token_file else None
     proxy = _network(settings.trusted_proxy) if settings.trusted_proxy else None
     if not (token or proxy or is_loopback(host)):
-        raise Problem(
+        raise UserError(
             f"--host: {host}; others than this machine's users could open the page: set AEVOLVE_CONSOLE_TOKEN_FILE, or "
             "AEVOLVE_CONSOLE_TRUSTED_PROXY where a proxy logs people in, or listen on 127.0.0.1"
         )
@@ -96,12 +96,12 @@ def access(host: str, settings: PageSettings) -> Access:
 
 
 def page_settings() -> PageSettings:
-    """The settings of the environment. Raises `Problem` for a wrong value."""
+    """The settings of the environment. Raises `UserError` for a wrong value."""
     try:
         return PageSettings()
     except ValidationError as error:
         lines = (f"AEVOLVE_CONSOLE_{str(d['loc'][0]).upper()}: {d['input']!r}; {d['msg']}" for d in error.errors())
-        raise Problem("\n".join(lines)) from error
+        raise UserError("\n".join(lines)) from error
 
 
 def is_loopback(host: str) -> bool:
@@ -116,9 +116,11 @@ def _token(file: Path) -> str:
     try:
         token = file.read_text().strip()
     except OSError as error:
-        raise Problem(f"AEVOLVE_CONSOLE_TOKEN_FILE: {file}; {error.strerror}: name a file that can be read") from error
+        raise UserError(
+            f"AEVOLVE_CONSOLE_TOKEN_FILE: {file}; {error.strerror}: name a file that can be read"
+        ) from error
     if len(token) < SHORTEST_TOKEN:
-        raise Problem(
+        raise UserError(
             f"AEVOLVE_CONSOLE_TOKEN_FILE: {file}; a token of {len(token)} characters can be guessed: make one of at "
             f"least {SHORTEST_TOKEN}, as by `openssl rand -hex 32`"
         )
@@ -129,6 +131,6 @@ def _network(text: str) -> Network:
     try:
         return ipaddress.ip_network(text)
     except ValueError as error:
-        raise Problem(
+        raise UserError(
             f"AEVOLVE_CONSOLE_TRUSTED_PROXY: {text!r}; it is no address or network: write it as 10.0.0.7 or 10.0.0.0/24"
         ) from error

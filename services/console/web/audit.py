@@ -17,12 +17,12 @@ from audit.deciders import DECIDES
 from audit.replay import substantial, under
 from judgement.history import History, fold
 from schemas.envelope import Envelope
-from services.console.user_error import Problem
 from services.console.web.background import aside
 from services.console.web.context import site
 from services.console.web.decision_page import Story, story
 from services.console.web.rounds import youngest
 from services.console.web.templating import page
+from services.runtime.user_error import UserError
 
 STYLES = ("console.css", "charts.css")
 STATIC = Path(__file__).parent / "static"
@@ -119,14 +119,14 @@ def _name(request: Request) -> str:
 
 
 def _exponent(request: Request) -> float:
-    """The slider's value, the logarithm of the threshold. Raises `Problem`."""
+    """The slider's value, the logarithm of the threshold. Raises `UserError`."""
     given = request.query_params.get("exponent", "")
     try:
         exponent = float(given)
     except ValueError as error:
-        raise Problem(
+        raise UserError(
             f"exponent: {given!r} is no number; give the logarithm of a threshold, such as 2 for 100"
         ) from error
     if not 0 < exponent <= 12:
-        raise Problem(f"exponent: {given} is no logarithm of a threshold; give one above 0, and 12 at the most")
+        raise UserError(f"exponent: {given} is no logarithm of a threshold; give one above 0, and 12 at the most")
     return exponent

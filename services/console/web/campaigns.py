@@ -16,10 +16,10 @@ from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
 from services.console.campaign_control import say
 from services.console.cli import DEMO
 from services.console.table import eta
-from services.console.user_error import Problem, nearest
 from services.console.web.context import Site, site
 from services.console.web.scheduler import ask_for
 from services.console.web.templating import page
+from services.runtime.user_error import UserError, nearest
 
 SIZE = 25
 """Campaigns on a page: the state of each is folded from its events."""
@@ -78,7 +78,7 @@ async def steer(request: Request, form: FormData) -> Response:
     """Pause, resume or stop a campaign."""
     id_, word = request.path_params["campaign"], str(form.get("word", ""))
     if word not in WORDS:
-        raise Problem(f"word: {word!r} is nothing a campaign can be told; {nearest(word, WORDS)}")
+        raise UserError(f"word: {word!r} is nothing a campaign can be told; {nearest(word, WORDS)}")
     reason = str(form.get("reason", "")).strip() or "by hand"
     await say(site(request).store, id_, WORDS[word](by=request.scope["user"], reason=reason))
     return RedirectResponse(f"/campaigns/{id_}", 303)
@@ -98,7 +98,7 @@ async def start(request: Request, form: FormData) -> Response:
         given["file"], text = upload.filename, (await upload.read()).decode(errors="replace")
     try:
         await ask_for(site(request).store, text, given, request.scope["user"], datetime.now(UTC))
-    except Problem as problem:
+    except UserError as problem:
         return await _form(request, given | {"text": text}, str(problem))
     return RedirectResponse("/campaigns", 303)
 

@@ -9,10 +9,10 @@ from eventstore.chain import ChainBroken
 from eventstore.errors import DISCONNECTED
 from eventstore.store import EventStore
 from services.console.commands.anchors import Witnesses, hear
-from services.console.user_error import Problem
 from services.runtime.settings import Settings
+from services.runtime.user_error import UserError
 
-UNKNOWN: tuple[type[BaseException], ...] = (*DISCONNECTED, Problem)
+UNKNOWN: tuple[type[BaseException], ...] = (*DISCONNECTED, UserError)
 """What leaves the question open."""
 
 

@@ -14,11 +14,11 @@ from judgement.history import History
 from schemas.events import DataBatchReady
 from services.console.log_source import choose
 from services.console.snapshot_file import Samples, drops, first_rows
-from services.console.user_error import Problem
 from services.console.web.context import site
 from services.console.web.templating import page
 from services.runtime.artifacts import ArtifactChanged, exists, here, read
 from services.runtime.object_store import StoreFailed
+from services.runtime.user_error import UserError
 
 SAMPLES = 3
 """Rows of each domain that are shown."""
@@ -70,7 +70,7 @@ async def samples(request: Request) -> Response:
         rows = await asyncio.to_thread(_rows, made)
         dropped, card = await asyncio.to_thread(_dropped, made), await asyncio.to_thread(_card, made)
     except (FileNotFoundError, StoreFailed) as gone:
-        raise Problem(
+        raise UserError(
             f"snapshot: {made.uri}; it is not here: let the console see the folder of the artifacts"
         ) from gone
     return page(request, "samples.html", campaign=campaign, made=made, rows=rows, dropped=dropped, card=card)

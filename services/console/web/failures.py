@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from eventstore.errors import DISCONNECTED
 from services.console.client import UnknownCampaign
-from services.console.user_error import Problem
 from services.console.web.csrf import Forged
 from services.console.web.templating import page
+from services.runtime.user_error import UserError
 
 
 async def _unknown(request: Request, error: Exception) -> Response:
@@ -45,7 +45,7 @@ def _told(request: Request, status: int, title: str, words: str) -> Response:
 
 HANDLERS: Mapping[Any, Any] = {
     UnknownCampaign: _unknown,
-    Problem: _wrong,
+    UserError: _wrong,
     Forged: _forged,
     HTTPException: _http,
     **dict.fromkeys(DISCONNECTED, _away),

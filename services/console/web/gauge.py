@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from audit.narrate import odds
 from schemas.events import DriftAssessed
-from services.console.narrate import odds
 from services.console.web.scale import Scale
 
 LOG = Scale(-2, 9, 24, 590)

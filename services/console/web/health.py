@@ -34,7 +34,7 @@ async def overview(request: Request) -> Response:
 
 
 async def dead_letters(request: Request) -> Response:
-    """What no service could handle. Raises `Problem` where the broker does not answer."""
+    """What no service could handle. Raises `UserError` where the broker does not answer."""
     return page(request, "letters.html", letters=await letters(site(request).settings))
 
 

@@ -24,12 +24,12 @@ from services.console.log_source import choose
 from services.console.report.data import KINDS, TOLD, course
 from services.console.report.marks import drift_notes, policy_notes
 from services.console.table import Progress, loss_now, state_now
-from services.console.user_error import nearest
 from services.console.web.context import Site, site
 from services.console.web.rounds_chart import rounds_chart
 from services.console.web.samples import samples
 from services.console.web.templating import drawn, page
 from services.runtime.artifacts import join
+from services.runtime.user_error import nearest
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ async def latest(request: Request) -> Response:
 
 
 async def youngest(found: Site) -> str:
-    """The campaign that was started last. Raises `Problem` where there is none."""
+    """The campaign that was started last. Raises `UserError` where there is none."""
     return choose([known.id for known in await found.store.campaigns()], None)
 
 

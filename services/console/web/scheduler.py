@@ -21,10 +21,10 @@ from schemas.campaign import Campaign
 from services.console.campaign_control import start_campaign
 from services.console.campaign_file import parse
 from services.console.client import random_suffix
-from services.console.user_error import Problem
 from services.console.warm_start import warmed
 from services.console.web.cron import next_time
 from services.runtime.settings import Settings
+from services.runtime.user_error import UserError
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Scheduler:
             await start_campaign(self._store, self._settings, row["starting"], campaign, log.info)
         except StreamConflict:  # the console that claimed it before had come that far
             return row["starting"], None
-        except Problem as problem:
+        except UserError as problem:
             return None, str(problem)
         return row["starting"], told
 
@@ -80,7 +80,7 @@ class Scheduler:
         campaign = parse(row["file"], Path(f"{row['name']}.yaml"))
         try:
             return await warmed(campaign, self._store, row["warm_from"], None), None
-        except Problem as problem:
+        except UserError as problem:
             if row["last"] is None:  # a person has named the campaign
                 raise
             return campaign, f"started from nothing: {problem}"
@@ -90,7 +90,7 @@ class Scheduler:
 
 
 async def ask_for(store: EventStore, text: str, given: dict[str, Any], by: str, now: datetime) -> Campaign:
-    """Keep a start that a person asks for, once or by `given["cron"]`. Raises `Problem` where it could not be made."""
+    """Keep a start that a person asks for, once or by `given["cron"]`. Raises `UserError`."""
     campaign = parse(text, Path(given["file"] or "campaign.yaml"))
     cron, warm_from = given["cron"] or None, given["warm_from"] or None
     await warmed(campaign, store, warm_from, None)

@@ -11,17 +11,17 @@ import typer
 import uvicorn
 
 from services.console.client import connected, read_settings
-from services.console.user_error import Problem
 from services.console.web.access import access, page_settings
 from services.console.web.app import make_app
 from services.console.web.context import Site
 from services.runtime.main import Server
+from services.runtime.user_error import UserError
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, never listened on
 
 
 async def serve(folder: Path | None, host: str, port: int) -> None:
-    """Serve the page. Raises `Problem` for an address that is taken or open to all, or a log that does not answer."""
+    """Serve the page. Raises `UserError` for an address that is taken or open to all, or a log that does not answer."""
     rules, settings = access(host, page_settings()), read_settings(folder)
     with listening(host, port) as opened:
         async with connected(settings) as store:
@@ -52,12 +52,12 @@ def address(host: str, port: int) -> str:
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """A socket on the address. Raises `Problem` where there is none to be had."""
+    """A socket on the address. Raises `UserError` where there is none to be had."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         opened = socket.create_server((host, port), family=family)
     except OSError as error:
-        raise Problem(
+        raise UserError(
             f"--host, --port: {host}:{port}; {error.strerror}: give another, or --port 0 for a free one"
         ) from error
     # What it accepts inherits this. asyncio sets it on sockets that name TCP alone, and without it a page that is

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from audit.decision import short
-from services.console.narrate import accuracy, narrate, odds
+from audit.narrate import accuracy, narrate, odds
 from services.console.table import clock
 from services.console.web.context import site
 from services.console.web.csrf import csrf_token, keep_csrf

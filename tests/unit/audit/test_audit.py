@@ -18,7 +18,7 @@ from schemas.base import canonical_json
 from services.console.cli import app
 from services.console.log_file import read_envelopes
 from services.console.log_source import of_campaign
-from services.console.user_error import Problem
+from services.runtime.user_error import UserError
 
 RECORDED = Path(__file__).parents[2] / "recorded" / "demo.jsonl"
 
@@ -107,7 +107,7 @@ def test_every_kind_of_decision_can_be_audited(envelopes):
 
 
 def test_a_decision_that_is_not_there_is_told(envelopes):
-    with pytest.raises(Problem, match=r"'policy:9' names 0 decisions; give an event id, or policy:0"):
+    with pytest.raises(UserError, match=r"'policy:9' names 0 decisions; give an event id, or policy:0"):
         find(envelopes, "policy:9")
 
 
@@ -183,9 +183,9 @@ def test_differences_are_told_leaf_by_leaf():
 def test_a_file_that_is_no_log_is_told_with_its_line(tmp_path):
     file = tmp_path / "log.jsonl"
     file.write_text(RECORDED.read_text().splitlines()[0] + "\n{}\n")
-    with pytest.raises(Problem, match=r"line 2: id: \{\}; Field required"):
+    with pytest.raises(UserError, match=r"line 2: id: \{\}; Field required"):
         read_file(file)
-    with pytest.raises(Problem, match=r"none\.jsonl: cannot be read"):
+    with pytest.raises(UserError, match=r"none\.jsonl: cannot be read"):
         read_file(tmp_path / "none.jsonl")
 
 
@@ -229,9 +229,9 @@ def test_the_campaign_is_the_last_one_or_the_one_that_is_named(envelopes):
     other = envelopes[0].model_copy(update={"correlationid": "other", "sequence": 1000})
     assert of_campaign([*envelopes, other], None) == [other]
     assert of_campaign([*envelopes, other], envelopes[0].correlationid) == envelopes
-    with pytest.raises(Problem, match="'gone' is not in the log"):
+    with pytest.raises(UserError, match="'gone' is not in the log"):
         of_campaign(envelopes, "gone")
-    with pytest.raises(Problem, match="holds no campaign"):
+    with pytest.raises(UserError, match="holds no campaign"):
         of_campaign([], None)
 
 

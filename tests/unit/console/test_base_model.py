@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from services.console.embedded.base_model import active_parameters, base_folder, is_model, substrate, take_base
-from services.console.user_error import Problem
+from services.runtime.user_error import UserError
 
 
 def model(folder, config, **tensors):
@@ -29,7 +29,7 @@ def test_active_parameters_of_a_mixture_count_the_experts_that_are_chosen(tmp_pa
 
 def test_a_base_without_safetensors_is_told(tmp_path):
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(Problem, match="convert the weights to safetensors"):
+    with pytest.raises(UserError, match="convert the weights to safetensors"):
         active_parameters(tmp_path)
 
 

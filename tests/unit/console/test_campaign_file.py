@@ -5,7 +5,7 @@ import yaml
 
 from schemas.recipe import Recipe
 from services.console.campaign_file import load
-from services.console.user_error import Problem
+from services.runtime.user_error import UserError
 from tests.unit.console_events import DEMO
 
 
@@ -96,20 +96,20 @@ def test_options_take_the_place_of_the_files_values():
     ],
 )
 def test_a_mistake_is_told_with_field_value_and_remedy(file, before, after, message):
-    with pytest.raises(Problem, match=message):
+    with pytest.raises(UserError, match=message):
         load(file(before, after))
 
 
 def test_all_mistakes_are_told_at_once(file):
     path = file("rounds: 4", "roundz: 4")
     path.write_text(path.read_text().replace("attempts: 2", "attempts: 0"))
-    with pytest.raises(Problem) as problem:
+    with pytest.raises(UserError) as problem:
         load(path)
     assert len(str(problem.value).splitlines()) == 2
 
 
 def test_a_number_out_of_range_in_an_option_is_told_like_one_in_the_file():
-    with pytest.raises(Problem, match=r"constitution\.candidates: 1; it should be greater than or equal to 2"):
+    with pytest.raises(UserError, match=r"constitution\.candidates: 1; it should be greater than or equal to 2"):
         load(DEMO, candidates=1)
 
 
@@ -117,12 +117,12 @@ def test_a_number_out_of_range_in_an_option_is_told_like_one_in_the_file():
 def test_what_is_no_campaign_is_told(tmp_path, text):
     path = tmp_path / "x.yaml"
     path.write_text(text)
-    with pytest.raises(Problem, match=r"x\.yaml"):
+    with pytest.raises(UserError, match=r"x\.yaml"):
         load(path, rounds=2)
 
 
 def test_a_missing_file_is_told(tmp_path):
-    with pytest.raises(Problem, match="cannot be read"):
+    with pytest.raises(UserError, match="cannot be read"):
         load(tmp_path / "none.yaml")
 
 
@@ -138,6 +138,6 @@ def test_the_demos_recipe_differs_from_the_default_only_where_it_says_so():
 
 
 def test_a_wrong_target_is_told_in_the_form_that_was_meant_alone(file):
-    with pytest.raises(Problem) as problem:
+    with pytest.raises(UserError) as problem:
         load(file("  rounds: 4", "  target: {kind: tasks, tasks: []}\n  rounds: 4"))
     assert len(str(problem.value).splitlines()) == 1

@@ -14,7 +14,7 @@ from schemas.events import DataBatchReady
 from schemas.evidence import Basis
 from services.console.cli import app
 from services.console.commands import data_command
-from services.console.user_error import Problem
+from services.runtime.user_error import UserError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -38,7 +38,7 @@ def test_a_snapshot_is_meant_by_the_beginning_of_its_id():
     [("b", r"SNAPSHOT: 'b' is not in the log; .*`aevolve events"), ("aa", r"SNAPSHOT: 'aa' begins 2 ids")],
 )
 def test_an_unknown_or_ambiguous_snapshot_is_named_with_a_remedy(snapshot, words):
-    with pytest.raises(Problem, match=words):
+    with pytest.raises(UserError, match=words):
         data_command.chosen([ONE, OTHER], snapshot)
 
 

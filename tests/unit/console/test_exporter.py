@@ -11,8 +11,8 @@ from services.console.cli import app
 from services.console.embedded.run_folder import RunFolder
 from services.console.embedded.system import _services
 from services.console.telemetry.exporter import _serve
-from services.console.user_error import Problem
 from services.runtime.settings import Settings
+from services.runtime.user_error import UserError
 
 
 def commands(tmp_path, **settings):
@@ -39,5 +39,5 @@ def test_without_a_port_nothing_is_shown(monkeypatch):
 
 
 def test_a_port_that_is_taken_is_told():
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(Problem, match="name a free port"):
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UserError, match="name a free port"):
         _serve("127.0.0.1", taken.getsockname()[1], CollectorRegistry())

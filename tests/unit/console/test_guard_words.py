@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
+from audit.narrate import narrate
 from judgement.history import fold
 from schemas.guards import GuardsUnmeasured
 from schemas.scores import Cost
-from services.console.narrate import narrate
 from services.console.report.data import Clock, build
 from services.console.report.text import markdown
 from services.console.table import view

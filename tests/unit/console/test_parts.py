@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from rich.console import Console
 
+from audit.narrate import WORDS, narrate
 from judgement.history import fold
 from schemas import events as e
 from schemas.registry import EVENTS
@@ -19,11 +20,10 @@ from services.console.concurrency import first, uninterrupted
 from services.console.data_wait import gathering
 from services.console.embedded.run_folder import RunFolder
 from services.console.emitted import read_events
-from services.console.narrate import WORDS, narrate
 from services.console.screen import Screen
 from services.console.table import eta, headline, view
-from services.console.user_error import Problem
 from services.oracle.sandbox.run import SandboxUnavailable
+from services.runtime.user_error import UserError
 from tests.unit.console_events import BASIS, BEGIN, CAMPAIGN, Log, finished, two_rounds
 from tests.unit.runtime.test_steps import snapshot
 
@@ -172,9 +172,9 @@ async def test_the_first_to_end_cancels_the_others_and_waits_for_them():
 
 async def test_the_first_failure_is_raised():
     async def fails():
-        raise Problem("gone")
+        raise UserError("gone")
 
-    with pytest.raises(Problem, match="gone"):
+    with pytest.raises(UserError, match="gone"):
         await first(asyncio.Event().wait(), fails())
 
 
@@ -208,12 +208,12 @@ def test_campaign_ids_carry_the_name():
 
 def test_a_wrong_variable_is_told(monkeypatch):
     monkeypatch.setenv("AEVOLVE_PORT", "ninety")
-    with pytest.raises(Problem, match=r"AEVOLVE_PORT: 'ninety'; Input should be a valid integer"):
+    with pytest.raises(UserError, match=r"AEVOLVE_PORT: 'ninety'; Input should be a valid integer"):
         from_environment()
 
 
 def test_a_folder_without_a_run_is_told(tmp_path):
-    with pytest.raises(Problem, match=r"--run: .*no run lies there: start one with `aevolve up"):
+    with pytest.raises(UserError, match=r"--run: .*no run lies there: start one with `aevolve up"):
         read_settings(tmp_path)
 
 
@@ -290,5 +290,5 @@ def test_json_lines_keep_their_order(tmp_path):
 def test_a_wrong_event_is_told(tmp_path, change, message):
     file = tmp_path / "events"
     file.write_text(json.dumps({**SCORED, **change}))
-    with pytest.raises(Problem, match=message):
+    with pytest.raises(UserError, match=message):
         read_events(file)

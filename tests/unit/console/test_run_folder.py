@@ -8,7 +8,7 @@ from services.console.campaign_file import load
 from services.console.embedded import run_folder
 from services.console.embedded.demo import plan
 from services.console.embedded.run_folder import Record, RunFolder, secret
-from services.console.user_error import Problem
+from services.runtime.user_error import UserError
 from tests.unit.console_events import BEGIN, DEMO
 
 
@@ -33,21 +33,21 @@ def test_the_record_survives(tmp_path):
 def test_a_second_run_in_the_folder_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(run_folder, "GRACE", -4.0)
     folder = RunFolder(tmp_path)
-    with folder.lock(), pytest.raises(Problem, match="a run is alive in this folder"), folder.lock():
+    with folder.lock(), pytest.raises(UserError, match="a run is alive in this folder"), folder.lock():
         pass
     with folder.lock():
         pass
 
 
 def test_nothing_to_resume_is_told(tmp_path):
-    with pytest.raises(Problem, match=r"--resume: .*nothing was begun here"):
+    with pytest.raises(UserError, match=r"--resume: .*nothing was begun here"):
         plan(RunFolder(tmp_path), DEMO, {}, resume=True)
 
 
 def test_a_finished_campaign_is_not_resumed_but_followed_by_another(tmp_path):
     folder = RunFolder(tmp_path)
     folder.keep(Record(campaign="demo-1", file=load(DEMO), reported=True))
-    with pytest.raises(Problem, match="demo-1 is over"):
+    with pytest.raises(UserError, match="demo-1 is over"):
         plan(folder, DEMO, {}, resume=True)
     assert plan(folder, DEMO, {"seed": 3}, resume=False) == Record(file=load(DEMO, seed=3))
 
@@ -57,7 +57,7 @@ def test_an_unfinished_campaign_is_resumed_as_it_was_and_never_left_behind(tmp_p
     held = Record(campaign="demo-1", file=load(DEMO, seed=9))
     folder.keep(held)
     assert plan(folder, DEMO, {"seed": None}, resume=True) == held
-    with pytest.raises(Problem, match=r"--null-twin: a resumed campaign keeps its own"):
+    with pytest.raises(UserError, match=r"--null-twin: a resumed campaign keeps its own"):
         plan(folder, DEMO, {"null_twin": True}, resume=True)
-    with pytest.raises(Problem, match=r"unfinished campaign demo-1: go on with it by --resume"):
+    with pytest.raises(UserError, match=r"unfinished campaign demo-1: go on with it by --resume"):
         plan(folder, DEMO, {}, resume=False)

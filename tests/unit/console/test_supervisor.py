@@ -13,7 +13,7 @@ import pytest
 
 from services.console.embedded import supervisor
 from services.console.embedded.supervisor import Child, Command, keep_running
-from services.console.user_error import Problem
+from services.runtime.user_error import UserError
 
 LIVES = """
 import os, pathlib, subprocess, sys, time
@@ -106,7 +106,7 @@ async def test_a_child_that_ignores_sigterm_is_killed(tmp_path, program, monkeyp
 async def test_what_keeps_dying_is_given_up_with_its_last_words(tmp_path, program, monkeypatch):
     monkeypatch.setattr(supervisor, "PAUSE", 0.01)
     name = program("broken", "import sys\nprint('AEVOLVE_KAFKA: no answer', file=sys.stderr)\nraise SystemExit(2)\n")
-    with pytest.raises(Problem, match=r"child: ended 6 times.*status 2.*AEVOLVE_KAFKA: no answer"):
+    with pytest.raises(UserError, match=r"child: ended 6 times.*status 2.*AEVOLVE_KAFKA: no answer"):
         await keep_running([Command("child", (name,), tmp_path / "child.log")])
 
 
@@ -114,7 +114,7 @@ async def test_one_that_is_given_up_ends_the_others(tmp_path, program, monkeypat
     monkeypatch.setattr(supervisor, "PAUSE", 0.01)
     monkeypatch.setattr(supervisor, "TRIES", 2)
     lives = Command("lives", (program("lives", LIVES), str(tmp_path)), tmp_path / "lives.log")
-    with pytest.raises(Problem):
+    with pytest.raises(UserError):
         await keep_running([lives, Command("child", (program("broken", "raise SystemExit(1)"),), tmp_path / "c.log")])
     await eventually(lambda: not any(map(alive, family(tmp_path))))
 

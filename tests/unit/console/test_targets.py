@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from services.console.campaign_file import load
-from services.console.user_error import Problem
+from services.runtime.user_error import UserError
 from tests.unit.console_events import DEMO
 
 BOARD = {"kind": "board", "url": "https://board.example/aevolve", "items": 250, "poll_seconds": 5}
@@ -56,7 +56,7 @@ def test_a_campaign_that_names_no_target_hashes_as_before_there_was_a_choice(tmp
     ],
 )
 def test_a_mistake_in_a_target_is_told_with_field_value_and_remedy(tmp_path, target, message):
-    with pytest.raises(Problem, match=re.escape(message)):
+    with pytest.raises(UserError, match=re.escape(message)):
         load(file(tmp_path, target))
 
 
@@ -70,5 +70,5 @@ def test_a_mistake_in_a_target_is_told_with_field_value_and_remedy(tmp_path, tar
 )
 def test_a_campaign_that_contradicts_its_target_is_refused(tmp_path, before, after, message):
     assert before in DEMO.read_text()
-    with pytest.raises(Problem, match=re.escape(message)):
+    with pytest.raises(UserError, match=re.escape(message)):
         load(file(tmp_path, BOARD, before, after))

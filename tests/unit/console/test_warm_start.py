@@ -18,10 +18,10 @@ from schemas.policy import DeadEnd
 from schemas.recipe import Change
 from schemas.warm import WarmAxis, WarmDeadEnd, WarmStart
 from services.console.cli import app
-from services.console.user_error import Problem
 from services.console.warm_start import with_prior
 from services.policy.core import first_policy
 from services.recipes.core import propose
+from services.runtime.user_error import UserError
 from tests.unit.loopworld import SHA, SPACE, Log, campaign, data_ready, started
 from tests.unit.recipes.test_advice import Remembering
 from tests.unit.recipes.test_recipes_core import second_round
@@ -178,13 +178,13 @@ def test_a_cold_campaign_hashes_as_before():
     ],
 )
 def test_a_source_that_teaches_nothing_is_refused(events, words):
-    with pytest.raises(Problem, match=words):
+    with pytest.raises(UserError, match=words):
         with_prior(campaign(), events)
 
 
 def test_a_source_of_another_space_is_refused_with_its_knobs():
     other = campaign(space=(Axis(knob="dropout", values=(0.0, 0.1)), Axis(knob="steps", values=(500, 1000))))
-    with pytest.raises(Problem, match=r"searched another space \(traces, difficulty, .*\): no axis has two values"):
+    with pytest.raises(UserError, match=r"searched another space \(traces, difficulty, .*\): no axis has two values"):
         with_prior(other, earlier())
 
 

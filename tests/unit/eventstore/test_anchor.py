@@ -15,9 +15,9 @@ from services.console.cli import app
 from services.console.commands.anchors import Witnesses, hear
 from services.console.embedded.run_folder import RunFolder
 from services.console.log_file import read_anchors
-from services.console.user_error import Problem
 from services.runtime.anchoring import read_signer
 from services.runtime.settings import BadSetting, Settings
+from services.runtime.user_error import UserError
 
 WHEN = datetime(1970, 1, 2, 0, 0, 0, 1, UTC)
 HEAD = Head(7, bytes.fromhex("ab" * 32))
@@ -157,16 +157,16 @@ def test_an_anchor_that_a_power_cut_tore_never_counted(tmp_path, signer, cut, ke
 async def test_anchors_that_prove_nothing_are_wrong_input(tmp_path, signer, told, words):
     append_anchor(tmp_path / "anchors", signer.sign(HEAD, WHEN))
     assert [anchor.position for anchor in read_anchors(tmp_path / "anchors")] == [7]
-    with pytest.raises(Problem, match=words):
+    with pytest.raises(UserError, match=words):
         await hear(Witnesses(tmp_path / "anchors", **told), Settings())
 
 
 async def test_a_file_without_anchors_is_wrong_input(tmp_path, signer):
     (tmp_path / "anchors").touch()
-    with pytest.raises(Problem, match="no anchor, none of key"):
+    with pytest.raises(UserError, match="no anchor, none of key"):
         await hear(Witnesses(tmp_path / "anchors", keys=(signer.public.hex(),)), Settings())
 
 
 async def test_a_head_is_signed_into_a_named_file_alone(tmp_path):
-    with pytest.raises(Problem, match=r"--sign: .*name it by --anchor"):
+    with pytest.raises(UserError, match=r"--sign: .*name it by --anchor"):
         Witnesses(sign=tmp_path / "key").signer()

@@ -12,7 +12,7 @@ from audit.recompute import recompute
 from audit.replay import replay, under
 from judgement import deciders as versions
 from services.console.cli import app
-from services.console.user_error import Problem
+from services.runtime.user_error import UserError
 from tests.unit.audit.test_audit import RECORDED, read_file
 
 NOW = versions.version("propose")
@@ -108,7 +108,7 @@ def test_rules_that_were_given_up_name_the_release_that_has_them(envelopes, rule
     said = json.loads(result.output)["decisions"]
     assert {one["rules_known"] for one in said if one["type"] == "RecipeProposed"} == {False}
     assert f"install aevolve 0.{NOW}.0, which has them" in call("replay").output
-    with pytest.raises(Problem, match=f"propose decided by rules {NOW}, which this release does not have; install"):
+    with pytest.raises(UserError, match=f"propose decided by rules {NOW}, which this release does not have; install"):
         under(envelopes, {"drift.threshold": "1e12"})
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.decision import audit, text
+from audit.narrate import narrate
 from audit.rebuild import CampaignJobs
 from audit.replay import replay
 from judgement.constitution import check
@@ -20,7 +21,6 @@ from schemas.policy import DeadEnd
 from schemas.scores import BASE
 from services.console.embedded.run_folder import RunFolder
 from services.console.embedded.system import Embedded, _services, console_settings
-from services.console.narrate import narrate
 from services.policy.core import choose_final, choose_submissions, finish, first_policy, update
 from services.recipes import steps
 from services.recipes.advice import nameable, weighed

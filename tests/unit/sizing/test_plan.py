@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from services.console.campaign_file import load
 from services.console.cli import app
 from services.console.commands.plan_command import prepare
-from services.console.user_error import Problem
+from services.runtime.user_error import UserError
 from services.trainer.tiny_base.tokenizer import make_tokenizer
 from sizing.cards import cards
 from sizing.plan import Plan
@@ -162,9 +162,9 @@ def test_a_wrong_option_is_named(arguments: tuple[str, ...], words: str) -> None
 def test_a_base_that_nobody_knows_is_told_with_what_would_help(tmp_path: Path) -> None:
     text = (CAMPAIGNS / "demo.yaml").read_text().replace("base: tiny", "base: gone")
     (file := tmp_path / "gone.yaml").write_text(text)
-    with pytest.raises(Problem, match=r"model\.base: 'gone'; no config\.json lies there, and no card has that name"):
+    with pytest.raises(UserError, match=r"model\.base: 'gone'; no config\.json lies there, and no card has that name"):
         prepare(file, {}, "h200", None)
-    with pytest.raises(Problem, match=r"no config\.json lies there"):
+    with pytest.raises(UserError, match=r"no config\.json lies there"):
         load(file)  # a start needs the model itself
 
 

@@ -10,13 +10,13 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from services.console.cli import app
-from services.console.user_error import Problem
 from services.console.web.access import PageSettings, access
 from services.console.web.app import make_app
 from services.console.web.context import Site
 from services.console.web.middleware import HEADERS
 from services.console.web.serve import address
 from services.runtime.settings import Settings
+from services.runtime.user_error import UserError
 
 TOKEN = "a token of more than twenty-four characters"
 
@@ -53,7 +53,7 @@ def guarded(token_file):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "example.org"])
 def test_a_public_address_without_authentication_is_refused(host):
-    with pytest.raises(Problem, match="AEVOLVE_CONSOLE_TOKEN_FILE"):
+    with pytest.raises(UserError, match="AEVOLVE_CONSOLE_TOKEN_FILE"):
         access(host, PageSettings())
 
 
@@ -64,14 +64,14 @@ def test_loopback_asks_nobody_who_he_is(host):
 
 def test_a_token_that_could_be_guessed_is_refused(tmp_path):
     (tmp_path / "token").write_text("secret")
-    with pytest.raises(Problem, match="6 characters can be guessed"):
+    with pytest.raises(UserError, match="6 characters can be guessed"):
         access("0.0.0.0", PageSettings(token_file=tmp_path / "token"))
-    with pytest.raises(Problem, match="name a file that can be read"):
+    with pytest.raises(UserError, match="name a file that can be read"):
         access("0.0.0.0", PageSettings(token_file=tmp_path / "none"))
 
 
 def test_a_proxy_that_is_no_network_is_refused():
-    with pytest.raises(Problem, match="'proxy'"):
+    with pytest.raises(UserError, match="'proxy'"):
         access("0.0.0.0", PageSettings(trusted_proxy="proxy"))
 
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from urllib.parse import quote
 
 
-class Problem(Exception):
+class UserError(Exception):
     """Wrong input or a missing part. Its text is shown as it stands, without a traceback."""
 
 
@@ -18,9 +18,9 @@ def without_password(address: str) -> str:
 
 
 def with_password(address: str, password: str) -> str:
-    """The address of a server as its user logs in with a password. Raises `Problem` where it names no user."""
+    """The address of a server as its user logs in with a password. Raises `UserError` where it names no user."""
     if not re.search(r"://[^/@:]+(:[^/@]*)?@", address):
-        raise Problem(
+        raise UserError(
             f"DSN: {address}; it names no user whose password is meant: write postgresql://USER@HOST/DATABASE"
         )
     return re.sub(r"(://[^/@:]+)(:[^/@]*)?@", lambda user: f"{user[1]}:{quote(password, safe='')}@", address, count=1)
