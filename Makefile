@@ -1,5 +1,4 @@
-# The only commands a newcomer needs. Everything runs in .venv, which `make install` creates.
-PYTHON ?= python3.11
+# The only commands a newcomer needs. Everything runs in .venv, which `tools/install` makes (PYTHON=... for another Python).
 BIN := .venv/bin
 RUN := runs/demo
 ARGS ?=
@@ -8,40 +7,45 @@ PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile
 # Of what these do, a part is to wait for others; the longest come first, so that none of them is left alone at the end.
 CROWDED := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 LONGEST := $(addprefix tests/integration/test_,s3_artifacts.py services.py console_embedded.py \
-  collected_data.py bench_oracle.py bench_search.py wrong_clocks.py bench_console.py projections.py late_scores.py)
+  collected_data.py wrong_clocks.py projections.py late_scores.py)
+# Benchmarks have a suite of their own: they are not the product, and a third of the time.
+BENCHES := $(wildcard tests/integration/test_bench_*.py)
 COVERED := schemas/* judgement/* puzzles/* eventstore/* services/*/core.py,services/*/steps.py
 
 ON_KAFKA := $(addprefix tests/integration/test_,services.py kafka_settings.py letters.py long_jobs.py apache_kafka.py \
   kafka_cluster.py relay_takeover.py wrong_clocks.py anchors.py tls.py)
 
-.PHONY: help demo test check coverage install format test-unit test-contract test-integration test-kafka test-chaos \
+.PHONY: help demo test check coverage install install-demo names format test-benchmarks test-unit test-contract test-integration test-kafka test-chaos \
   test-loop test-training test-browser test-compose check-deploy check-kubernetes bench-store bench-search bench-loop bench-console \
   bench-oracle bench-data bench-trainer bench-compose screenshots schemas clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
-install: .venv/installed  ## Make .venv with everything that the demo and the tests need
+install:  ## Make .venv with everything that the demo, the tests and the benchmarks need
+	@tools/install dev
 
-.venv/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	touch $@
+install-demo:  ## Make .venv with what the demo needs and no more
+	@tools/install demo
 
-demo: install  ## A whole campaign on this machine: Postgres, Kafka protocol, fine-tuning, report in runs/demo
+demo: install-demo  ## A whole campaign on this machine: Postgres, Kafka protocol, fine-tuning, report in runs/demo
 	$(BIN)/aevolve demo --out $(RUN) $(ARGS)
+	@echo "The command is $(BIN)/aevolve; \`source $(BIN)/activate\` puts it on the path."
 
 test: test-unit test-integration coverage test-loop  ## The tests: real Postgres, real broker, a real campaign
+	@echo "The command is $(BIN)/aevolve; \`source $(BIN)/activate\` puts it on the path."
 
 test-unit: install
-	$(BIN)/pytest tests/unit $(PARALLEL) $(ARGS) --cov --cov-report=
+	$(BIN)/pytest tests/unit --ignore tests/unit/benchmarks $(PARALLEL) $(ARGS) --cov --cov-report=
 
 test-contract: install  ## Schemas, golden events, import rules: a part of `make check`
 	$(BIN)/pytest tests/contract $(PARALLEL) $(ARGS)
 
 test-integration: install
-	$(BIN)/pytest $(LONGEST) tests/integration $(CROWDED) $(ARGS) --cov --cov-append --cov-report=
+	$(BIN)/pytest $(LONGEST) tests/integration $(BENCHES:%=--ignore=%) $(CROWDED) $(ARGS) --cov --cov-append --cov-report=
+
+test-benchmarks: install  ## The short forms of the benchmarks: that they run, and that their peers do
+	$(BIN)/pytest tests/unit/benchmarks $(BENCHES) --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-training: install  ## Training jobs, killed and resumed, and on several processes (torchrun, FSDP2 on gloo) that die or hang
 	$(BIN)/pytest tests/training $(ARGS)
@@ -96,6 +100,9 @@ check: install check-deploy  ## Lint, format, types, committed schemas, import r
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest tests/contract $(PARALLEL) $(ARGS)
+
+names: install  ## The share of bindings whose name says nothing (below 0.5 %; ARGS=--list names them)
+	$(BIN)/python tools/names.py $(ARGS)
 
 check-deploy: install check-kubernetes  ## The Dockerfiles, deploy/compose.yaml and the manifests, without starting anything
 	$(BIN)/hadolint deploy/Dockerfile tests/compose/kafka/Dockerfile
