@@ -12,12 +12,11 @@ from pathlib import Path
 
 from schemas import events as e
 from schemas.envelope import Envelope
-from schemas.fingerprints import FingerprintsPublished
-from schemas.guards import GuardsReported
+from schemas.events import FingerprintsPublished, GuardsReported
 from schemas.scores import Receipt
-from services.runtime.artifacts import exists, here, join
-from services.runtime.hashing import hash_file, hash_folder, hash_parquet
-from services.runtime.object_store import StoreFailed, has_bucket, is_url
+from services.runtime.storage.artifacts import exists, here, join
+from services.runtime.storage.hashing import hash_file, hash_folder, hash_parquet
+from services.runtime.storage.object_store import StoreFailed, has_bucket, is_url
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,15 @@ from judgement.drift.scope import CAP
 from schemas import events as e
 from schemas.advisor import AdviceWeighed, AdvisorAnswered, AdvisorFailed
 from schemas.envelope import Envelope
-from schemas.fingerprints import FingerprintsPublished
-from schemas.guards import GuardsReported, GuardsUnmeasured
+from schemas.events import (
+    CampaignPaused,
+    CampaignResumed,
+    CampaignStopped,
+    FingerprintsPublished,
+    GuardsReported,
+    GuardsUnmeasured,
+)
 from schemas.scores import Scores
-from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
 
 
 def narrate(envelope: Envelope) -> str:

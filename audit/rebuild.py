@@ -16,7 +16,7 @@ from eventstore.projections import Rebuilt
 from judgement.history import History
 from schemas.advisor import AdvisorAnswered
 from schemas.envelope import Envelope
-from schemas.writers import WRITERS
+from schemas.registry import WRITERS
 from services.data.app import SERVICE as DATA
 from services.oracle.app import SERVICE as ORACLE
 from services.policy.app import SERVICE as POLICY

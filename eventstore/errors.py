@@ -16,7 +16,7 @@ class StreamConflict(Exception):  # an outcome to decide upon, not a fault
 
 
 class NotAWriter(PermissionError):
-    """The role may not write this type of event (`schemas.writers.WRITERS`)."""
+    """The role may not write this type of event (`schemas.registry.WRITERS`)."""
 
     def __init__(self, role: str, type: str, campaign: str) -> None:  # noqa: A002  # as the refusal says it
         super().__init__(

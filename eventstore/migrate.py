@@ -1,6 +1,6 @@
 """Bringing a database to the schema of this version: numbered files, each applied once, by one migrator at a time.
 
-The code is the source of who may write what: `schemas.writers.WRITERS` is copied into the database with each migration.
+The code defines who may write what: `schemas.registry.WRITERS` is copied into the database with each migration.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import asyncpg
 
 from eventstore.connect import SETTINGS, role
 from eventstore.sql import QUERIES
-from schemas.writers import WRITERS
+from schemas.registry import WRITERS
 
 AFTER = ".after.sql"
 """How the name of a migration ends that takes away what the version before still needs."""

@@ -18,15 +18,14 @@ from uuid import UUID
 import asyncpg
 
 from eventstore.batch import Item, write_one
-from eventstore.chain import Chain, Head
 from eventstore.connect import connect, open_pool
 from eventstore.effect import Append, Effect
 from eventstore.errors import DISCONNECTED, LeaseLost, NotAWriter, StreamConflict, UnknownEvent
 from eventstore.figures import Figures, read_figures
+from eventstore.integrity.chain import Chain, Head, read_rows, recorded_head, verify_log, verify_on
 from eventstore.read import WHOLE, CampaignSummary, Part, page_before, scan, to_envelope, to_envelopes
 from eventstore.row import Row
 from eventstore.sql import QUERIES
-from eventstore.verify import read_rows, recorded_head, verify_log, verify_on
 from eventstore.wake import Wake
 from eventstore.work import (
     Job,

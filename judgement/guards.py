@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from judgement.basis import DIGITS
 from judgement.history import History
 from judgement.trial import Trial
-from schemas.guards import Guard
 from schemas.scores import BASE
+from schemas.tasks import Guard
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,16 @@ from schemas.advisor import AdvisorAnswered, AdvisorFailed
 from schemas.base import digest
 from schemas.campaign import Campaign, Substrate
 from schemas.envelope import Envelope
-from schemas.fingerprints import FingerprintsPublished
-from schemas.guards import GuardsReported, GuardsUnmeasured
+from schemas.events import (
+    CampaignPaused,
+    CampaignResumed,
+    CampaignStopped,
+    FingerprintsPublished,
+    GuardsReported,
+    GuardsUnmeasured,
+)
 from schemas.policy import Policy
 from schemas.scores import BASE, Cost, Kind, Scores
-from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
 
 
 @dataclass

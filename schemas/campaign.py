@@ -8,13 +8,12 @@ from pydantic import Field, ValidationError, model_validator
 
 from schemas.advisor import AdvisorRule
 from schemas.base import Frozen, Grown, Name, Sha256, Share, digest
-from schemas.guards import Guard
+from schemas.policy import WarmStart
 from schemas.profiles import PROFILES, ProfileName
 from schemas.recipe import Recipe, Value, Weight
 from schemas.sources import DataRule
 from schemas.targets import Outside, Target
-from schemas.tasks import TaskList, TaskTarget
-from schemas.warm import WarmStart
+from schemas.tasks import Guard, TaskList, TaskTarget
 
 DOMAINS = ("bits", "cipher", "roman", "units", "gravity", "equations")
 """The six families of the Nemotron Reasoning Challenge, in the order in which they are always reported."""

@@ -1,6 +1,6 @@
 """The events of the loop: past tense, frozen, small. What is large lies in artifacts and is named by hash.
 
-The envelope says which campaign, when and why (`schemas.envelope`); the payloads here say what; `schemas.writers` says
+The envelope says which campaign, when and why (`schemas.envelope`); the payloads here say what; `schemas.registry` says
 who may write which.
 """
 
@@ -191,6 +191,55 @@ class EvaluationFailed(Frozen):
     """What it took."""
 
 
+class GuardsReported(Frozen):
+    """The oracle measured a candidate on all guards."""
+
+    candidate: Name
+    """Candidate id, or `base`."""
+    suites: dict[Name, Scores]
+    """By guard: accuracy per task and in all."""
+    receipt: Receipt
+    """Every item's output."""
+    stamp: Stamp
+    """How it was taken."""
+    cost: Cost
+    """What it took."""
+
+
+class GuardsUnmeasured(Frozen):
+    """A try to measure a candidate on the guards ended without a score."""
+
+    candidate: Name
+    """Candidate id, or `base`."""
+    attempt: int = Field(ge=1)
+    """The try."""
+    error: str
+    """Class of the failure."""
+    message: str
+    """What happened and what to do about it."""
+    terminal: bool
+    """Whether no further try follows."""
+    cost: Cost
+    """What it took."""
+
+
+class FingerprintsPublished(Frozen):
+    """The oracle wrote hashes of a campaign's sealed items among those of many more that are not."""
+
+    uri: str
+    """Where the file lies."""
+    sha256: Sha256
+    """Hash of the file."""
+    items: int = Field(ge=0)
+    """Items whose hashes it holds: the sealed ones, the decoys among which they are hidden, and those of task lists."""
+    ngrams: int = Field(ge=0)
+    """Hashes in the file."""
+    cost: Cost
+    """What it took."""
+    basis: Basis
+    """What it was decided on."""
+
+
 class SubmissionsChosen(Frozen):
     """A round's candidates have all ended, or its deadline has passed; these are measured further."""
 
@@ -306,6 +355,33 @@ class CampaignFinished(Frozen):
     """The explanation for a person."""
     basis: Basis
     """What it rests on."""
+
+
+class CampaignPaused(Frozen):
+    """A person paused the campaign: running jobs end, nothing new is decided."""
+
+    by: str
+    """Who."""
+    reason: str
+    """Why."""
+
+
+class CampaignResumed(Frozen):
+    """A person resumed the campaign."""
+
+    by: str
+    """Who."""
+    reason: str
+    """Why."""
+
+
+class CampaignStopped(Frozen):
+    """A person stopped the campaign for good."""
+
+    by: str
+    """Who."""
+    reason: str
+    """Why."""
 
 
 class DecisionRefused(Frozen):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from schemas.base import Frozen, Grown, Name, Share
+from schemas.base import Frozen, Grown, Name, Sha256, Share
 from schemas.recipe import Recipe, Value
 
 Direction = Literal["inflated", "blind"]
@@ -117,3 +117,46 @@ class Policy(Grown):
     """The search in a word, from the posterior: `recipe stabilisation`, `stack and calibrate` or `proxy-aware`."""
     best: Best | None = None
     """The announced best on the target: a new one must climb the last by a step (`judgement.search.ladder`)."""
+
+
+class WarmAxis(Frozen):
+    """Where an earlier campaign expected the best value of one knob."""
+
+    knob: str
+    """Path of the knob."""
+    values: tuple[Value, ...] = Field(min_length=2)
+    """Its values there."""
+    probabilities: tuple[Share, ...]
+    """Probability of each; dead ends have 0."""
+
+    @model_validator(mode="after")
+    def _one_for_each(self) -> WarmAxis:
+        if len(self.probabilities) != len(self.values):
+            raise ValueError(f"{self.knob}: {len(self.probabilities)} probabilities of {len(self.values)} values")
+        return self
+
+
+class WarmDeadEnd(Frozen):
+    """A value that an earlier campaign closed."""
+
+    knob: str
+    """Path of the knob."""
+    value: Value
+    """The value."""
+    evidence: tuple[str, ...]
+    """The candidates that closed it, each as `campaign/candidate`; the reason, with its numbers, stays in that log."""
+
+
+class WarmStart(Frozen):
+    """The prior, and where it comes from."""
+
+    campaign: str = Field(min_length=1, max_length=200)
+    """Id of the earlier campaign."""
+    position: int = Field(ge=1)
+    """Position of its last policy in its log."""
+    policy: Sha256
+    """Hash of that policy."""
+    axes: tuple[WarmAxis, ...]
+    """Its learned distributions; of knobs and values that the new space does not have, nothing is used."""
+    dead_ends: tuple[WarmDeadEnd, ...] = ()
+    """Its dead ends, which make a value unlikely here and forbid nothing."""

@@ -10,8 +10,45 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from schemas import advisor
+from schemas import events as e
 from schemas.base import Frozen
-from schemas.writers import WRITERS
+
+SERVICES = ("data", "recipes", "trainer", "oracle", "policy", "console")
+"""Every writer of the log."""
+
+READERS = ("scaler", "exporter")
+"""Roles that write nothing: one that counts the open jobs, for whoever starts workers (`deploy/kubernetes`), and one
+that tells Prometheus what the log says (`aevolve exporter`)."""
+
+WRITERS: dict[type[Frozen], tuple[str, ...]] = {
+    e.CampaignStarted: ("console",),
+    e.DataBatchReady: ("data",),
+    e.RecipeProposed: ("recipes",),
+    e.TrainingStarted: ("trainer",),
+    e.CheckpointTrained: ("trainer",),
+    e.TrainingFailed: ("trainer",),
+    e.ScoresReported: ("oracle",),
+    e.EvaluationFailed: ("oracle",),
+    e.GuardsReported: ("oracle",),
+    e.GuardsUnmeasured: ("oracle",),
+    e.FingerprintsPublished: ("oracle",),
+    e.SubmissionsChosen: ("policy",),
+    e.SubmissionReserved: ("oracle",),
+    e.DriftAssessed: ("oracle",),
+    e.DriftDetected: ("oracle",),
+    e.DriftCleared: ("oracle",),
+    e.PolicyUpdated: ("policy",),
+    e.CampaignFinished: ("policy",),
+    e.CampaignPaused: ("console",),
+    e.CampaignResumed: ("console",),
+    e.CampaignStopped: ("console",),
+    e.DecisionRefused: ("recipes", "oracle", "policy"),
+    advisor.AdvisorAnswered: ("recipes",),
+    advisor.AdviceWeighed: ("recipes",),
+    advisor.AdvisorFailed: ("recipes", "policy"),
+}
+"""Who may write which event."""
 
 EVENTS: dict[str, type[Frozen]] = {model.__name__: model for model in WRITERS}
 """Every event type by name."""

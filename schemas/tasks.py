@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from schemas.base import Frozen
+from schemas.base import Frozen, Name, Share
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]*$", max_length=100)]
 """A name as lm-eval writes it."""
@@ -44,6 +44,15 @@ class TaskList(Frozen):
     def _tasks_are_named_once(self) -> TaskList:
         _once(self.tasks)
         return self
+
+
+class Guard(TaskList):
+    """A suite of tasks on which a candidate may not fall below the base by more than a bound."""
+
+    name: Name
+    """What it guards, as `refusals` or `general`."""
+    bound: Share
+    """Largest allowed fall against the base, of the suite's mean: 0.05 is five points."""
 
 
 class TaskTarget(TaskList):

@@ -18,9 +18,9 @@ from judgement.history import History, fold
 from schemas.campaign import Campaign, Substrate
 from schemas.envelope import Envelope
 from schemas.events import CampaignStarted
-from services.runtime.hashing import hash_folder
-from services.runtime.kafka import TOPICS
-from services.runtime.kafka_reader import read_topics
+from services.runtime.kafka.broker import TOPICS
+from services.runtime.kafka.reader import read_topics
+from services.runtime.storage.hashing import hash_folder
 from services.runtime.substrate import code_sha256
 from tests.adapters import make_base
 from tests.brokers import EMBEDDED, Broker

@@ -17,7 +17,7 @@ from eventstore.migrate import migrate, provision
 from eventstore.store import EventStore
 from schemas.campaign import Axis, Budget, Campaign, Constitution, Evaluation, ItemSet, Substrate
 from schemas.events import CampaignStarted
-from schemas.writers import SERVICES
+from schemas.registry import SERVICES
 from tests.brokers import KIND
 
 PASSWORDS = {service: f"secret of {service}" for service in SERVICES}

@@ -6,7 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from services.runtime.jobs import Again
+from services.runtime.jobs.runner import Again
 from services.trainer.job import SnapshotMissing
 
 

@@ -15,8 +15,8 @@ from services.data.job import Snapshot
 from services.oracle import receipts
 from services.oracle.adapters import adapter
 from services.oracle.job import Evaluated, Measured
-from services.runtime import artifacts
-from services.runtime.hashing import hash_file, hash_folder
+from services.runtime.storage import artifacts
+from services.runtime.storage.hashing import hash_file, hash_folder
 from services.trainer.job import TargetModuleMissing, Trained
 from tests.adapters import make_adapter
 from tests.unit.loopworld import World

@@ -19,7 +19,7 @@ from benchmarks.store.huge import NoRoom, require_room
 from benchmarks.store.scratch import Scratch
 from benchmarks.store.table import missed, table
 from eventstore.embedded.postgres import EmbeddedPostgres
-from eventstore.transfer import import_log
+from eventstore.integrity.log_import import import_log
 
 EVENTS = 1_000_000
 RECORDED = Path("tests/recorded/demo.jsonl")

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from benchmarks.store.generated import rows
-from eventstore.chain import EMPTY, next_hash
+from eventstore.integrity.chain import EMPTY, next_hash
 from eventstore.row import Row
 from schemas.base import canonical_json
 from services.console.log_file import read_envelopes

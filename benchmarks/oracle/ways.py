@@ -25,8 +25,8 @@ from services.oracle.evaluate import evaluate
 from services.oracle.harness.tasks import make_tasks
 from services.oracle.job import EvaluationJob, SealedSet
 from services.oracle.sets import draw_set
-from services.runtime.hashing import hash_folder
 from services.runtime.prompting import plain
+from services.runtime.storage.hashing import hash_folder
 
 KEY = b"of the benchmark"
 LENGTH, NEW = 256, 96

@@ -15,8 +15,8 @@ from benchmarks.store.appends import CALLERS
 from benchmarks.store.figures import Figure, interleaved
 from benchmarks.store.scratch import Scratch, open_store
 from benchmarks.store.statements import STATEMENTS
+from eventstore.batch import uuid7
 from eventstore.effect import Effect, Work
-from eventstore.ids import uuid7
 from eventstore.store import EventStore
 from schemas.base import canonical_json
 from schemas.envelope import Envelope

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from benchmarks.store import payload
-from eventstore.chain import EMPTY, next_hash
-from eventstore.ids import uuid7
+from eventstore.batch import uuid7
+from eventstore.integrity.chain import EMPTY, next_hash
 from eventstore.row import Row
 
 PER_STREAM = 100

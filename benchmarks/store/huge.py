@@ -15,8 +15,8 @@ from benchmarks.store.figures import Figure, interleaved
 from benchmarks.store.generated import rows
 from benchmarks.store.reads import read
 from benchmarks.store.scratch import Scratch, open_store
+from eventstore.integrity.log_import import import_log
 from eventstore.store import EventStore
-from eventstore.transfer import import_log
 
 Rate = Callable[[EventStore], Awaitable[float]]
 

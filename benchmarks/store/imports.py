@@ -10,8 +10,8 @@ import asyncpg
 from benchmarks.store.figures import Figure, interleaved
 from benchmarks.store.generated import rows
 from benchmarks.store.scratch import Scratch
+from eventstore.integrity.log_import import import_log
 from eventstore.row import Row
-from eventstore.transfer import import_log
 
 EVENTS = 50_000
 

@@ -1,8 +1,8 @@
 """From just before an append to the entry of a handler in another process, at a steady rate.
 
 Ours is the real path: append, relay and producer in this process, as in a service, and the subscriber of
-`services.runtime.kafka` in another. The peer is the least that does the same: an insert, a produce, and a fetch in
-another process. `time.monotonic_ns` is one clock for all processes of a machine.
+`services.runtime.kafka.broker` in another. The peer is the least that does the same: an insert, a produce, and a fetch
+in another process. `time.monotonic_ns` is one clock for all processes of a machine.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from benchmarks.store import peer_eventsourcing as peer
 from benchmarks.store.figures import Figure, interleaved
 from benchmarks.store.generated import rows
 from benchmarks.store.scratch import Scratch, open_store
+from eventstore.integrity.log_import import import_log
 from eventstore.store import EventStore
-from eventstore.transfer import import_log
 
 EVENTS = 20_000
 

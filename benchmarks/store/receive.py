@@ -17,7 +17,7 @@ from benchmarks.store import payload
 from eventstore.effect import NOTHING
 from eventstore.store import EventStore
 from schemas.envelope import Envelope
-from services.runtime.kafka import FETCH_WAIT_MS, make_broker
+from services.runtime.kafka.broker import FETCH_WAIT_MS, make_broker
 from services.runtime.service import Service
 from services.runtime.settings import Settings
 

@@ -12,7 +12,7 @@ from benchmarks.store.statements import STATEMENTS
 from eventstore.embedded.postgres import DATABASE, EmbeddedPostgres
 from eventstore.migrate import migrate, provision
 from eventstore.store import EventStore
-from schemas.writers import SERVICES
+from schemas.registry import SERVICES
 
 PASSWORD = "scratch"  # noqa: S105  # of a server that lives for one run, behind a socket in its own folder
 MIGRATED = "migrated"

@@ -19,9 +19,9 @@ from benchmarks.store import payload
 from benchmarks.store.receive import TOPIC
 from benchmarks.store.scratch import open_store
 from benchmarks.store.statements import STATEMENTS
-from eventstore.ids import uuid7
+from eventstore.batch import uuid7
 from eventstore.relay import Relay
-from services.runtime.kafka import declare_topics, make_broker, publish
+from services.runtime.kafka.broker import declare_topics, make_broker, publish
 from services.runtime.service import Service
 from services.runtime.settings import Settings
 

@@ -10,10 +10,9 @@ from judgement.history import History
 from judgement.search.promote import Rival, nearest
 from judgement.trial import Trial
 from schemas.campaign import Campaign
-from schemas.policy import AxisBelief, InterventionBelief, Policy
+from schemas.policy import AxisBelief, InterventionBelief, Policy, WarmStart
 from schemas.recipe import show
 from schemas.scores import BASE
-from schemas.warm import WarmStart
 
 
 def first(campaign: Campaign) -> tuple[str, ...]:

@@ -20,9 +20,8 @@ from judgement.search.space import Floats
 from judgement.search.warm_start import carried
 from judgement.trial import Trial
 from schemas.campaign import Axis
-from schemas.policy import AxisBelief, DeadEnd
+from schemas.policy import AxisBelief, DeadEnd, WarmStart
 from schemas.recipe import Recipe, Value
-from schemas.warm import WarmStart
 
 FLOOR = 0.25
 """Share of each distribution that is spread evenly over the open values."""

@@ -12,8 +12,8 @@ import numpy as np
 
 from judgement.search.space import Floats
 from schemas.campaign import Axis
+from schemas.policy import WarmStart
 from schemas.recipe import Value
-from schemas.warm import WarmStart
 
 TRUST = 0.5
 """Share of the earlier distribution; the rest is even."""

@@ -10,8 +10,7 @@ from eventstore.store import EventStore
 from judgement.drift.null_simulation import with_threshold
 from schemas.campaign import Campaign, Substrate
 from schemas.envelope import campaign_stream
-from schemas.events import CampaignStarted
-from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
+from schemas.events import CampaignPaused, CampaignResumed, CampaignStarted, CampaignStopped
 from services.console.client import history_of
 from services.console.embedded.base_model import base_folder, is_model, make_base, substrate, take_base
 from services.runtime.settings import Settings

@@ -208,7 +208,7 @@ def emit(
 @app.command()
 def pause(campaign: CampaignId, reason: Reason = "by hand", folder: Run = None) -> None:
     """Let running jobs end and decide nothing new."""
-    from schemas.steering import CampaignPaused
+    from schemas.events import CampaignPaused
     from services.console.commands import log_commands
 
     run(log_commands.steer(campaign, CampaignPaused, reason, folder))
@@ -217,7 +217,7 @@ def pause(campaign: CampaignId, reason: Reason = "by hand", folder: Run = None) 
 @app.command()
 def resume(campaign: CampaignId, reason: Reason = "by hand", folder: Run = None) -> None:
     """Go on with a paused campaign."""
-    from schemas.steering import CampaignResumed
+    from schemas.events import CampaignResumed
     from services.console.commands import log_commands
 
     run(log_commands.steer(campaign, CampaignResumed, reason, folder))
@@ -226,7 +226,7 @@ def resume(campaign: CampaignId, reason: Reason = "by hand", folder: Run = None)
 @app.command()
 def stop(campaign: CampaignId, reason: Reason = "by hand", folder: Run = None) -> None:
     """End a campaign for good."""
-    from schemas.steering import CampaignStopped
+    from schemas.events import CampaignStopped
     from services.console.commands import log_commands
 
     run(log_commands.steer(campaign, CampaignStopped, reason, folder))

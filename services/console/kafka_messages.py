@@ -7,9 +7,9 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 
-from services.runtime.kafka_preflight import knock
-from services.runtime.kafka_reader import read_topics
-from services.runtime.kafka_security import client_options
+from services.runtime.kafka.preflight import knock
+from services.runtime.kafka.reader import read_topics
+from services.runtime.kafka.security import client_options
 from services.runtime.settings import BadSetting, Settings
 from services.runtime.user_error import UserError
 

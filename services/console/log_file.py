@@ -13,8 +13,7 @@ from typing import TextIO, TypeVar
 import typer
 from pydantic import ValidationError
 
-from eventstore.anchor import Anchor
-from eventstore.anchor_files import is_torn
+from eventstore.integrity.anchors import Anchor, is_torn
 from eventstore.read import to_envelope
 from eventstore.row import Row
 from schemas.base import Frozen

@@ -9,8 +9,8 @@ from typing import Any
 
 from schemas.evidence import Stored
 from services.data.collect import manifest as manifests
-from services.runtime.artifacts import exists, join
-from services.runtime.object_store import StoreFailed
+from services.runtime.storage.artifacts import exists, join
+from services.runtime.storage.object_store import StoreFailed
 from services.runtime.user_error import UserError
 
 BATCH = 500

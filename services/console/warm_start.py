@@ -9,8 +9,7 @@ from eventstore.store import EventStore
 from schemas.base import digest
 from schemas.campaign import Campaign
 from schemas.envelope import Envelope
-from schemas.policy import Policy
-from schemas.warm import WarmAxis, WarmDeadEnd, WarmStart
+from schemas.policy import Policy, WarmAxis, WarmDeadEnd, WarmStart
 from services.console.log_file import read_envelopes
 from services.console.log_source import choose, of_campaign
 from services.runtime.user_error import UserError

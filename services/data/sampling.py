@@ -12,7 +12,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from schemas.campaign import Model
-from services.runtime.model_folders import model_folder
+from services.runtime.storage.model_folders import model_folder
 
 
 class Writer:

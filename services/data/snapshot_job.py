@@ -14,9 +14,9 @@ from schemas.scores import BASE, Cost
 from schemas.sources import DataRule
 from services.data.job import Collecting, Sampled, Snapshot, SnapshotJob
 from services.data.steps import QUEUE
-from services.runtime import artifacts
 from services.runtime.service import Failure, JobKind
 from services.runtime.settings import Settings
+from services.runtime.storage import artifacts
 from services.runtime.substrate import base_folder
 
 log = logging.getLogger(__name__)

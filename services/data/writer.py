@@ -14,8 +14,8 @@ from pyarrow import parquet
 
 from puzzles.item import Item
 from schemas.rows import Row
-from services.runtime import artifacts
-from services.runtime.hashing import BATCH, hash_rows
+from services.runtime.storage import artifacts
+from services.runtime.storage.hashing import BATCH, hash_rows
 
 PLAIN = tuple(field.name for field in fields(Item))
 """Columns of a snapshot of puzzles alone, as they were before rows had a provenance."""

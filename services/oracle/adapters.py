@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from services.oracle.job import AdapterMissing, AdapterUnsafe
-from services.runtime import artifacts
-from services.runtime.hashing import hash_folder
-from services.runtime.model_folders import refuse_pickles
+from services.runtime.storage import artifacts
+from services.runtime.storage.hashing import hash_folder
+from services.runtime.storage.model_folders import refuse_pickles
 
 
 class AdapterChanged(Exception):

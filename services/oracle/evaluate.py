@@ -38,8 +38,8 @@ from services.oracle.sets import draw_set, read_key
 from services.oracle.stamp import stamp
 from services.oracle.task_lists import run_lists
 from services.runtime.bos_token import REMEDY, left_out
-from services.runtime.model_folders import model_folder
 from services.runtime.prompting import question, special
+from services.runtime.storage.model_folders import model_folder
 
 Report = Callable[[dict[str, Any]], None]
 

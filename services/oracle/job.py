@@ -12,10 +12,9 @@ from pydantic import Field
 
 from schemas.base import Frozen, Name, Sha256
 from schemas.campaign import ItemSet
-from schemas.guards import Guard
 from schemas.profiles import ProfileName
 from schemas.scores import Kind, Receipt, Scores, Stamp
-from schemas.tasks import TaskList
+from schemas.tasks import Guard, TaskList
 
 
 class SealedSet(Frozen):

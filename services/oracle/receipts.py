@@ -19,7 +19,7 @@ from puzzles.item import Item
 from schemas.base import Frozen, Name, Sha256, canonical_json
 from schemas.scores import Receipt, Scores
 from services.oracle.sets import seal
-from services.runtime import artifacts
+from services.runtime.storage import artifacts
 
 Model = TypeVar("Model", bound=Frozen)
 

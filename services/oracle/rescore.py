@@ -8,8 +8,7 @@ from typing import Literal
 
 from judgement.history import History
 from schemas.campaign import Constitution
-from schemas.events import ScoresReported
-from schemas.guards import GuardsReported
+from schemas.events import GuardsReported, ScoresReported
 from schemas.scores import BASE, Receipt, Scores
 from schemas.targets import Outside
 from services.oracle import receipts, records

@@ -11,8 +11,7 @@ from eventstore.store import Job
 from schemas.base import Frozen
 from schemas.campaign import Campaign, Model, Substrate
 from schemas.envelope import candidate_stream
-from schemas.events import EvaluationFailed, ScoresReported
-from schemas.guards import GuardsReported, GuardsUnmeasured
+from schemas.events import EvaluationFailed, GuardsReported, GuardsUnmeasured, ScoresReported
 from schemas.scores import BASE, Cost, Kind
 from services.oracle.engines import vllm
 from services.oracle.job import (
@@ -28,10 +27,10 @@ from services.oracle.job import (
 )
 from services.oracle.sets import nonce
 from services.oracle.steps import QUEUE
-from services.runtime import artifacts
-from services.runtime.jobs import JobFailed
+from services.runtime.jobs.runner import JobFailed
 from services.runtime.service import Failure, JobKind
 from services.runtime.settings import Settings
+from services.runtime.storage import artifacts
 from services.runtime.substrate import base_folder
 
 

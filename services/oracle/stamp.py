@@ -11,7 +11,7 @@ from schemas.profiles import PROFILES, ProfileName
 from schemas.scores import Stamp
 from services.oracle.engines.engine import Engine
 from services.oracle.job import EvaluationJob
-from services.runtime.hashing import hash_source
+from services.runtime.storage.hashing import hash_source
 
 
 @cache

@@ -18,7 +18,7 @@ from schemas.envelope import candidate_stream, round_stream
 from schemas.events import SubmissionReserved
 from schemas.scores import BASE, Kind
 from schemas.targets import Outside
-from services.runtime.lawful import lawful
+from services.runtime.constitution_check import check_decisions
 
 QUEUE = "score"
 BOARD_QUEUE = "board"
@@ -65,7 +65,8 @@ def assess_drift(history: History, now: datetime) -> Effect:
     assessed = assess(history, history.round)
     events = (assessed, *verdicts(history, assessed))
     version = history.streams[stream]
-    return lawful(history, [Append(history.id, stream, event, expected=version + i) for i, event in enumerate(events)])
+    appends = [Append(history.id, stream, event, expected=version + i) for i, event in enumerate(events)]
+    return check_decisions(history, appends)
 
 
 def _answered(history: History, now: datetime) -> bool:

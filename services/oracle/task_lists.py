@@ -19,7 +19,7 @@ from schemas.tasks import TaskList, TaskScore
 from services.oracle.harness.lists import load_tasks
 from services.oracle.job import TaskRefused
 from services.oracle.records import Record
-from services.runtime.hashing import hash_source
+from services.runtime.storage.hashing import hash_source
 
 SEED = 1234
 """Of tasks whose answers are drawn at random."""

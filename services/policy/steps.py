@@ -11,7 +11,7 @@ from schemas.base import Frozen
 from schemas.envelope import campaign_stream, round_stream
 from schemas.scores import Kind
 from services.policy.core import choose_final, choose_submissions, finish, first_policy, update
-from services.runtime.lawful import lawful
+from services.runtime.constitution_check import check_decisions
 
 
 def begin(history: History, now: datetime) -> Effect:
@@ -64,4 +64,4 @@ def _base_known(history: History, kinds: tuple[Kind, ...]) -> bool:
 
 
 def _say(history: History, stream: str, decision: Frozen) -> Effect:
-    return lawful(history, [Append(history.id, stream, decision, expected=history.streams.get(stream, 0))])
+    return check_decisions(history, [Append(history.id, stream, decision, expected=history.streams.get(stream, 0))])

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from schemas.advisor import Advice, AdvisorRule
 from schemas.base import Frozen, Sha256, canonical_json
-from services.runtime.jobs import Report
+from services.runtime.jobs.runner import Report
 
 MOST_BYTES = 1_000_000
 """Of an answer; the largest that fits the schema is about a tenth of that."""

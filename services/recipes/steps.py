@@ -10,7 +10,7 @@ from judgement.history import History
 from schemas.envelope import advice_stream, candidate_stream
 from services.recipes.advice import awaited, nameable, weighed
 from services.recipes.core import propose
-from services.runtime.lawful import lawful
+from services.runtime.constitution_check import check_decisions
 
 QUEUE = "advise"
 ATTEMPTS = 2
@@ -42,7 +42,7 @@ def propose_round(history: History, now: datetime) -> Effect:
         return NOTHING
     advice = advice_stream(history.id, history.round)
     proposed = [Append(history.id, candidate_stream(history.id, p.candidate), p, expected=0) for p in propose(history)]
-    return lawful(history, [*proposed, *(Append(history.id, advice, event) for event in weighed(history))])
+    return check_decisions(history, [*proposed, *(Append(history.id, advice, event) for event in weighed(history))])
 
 
 def _owed(history: History) -> bool:

@@ -15,12 +15,11 @@ from pathlib import Path
 
 from aiokafka.errors import KafkaError
 
-from eventstore.anchor import Anchor, Signer
-from eventstore.anchor_files import append_anchor, read_key
-from eventstore.chain import EMPTY
 from eventstore.errors import DISCONNECTED
+from eventstore.integrity.anchors import Anchor, Signer, append_anchor, read_key
+from eventstore.integrity.chain import EMPTY
 from eventstore.store import EventStore
-from services.runtime.kafka import ANCHOR_TOPIC, make_sender
+from services.runtime.kafka.broker import ANCHOR_TOPIC, make_sender
 from services.runtime.settings import BadSetting, Settings
 
 log = logging.getLogger(__name__)

@@ -17,10 +17,8 @@ from typing import Any
 import yaml
 from faststream.specification import AsyncAPI, Specification
 
-from schemas.cloudevents import HEADERS
-from schemas.envelope import topic
-from schemas.registry import EVENTS, FOLDER, VERSIONS, schema_id
-from schemas.writers import SERVICES, WRITERS
+from schemas.envelope import HEADERS, topic
+from schemas.registry import EVENTS, FOLDER, SERVICES, VERSIONS, WRITERS, schema_id
 from services.runtime.service import Service
 
 SCHEMAS = "#/components/schemas"

@@ -34,20 +34,20 @@ from eventstore.relay import Relay
 from eventstore.store import DISCONNECTED, EventStore
 from services.runtime.anchoring import anchorers, read_signer
 from services.runtime.asyncapi import Contract
-from services.runtime.http_server import Pulse, health
-from services.runtime.jobs import JobRunner
-from services.runtime.kafka import QUIET, declare_topics, make_broker, publish
-from services.runtime.kafka_preflight import knock
-from services.runtime.logs import configure
-from services.runtime.metrics import DEAD_LETTERS, REGISTRY
-from services.runtime.model_folders import OFFLINE
-from services.runtime.object_store import knock as knock_store
-from services.runtime.object_store import library
+from services.runtime.jobs.runner import JobRunner
+from services.runtime.jobs.worker import Worker
+from services.runtime.kafka.broker import QUIET, declare_topics, make_broker, publish
+from services.runtime.kafka.preflight import knock
 from services.runtime.reactor import Reactor
 from services.runtime.service import Service
 from services.runtime.settings import BadVariable, Settings
-from services.runtime.tracing_setup import traced
-from services.runtime.worker import Worker
+from services.runtime.storage.model_folders import OFFLINE
+from services.runtime.storage.object_store import knock as knock_store
+from services.runtime.storage.object_store import library
+from services.runtime.telemetry.http_server import Pulse, health
+from services.runtime.telemetry.logs import configure
+from services.runtime.telemetry.metrics import DEAD_LETTERS, REGISTRY
+from services.runtime.telemetry.tracing_setup import traced
 
 log = logging.getLogger(__name__)
 

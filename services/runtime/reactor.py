@@ -19,10 +19,10 @@ from eventstore.effect import Effect
 from eventstore.store import DISCONNECTED, EventStore, StreamConflict
 from judgement.history import History
 from schemas.envelope import Envelope
-from services.runtime.metrics import HANDLED, HANDLING_SECONDS, LOG_POSITION
 from services.runtime.service import Service, Step
+from services.runtime.telemetry.metrics import HANDLED, HANDLING_SECONDS, LOG_POSITION
+from services.runtime.telemetry.tracing import appending, handling, span
 from services.runtime.trace_links import Trail
-from services.runtime.tracing import appending, handling, span
 
 log = logging.getLogger(__name__)
 

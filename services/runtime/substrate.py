@@ -6,9 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from schemas.campaign import Substrate
-from services.runtime.hashing import hash_folder, hash_source
-from services.runtime.jobs import JobFailed
-from services.runtime.model_folders import ModelMissing, model_folder
+from services.runtime.jobs.runner import JobFailed
+from services.runtime.storage.hashing import hash_folder, hash_source
+from services.runtime.storage.model_folders import ModelMissing, model_folder
 
 CODE = (
     "puzzles",

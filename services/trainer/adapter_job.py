@@ -7,9 +7,9 @@ from eventstore.store import Job
 from schemas.campaign import Model, Substrate
 from schemas.events import CheckpointTrained, RecipeProposed, TrainingFailed, TrainingStarted
 from schemas.scores import Cost
-from services.runtime import artifacts
 from services.runtime.service import Failure, JobKind
 from services.runtime.settings import Settings
+from services.runtime.storage import artifacts
 from services.runtime.substrate import base_folder
 from services.trainer.job import Trained, TrainingJob
 from services.trainer.steps import QUEUE

@@ -15,9 +15,9 @@ import torch
 from transformers import AutoTokenizer
 
 from schemas.evidence import Coverage
-from services.runtime import artifacts
-from services.runtime.hashing import hash_folder
-from services.runtime.model_folders import model_folder
+from services.runtime.storage import artifacts
+from services.runtime.storage.hashing import hash_folder
+from services.runtime.storage.model_folders import model_folder
 from services.trainer import checkpoint, preflight
 from services.trainer.batches import prepare
 from services.trainer.distributed.data_parallel import Ranks, here, tell

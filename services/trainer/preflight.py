@@ -18,9 +18,9 @@ from transformers import AutoConfig, AutoTokenizer
 
 from schemas.recipe import Recipe
 from services.runtime.bos_token import REMEDY, left_out
-from services.runtime.model_folders import model_folder
-from services.runtime.object_store import is_url
 from services.runtime.prompting import special
+from services.runtime.storage.model_folders import model_folder
+from services.runtime.storage.object_store import is_url
 from services.trainer.batches import Data
 from services.trainer.distributed.data_parallel import here
 from services.trainer.job import (

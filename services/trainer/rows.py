@@ -16,8 +16,8 @@ from pyarrow import parquet
 
 from schemas.recipe import Recipe
 from schemas.rows import UNGRADED, Row
-from services.runtime import artifacts
-from services.runtime.hashing import hash_parquet
+from services.runtime.storage import artifacts
+from services.runtime.storage.hashing import hash_parquet
 from services.trainer.job import RowsMissing, SnapshotMissing, TrainingJob
 
 Cell = tuple[str, int, int]

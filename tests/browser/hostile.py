@@ -14,11 +14,10 @@ from pydantic import ValidationError
 
 from schemas.advisor import Advice, AdvisorAnswered
 from schemas.envelope import Envelope
-from schemas.events import TrainingFailed
+from schemas.events import CampaignPaused, TrainingFailed
 from schemas.evidence import Basis
 from schemas.registry import parse_json
 from schemas.scores import Cost
-from schemas.steering import CampaignPaused
 from services.oracle.receipts import Line, write
 from tests.browser.recorded import WINNER, recorded
 

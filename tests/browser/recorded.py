@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from eventstore.chain import EMPTY, next_hash
+from eventstore.integrity.chain import EMPTY, next_hash
+from eventstore.integrity.log_import import import_log
 from eventstore.row import Row
-from eventstore.transfer import import_log
 from schemas.base import canonical_json
 from schemas.envelope import Envelope
 from services.console.log_file import read_envelopes

@@ -5,7 +5,7 @@ from playwright.async_api import expect
 
 from eventstore.effect import Append
 from schemas.envelope import campaign_stream
-from schemas.steering import CampaignPaused
+from schemas.events import CampaignPaused
 from services.runtime.ports import free_ports
 from tests.browser.pages import PAGES
 from tests.browser.recorded import CAMPAIGN, bring, recorded

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from eventstore.store import EventStore
 from schemas.envelope import Envelope
-from services.runtime.kafka import DEAD_LETTER_TOPIC
-from services.runtime.kafka_reader import read_topics
+from services.runtime.kafka.broker import DEAD_LETTER_TOPIC
+from services.runtime.kafka.reader import read_topics
 from tests.chaos.system import System
 from tests.cluster import SERVICES
 from tests.told import told

@@ -21,7 +21,7 @@ import pytest
 from eventstore.embedded.postgres import EmbeddedPostgres
 from eventstore.migrate import migrate, provision
 from eventstore.store import EventStore, StreamConflict
-from services.runtime.retry import outlasting
+from services.runtime.jobs.retry import outlasting
 from tests.brokers import missing
 from tests.chaos import checks
 from tests.chaos.faults import inflict

@@ -7,14 +7,13 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from schemas.envelope import Envelope, topic
-from schemas.registry import EVENTS, VERSIONS
-from schemas.writers import SERVICES, WRITERS
+from schemas.registry import EVENTS, SERVICES, VERSIONS, WRITERS
 from services.policy.app import SERVICE
 from services.runtime.asyncapi import COMMITTED, files
-from services.runtime.http_server import Pulse
-from services.runtime.kafka import make_broker
+from services.runtime.kafka.broker import make_broker
 from services.runtime.main import make_app
 from services.runtime.settings import Settings
+from services.runtime.telemetry.http_server import Pulse
 
 GOLDEN = Path(__file__).parent / "golden"
 DOCUMENTS = {path.stem: json.loads(text) for path, text in files().items()}

@@ -19,8 +19,8 @@ LIGHT = (
     "services.oracle.sets",
     "services.oracle.stamp",
     "services.trainer.job",
-    "services.runtime.hashing",
-    "services.runtime.model_folders",
+    "services.runtime.storage.hashing",
+    "services.runtime.storage.model_folders",
 )
 
 

@@ -9,7 +9,7 @@ from schemas import registry
 NAMES = "a name that the campaign file, the code or a library gives"
 PLACES = "where an artifact lies"
 WORDS = "sentences that our code composes of names and numbers, or that a person gives a reason with"
-FAILURES = "a class of failure, and a message that `services.runtime.redaction` lets through"
+FAILURES = "a class of failure, and a message that `services.runtime.telemetry.redaction` lets through"
 
 ADVICE = "a model's own words, from the endpoint of the campaign's constitution: bounded, freed of control characters, \
 fed to no later decision, and written by one that was shown numbers and names alone"

@@ -10,9 +10,9 @@ from audit.difference import completed
 from schemas import registry
 from schemas.base import canonical_json, digest
 from schemas.envelope import Envelope
+from schemas.events import CampaignPaused
 from schemas.recipe import Recipe, differences
-from schemas.steering import CampaignPaused
-from schemas.writers import SERVICES, WRITERS
+from schemas.registry import SERVICES, WRITERS
 
 GOLDEN = Path(__file__).parent / "golden"
 

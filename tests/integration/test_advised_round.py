@@ -13,15 +13,15 @@ from schemas.base import digest
 from schemas.campaign import Model
 from schemas.envelope import round_stream
 from schemas.events import DataBatchReady, SubmissionsChosen
+from schemas.registry import WRITERS
 from schemas.scores import BASE, Receipt
-from schemas.writers import WRITERS
 from services.policy.core import choose_submissions, first_policy, update
 from services.recipes.app import SERVICE
 from services.recipes.core import propose
-from services.runtime.jobs import JobRunner
+from services.runtime.jobs.runner import JobRunner
+from services.runtime.jobs.worker import Worker
 from services.runtime.reactor import Reactor
 from services.runtime.settings import Settings
-from services.runtime.worker import Worker
 from tests.advisors import advice, endpoint, says, sends
 from tests.background import running
 from tests.unit.loopworld import SHA, Deciders, Log, World, campaign, data_ready, measure, play_round, report, started

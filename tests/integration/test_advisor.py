@@ -8,7 +8,7 @@ import pytest
 
 from schemas.advisor import AdvisorRule
 from services.recipes.advisor import MOST_BYTES, Question
-from services.runtime.jobs import JobFailed, JobRunner
+from services.runtime.jobs.runner import JobFailed, JobRunner
 from tests.advisors import advice, endpoint, says, sends
 
 CHANGES = ("traces=1", "rank=32")

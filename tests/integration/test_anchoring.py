@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from eventstore.anchor import Signer, known
 from eventstore.effect import Append
+from eventstore.integrity.anchors import Signer, known
 from schemas.advisor import AdvisorFailed
 from services.runtime import anchoring
 from services.runtime.anchoring import Anchorer

@@ -13,17 +13,16 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from eventstore.anchor_files import make_key, read_key
-from eventstore.chain import EMPTY, next_hash
 from eventstore.effect import Append
+from eventstore.integrity.anchors import make_key, read_key
+from eventstore.integrity.chain import EMPTY, next_hash, read_rows
+from eventstore.integrity.log_import import import_log
 from eventstore.store import EventStore
-from eventstore.transfer import import_log
-from eventstore.verify import read_rows
 from schemas.advisor import AdvisorFailed
 from services.console.commands import chain_commands
 from services.console.commands.anchors import Witnesses
-from services.runtime.kafka import ANCHOR_TOPIC, KEPT_FOR_EVER
-from services.runtime.kafka_reader import read_topics
+from services.runtime.kafka.broker import ANCHOR_TOPIC, KEPT_FOR_EVER
+from services.runtime.kafka.reader import read_topics
 from services.runtime.user_error import UserError
 from tests.brokers import broker
 from tests.cluster import Cluster

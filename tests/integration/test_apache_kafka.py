@@ -10,7 +10,7 @@ import sys
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from services.runtime.kafka_reader import read_topics
+from services.runtime.kafka.reader import read_topics
 from tests.brokers import apache
 from tests.kafka import broker as apache_broker
 from tests.processes import processes, until

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.console.__main__ import RECORDED
 from benchmarks.console.log import campaign, log
-from eventstore.chain import Chain
+from eventstore.integrity.chain import Chain
 
 
 def test_every_figure_is_measured(tmp_path: Path) -> None:

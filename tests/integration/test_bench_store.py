@@ -13,8 +13,8 @@ from benchmarks.store.chain_cost import AppendHasChanged, leave_out_hash
 from benchmarks.store.figures import Figure, interleaved
 from benchmarks.store.generated import PER_STREAM, rows
 from benchmarks.store.table import missed, table
-from eventstore.chain import Chain, ChainBroken
 from eventstore.effect import Append
+from eventstore.integrity.chain import Chain, ChainBroken
 from schemas.advisor import AdvisorFailed
 from tests.conftest import Stores
 

@@ -19,10 +19,10 @@ from schemas.events import CampaignStarted
 from schemas.targets import BoardTarget
 from services.oracle.boards.job import ASKING, key_of
 from services.oracle.steps import measure_base
-from services.runtime.hashing import hash_folder
-from services.runtime.jobs import JobRunner
+from services.runtime.jobs.runner import JobRunner
+from services.runtime.jobs.worker import Worker
 from services.runtime.settings import Settings
-from services.runtime.worker import Worker
+from services.runtime.storage.hashing import hash_folder
 from tests.adapters import make_base
 from tests.background import running
 from tests.board_server import Board, serving
@@ -89,9 +89,9 @@ async def test_a_worker_that_is_killed_between_sending_and_recording_submits_not
         from pathlib import Path
         from eventstore.store import EventStore
         from services.oracle.boards.job import ASKING
-        from services.runtime.jobs import JobRunner
+        from services.runtime.jobs.runner import JobRunner
         from services.runtime.settings import Settings
-        from services.runtime.worker import Worker
+        from services.runtime.jobs.worker import Worker
         async def work():
             store = await EventStore.open({database!r}, service="oracle", password={PASSWORDS["oracle"]!r})
             settings = Settings(lease_seconds=1, work=Path({str(tmp_path)!r}), artifacts={str(tmp_path)!r})

@@ -15,7 +15,7 @@ from schemas.rows import Row
 from services.console.campaign_file import load
 from services.console.commands import data_command
 from services.data.collect import manifest as manifests
-from services.runtime.hashing import hash_file, hash_folder, hash_parquet
+from services.runtime.storage.hashing import hash_file, hash_folder, hash_parquet
 from services.runtime.user_error import UserError
 from services.trainer.rows import draws, read
 from tests.brokers import broker

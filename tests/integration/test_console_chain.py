@@ -6,9 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from eventstore.anchor_files import make_key, read_key
-from eventstore.chain import next_hash
 from eventstore.effect import Append
+from eventstore.integrity.anchors import make_key, read_key
+from eventstore.integrity.chain import next_hash
 from eventstore.row import Row
 from eventstore.store import EventStore
 from schemas.advisor import AdvisorFailed

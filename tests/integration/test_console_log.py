@@ -7,7 +7,7 @@ import pytest
 
 from eventstore.effect import Append
 from eventstore.store import EventStore
-from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
+from schemas.events import CampaignPaused, CampaignResumed, CampaignStopped
 from services.console.client import history_of
 from services.console.commands import log_commands, migrate_command
 from services.console.log_source import told

@@ -10,7 +10,7 @@ import pytest
 
 from eventstore.effect import Append
 from schemas.envelope import campaign_stream
-from schemas.steering import CampaignStopped
+from schemas.events import CampaignStopped
 from services.console.web.access import PageSettings, access
 from services.console.web.app import make_app
 from services.console.web.context import Site

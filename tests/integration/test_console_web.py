@@ -9,9 +9,8 @@ from datasets import Dataset
 
 from eventstore.effect import Append
 from schemas.envelope import campaign_stream, round_stream
-from schemas.events import DataBatchReady
+from schemas.events import CampaignPaused, DataBatchReady
 from schemas.evidence import Basis, Yield
-from schemas.steering import CampaignPaused
 from services.console.client import UnknownCampaign
 from services.console.web.access import PageSettings, access
 from services.console.web.app import make_app

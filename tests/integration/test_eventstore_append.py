@@ -10,15 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eventstore.batch import write_one
+from eventstore.batch import uuid7, write_one
 from eventstore.effect import Append, Effect
-from eventstore.ids import uuid7
 from eventstore.store import NotAWriter, StreamConflict, UnknownEvent
 from schemas.advisor import AdvisorFailed
 from schemas.base import canonical_json
 from schemas.envelope import Envelope
-from schemas.events import CampaignStarted, TrainingStarted
-from schemas.steering import CampaignPaused
+from schemas.events import CampaignPaused, CampaignStarted, TrainingStarted
 from tests.conftest import Stores
 
 RECORDED = Path("tests/recorded/demo.jsonl")

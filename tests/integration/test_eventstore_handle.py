@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
+from eventstore.batch import uuid7
 from eventstore.effect import NOTHING, Append, Effect, Work
-from eventstore.ids import uuid7
 from eventstore.store import EventStore, StreamConflict, UnknownEvent
 from schemas.advisor import AdvisorFailed
 from schemas.envelope import Envelope

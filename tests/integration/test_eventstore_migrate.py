@@ -13,7 +13,7 @@ from eventstore.embedded.postgres import EmbeddedPostgres
 from eventstore.migrate import MigrationEdited, migrate, migrations, provision
 from eventstore.store import EventStore
 from schemas.advisor import AdvisorFailed
-from schemas.writers import WRITERS
+from schemas.registry import WRITERS
 from tests.conftest import PASSWORDS, Stores, create_database
 
 ALL = [name for name, _ in migrations()]

@@ -9,13 +9,12 @@ import asyncpg
 import pytest
 
 from eventstore import read
+from eventstore.batch import uuid7
 from eventstore.effect import Append
-from eventstore.ids import uuid7
 from eventstore.sql import QUERIES
 from schemas.advisor import AdvisorFailed
 from schemas.envelope import Envelope
-from schemas.events import CampaignStarted
-from schemas.steering import CampaignPaused, CampaignStopped
+from schemas.events import CampaignPaused, CampaignStarted, CampaignStopped
 from tests.conftest import Stores
 
 

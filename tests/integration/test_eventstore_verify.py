@@ -10,11 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eventstore import verify
-from eventstore.chain import EMPTY, ChainBroken, Head, next_hash
 from eventstore.effect import Append
+from eventstore.integrity import chain
+from eventstore.integrity.chain import EMPTY, ChainBroken, Head, next_hash, read_rows, verify_log
 from eventstore.store import EventStore, StreamConflict
-from eventstore.verify import read_rows, verify_log
 from schemas.advisor import AdvisorFailed
 from schemas.events import TrainingStarted
 from tests.conftest import Stores
@@ -24,7 +23,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify, "PAGE", 3)
+    monkeypatch.setattr(chain, "PAGE", 3)
 
 
 @pytest.fixture
@@ -170,7 +169,7 @@ async def test_a_log_written_anew_is_found_by_an_anchor(superuser: asyncpg.Conne
 
 async def test_the_walk_reads_its_pages_by_the_primary_key(owner: asyncpg.Connection) -> None:
     await owner.execute("SET enable_seqscan = off")
-    rows = await owner.fetch("EXPLAIN " + verify.QUERIES["recorded"], 100, 100)
+    rows = await owner.fetch("EXPLAIN " + chain.QUERIES["recorded"], 100, 100)
     plan = "\n".join(row[0] for row in rows)
     assert "Index Scan using events_pkey" in plan
     assert "Sort" not in plan

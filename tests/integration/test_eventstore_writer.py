@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from eventstore.batch import uuid7
 from eventstore.effect import NOTHING, Append, Effect, Work
-from eventstore.ids import uuid7
 from eventstore.store import DISCONNECTED, EventStore, NotAWriter, StreamConflict, UnknownEvent
 from eventstore.wake import CHANNEL
 from schemas.advisor import AdvisorFailed

@@ -17,17 +17,17 @@ from schemas import events as e
 from schemas.campaign import DOMAINS, Substrate
 from schemas.evidence import Basis, Submission
 from schemas.policy import DeadEnd
+from schemas.registry import SERVICES
 from schemas.scores import BASE, Cost
-from schemas.writers import SERVICES
 from services.console.embedded.run_folder import RunFolder
 from services.console.embedded.system import _services
 from services.oracle.sets import draw_set, nonce
 from services.oracle.steps import query
 from services.policy.core import finish, update
 from services.recipes.core import propose
-from services.runtime.hashing import hash_folder
-from services.runtime.jobs import JobFailed
+from services.runtime.jobs.runner import JobFailed
 from services.runtime.settings import Settings
+from services.runtime.storage.hashing import hash_folder
 from services.runtime.substrate import base_folder, code_sha256
 from services.trainer.steps import queue_training
 from tests.unit.driftworld import detected

@@ -12,9 +12,9 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from schemas.events import CampaignStarted
-from services.runtime.kafka import TOPICS, declare_topics, make_broker, publish
-from services.runtime.kafka_preflight import knock
-from services.runtime.kafka_reader import read_topics
+from services.runtime.kafka.broker import TOPICS, declare_topics, make_broker, publish
+from services.runtime.kafka.preflight import knock
+from services.runtime.kafka.reader import read_topics
 from services.runtime.settings import Settings
 from tests.brokers import apache_cluster
 from tests.integration.test_kafka_settings import envelope, ignore

@@ -11,7 +11,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 
 from schemas.envelope import Envelope
 from schemas.events import CampaignStarted
-from services.runtime.kafka import PatientAssignor, _new_topic, declare_topics, make_broker, publish
+from services.runtime.kafka.broker import PatientAssignor, _new_topic, declare_topics, make_broker, publish
 from services.runtime.settings import Settings
 from tests.brokers import EMBEDDED, broker
 

@@ -14,8 +14,8 @@ from eventstore.effect import Append
 from schemas.base import canonical_json
 from schemas.envelope import topic
 from services.console.commands import letter_commands
-from services.runtime.kafka import DEAD_LETTER_TOPIC
-from services.runtime.kafka_reader import read_topics
+from services.runtime.kafka.broker import DEAD_LETTER_TOPIC
+from services.runtime.kafka.reader import read_topics
 from services.runtime.user_error import UserError
 from tests.brokers import broker
 from tests.conftest import PASSWORDS

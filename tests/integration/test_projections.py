@@ -9,9 +9,8 @@ import pytest
 from audit.projections import check
 from eventstore.effect import Append
 from eventstore.store import EventStore
-from schemas.events import TrainingFailed
+from schemas.events import CampaignResumed, TrainingFailed
 from schemas.scores import Cost
-from schemas.steering import CampaignResumed
 from services.console.commands import audit_commands, chain_commands
 from services.console.commands.anchors import Witnesses
 from tests.brokers import broker

@@ -10,10 +10,10 @@ from schemas.events import CampaignStarted
 from services.console.embedded.base_model import substrate
 from services.oracle.engines.names import served_name
 from services.oracle.score_job import SCORING
-from services.runtime.hashing import hash_folder
-from services.runtime.jobs import JobRunner
+from services.runtime.jobs.runner import JobRunner
+from services.runtime.jobs.worker import Worker
 from services.runtime.settings import Settings
-from services.runtime.worker import Worker
+from services.runtime.storage.hashing import hash_folder
 from tests.background import running
 from tests.cluster import log_of
 from tests.engine_server import Model, serving

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from audit.artifacts import artifacts
-from services.runtime import object_store
+from services.runtime.storage import object_store
 from tests.brokers import broker
 from tests.cluster import Cluster, log_of, until
 from tests.conftest import PASSWORDS

@@ -11,8 +11,8 @@ import urllib.request
 import pytest
 import s3fs
 
-from services.runtime import object_store
-from services.runtime.object_store import StoreDenied
+from services.runtime.storage import object_store
+from services.runtime.storage.object_store import StoreDenied
 from tests.brokers import broker
 from tests.cluster import SERVICES, Cluster, until
 from tests.conftest import PASSWORDS

@@ -8,8 +8,8 @@ from faststream.kafka import KafkaBroker
 
 from eventstore.effect import Append
 from schemas.envelope import topic
-from services.runtime.jobs import JobRunner
-from services.runtime.kafka_reader import read_topics
+from services.runtime.jobs.runner import JobRunner
+from services.runtime.kafka.reader import read_topics
 from services.runtime.main import serve
 from services.runtime.settings import Settings
 from tests.brokers import EMBEDDED, broker

@@ -16,10 +16,10 @@ from eventstore.effect import Append
 from eventstore.embedded.broker import EmbeddedBroker
 from schemas.base import canonical_json
 from schemas.envelope import topic
+from schemas.events import CampaignPaused, CampaignResumed, CampaignStopped
 from schemas.recipe import Recipe
-from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
-from services.runtime.kafka import DEAD_LETTER_TOPIC, TOPICS
-from services.runtime.kafka_reader import read_topics
+from services.runtime.kafka.broker import DEAD_LETTER_TOPIC, TOPICS
+from services.runtime.kafka.reader import read_topics
 from tests.brokers import broker
 from tests.cluster import PARTITIONS, Cluster, log_of, until
 from tests.conftest import PASSWORDS

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.anchor_files import make_key, read_key
-from schemas.writers import SERVICES
+from eventstore.integrity.anchors import make_key, read_key
+from schemas.registry import SERVICES
 from tests.brokers import ForeignBroker, apache
 from tests.certificates import Authority
 from tests.cluster import Cluster, until

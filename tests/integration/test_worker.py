@@ -22,9 +22,9 @@ from eventstore.effect import Effect, Work
 from eventstore.embedded.postgres import EmbeddedPostgres
 from eventstore.migrate import migrate, provision
 from eventstore.store import EventStore
-from services.runtime.jobs import JobRunner
+from services.runtime.jobs.runner import JobRunner
+from services.runtime.jobs.worker import Worker
 from services.runtime.settings import Settings
-from services.runtime.worker import Worker
 from tests.background import running
 from tests.conftest import PASSWORDS
 from tests.unit.runtime.test_jobs import gone
@@ -257,9 +257,9 @@ async def test_a_job_whose_worker_is_killed_is_taken_over(trainer, runner, queue
     script = f"""
         import asyncio
         from eventstore.store import EventStore
-        from services.runtime.jobs import JobRunner
+        from services.runtime.jobs.runner import JobRunner
         from services.runtime.settings import Settings
-        from services.runtime.worker import Worker
+        from services.runtime.jobs.worker import Worker
         from tests.work_for_tests import kind
         async def work():
             store = await EventStore.open({database!r}, service="trainer", password={PASSWORDS["trainer"]!r})

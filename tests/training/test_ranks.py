@@ -19,9 +19,9 @@ from transformers import AutoModelForCausalLM
 
 from eventstore.effect import Effect, Work
 from schemas.recipe import Recipe
-from services.runtime.jobs import JobFailed, JobRunner
+from services.runtime.jobs.runner import JobFailed, JobRunner
+from services.runtime.jobs.worker import Worker
 from services.runtime.settings import Settings
-from services.runtime.worker import Worker
 from services.trainer.adapter_job import TRAINING
 from services.trainer.engine import train
 from services.trainer.job import Trained, TrainingJob

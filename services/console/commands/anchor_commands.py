@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from eventstore.anchor_files import make_key
+from eventstore.integrity.anchors import make_key
 from services.console.commands.anchors import private_key
 from services.runtime.user_error import UserError
 

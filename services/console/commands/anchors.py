@@ -8,11 +8,10 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import ValidationError
 
-from eventstore.anchor import Anchor, Attested, Signer, known
-from eventstore.anchor_files import read_key, read_public
+from eventstore.integrity.anchors import Anchor, Attested, Signer, known, read_key, read_public
 from services.console.kafka_messages import messages
 from services.console.log_file import read_anchors
-from services.runtime.kafka import ANCHOR_TOPIC
+from services.runtime.kafka.broker import ANCHOR_TOPIC
 from services.runtime.settings import Settings
 from services.runtime.user_error import UserError
 

@@ -10,12 +10,11 @@ from pathlib import Path
 import asyncpg
 import typer
 
-from eventstore.anchor import Anchor, Attested
-from eventstore.anchor_files import append_anchor
-from eventstore.chain import Chain, ChainBroken, Head
 from eventstore.connect import tls_fault
 from eventstore.errors import DISCONNECTED
-from eventstore.transfer import LogNotEmpty, import_log
+from eventstore.integrity.anchors import Anchor, Attested, append_anchor
+from eventstore.integrity.chain import Chain, ChainBroken, Head
+from eventstore.integrity.log_import import LogNotEmpty, import_log
 from services.console.client import connected, from_environment, read_settings
 from services.console.commands.anchors import Witnesses, hear
 from services.console.log_file import read_rows, written

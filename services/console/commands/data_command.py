@@ -14,8 +14,8 @@ from services.console.client import DEFAULT_RUN
 from services.console.embedded.run_folder import RunFolder
 from services.console.log_source import of_type
 from services.console.snapshot_file import drops, first_rows, place
-from services.runtime.artifacts import ArtifactChanged, here
-from services.runtime.object_store import StoreFailed
+from services.runtime.storage.artifacts import ArtifactChanged, here
+from services.runtime.storage.object_store import StoreFailed
 from services.runtime.user_error import UserError, nearest
 
 SHOWN = 240

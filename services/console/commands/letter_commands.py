@@ -19,7 +19,7 @@ from eventstore.store import EventStore
 from schemas.envelope import Envelope, topic
 from services.console.client import connected, read_settings
 from services.console.kafka_messages import absent, messages
-from services.runtime.kafka import DEAD_LETTER_TOPIC, make_sender, publish
+from services.runtime.kafka.broker import DEAD_LETTER_TOPIC, make_sender, publish
 from services.runtime.settings import Settings
 from services.runtime.user_error import UserError
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from schemas.writers import SERVICES
+from schemas.registry import SERVICES
 from services.console.client import from_environment
 from services.console.commands import doctor as machine
 from services.console.embedded import demo as campaign_run
@@ -21,7 +21,7 @@ from services.console.embedded.run_folder import RunFolder
 from services.console.embedded.system import Embedded
 from services.console.screen import Screen
 from services.console.signals import Interrupted, run
-from services.runtime import run_jobs as stint
+from services.runtime.jobs import run_jobs as stint
 from services.runtime.ports import free_ports
 from services.runtime.user_error import UserError, nearest
 

@@ -10,7 +10,7 @@ import typer
 from eventstore.connect import tls_fault
 from eventstore.errors import DISCONNECTED
 from eventstore.migrate import MigrationEdited, migrate, provision
-from schemas.writers import READERS, SERVICES
+from schemas.registry import READERS, SERVICES
 from services.console.embedded.run_folder import secret
 from services.runtime.user_error import UserError, with_password, without_password
 

@@ -14,9 +14,9 @@ from services.console.client import read_settings
 from services.console.log_source import told
 from services.oracle.adapters import AdapterChanged, adapter
 from services.oracle.boards.submission_zip import AdapterUnfit, Limits, check, pack
-from services.runtime.hashing import hash_folder
-from services.runtime.model_folders import ModelMissing, model_folder
-from services.runtime.object_store import StoreFailed
+from services.runtime.storage.hashing import hash_folder
+from services.runtime.storage.model_folders import ModelMissing, model_folder
+from services.runtime.storage.object_store import StoreFailed
 from services.runtime.user_error import UserError, nearest
 
 

@@ -12,8 +12,7 @@ import typer
 from audit.artifacts import receipt_place
 from judgement.history import History, fold
 from schemas.envelope import Envelope
-from schemas.events import ScoresReported
-from schemas.guards import GuardsReported
+from schemas.events import GuardsReported, ScoresReported
 from services.console.client import DEFAULT_RUN, from_environment
 from services.console.embedded.run_folder import RunFolder
 from services.console.embedded.system import KEY_NAME
@@ -22,7 +21,7 @@ from services.oracle.job import KeyMissing
 from services.oracle.rescore import Rescored
 from services.oracle.rescore import rescore as rescore_one
 from services.oracle.sets import read_key
-from services.runtime.object_store import StoreFailed
+from services.runtime.storage.object_store import StoreFailed
 from services.runtime.user_error import UserError, nearest
 
 SHOWN = {"identical": "identical", "different": "DIFFERENT", "missing": "MISSING  "}

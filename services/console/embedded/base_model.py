@@ -11,7 +11,7 @@ from typing import Any
 
 from schemas.campaign import Substrate
 from services.console.embedded.supervisor import Child, Command
-from services.runtime.hashing import hash_folder
+from services.runtime.storage.hashing import hash_folder
 from services.runtime.substrate import code_sha256
 from services.runtime.user_error import UserError
 from services.trainer.tiny_base.make import base_key

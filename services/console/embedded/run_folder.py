@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from eventstore.anchor_files import make_key, read_key
+from eventstore.integrity.anchors import make_key, read_key
 from schemas.campaign import Campaign
 from services.console.report.data import Clock
 from services.runtime.parent_watch import GRACE

@@ -17,7 +17,7 @@ from eventstore.embedded.broker import EmbeddedBroker
 from eventstore.embedded.hosted import Hosted
 from eventstore.embedded.postgres import EmbeddedPostgres
 from eventstore.migrate import migrate, provision
-from schemas.writers import READERS, SERVICES
+from schemas.registry import READERS, SERVICES
 from services.console.concurrency import first, uninterrupted
 from services.console.embedded.run_folder import RunFolder, secret
 from services.console.embedded.supervisor import Command, keep_running

@@ -7,8 +7,8 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from services.console.client import connected
 from services.console.telemetry.watch import Watch
-from services.runtime.logs import configure
 from services.runtime.settings import Settings
+from services.runtime.telemetry.logs import configure
 from services.runtime.user_error import UserError
 
 ROLE = "exporter"

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from eventstore.chain import Chain, ChainBroken
+from eventstore.integrity.chain import Chain, ChainBroken
 from eventstore.read import CampaignSummary
 from eventstore.store import DISCONNECTED, EventStore
 from judgement.history import History

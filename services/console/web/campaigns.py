@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from eventstore.read import CampaignSummary
 from judgement.history import History
-from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
+from schemas.events import CampaignPaused, CampaignResumed, CampaignStopped
 from services.console.campaign_control import say
 from services.console.cli import DEMO
 from services.console.table import eta

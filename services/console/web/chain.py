@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
-from eventstore.chain import ChainBroken
 from eventstore.errors import DISCONNECTED
+from eventstore.integrity.chain import ChainBroken
 from eventstore.store import EventStore
 from services.console.commands.anchors import Witnesses, hear
 from services.runtime.settings import Settings

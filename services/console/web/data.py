@@ -16,8 +16,8 @@ from services.console.log_source import choose
 from services.console.snapshot_file import Samples, drops, first_rows
 from services.console.web.context import site
 from services.console.web.templating import page
-from services.runtime.artifacts import ArtifactChanged, exists, here, read
-from services.runtime.object_store import StoreFailed
+from services.runtime.storage.artifacts import ArtifactChanged, exists, here, read
+from services.runtime.storage.object_store import StoreFailed
 from services.runtime.user_error import UserError
 
 SAMPLES = 3

@@ -28,7 +28,7 @@ from services.console.web.context import Site, site
 from services.console.web.rounds_chart import rounds_chart
 from services.console.web.samples import samples
 from services.console.web.templating import drawn, page
-from services.runtime.artifacts import join
+from services.runtime.storage.artifacts import join
 from services.runtime.user_error import nearest
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from audit.artifacts import receipt_place
 from schemas.events import ScoresReported
 from services.oracle.receipts import Line, ReceiptForged, read
-from services.runtime.object_store import StoreFailed
+from services.runtime.storage.object_store import StoreFailed
 
 EACH = 2
 """Right and wrong answers that are shown of a domain."""

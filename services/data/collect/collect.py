@@ -28,8 +28,8 @@ from services.data.sources.self_source import Asked, Sampler
 from services.data.sources.source import Source
 from services.data.tokens import Lengths
 from services.data.writer import WHOLE
-from services.runtime import artifacts
-from services.runtime.hashing import hash_file
+from services.runtime.storage import artifacts
+from services.runtime.storage.hashing import hash_file
 
 
 def make_collected(job: SnapshotJob, planned: SnapshotPlan, report: Report) -> Snapshot:

@@ -20,8 +20,8 @@ from schemas.base import Frozen, Sha256, canonical_json
 from schemas.evidence import Stored
 from schemas.rows import Row
 from services.data.collect.harvest import Count, Harvest
-from services.runtime import artifacts
-from services.runtime.hashing import hash_file
+from services.runtime.storage import artifacts
+from services.runtime.storage.hashing import hash_file
 
 SHARD_BYTES = 8_000_000
 """A shard is closed at so many bytes, unpacked: that much is in memory."""

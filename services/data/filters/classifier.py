@@ -15,8 +15,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from schemas.rows import Row
 from schemas.sources import ClassifierRule
 from services.data.filters.filter import Dropped, text_of
-from services.runtime.hashing import hash_folder
-from services.runtime.model_folders import refuse_pickles
+from services.runtime.storage.hashing import hash_folder
+from services.runtime.storage.model_folders import refuse_pickles
 
 LONGEST = 512
 """Tokens that are read at a time, where the tokenizer does not say less."""

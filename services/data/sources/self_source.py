@@ -25,8 +25,8 @@ from schemas.sources import SelfSource
 from services.data.collect.verify import wrong_steps
 from services.data.job import Sampled
 from services.data.sources.source import SourceFailed, State, Step
-from services.runtime import artifacts
-from services.runtime.hashing import hash_folder
+from services.runtime.storage import artifacts
+from services.runtime.storage.hashing import hash_folder
 
 PROMPTS = 16
 """Puzzles that are asked at a time, each `samples` times: a step."""

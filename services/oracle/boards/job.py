@@ -19,9 +19,9 @@ from schemas.scores import Cost, Kind, Receipt, Scores, Stamp
 from schemas.targets import BoardTarget, KaggleTarget
 from services.oracle.score_job import append, failed
 from services.oracle.steps import BOARD_QUEUE
-from services.runtime import artifacts
 from services.runtime.service import JobKind
 from services.runtime.settings import Settings
+from services.runtime.storage import artifacts
 
 LONGEST_PAUSE = timedelta(hours=1)
 """Between two tries against a board that does not answer."""

@@ -21,7 +21,7 @@ from services.oracle import receipts
 from services.oracle.adapters import adapter
 from services.oracle.boards.job import Answer, Query
 from services.oracle.boards.submission_zip import Limits, pack
-from services.runtime.jobs import Again
+from services.runtime.jobs.runner import Again
 
 Error = Annotated[float, Field(gt=0.0)]
 

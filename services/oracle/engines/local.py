@@ -17,8 +17,8 @@ from services.oracle.engines.engine import Count
 from services.oracle.harness.attention import use_products
 from services.oracle.harness.model import GreedyLM, TaskLM
 from services.oracle.job import AdapterRefused, EvaluationJob
-from services.runtime.model_folders import model_folder
 from services.runtime.prompting import special
+from services.runtime.storage.model_folders import model_folder
 
 BATCH = {"cpu": 128, "cuda": 64}
 """Prompts generated together. Part of the stamp: batching changes the rounding, and greedy decoding follows it."""

@@ -21,7 +21,7 @@ from schemas.campaign import Model
 from schemas.profiles import PROFILES
 from services.oracle.engines.names import served_name
 from services.oracle.job import EngineUse
-from services.runtime.jobs import JobFailed
+from services.runtime.jobs.runner import JobFailed
 from services.runtime.parent_watch import GRACE, tether
 from services.runtime.ports import free_ports
 from services.runtime.settings import Settings

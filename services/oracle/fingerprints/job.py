@@ -11,14 +11,14 @@ from judgement.history import History
 from schemas.base import digest
 from schemas.campaign import Campaign
 from schemas.envelope import fingerprint_stream
+from schemas.events import FingerprintsPublished
 from schemas.evidence import Basis
-from schemas.fingerprints import FingerprintsPublished
 from schemas.scores import Cost
 from services.oracle.fingerprints.work import FingerprintJob, Published
-from services.runtime import artifacts
-from services.runtime.jobs import JobFailed
+from services.runtime.jobs.runner import JobFailed
 from services.runtime.service import Failure, JobKind
 from services.runtime.settings import Settings
+from services.runtime.storage import artifacts
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 
-from services.runtime.jobs import JobFailed
+from services.runtime.jobs.runner import JobFailed
 from services.trainer.distributed.data_parallel import READY_SECONDS
 from services.trainer.job import Trained, TrainingJob
 

@@ -16,8 +16,8 @@ from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any
 
-from services.runtime.logs import configure
-from services.runtime.redaction import words
+from services.runtime.telemetry.logs import configure
+from services.runtime.telemetry.redaction import words
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,8 @@ from judgement.history import History
 from schemas import events as e
 from schemas.base import canonical_json
 from schemas.envelope import Envelope
-from schemas.guards import GuardsReported
+from schemas.events import CampaignPaused, CampaignResumed, CampaignStopped, GuardsReported
 from schemas.scores import BASE, Cost
-from schemas.steering import CampaignPaused, CampaignResumed, CampaignStopped
 from services.policy.core import first_policy
 from services.recipes.core import propose
 from tests.unit.judgement.test_guards import REFUSALS, suite

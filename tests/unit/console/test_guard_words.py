@@ -6,7 +6,7 @@ import json
 
 from audit.narrate import narrate
 from judgement.history import fold
-from schemas.guards import GuardsUnmeasured
+from schemas.events import GuardsUnmeasured
 from schemas.scores import Cost
 from services.console.report.data import Clock, build
 from services.console.report.text import markdown

@@ -12,8 +12,8 @@ from rich.console import Console
 from audit.narrate import WORDS, narrate
 from judgement.history import fold
 from schemas import events as e
+from schemas.events import CampaignPaused
 from schemas.registry import EVENTS
-from schemas.steering import CampaignPaused
 from services.console.client import from_environment, new_id, read_settings
 from services.console.commands.doctor import Check, examine, healthy
 from services.console.concurrency import first, uninterrupted

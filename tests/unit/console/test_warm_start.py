@@ -14,9 +14,8 @@ from judgement.search.axis_beliefs import opening
 from judgement.search.warm_start import CLOSED, carried
 from schemas.base import canonical_json, digest
 from schemas.campaign import Axis, Campaign
-from schemas.policy import DeadEnd
+from schemas.policy import DeadEnd, WarmAxis, WarmDeadEnd, WarmStart
 from schemas.recipe import Change
-from schemas.warm import WarmAxis, WarmDeadEnd, WarmStart
 from services.console.cli import app
 from services.console.warm_start import with_prior
 from services.policy.core import first_policy

@@ -13,8 +13,8 @@ from schemas.sources import ClassifierRule, FilterRule
 from services.data.filters.classifier import Classifier, ClassifierRefused
 from services.data.filters.filter import Dropped, judged
 from services.data.filters.registry import make_filters
-from services.runtime.hashing import hash_folder
-from services.runtime.model_folders import PickledWeights
+from services.runtime.storage.hashing import hash_folder
+from services.runtime.storage.model_folders import PickledWeights
 from services.trainer.tiny_base.tokenizer import make_tokenizer
 
 TOKENS = 64

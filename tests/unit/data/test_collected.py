@@ -18,7 +18,7 @@ from services.data.collect import manifest as manifests
 from services.data.collect.mix import quotas
 from services.data.job import Collecting, Snapshot, SnapshotJob
 from services.data.snapshot import make
-from services.runtime.hashing import hash_file, hash_parquet
+from services.runtime.storage.hashing import hash_file, hash_parquet
 from services.trainer.rows import read
 
 SAID = """

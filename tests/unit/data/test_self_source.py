@@ -21,8 +21,8 @@ from services.data.collect.verify import verified
 from services.data.job import Sampled
 from services.data.sources.self_source import Asked, Sampler
 from services.data.sources.source import SourceFailed
-from services.runtime.artifacts import ArtifactChanged
-from services.runtime.hashing import hash_folder
+from services.runtime.storage.artifacts import ArtifactChanged
+from services.runtime.storage.hashing import hash_folder
 from tests.tiny_model import make_model, memorise
 
 SPEC = SelfSource(name="own", domain="roman", prompts_per_round=24, samples=3, temperature=0.5)

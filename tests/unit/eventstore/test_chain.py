@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventstore.chain import EMPTY, Chain, ChainBroken, Head, canonical, next_hash
+from eventstore.integrity.chain import EMPTY, Chain, ChainBroken, Head, canonical, next_hash
 from eventstore.row import Row
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5)

@@ -13,9 +13,8 @@ from judgement.statistics import combined, mean_score
 from schemas import events as e
 from schemas.campaign import Constitution
 from schemas.evidence import Basis, Submission
-from schemas.guards import Guard
 from schemas.scores import BASE
-from schemas.tasks import TaskScore
+from schemas.tasks import Guard, TaskScore
 from services.policy.core import choose_final, choose_submissions, finish, update
 from tests.unit.fieldmodel import SEARCH
 from tests.unit.loopworld import campaign

@@ -5,13 +5,13 @@ import pytest
 from eventstore.effect import Append
 from judgement.constitution import check
 from schemas import events as e
+from schemas.events import CampaignStopped
 from schemas.evidence import Basis, Submission
 from schemas.policy import DeadEnd
 from schemas.recipe import Change
-from schemas.steering import CampaignStopped
 from services.policy.core import choose_final, choose_submissions, finish, first_policy, update
 from services.recipes.core import propose
-from services.runtime.lawful import lawful
+from services.runtime.constitution_check import check_decisions
 from tests.unit.fieldmodel import SEARCH
 from tests.unit.loopworld import Deciders, World, campaign, play
 from tests.unit.searchcases import opened, scored_round, with_scores
@@ -74,12 +74,12 @@ def test_a_recipe_outside_the_constitution_is_refused(slot, broken, article):
 def test_a_round_without_its_anchor_is_refused_whole():
     history = opened()
     anchor, *changed = (Append(history.id, f"{history.id}/{p.candidate}", p) for p in propose(history))
-    (append,) = lawful(history, changed).events
+    (append,) = check_decisions(history, changed).events
     assert (append.event.decision, append.event.article) == ("RecipeProposed", "candidates")
     assert append.event.message == "r1s1 has no anchor; propose the standing recipe in slot 0 of round 1"
-    assert lawful(history, [*changed, anchor]).events == (*changed, anchor)
+    assert check_decisions(history, [*changed, anchor]).events == (*changed, anchor)
     history.trials["r1s0"] = scored_round().trials["r1s0"]
-    assert lawful(history, changed).events == tuple(changed)
+    assert check_decisions(history, changed).events == tuple(changed)
 
 
 def test_a_candidate_beyond_the_rounds_slots_is_refused():

@@ -22,8 +22,8 @@ from services.oracle.boards.query import (
     ask,
     scores_of,
 )
-from services.runtime.hashing import hash_folder
-from services.runtime.jobs import Again
+from services.runtime.jobs.runner import Again
+from services.runtime.storage.hashing import hash_folder
 from tests.adapters import make_adapter, make_base
 from tests.board_server import Board, serving
 

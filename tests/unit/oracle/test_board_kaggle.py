@@ -19,8 +19,8 @@ from services.oracle.boards.job import Answer, Query, key_of
 from services.oracle.boards.kaggle import KEPT, STATES, ClientMissing, open_client
 from services.oracle.boards.query import BoardDenied, BoardGarbled, BoardRefused, BoardUnreachable, ask
 from services.oracle.boards.submission_zip import AdapterUnfit
-from services.runtime.hashing import hash_folder
-from services.runtime.jobs import Again
+from services.runtime.jobs.runner import Again
+from services.runtime.storage.hashing import hash_folder
 from tests.adapters import make_adapter, make_base
 
 KEY = key_of("c-1", "r1s1", "external")

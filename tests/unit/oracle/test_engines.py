@@ -39,10 +39,10 @@ from services.oracle.job import (
     SealedSet,
     TokenizerUnfit,
 )
-from services.runtime.hashing import hash_folder
-from services.runtime.jobs import JobFailed
-from services.runtime.model_folders import PickledWeights
+from services.runtime.jobs.runner import JobFailed
 from services.runtime.settings import Settings
+from services.runtime.storage.hashing import hash_folder
+from services.runtime.storage.model_folders import PickledWeights
 from tests.engine_server import Model, serving
 from tests.tiny_model import DOMAINS, make_model
 

@@ -25,10 +25,10 @@ from services.oracle.harness.tasks import make_tasks
 from services.oracle.job import AdapterMissing, Evaluated, EvaluationJob, PromptTooLong, Reference, SealedSet
 from services.oracle.receipts import ReceiptForged, rescore
 from services.oracle.sets import draw_set
-from services.runtime import object_store
-from services.runtime.hashing import hash_folder
-from services.runtime.model_folders import ModelMissing
 from services.runtime.prompting import plain
+from services.runtime.storage import object_store
+from services.runtime.storage.hashing import hash_folder
+from services.runtime.storage.model_folders import ModelMissing
 from services.trainer.engine import train
 from services.trainer.job import TrainingJob
 from tests.tiny_model import DOMAINS, make_model, make_snapshot, memorise

@@ -8,14 +8,14 @@ from audit.rebuild import CampaignJobs
 from eventstore.effect import NOTHING
 from eventstore.work import Job
 from judgement.history import History, fold
+from schemas.events import FingerprintsPublished
 from schemas.evidence import Basis
-from schemas.fingerprints import FingerprintsPublished
 from schemas.scores import Cost, Receipt
 from schemas.sources import DataRule
 from services.data.steps import refresh
 from services.oracle.fingerprints.job import FINGERPRINTING, QUEUE, finished, prepare, publish_fingerprints
 from services.oracle.fingerprints.work import Published
-from services.runtime.jobs import JobFailed
+from services.runtime.jobs.runner import JobFailed
 from services.runtime.settings import Settings
 from tests.unit.console_events import SHA, Log
 

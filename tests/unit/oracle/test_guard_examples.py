@@ -5,8 +5,7 @@ from __future__ import annotations
 import datasets
 import pytest
 
-from schemas.guards import Guard
-from schemas.tasks import TaskScore
+from schemas.tasks import Guard, TaskScore
 from services.oracle.harness.lists import load_tasks
 
 FOLDER = "deploy/campaigns/guards"

@@ -5,8 +5,8 @@ import pytest
 from eventstore.store import Job
 from schemas.base import digest
 from schemas.campaign import ItemSet
-from schemas.guards import Guard
 from schemas.scores import BASE, Receipt
+from schemas.tasks import Guard
 from services.oracle import steps
 from services.oracle.job import Evaluated, EvaluationJob, Measured, OtherStamp, Reference, SealedSet
 from services.oracle.reference import owed

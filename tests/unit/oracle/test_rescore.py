@@ -11,8 +11,7 @@ from typer.testing import CliRunner
 from judgement.statistics import share_error
 from schemas.campaign import ItemSet
 from schemas.envelope import candidate_stream
-from schemas.events import ScoresReported
-from schemas.guards import GuardsReported
+from schemas.events import GuardsReported, ScoresReported
 from schemas.scores import Cost, DomainScore, Scores
 from schemas.targets import BoardTarget, KaggleTarget
 from schemas.tasks import TaskScore, TaskTarget
@@ -20,7 +19,7 @@ from services.console.cli import app
 from services.oracle import receipts, records
 from services.oracle.records import Record
 from services.oracle.sets import draw_set, nonce
-from services.runtime import object_store
+from services.runtime.storage import object_store
 from tests.unit.console_events import STAMP, Log
 from tests.unit.judgement.test_guards import REFUSALS
 

@@ -14,7 +14,7 @@ from judgement.profile import profile
 from schemas import events as e
 from schemas.campaign import Campaign
 from schemas.envelope import candidate_stream
-from schemas.guards import GuardsReported, GuardsUnmeasured
+from schemas.events import GuardsReported, GuardsUnmeasured
 from schemas.scores import Cost, Stamp
 from schemas.targets import BoardTarget
 from schemas.tasks import TaskScore, TaskTarget

@@ -11,9 +11,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from schemas.guards import Guard
 from schemas.scores import Receipt
-from schemas.tasks import TaskList, TaskScore
+from schemas.tasks import Guard, TaskList, TaskScore
 from services.oracle import records
 from services.oracle.evaluate import evaluate
 from services.oracle.job import CodeRefused, EvaluationJob, ListedSet, PromptTooLong, TaskRefused

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from eventstore.anchor_files import read_key, read_public
-from schemas.writers import SERVICES
+from eventstore.integrity.anchors import read_key, read_public
+from schemas.registry import SERVICES
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())

@@ -12,7 +12,7 @@ import yaml
 
 from services.console.telemetry.campaigns import SHOWN
 from services.console.telemetry.system import SYSTEM
-from services.runtime.metrics import REGISTRY
+from services.runtime.telemetry.metrics import REGISTRY
 from tests.promql import metrics, used
 
 ROOT = Path(__file__).parents[3]

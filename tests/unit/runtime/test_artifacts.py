@@ -11,9 +11,9 @@ from schemas.envelope import Envelope
 from services.data.job import CellPlan, SnapshotPlan
 from services.data.snapshot import build
 from services.oracle.receipts import Line, write
-from services.runtime import object_store
-from services.runtime.hashing import hash_file, hash_folder
-from services.runtime.object_store import StoreUnreachable
+from services.runtime.storage import object_store
+from services.runtime.storage.hashing import hash_file, hash_folder
+from services.runtime.storage.object_store import StoreUnreachable
 
 GOLDEN = Path(__file__).parents[2] / "contract" / "golden"
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from services.runtime.hashing import hash_file, hash_folder, hash_source
+from services.runtime.storage.hashing import hash_file, hash_folder, hash_source
 
 
 @pytest.fixture

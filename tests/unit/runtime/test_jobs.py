@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.runtime.jobs import JobFailed, JobRunner
-from services.runtime.redaction import LONGEST
+from services.runtime.jobs.runner import JobFailed, JobRunner
+from services.runtime.telemetry.redaction import LONGEST
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ async def test_cancelling_kills_the_job(runner):
 async def test_a_job_dies_with_the_process_that_asked_for_it():
     script = """
         import asyncio, os, signal
-        from services.runtime.jobs import JobRunner
+        from services.runtime.jobs.runner import JobRunner
         def die(said):
             print(said["pid"], flush=True)
             os.kill(os.getpid(), signal.SIGKILL)

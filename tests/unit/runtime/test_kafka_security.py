@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from eventstore.connect import tls_fault
 from services.console.cli import app
-from services.runtime.kafka_preflight import knock
-from services.runtime.kafka_security import client_options
+from services.runtime.kafka.preflight import knock
+from services.runtime.kafka.security import client_options
 from services.runtime.settings import BadSetting, Settings
 from tests.certificates import Authority
 

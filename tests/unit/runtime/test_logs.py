@@ -3,8 +3,8 @@
 import json
 import logging
 
-from services.runtime.logs import JsonLines, about
-from services.runtime.tracing import span
+from services.runtime.telemetry.logs import JsonLines, about
+from services.runtime.telemetry.tracing import span
 
 PARENT = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
 

@@ -8,11 +8,21 @@ import time
 import pytest
 import s3fs
 
-from services.runtime import artifacts, object_store
-from services.runtime.artifacts import KEPT, READ_SECONDS, ArtifactChanged, fetch, here, join, keep, read, writing
-from services.runtime.hashing import hash_file, hash_folder
-from services.runtime.object_store import StoreUnknown, StoreUnreachable, knock, library
 from services.runtime.settings import BadSetting
+from services.runtime.storage import artifacts, object_store
+from services.runtime.storage.artifacts import (
+    KEPT,
+    READ_SECONDS,
+    ArtifactChanged,
+    fetch,
+    here,
+    join,
+    keep,
+    read,
+    writing,
+)
+from services.runtime.storage.hashing import hash_file, hash_folder
+from services.runtime.storage.object_store import StoreUnknown, StoreUnreachable, knock, library
 from tests.s3_server import Cutting, Server
 
 
@@ -249,7 +259,7 @@ def test_a_folder_of_artifacts_needs_no_library(tmp_path):
     lines = (
         "import sys",
         "import services.runtime.main, services.console.cli, services.trainer.app, services.oracle.app",
-        "from services.runtime.artifacts import keep, read",
+        "from services.runtime.storage.artifacts import keep, read",
         f"keep({str(tmp_path / 'x')!r}, lambda: b'1'), read({str(tmp_path / 'x')!r})",
         "assert not {'fsspec', 's3fs', 'botocore'} & sys.modules.keys()",
     )

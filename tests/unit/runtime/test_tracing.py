@@ -11,12 +11,12 @@ from opentelemetry.trace import StatusCode
 
 from eventstore.effect import Append, Effect
 from eventstore.work import Job
-from schemas.steering import CampaignPaused
+from schemas.events import CampaignPaused
 from services.runtime.settings import BadVariable
+from services.runtime.telemetry.tracing import HERE, TRACING, appending, mark_failed, span, working
+from services.runtime.telemetry.tracing_otel import OpenTelemetry
+from services.runtime.telemetry.tracing_setup import traced, wanted
 from services.runtime.trace_links import Trail
-from services.runtime.tracing import HERE, TRACING, appending, mark_failed, span, working
-from services.runtime.tracing_otel import OpenTelemetry
-from services.runtime.tracing_setup import traced, wanted
 
 PARENT = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
 OTHER = "00-" + "c" * 32 + "-" + "d" * 16 + "-01"
@@ -83,7 +83,7 @@ def test_a_decision_is_linked_to_what_it_rests_on_and_other_events_are_not(spans
 
 
 def test_a_new_policy_ends_the_trace_of_its_round_and_begins_the_next(spans, monkeypatch):
-    from services.runtime import tracing
+    from services.runtime.telemetry import tracing
 
     policy = decision("PolicyUpdated", policy=SimpleNamespace(round=3))
     monkeypatch.setattr(tracing, "PolicyUpdated", type(policy.event))

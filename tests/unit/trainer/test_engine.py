@@ -14,10 +14,10 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from schemas.recipe import Recipe
-from services.runtime import object_store
-from services.runtime.artifacts import ArtifactChanged, fetch
-from services.runtime.hashing import hash_folder
-from services.runtime.model_folders import ModelMissing
+from services.runtime.storage import object_store
+from services.runtime.storage.artifacts import ArtifactChanged, fetch
+from services.runtime.storage.hashing import hash_folder
+from services.runtime.storage.model_folders import ModelMissing
 from services.trainer import checkpoint, layout
 from services.trainer.batches import Batch, prepare
 from services.trainer.engine import train

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.recipe import Recipe
-from services.runtime.jobs import JobFailed
+from services.runtime.jobs.runner import JobFailed
 from services.trainer.batches import Example
 from services.trainer.distributed import launch
 from services.trainer.distributed import sharded_checkpoint as shards

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, NemotronHConfig
 from schemas.recipe import Recipe
 from services.oracle.adapters import form
 from services.runtime import bos_token as beginnings
-from services.runtime.model_folders import PickledWeights, model_folder
+from services.runtime.storage.model_folders import PickledWeights, model_folder
 from services.trainer import preflight
 from services.trainer.adapter_job import TRAINING
 from services.trainer.batches import Data, prepare

@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from functools import partial
 
 from eventstore.store import DISCONNECTED, EventStore
-from services.runtime.jobs import JobRunner
+from services.runtime.jobs.runner import JobRunner
+from services.runtime.jobs.worker import POLL_SECONDS, Worker
 from services.runtime.main import begin
 from services.runtime.service import Service
 from services.runtime.settings import Settings
-from services.runtime.worker import POLL_SECONDS, Worker
 
 log = logging.getLogger(__name__)
 

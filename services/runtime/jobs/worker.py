@@ -17,12 +17,12 @@ from typing import Any
 from eventstore.effect import NOTHING, Append, Effect
 from eventstore.store import DISCONNECTED, EventStore, Job, LeaseLost, StreamConflict
 from schemas.scores import Cost
-from services.runtime.jobs import Again, JobFailed, JobRunner, Report
-from services.runtime.metrics import JOB_SECONDS, JOBS, RUNNING
-from services.runtime.retry import outlasting
+from services.runtime.jobs.retry import outlasting
+from services.runtime.jobs.runner import Again, JobFailed, JobRunner, Report
 from services.runtime.service import Failure, JobKind
 from services.runtime.settings import Settings
-from services.runtime.tracing import appending, mark_failed, working
+from services.runtime.telemetry.metrics import JOB_SECONDS, JOBS, RUNNING
+from services.runtime.telemetry.tracing import appending, mark_failed, working
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from eventstore.effect import Append, Effect
 from eventstore.store import Job
 from schemas.envelope import Envelope
 from schemas.events import PolicyUpdated
-from services.runtime.logs import about
+from services.runtime.telemetry.logs import about
 
 Kind = Literal["consumer", "producer", "internal"]
 Attribute = str | int

@@ -14,7 +14,7 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
-from services.runtime.kafka_security import client_options
+from services.runtime.kafka.security import client_options
 from services.runtime.settings import BadSetting, Settings
 
 PATIENCE_MS = 10_000

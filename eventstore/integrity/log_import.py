@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import asyncpg
 
-from eventstore.chain import Chain, Head
 from eventstore.connect import SETTINGS
+from eventstore.integrity.chain import Chain, Head
 from eventstore.row import Row
 from eventstore.sql import QUERIES
 

@@ -8,9 +8,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from typer.testing import CliRunner
 
-from eventstore.anchor import Anchor, Attested, Signer, key_id, known
-from eventstore.anchor_files import append_anchor, make_key, read_key, read_public
-from eventstore.chain import Head
+from eventstore.integrity.anchors import (
+    Anchor,
+    Attested,
+    Signer,
+    append_anchor,
+    key_id,
+    known,
+    make_key,
+    read_key,
+    read_public,
+)
+from eventstore.integrity.chain import Head
 from services.console.cli import app
 from services.console.commands.anchors import Witnesses, hear
 from services.console.embedded.run_folder import RunFolder

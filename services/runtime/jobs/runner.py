@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from services.runtime.logs import configure
-from services.runtime.redaction import words
+from services.runtime.telemetry.logs import configure
+from services.runtime.telemetry.redaction import words
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class JobRunner:
 
     def __init__(self, preload: Sequence[str]) -> None:
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["services.runtime.jobs", *preload])
+        self.context.set_forkserver_preload(["services.runtime.jobs.runner", *preload])
 
     def warm(self) -> None:
         """Start the warm process; call it before asyncio starts."""

@@ -14,10 +14,10 @@ import pytest
 from eventstore.effect import Effect, Work
 from eventstore.store import EventStore
 from services.console.embedded.system import clean_environment
-from services.runtime.jobs import JobRunner
-from services.runtime.run_jobs import run
+from services.runtime.jobs.run_jobs import run
+from services.runtime.jobs.runner import JobRunner
+from services.runtime.jobs.worker import Worker
 from services.runtime.settings import Settings
-from services.runtime.worker import Worker
 from tests.conftest import PASSWORDS
 from tests.integration.test_worker import job_process, put, said
 from tests.unit.runtime.test_jobs import gone
@@ -74,7 +74,7 @@ async def test_it_works_the_queues_of_its_service_in_turn(trainer, runner, queue
 
 
 SCRIPT = """
-    from services.runtime import run_jobs as stint
+    from services.runtime.jobs.runner import run_jobs as stint
     from services.runtime.service import Service
     from tests.work_for_tests import kind
     if __name__ == "__main__":

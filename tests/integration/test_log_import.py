@@ -9,12 +9,12 @@ from urllib.parse import quote
 import asyncpg
 import pytest
 
-from eventstore.chain import EMPTY, ChainBroken
 from eventstore.effect import Append
 from eventstore.embedded.postgres import EmbeddedPostgres
+from eventstore.integrity.chain import EMPTY, ChainBroken
+from eventstore.integrity.log_import import LogNotEmpty, import_log
 from eventstore.row import Row
 from eventstore.store import EventStore
-from eventstore.transfer import LogNotEmpty, import_log
 from schemas.advisor import AdvisorFailed
 from tests.conftest import PASSWORDS, Stores, create_database
 

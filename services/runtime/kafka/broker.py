@@ -24,10 +24,10 @@ from eventstore.store import DISCONNECTED
 from schemas.base import canonical_json
 from schemas.envelope import Envelope, topic
 from schemas.registry import EVENTS, parse
-from services.runtime.kafka_security import client_options, security
-from services.runtime.metrics import DEAD_LETTERS, REGISTRY
+from services.runtime.kafka.security import client_options, security
 from services.runtime.service import Service
 from services.runtime.settings import Settings
+from services.runtime.telemetry.metrics import DEAD_LETTERS, REGISTRY
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from services.runtime.settings import BadVariable
-from services.runtime.tracing import TRACING
+from services.runtime.telemetry.tracing import TRACING
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def traced(service: str, instance: str) -> Iterator[None]:
     if exporter == "none" or not _installed():
         yield
         return
-    from services.runtime import tracing_otel  # noqa: PLC0415 - it needs the extra
+    from services.runtime.telemetry import tracing_otel  # noqa: PLC0415 - it needs the extra
 
     provider = tracing_otel.provider(exporter, service, instance)
     outside = TRACING.set(tracing_otel.OpenTelemetry(provider))

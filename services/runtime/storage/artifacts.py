@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from services.runtime import object_store
-from services.runtime.object_store import is_url, outlasting
+from services.runtime.storage import object_store
+from services.runtime.storage.object_store import is_url, outlasting
 
 KEPT = 16
 """Copies that a machine keeps: the snapshot of a round is asked for by each of its jobs, an adapter once per set."""

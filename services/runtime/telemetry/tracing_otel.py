@@ -1,4 +1,4 @@
-"""Spans by OpenTelemetry. Only `services.runtime.tracing_setup` imports this, where the extra `telemetry` is there."""
+"""Spans by OpenTelemetry; imported only where the extra `telemetry` is installed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from opentelemetry.trace import Span as TheirSpan
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from services.runtime.tracing import Attributes, Kind, Span
+from services.runtime.telemetry.tracing import Attributes, Kind, Span
 
 SERVICE_NAME = "OTEL_SERVICE_NAME"
 """A person's own name for the service goes before ours."""

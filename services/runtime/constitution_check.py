@@ -10,7 +10,7 @@ from judgement.history import History
 from schemas.envelope import round_stream
 
 
-def lawful(history: History, decisions: Sequence[Append]) -> Effect:
+def check_decisions(history: History, decisions: Sequence[Append]) -> Effect:
     """The decisions, all of them, or the refusal of those that break the constitution."""
     events = [item.event for item in decisions]
     checked = (*(check(history, event) for event in events), check_anchor(history, events))

@@ -1,7 +1,7 @@
 """Log lines, as text for people or as JSON for machines; the latter say which event and which trace they belong to.
 
 A JSON line is made to be collected, so it quotes no data: of a library's exception it keeps the class and the places,
-and not the words (`services.runtime.redaction`). The text for people, on the machine itself, has all of it.
+and not the words (`services.runtime.telemetry.redaction`). The text for people, on the machine itself, has all of it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from services.runtime.redaction import words
+from services.runtime.telemetry.redaction import words
 
 ABOUT: ContextVar[dict[str, Any]] = ContextVar("about", default={})  # noqa: B039 - it is replaced, never changed
 """What the work that is going on is about."""

@@ -1,0 +1,1 @@
+"""Long jobs: leased from a work queue and run in subprocesses."""

@@ -1,0 +1,1 @@
+"""Files that jobs share: artifacts, their hashes, and model folders."""
