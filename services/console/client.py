@@ -95,12 +95,8 @@ async def caught_up(store: EventStore, history: History) -> History:
 
 def new_id(name: str) -> str:
     """An id for a campaign of this name: the name and eight random characters of base 32."""
-    return f"{name}-{random_suffix()}"
-
-
-def random_suffix() -> str:
-    """Eight random characters of base 32."""
-    return "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz234567") for _ in range(8))
+    suffix = "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz234567") for _ in range(8))
+    return f"{name}-{suffix}"
 
 
 def operator() -> str:

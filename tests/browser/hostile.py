@@ -113,7 +113,7 @@ def _receipt(folder: Path) -> dict[str, Any]:
 
 
 async def disturb(owner: str, campaign: str) -> None:
-    """What else a page shows, in the tables beside the log: a worker, a job, why a start failed and for whom."""
+    """What else a page shows, in the tables beside the log: a worker and a job."""
     connection = await asyncpg.connect(owner, server_settings={"search_path": "aevolve"})
     await connection.execute(
         "INSERT INTO work (queue, key, campaign, payload, attempts, priority, state, attempt, worker, lease_until)"
@@ -121,5 +121,4 @@ async def disturb(owner: str, campaign: str) -> None:
         HOSTILE,
         campaign,
     )
-    await connection.execute("INSERT INTO schedules (name, file, asked_by, told) VALUES ('odd', '', $1, $1)", HOSTILE)
     await connection.close()

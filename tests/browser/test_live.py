@@ -111,17 +111,6 @@ async def test_it_is_paused_resumed_and_stopped_and_every_page_follows(campaign,
     assert [event.reason for event in said] == ["lunch"]
 
 
-async def test_a_schedule_is_made_and_forgotten(running, watch):
-    page = await watch("/campaigns/start")
-    await page.get_by_label("or a file from this computer").set_input_files(running.file)
-    await page.get_by_label("On a schedule").fill("0 3 * * *")
-    await page.get_by_role("button", name="Start").click()
-    waiting = page.get_by_role("region", name="Starts to come").get_by_role("row", name=re.compile("^watched"))
-    await expect(waiting).to_contain_text("03:00:00")
-    await waiting.get_by_role("button", name=re.compile("^Forget watched")).click()
-    await expect(waiting).not_to_be_attached()
-
-
 async def test_a_dead_letter_is_shown_as_text_and_its_event_given_again(campaign, running, watch, stores):
     real = next(x for x in await log_of(await stores("console"), campaign) if x.type == "ScoresReported")
     headers = [(key, value.encode()) for key, value in real.headers().items()]

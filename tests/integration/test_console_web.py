@@ -99,19 +99,19 @@ async def posted(browser, address, **fields):
 async def test_a_campaign_is_paused_resumed_and_stopped_by_its_page(browser, site, begun):
     address = f"/campaigns/{begun}"
     assert "Pause" in (await browser.get(address)).text
-    assert (await posted(browser, f"{address}/steer", word="pause", reason="lunch")).status_code == 303
+    assert (await posted(browser, f"{address}/steer", action="pause", reason="lunch")).status_code == 303
     assert (await site.histories.of(begun)).paused
-    again = await posted(browser, f"{address}/steer", word="pause")
+    again = await posted(browser, f"{address}/steer", action="pause")
     assert again.status_code == 400
     assert "is already paused" in again.text
     for word in ("resume", "stop"):
-        await posted(browser, f"{address}/steer", word=word)
+        await posted(browser, f"{address}/steer", action=word)
     history = await site.histories.of(begun)
     assert (history.paused, history.stopped) == (False, True)
     assert "Steer it" not in (await browser.get(address)).text
     said = [e.event async for e in site.store.read(campaign=begun, types=["CampaignPaused"])]
     assert said[0].reason == "lunch"
-    assert (await posted(browser, f"{address}/steer", word="explode")).status_code == 400
+    assert (await posted(browser, f"{address}/steer", action="explode")).status_code == 400
 
 
 async def test_an_unknown_campaign_is_not_found(browser):

@@ -58,7 +58,6 @@ async def test_it_cannot_append(store):
     "statement",
     [
         "SELECT payload FROM work",
-        "SELECT * FROM schedules",
         "UPDATE work SET state = 'done'",
         "DELETE FROM events",
         "UPDATE log_head SET position = 0",

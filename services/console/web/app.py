@@ -4,7 +4,7 @@ guard       who may pass, under which name, with which headers (`guard`, `access
 pages       one module each: reads the log through `site`, shows it by a template (`view`)
 forms       what a person may say, after its origin is proven (`forms`)
 live        tells open pages that the log has grown (`live`)
-scheduler   starts the campaigns that were asked for (`scheduler`)
+starts      campaigns that are being started (`starts`)
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from services.console.web.csrf import action
 from services.console.web.failures import HANDLERS
 from services.console.web.live import live
 from services.console.web.middleware import Guard
-from services.console.web.scheduler import Scheduler
 
 STATIC = Path(__file__).parent / "static"
 
@@ -40,9 +39,9 @@ ROUTES: tuple[BaseRoute, ...] = (
     Route("/campaigns", campaigns.overview),
     Route("/campaigns/start", campaigns.new),
     Route("/campaigns/start", action(campaigns.start), methods=["POST"]),
-    Route("/campaigns/{campaign}", campaigns.one),
+    Route("/campaigns/{campaign}", campaigns.campaign),
     Route("/campaigns/{campaign}/steer", action(campaigns.steer), methods=["POST"]),
-    Route("/schedules/{schedule:int}/forget", action(campaigns.forget), methods=["POST"]),
+    Route("/campaigns/start/{campaign}/forget", action(campaigns.forget), methods=["POST"]),
     Route("/log", log.stream),
     Route("/log/verify", action(log.verify), methods=["POST"]),
     Route("/log/{position:int}", log.event),
@@ -72,13 +71,13 @@ def make_app(site: Site) -> Starlette:
 
     @asynccontextmanager
     async def running(app: Starlette) -> AsyncIterator[None]:
-        beside = [asyncio.create_task(work()) for work in (site.live.run, Scheduler(site.store, site.settings).run)]
+        listener = asyncio.create_task(site.live.run())
         try:
             yield
         finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            listener.cancel()
+            await asyncio.gather(listener, return_exceptions=True)
+            await site.starts.cancel()
 
     app = Starlette(
         routes=ROUTES,

@@ -12,6 +12,7 @@ from services.console.web.chain import ChainState
 from services.console.web.histories import Histories
 from services.console.web.live import Live
 from services.console.web.page_cache import Drawn
+from services.console.web.starts import Starts
 from services.runtime.settings import Settings
 
 
@@ -34,10 +35,22 @@ class Site:
     chain: ChainState
     """What the last verification of the log found."""
 
+    starts: Starts
+    """Campaigns that are being started."""
+
     @classmethod
     def of(cls, store: EventStore, settings: Settings, access: Access) -> Site:
         """The page of a log."""
-        return cls(store, settings, access, Histories(store), Drawn(), Live(store), ChainState(store, settings))
+        return cls(
+            store,
+            settings,
+            access,
+            Histories(store),
+            Drawn(),
+            Live(store),
+            ChainState(store, settings),
+            Starts(store, settings),
+        )
 
 
 def site(request: Request) -> Site:
