@@ -29,8 +29,8 @@ COMMANDS = f"""# Commands
 
 {NOTE}
 
-Exit status: 0 done; 1 the answer is no (a difference, a broken chain, a missing part); 2 wrong input, with one message that names
-the remedy; 128 + n ended by signal n. `aevolve COMMAND --help` prints the same.
+Exit status: 0 done; 1 the answer is no (a difference, a broken chain, a missing part); 2 wrong input, with one message
+that names the remedy; 128 + n ended by signal n. `aevolve COMMAND --help` prints the same.
 """
 ENVIRONMENT = f"""# Environment variables
 
