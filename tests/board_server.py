@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import io
 import json
@@ -44,8 +45,8 @@ class Board:
     rejects: str | None = None
     """Why it rejects everything."""
     broken: list[Any] = field(default_factory=list)
-    """What the next requests meet instead of the board: a status, bytes, or, after the work is done, `drop` the
-    connection or `hold` it until `release` is set."""
+    """What the next requests meet instead of the board: a status, bytes, `trickle`, or, after the work is done, `drop`
+    the connection or `hold` it until `release` is set."""
     release: threading.Event = field(default_factory=threading.Event)
     held: dict[str, Submission] = field(default_factory=dict)
     """By key."""
@@ -79,6 +80,26 @@ class Board:
         return {**said, "state": "scored", **self.score(submission)}
 
 
+def send(handler: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
+    handler.send_response(status)
+    handler.send_header("Content-Type", "application/json")
+    handler.send_header("Content-Length", str(len(body)))
+    handler.send_header("Location", "/elsewhere")
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def trickle(handler: BaseHTTPRequestHandler) -> None:
+    """Send an answer a byte at a time, never to its end."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    with contextlib.suppress(OSError):
+        for _ in range(100):
+            handler.wfile.write(b" ")
+            time.sleep(0.05)
+
+
 def handler(board: Board) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -91,9 +112,11 @@ def handler(board: Board) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             fault = board.broken.pop(0) if board.broken else None
             if isinstance(fault, int):
-                self.send(fault, b"down for maintenance")
+                send(self, fault, b"down for maintenance")
+            elif fault == "trickle":
+                trickle(self)
             elif isinstance(fault, bytes):
-                self.send(200, fault)
+                send(self, 200, fault)
             else:
                 key = self.path.removeprefix(PREFIX)
                 board.requests.append(f"{self.command} {key}")
@@ -103,15 +126,7 @@ def handler(board: Board) -> type[BaseHTTPRequestHandler]:
                 if fault in ("drop", "hold"):  # the work is done, and nobody hears of it
                     self.connection.close()
                 else:
-                    self.send(status, json.dumps(said).encode())
-
-        def send(self, status: int, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Location", "/elsewhere")
-            self.end_headers()
-            self.wfile.write(body)
+                    send(self, status, json.dumps(said).encode())
 
         def log_message(self, *_: Any) -> None:
             """Say nothing."""

@@ -12,7 +12,8 @@ from schemas.events import GuardsReported, ScoresReported
 from schemas.scores import BASE, Receipt, Scores
 from schemas.targets import Outside
 from services.oracle import receipts, records
-from services.oracle.boards.query import ScoreOutOfScale, scores_of, standing_of
+from services.oracle.boards.board import ScoreOutOfScale
+from services.oracle.boards.query import board_kind, scores_of
 from services.oracle.receipts import Line, ReceiptForged
 from services.oracle.records import Record
 from services.oracle.sets import draw_set, nonce
@@ -88,10 +89,10 @@ def _answered(law: Constitution, event: ScoresReported, path: str) -> Scores:
     assert isinstance(law.target, Outside)
     raw = receipts.kept(event.receipt, path)
     try:
-        standing = standing_of(raw, law.target)
-        if standing.state != "scored":
-            raise ReceiptForged(f"receipt {path}: the board's answer is {standing.state} and holds no score; ask again")
-        return scores_of(standing, law.target, law.domains)
+        status = board_kind(law.target).read("", raw)
+        if status.state != "scored":
+            raise ReceiptForged(f"receipt {path}: the board's answer is {status.state} and holds no score; ask again")
+        return scores_of(status, law.target, law.domains)
     except (ValueError, KeyError, ScoreOutOfScale) as error:
         raise ReceiptForged(f"receipt {path}: is no score of this target ({type(error).__name__})") from error
 

@@ -1,22 +1,20 @@
-"""A query of a target outside, as the log sees it: sent once, asked about until the score is there.
+"""Query of a board as a job: submitted once, polled until the board has a score.
 
-The query waits in a queue of its own and holds no worker in between. What follows from the score, and whether it came
-in time, is decided by whoever reads the log.
+The job waits in a queue of its own and occupies no worker between polls. Readers of the log decide what follows from
+the score, and whether it came in time.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from pydantic import Field
-
 from eventstore.effect import Effect
 from eventstore.store import Job
-from schemas.base import Frozen, Name, Sha256, digest
+from schemas.base import digest
 from schemas.campaign import Campaign
 from schemas.events import ScoresReported
-from schemas.scores import Cost, Kind, Receipt, Scores, Stamp
-from schemas.targets import BoardTarget, KaggleTarget
+from schemas.scores import Cost, Kind
+from services.oracle.boards.board import Answer, Query
 from services.oracle.score_job import append, failed
 from services.oracle.steps import BOARD_QUEUE
 from services.runtime.service import JobKind
@@ -24,51 +22,7 @@ from services.runtime.settings import Settings
 from services.runtime.storage import artifacts
 
 LONGEST_PAUSE = timedelta(hours=1)
-"""Between two tries against a board that does not answer."""
-
-
-class Query(Frozen):
-    """One candidate to be measured by one target."""
-
-    target: BoardTarget | KaggleTarget = Field(discriminator="kind")
-    """Who is asked."""
-    key: str
-    """The same for the same question at every try: what a board has under this key is never sent again."""
-    campaign: Name
-    """Campaign id."""
-    candidate: Name
-    """Candidate id, or `base`."""
-    domains: tuple[Name, ...]
-    """The campaign's domains; what a board tells of others is not recorded."""
-    adapter: str | None
-    """Folder of the candidate's adapter; None for the base, which enters with one that changes nothing."""
-    sha256: Sha256 | None
-    """Hash of the adapter, as recorded."""
-    base: str
-    """Folder of the base model; it is read for the shapes of its weights alone."""
-    module: str
-    """A module of the base that can bear an adapter."""
-    token_file: str | None
-    """`AEVOLVE_BOARD_TOKEN_FILE`."""
-    work: str
-    """Folder for what is being sent."""
-    out: str
-    """Folder of receipts."""
-    copies: str
-    """Folder of copies of what lies in a store of objects."""
-
-
-class Answer(Frozen):
-    """A target's score of a candidate."""
-
-    scores: Scores
-    """On [0, 1]."""
-    receipt: Receipt
-    """The answer as it came."""
-    stamp: Stamp
-    """Who gave it."""
-    seconds: float = Field(ge=0.0)
-    """Wall time of the last question."""
+"""Between two tries of a board that does not answer."""
 
 
 def key_of(campaign: str, candidate: str, kind: Kind) -> str:
@@ -77,7 +31,7 @@ def key_of(campaign: str, candidate: str, kind: Kind) -> str:
 
 
 def prepare(job: Job, settings: Settings) -> Query:
-    """The query; nothing is read here, since most tries only ask."""
+    """The query. No file is read here, since most tries only poll."""
     campaign = Campaign.model_validate(job.payload["campaign"])
     trained = job.payload["checkpoint"] or {}
     candidate, (kind,) = job.payload["candidate"], job.payload["kinds"]
@@ -132,8 +86,8 @@ ASKING = JobKind(
             "ScoreOutOfScale",
         }
     ),
-    at_once=2,  # one may be uploading; the others ask for a moment each
+    at_once=2,  # one may be uploading; the others only poll
     pause=pause,
-    remedy="ask whoever runs the board, or raise target.give_up_seconds",
+    remedy="ask the board's operator, or raise target.give_up_seconds",
 )
-"""How the oracle asks a target outside."""
+"""The jobs of the queue `board`."""

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from services.oracle.boards.http import HOME
 from services.oracle.job import AdapterRefused, EngineUse
+from services.runtime.http_client import LOOPBACK
 
 log = logging.getLogger(__name__)
 
@@ -209,6 +209,6 @@ def _key(use: EngineUse, scheme: str, host: str | None) -> str | None:
         raise EngineDenied(
             f"AEVOLVE_ENGINE_KEY_FILE: {use.key_file} cannot be read; name a file with the key"
         ) from error
-    if scheme != "https" and host not in HOME:
+    if scheme != "https" and host not in LOOPBACK:
         raise EngineDenied(f"AEVOLVE_ENGINE_KEY_FILE: a key for {use.url} would travel unencrypted; use https")
     return key

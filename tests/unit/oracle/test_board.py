@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -10,18 +11,19 @@ from judgement.statistics import domain_score
 from schemas.targets import BoardTarget
 from services.oracle.adapters import AdapterChanged
 from services.oracle.boards import http as board_http
-from services.oracle.boards.http import token_for
-from services.oracle.boards.job import Answer, Query, key_of
-from services.oracle.boards.query import (
+from services.oracle.boards.board import (
+    Answer,
     BoardDenied,
     BoardGarbled,
     BoardRefused,
     BoardUnreachable,
+    Query,
     ScoreOutOfScale,
-    Standing,
-    ask,
-    scores_of,
+    SubmissionStatus,
 )
+from services.oracle.boards.http import token_for
+from services.oracle.boards.job import key_of
+from services.oracle.boards.query import ask, scores_of
 from services.runtime.jobs.runner import Again
 from services.runtime.storage.hashing import hash_folder
 from tests.adapters import make_adapter, make_base
@@ -136,19 +138,19 @@ def test_fewer_items_than_the_campaign_states_widen_the_error(board, asked):
 @pytest.mark.parametrize(
     ("broken", "failure", "message"),
     [
-        ([503], BoardUnreachable, "answered 503; see that it is well"),
+        ([503], BoardUnreachable, "answered 503; check that it runs"),
         ([429], BoardUnreachable, "answered 429"),
         ([None, 502], BoardUnreachable, "answered 502"),
         ([403], BoardDenied, "correct its line in the file of AEVOLVE_BOARD_TOKEN_FILE"),
-        ([None, 422], BoardRefused, "answered 422: it takes no such submission"),
+        ([None, 422], BoardRefused, "answered 422: it does not accept this submission"),
         ([302], BoardRefused, "answered 302"),
-        ([b"<html>"], BoardGarbled, "the whole of its answer breaks docs/guides/boards.md"),
+        ([b"<html>"], BoardGarbled, "the whole body of its answer breaks docs/guides/boards.md"),
         ([b'{"key": "x", "state": "odd"}'], BoardGarbled, "state of its answer"),
-        ([b'{"key": "x", "state": "scored"}'], BoardGarbled, "the whole of its answer"),
+        ([b'{"key": "x", "state": "scored"}'], BoardGarbled, "the whole body of its answer"),
         ([b'{"key": "x", "state": "scored", "score": NaN}'], BoardGarbled, "of its answer"),
         ([b'{"key": "x", "state": "waiting", "protocol": 2}'], BoardGarbled, "protocol of its answer"),
-        ([b'{"key": "other", "state": "waiting"}'], BoardGarbled, "answers of another submission than"),
-        ([b"[" * 2_000_000], BoardGarbled, "the whole of its answer"),
+        ([b'{"key": "other", "state": "waiting"}'], BoardGarbled, "answered about another submission than"),
+        ([b"[" * 2_000_000], BoardGarbled, "the whole body of its answer"),
     ],
 )
 def test_each_way_to_fail_has_its_class_and_says_what_to_do(board, asked, broken, failure, message):
@@ -159,21 +161,30 @@ def test_each_way_to_fail_has_its_class_and_says_what_to_do(board, asked, broken
 
 
 def test_a_board_that_is_not_there_is_unreachable(board, asked):
-    with pytest.raises(BoardUnreachable, match=r"does not answer .*see that it runs and that target.url is right"):
+    with pytest.raises(BoardUnreachable, match=r"does not answer .*check that it runs and that target.url is correct"):
         asked(url="http://127.0.0.1:9")
 
 
 def test_a_board_that_says_nothing_is_not_waited_for_without_end(monkeypatch, asked):
     import socket
 
-    monkeypatch.setattr(board_http, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(board_http, "DEADLINE_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as mute, pytest.raises(BoardUnreachable, match="does not answer"):
         asked(url=f"http://127.0.0.1:{mute.getsockname()[1]}")
 
 
+def test_a_board_that_trickles_its_answer_misses_the_deadline(monkeypatch, board, asked):
+    monkeypatch.setattr(board_http, "DEADLINE_SECONDS", 0.3)
+    board.broken = ["trickle"]
+    start = time.monotonic()
+    with pytest.raises(BoardUnreachable, match="does not answer"):
+        asked()
+    assert time.monotonic() - start < 1.5
+
+
 def test_a_rejected_submission_names_the_answer_that_holds_the_reason(board, asked):
     board.rejects = "rank too high"
-    with pytest.raises(BoardRefused, match=r"rejected r1s1; its answer, with its reason, is .*\.json") as refused:
+    with pytest.raises(BoardRefused, match=r"rejected r1s1; the reason is in its answer, .*\.json") as refused:
         asked()
     assert "rank" not in str(refused.value)  # what a stranger wrote is kept out of the log
     assert b"rank too high" in Path(str(refused.value).rpartition(" ")[2]).read_bytes()
@@ -216,7 +227,7 @@ def test_a_token_never_travels_in_clear_text(tmp_path):
     tokens = tmp_path / "tokens"
     tokens.write_text("http://board.example secret\nhttps://board.example secret\n")
     assert token_for("https://board.example", str(tokens)) == "secret"
-    with pytest.raises(BoardDenied, match="would travel unencrypted; use https"):
+    with pytest.raises(BoardDenied, match="would be sent unencrypted; use https"):
         token_for("http://board.example", str(tokens))
 
 
@@ -227,5 +238,5 @@ def test_the_key_is_that_of_campaign_candidate_and_kind():
 
 
 def test_keys_that_a_later_protocol_adds_are_ignored():
-    said = Standing.model_validate_json(b'{"key": "k", "state": "scored", "score": 1, "rank": 3}')
+    said = SubmissionStatus.model_validate_json(b'{"key": "k", "state": "scored", "score": 1, "rank": 3}')
     assert scores_of(said, BoardTarget(url="http://x", items=4)).score == 1.0

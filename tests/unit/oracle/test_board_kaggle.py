@@ -15,9 +15,10 @@ from requests import HTTPError, Response
 
 from schemas.targets import KaggleTarget
 from services.oracle.boards import kaggle as board_kaggle
-from services.oracle.boards.job import Answer, Query, key_of
-from services.oracle.boards.kaggle import KEPT, STATES, ClientMissing, open_client
-from services.oracle.boards.query import BoardDenied, BoardGarbled, BoardRefused, BoardUnreachable, ask
+from services.oracle.boards.board import Answer, BoardDenied, BoardGarbled, BoardRefused, BoardUnreachable, Query
+from services.oracle.boards.job import key_of
+from services.oracle.boards.kaggle import RECORDED, STATES, ClientMissing, open_client
+from services.oracle.boards.query import ask
 from services.oracle.boards.submission_zip import AdapterUnfit
 from services.runtime.jobs.runner import Again
 from services.runtime.storage.hashing import hash_folder
@@ -153,8 +154,8 @@ def test_a_rank_above_the_competitions_is_refused_before_a_submission_is_spent(c
     ("listed", "failure", "message"),
     [
         (("ERROR", ""), BoardRefused, "kaggle some-challenge rejected r1s1"),
-        (("COMPLETE", ""), BoardGarbled, "submission 7 is COMPLETE without a score that is a number"),
-        (("COMPLETE", "nan"), BoardGarbled, "without a score that is a number"),
+        (("COMPLETE", ""), BoardGarbled, "submission 7 is COMPLETE and its score is not a number"),
+        (("COMPLETE", "nan"), BoardGarbled, "its score is not a number"),
     ],
 )
 def test_a_submission_without_a_score_is_told_apart(client, asked, listed, failure, message):
@@ -167,7 +168,7 @@ def test_a_submission_without_a_score_is_told_apart(client, asked, listed, failu
     ("fault", "failure", "message"),
     [
         (failing(401), BoardDenied, "correct the credentials and accept the rules"),
-        (failing(404), BoardRefused, "see target.competition"),
+        (failing(404), BoardRefused, "check target.competition"),
         (failing(429), BoardUnreachable, "does not answer (429)"),
         (failing(503), BoardUnreachable, "does not answer (503)"),
         (NoConnection("words of a stranger"), BoardUnreachable, "does not answer (ConnectionError)"),
@@ -213,7 +214,7 @@ def test_the_fake_has_the_signatures_states_and_fields_of_the_real_client(monkey
         ours, theirs = (inspect.signature(getattr(one, name)).parameters for one in (Client, real.KaggleApi))
         assert list(ours) == list(theirs), name
     assert {status.name for status in SubmissionStatus} == set(STATES)
-    assert all(hasattr(ApiSubmission(), field) for field in (*KEPT, "public_score"))
+    assert all(hasattr(ApiSubmission(), field) for field in (*RECORDED, "public_score"))
     assert ApiCreateSubmissionResponse().ref == 0
     assert {"num_total", "num_allowed_now"} <= set(dir(ApiSubmissionLimits()))
 
