@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from judgement.drift.scope import CAP
+from judgement.drift.assess import CAP
 from schemas import events as e
 from schemas.advisor import AdviceWeighed, AdvisorAnswered, AdvisorFailed
 from schemas.envelope import Envelope

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from audit.deciders import DECIDES, Closed, Ruling, decide, ruling
+from audit.deciders import Ruling, decide, ruling
 from audit.difference import Difference, completed, differences
+from judgement.decisions import DECIDES, ClosedBy
 from judgement.history import History
 from schemas.base import Frozen, canonical_json
 from schemas.envelope import Envelope
@@ -90,7 +91,7 @@ class Replayer:
         self.envelopes, self.campaign = envelopes, campaign
         self._folded = self._fresh()
         self._answers: dict[Ruling, tuple[Frozen, ...]] = {}
-        self._asked: tuple[int, Closed] = (0, "complete")
+        self._asked: tuple[int, ClosedBy] = (0, "complete")
 
     def all(self) -> Iterator[Recomputed]:
         """Every decision."""
@@ -107,7 +108,7 @@ class Replayer:
     def _decided(self, by: Ruling, said: Any) -> tuple[Frozen, ...]:
         """All that these rules decide at the state of a decision; asked once for all that were decided there."""
         position: int = said.basis.position
-        closed_by: Closed = getattr(said, "closed_by", "complete")
+        closed_by: ClosedBy = getattr(said, "closed_by", "complete")
         asked = position, closed_by
         if self._asked != asked:
             self._asked, self._answers = asked, {}

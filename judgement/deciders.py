@@ -1,8 +1,8 @@
 """Which version of each decider's rules is in force, and which release brought it.
 
-A decision records the version in its basis, so that it can be taken again by the rules that took it. Whoever changes
-what a decider decides appends the release here and keeps the old rules in `audit/deciders.py`, or gives them
-up knowingly: then `aevolve replay` names the release that still has them.
+A decision records the version in its basis, so that a replay uses the rules that took it. A change of a decider's rules
+appends its release here and adds a function to `judgement.decisions.RULES`. The earlier function stays there, or is
+removed knowingly: then `aevolve replay` names the release that still has it.
 """
 
 from __future__ import annotations

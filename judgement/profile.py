@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from judgement.dev_smoothing import Smoothing, recipe_kernel, smooth
 from judgement.history import History
-from judgement.search.gp import Smoothing, recipe_kernel, smooth
 from judgement.search.space import Floats, features
 from judgement.trial import Trial
 from schemas.campaign import Axis

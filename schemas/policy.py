@@ -116,7 +116,7 @@ class Policy(Grown):
     mode: str
     """The search in a word, from the posterior: `recipe stabilisation`, `stack and calibrate` or `proxy-aware`."""
     best: Best | None = None
-    """The announced best on the target: a new one must climb the last by a step (`judgement.search.ladder`)."""
+    """The announced best on the target: a new one must climb the last by a step (`judgement.search.promote`)."""
 
 
 class WarmAxis(Frozen):

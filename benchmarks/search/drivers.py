@@ -8,16 +8,15 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from benchmarks.search.board import NOBODY
+from judgement import decisions
 from judgement.constitution import check
 from judgement.drift.assess import assess, verdicts
 from judgement.history import History
-from judgement.search.policy import Chosen, Proposal, SearchPolicy
+from judgement.search.policy import Chosen, Proposal
 from schemas.base import Frozen
 from schemas.events import PolicyUpdated, RecipeProposed, SubmissionsChosen
 from schemas.policy import Estimate
 from schemas.recipe import Recipe
-from services.policy import core as policy
-from services.recipes import core as recipes
 
 Decision = TypeVar("Decision", bound=Frozen)
 
@@ -55,24 +54,20 @@ class Driver(Protocol):
         """The candidate that the campaign ends with."""
 
 
-@dataclass(frozen=True)
 class Shipped:
-    """The services' own cores, all rules of the constitution included; `None` is the policy that it names."""
-
-    search: SearchPolicy | None = None
-    """The search policy."""
+    """The services' own decisions by the policy that the constitution names, held to all its rules."""
 
     def opening(self, history: History) -> PolicyUpdated:
         """As the policy service opens."""
-        return policy.first_policy(history)
+        return decisions.first_policy(history)
 
     def propose(self, history: History) -> tuple[RecipeProposed, ...]:
         """The anchor, and changes against it."""
-        return tuple(allowed(history, proposal) for proposal in recipes.propose(history, self.search))
+        return tuple(allowed(history, proposal) for proposal in decisions.propose(history))
 
     def submissions(self, history: History, round_: int) -> SubmissionsChosen:
         """As the policy service chooses."""
-        return policy.choose_submissions(history, round_, "complete", self.search)
+        return decisions.choose_submissions(history, round_, "complete")
 
     def assess(self, history: History, round_: int) -> list[Frozen]:
         """The drift test and its verdicts."""
@@ -81,11 +76,11 @@ class Shipped:
 
     def update(self, history: History) -> PolicyUpdated:
         """As the policy service revises."""
-        return policy.update(history, self.search)
+        return decisions.update(history)
 
     def final(self, history: History) -> str:
         """The winner."""
-        return policy.choose_final(history, self.search).final[-1].candidate
+        return decisions.choose_final(history).final[-1].candidate
 
 
 class Peer(Protocol):
@@ -110,7 +105,7 @@ class Free:
 
     def opening(self, history: History) -> PolicyUpdated:
         """Round 1, which nothing depends on."""
-        return policy.first_policy(history)
+        return decisions.first_policy(history)
 
     def propose(self, history: History) -> tuple[RecipeProposed, ...]:
         """All slots are the peer's."""

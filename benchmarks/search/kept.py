@@ -12,7 +12,7 @@ from typing import Any, Self
 
 FILE, NOWHERE = "runs/bench-search.sqlite", ":memory:"
 ROOT = Path(__file__).parents[2]
-DECIDING = ("judgement", "schemas", "services/policy", "services/recipes", "benchmarks/search")
+DECIDING = ("judgement", "schemas", "benchmarks/search")
 """Packages that a simulated campaign depends on."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from benchmarks.search.space import DEFAULT, SPACE
-from judgement.drift.null_simulation import with_threshold
+from judgement.drift.threshold import with_threshold
 from schemas.campaign import DOMAINS, Budget, Campaign, Constitution, DriftRule, Evaluation, ItemSet
 from schemas.targets import BoardTarget
 

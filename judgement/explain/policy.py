@@ -1,4 +1,4 @@
-"""A new policy in plain words: one sentence for each change, and a paragraph that says why with the numbers."""
+"""The texts of a new policy: one sentence for each change, and a paragraph of reasons with the numbers."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from schemas.recipe import show
 from schemas.scores import BASE
 
 
-def first(campaign: Campaign) -> tuple[str, ...]:
+def first_changes(campaign: Campaign) -> tuple[str, ...]:
     """What the first policy does."""
-    said = f"The campaign opens on its own recipe, with {len(campaign.constitution.space)} axes to search."
-    return (said,) if campaign.warm is None else (said, _warm(campaign.warm))
+    opened = f"The campaign opens on its own recipe, with {len(campaign.constitution.space)} axes to search."
+    return (opened,) if campaign.warm is None else (opened, _warm_start(campaign.warm))
 
 
-def _warm(warm: WarmStart) -> str:
+def _warm_start(warm: WarmStart) -> str:
     closed = f" Its dead ends, {len(warm.dead_ends)} in number, are unlikely here." if warm.dead_ends else ""
     return f"Half of what the campaign {warm.campaign} learned of the axes counts here, and none of its scores.{closed}"
 
 
-def _before(campaign: Campaign) -> str:
+def _prior_knowledge(campaign: Campaign) -> str:
     if campaign.warm:
-        return f"Nothing has been tried here yet. {_warm(campaign.warm)}"
+        return f"Nothing has been tried here yet. {_warm_start(campaign.warm)}"
     axes = len(campaign.constitution.space)
     return f"Nothing has been tried yet, so every value of the {axes} axes is equally likely."
 
 
-def opening(campaign: Campaign) -> str:
-    """Why the first policy is what it is."""
+def first_reasons(campaign: Campaign) -> str:
+    """The reasons of the first policy."""
     law = campaign.constitution
     return (
-        f"{_before(campaign)} Each of the "
+        f"{_prior_knowledge(campaign)} Each of the "
         f"{law.rounds} rounds trains {law.candidates} candidates: the first repeats the standing recipe, the others "
         f"change at most {law.max_changes} of its settings. A recipe becomes the standing one when it is better on the "
         f"target with a chance of {explain.chance(law.promotion)}. The target may be asked "
@@ -46,19 +46,19 @@ def opening(campaign: Campaign) -> str:
 
 
 def changes(last: Policy, new: Policy, promoted: Rival | None, threshold: float) -> tuple[str, ...]:
-    """What differs from the last policy, the weightiest first."""
-    said = [] if promoted is None else [_promoted(promoted, threshold)]
+    """The differences from the last policy, the most important first."""
+    sentences = [] if promoted is None else [_promoted(promoted, threshold)]
     if new.best and (last.best is None or new.best.candidate != last.best.candidate):
-        said.append(explain.new_best(new.best, last.best))
-    said += [explain.distrusted(d) for d in new.distrusted if d not in last.distrusted]
+        sentences.append(explain.new_best(new.best, last.best))
+    sentences += [explain.distrusted(d) for d in new.distrusted if d not in last.distrusted]
     scopes = {d.scope for d in new.distrusted}
-    said += [f"Dev counts fully again in {d.scope}." for d in last.distrusted if d.scope not in scopes]
-    said += [explain.closed(end) for end in new.dead_ends if end not in last.dead_ends]
+    sentences += [f"Dev counts fully again in {d.scope}." for d in last.distrusted if d.scope not in scopes]
+    sentences += [explain.closed(end) for end in new.dead_ends if end not in last.dead_ends]
     if new.mode != last.mode:
-        said.append(f"The search goes from {last.mode} to {new.mode}.")
+        sentences.append(f"The search goes from {last.mode} to {new.mode}.")
     pairs = zip(last.axes, new.axes, strict=True)
-    said += [explain.favoured(b) for a, b in pairs if a.retired != b.retired or _likeliest(a) != _likeliest(b)]
-    return tuple(said) or ("Nothing but the numbers behind the distributions changed.",)
+    sentences += [explain.favoured(b) for a, b in pairs if a.retired != b.retired or _likeliest(a) != _likeliest(b)]
+    return tuple(sentences) or ("Nothing but the numbers behind the distributions changed.",)
 
 
 def _likeliest(axis: AxisBelief) -> str:
@@ -69,11 +69,11 @@ def _promoted(rival: Rival, threshold: float) -> str:
     return explain.promoted(rival.trial, rival.gain, rival.probability, threshold)
 
 
-def why(history: History, policy: Policy, promoted: Rival | None, found: Sequence[Rival]) -> str:
-    """The paragraph behind a policy."""
+def reasons(history: History, policy: Policy, promoted: Rival | None, rivals: Sequence[Rival]) -> str:
+    """The paragraph of reasons for a policy."""
     threshold = history.campaign.constitution.promotion
-    parts = [_promoted(promoted, threshold) if promoted else _kept(history, nearest(found), threshold)]
-    parts += _barred(history, history.of_round(history.round))
+    parts = [_promoted(promoted, threshold) if promoted else _not_promoted(history, nearest(rivals), threshold)]
+    parts += _guard_violations(history, history.of_round(history.round))
     parts += [explain.distrusted(drift) for drift in policy.distrusted]
     parts += _effects(policy.interventions)
     parts.append(f"Two runs of one recipe differ by about {100 * policy.noise:.1f} points of dev; less means nothing.")
@@ -81,20 +81,20 @@ def why(history: History, policy: Policy, promoted: Rival | None, found: Sequenc
 
 
 def unproven(history: History, chosen: Trial) -> str:
-    """Why the campaign ends with the base, and whom the guards barred."""
-    said, barred = explain.unproven(chosen), _barred(history, history.measured("dev"))
+    """Why the campaign ends with the base, and which candidates the guards barred."""
+    reason, barred = explain.unproven(chosen), _guard_violations(history, history.measured("dev"))
     if barred and chosen.candidate == BASE:
-        said = "No candidate that keeps the guards is expected to beat the base on the target, so the base stays."
-    return " ".join([said, *barred])
+        reason = "No candidate that keeps the guards is expected to beat the base on the target, so the base stays."
+    return " ".join([reason, *barred])
 
 
-def _barred(history: History, trials: Sequence[Trial]) -> list[str]:
-    """Which of the candidates break a guard, and by how much."""
-    said = [f"{t.candidate}: {'; '.join(map(str, found))}" for t in trials if (found := broken(history, t))]
-    return [f"A guard bars from promotion {' and '.join(said)}."] if said else []
+def _guard_violations(history: History, trials: Sequence[Trial]) -> list[str]:
+    """The candidates that break a guard, and by how much."""
+    violations = [f"{t.candidate}: {'; '.join(map(str, guards))}" for t in trials if (guards := broken(history, t))]
+    return [f"A guard bars from promotion {' and '.join(violations)}."] if violations else []
 
 
-def _kept(history: History, rival: Rival | None, threshold: float) -> str:
+def _not_promoted(history: History, rival: Rival | None, threshold: float) -> str:
     measured = {t.candidate: t for kind in ("confirm", "external") for t in history.measured(kind)}
     if rival is None and any(objection(history, trial) for trial in measured.values()):
         return "The standing recipe stays: no other candidate that the guards admit has been measured twice."
@@ -102,14 +102,14 @@ def _kept(history: History, rival: Rival | None, threshold: float) -> str:
 
 
 def _effects(beliefs: Sequence[InterventionBelief]) -> list[str]:
-    """The strongest change, and those that lower dev without loss of target: what to prefer when dev misleads."""
+    """The strongest change, and the changes that lower dev without lowering the target."""
     if not beliefs:
         return []
     top = max(beliefs, key=lambda b: b.target.mean)
-    said = [
+    sentences = [
         f"The most promising change is {top.name}: target {explain.points(top.target)}, dev {explain.points(top.dev)}."
     ]
     lowering = [b.name for b in beliefs if b.dev.mean + b.dev.sd < 0 < b.target.mean]
     if lowering:
-        said.append(f"Dev fell but the target did not with {explain.joined(lowering)}.")
-    return said
+        sentences.append(f"Dev fell but the target did not with {explain.joined(lowering)}.")
+    return sentences

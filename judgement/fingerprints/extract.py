@@ -9,8 +9,7 @@ from random import Random
 
 import numpy as np
 
-from judgement.fingerprints.index import _FORMAT, BASE, NGRAM, NGRAMS, Fingerprints, Hashes, tag
-from judgement.fingerprints.mixing import mix
+from judgement.fingerprints.index import _FORMAT, BASE, NGRAM, NGRAMS, Fingerprints, Hashes, mix, tag
 from judgement.fingerprints.tokens import contents, number, words
 
 TELLING = 12

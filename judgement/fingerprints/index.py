@@ -1,12 +1,12 @@
-"""Fingerprints: hashes by which a text is known again, and nothing but known again.
+"""Fingerprints: hashes by which a text is recognised, and from which it cannot be read.
 
 They are of runs of tokens, in two readings (`judgement.fingerprints.tokens`). A run may be enough *alone*: a copy of
-the words, or contents that hardly meet by chance. Contents that are too few for that are a *prefix*, and count only
-with the right answer among the contents after them. Documents, which are longer, are told by several of their
+the words, or contents that hardly coincide by chance. Contents that are too few for that are a *prefix*, and count only
+with the right answer among the contents after them. Documents, which are longer, are recognised by several of their
 *n-grams*.
 
-Whoever holds the file can try a guess on it. What keeps a set sealed is therefore not the hash but the company that its
-items are in: see `services.oracle.fingerprints.publish`.
+Anybody who holds the file can test a guess on it. What keeps a set sealed is therefore not the hash but the number of
+other items that its own are hidden among: see `services.oracle.fingerprints.publish`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from judgement.fingerprints.mixing import mix
 from judgement.fingerprints.tokens import readings
 
 NGRAM = 8
@@ -209,3 +208,13 @@ class Fingerprints:
         if (kind, length) not in self._tags:
             self._tags[kind, length] = tag(kind, length, self.salt)
         return self._tags[kind, length]
+
+
+U64 = np.uint64
+
+
+def mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """The finaliser of SplitMix64 (Steele et al., 2014): a difference of one bit becomes one of half of them."""
+    values = (values ^ (values >> U64(30))) * U64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> U64(27))) * U64(0x94D049BB133111EB)
+    return values ^ (values >> U64(31))

@@ -1,26 +1,51 @@
-"""What a search policy is: three choices and a belief. The loop calls no more of it than this.
+"""The interface of a search policy: three choices and two beliefs. The loop calls nothing else.
 
-Every method is a pure function of the history and the generator: the campaign's replay depends on it. A policy decides
-nothing by measured time, keeps no state of its own, and reads scores through the history alone.
+Every method is a pure function of the history and the generator, because the campaign's replay depends on it. A policy
+never reads the clock, keeps no state, and reads scores through the history alone.
+`judgement.search.registry` names the policies.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 
+from judgement.basis import DIGITS
 from judgement.history import History
-from judgement.search.pool import Model
+from judgement.search.space import Floats
 from schemas.evidence import Submission
 from schemas.policy import Estimate
 from schemas.recipe import Recipe
 
 Proposal = tuple[Recipe, Estimate]
-"""A recipe, and the gain of the target over the standing recipe that is expected of it."""
+"""A recipe, and its expected gain of the target over the standing recipe."""
 
 Chosen = tuple[tuple[Submission, ...], tuple[Submission, ...]]
-"""Whom to measure again on fresh items, and whom to ask the target about."""
+"""The candidates to measure again on fresh items, and those to query the target for."""
+
+DRAWS = 64
+"""Posterior draws behind a share or a predicted gain; a share is then known to about 6 points."""
+
+
+class Model(Protocol):
+    """A belief about the target; every score is an accuracy in [0, 1]."""
+
+    def predict(self, recipe: Recipe) -> Estimate:
+        """Target of a recipe, trained or not."""
+
+    def predict_trial(self, candidate: str) -> Estimate:
+        """Target of a trained candidate, by its own scores."""
+
+    def samples(self, recipes: Sequence[Recipe], rng: np.random.Generator, draws: int) -> Floats:
+        """Joint posterior draws of the target, shape (draws, recipes)."""
+
+    def gain(self, candidate: str, over: str) -> tuple[Estimate, float]:
+        """Target of one candidate minus another's, and the probability that it is above zero."""
+
+    def disagreement(self, candidate: str) -> float:
+        """Standard deviation, over the drift hypotheses, of the candidate's expected target."""
 
 
 class SearchPolicy(Protocol):
@@ -36,7 +61,14 @@ class SearchPolicy(Protocol):
         """The candidate that the campaign ends with, or `base`, and its expected target."""
 
     def model(self, history: History) -> Model:
-        """What the policy believes of the target: proposals and the final choice rest on it."""
+        """The belief behind proposals and the final choice."""
 
     def bound(self, history: History) -> Model:
-        """The same, bound by the drifts that stand: submissions, promotions, learned distributions and dead ends."""
+        """The same, bound by the standing drifts: for submissions, promotions, learned distributions and dead ends."""
+
+
+def gains(model: Model, standing: Recipe, recipes: Sequence[Recipe], rng: np.random.Generator) -> list[Estimate]:
+    """Expected gain of the target over the standing recipe, for each recipe, by the model."""
+    drawn = model.samples([standing, *recipes], rng, DRAWS)
+    over = drawn[:, 1:] - drawn[:, :1]
+    return [Estimate(mean=round(float(g.mean()), DIGITS), sd=round(float(g.std()), DIGITS)) for g in over.T]

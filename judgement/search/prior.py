@@ -1,9 +1,14 @@
-"""What is believed before anything was tried: which knobs can move the target at all, and what to try first.
+"""The prior over recipes: which knobs can move the target, what to try first, and what dev cannot show.
 
 The effect of a recipe against the standing one is a Gaussian field over its changes: one term per knob, one per pair
-of knobs. The first round takes the recipes that tell most about that field (greedy D-optimal design: each next one
-has the largest variance given those before it), so it covers the strong axes before the fine ones, together before
-alone where the constitution allows several changes, and never asks the same thing twice.
+of knobs. Round 1 takes the recipes that tell most about that field (greedy D-optimal design: each next recipe has the
+largest variance given those before it). It therefore covers the strong axes before the fine ones, combines changes
+where the constitution allows several, and never repeats a question.
+
+Later rounds use the same field for the part of the target that dev cannot show. A model of the target by dev is certain
+of a recipe as soon as its dev is known or can be inferred from others, so the search adds a draw of this field,
+conditioned on the recipes whose target has been measured. That sends the search to data and length before fine knobs,
+and fades where target scores lie.
 """
 
 from __future__ import annotations
@@ -13,17 +18,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from judgement.basis import DIGITS
+from judgement.history import History
 from judgement.search.space import Floats
 from schemas.campaign import Axis
 from schemas.policy import Estimate
 from schemas.recipe import Recipe, Value
 
-DATA = ("traces", "difficulty", "wordings", "mix", "upsample")
-"""What the model learns from. Published post-training runs moved most by data construction: one domain upsampled
+DATA_KNOBS = ("traces", "difficulty", "wordings", "mix", "upsample")
+"""Knobs of the training data. Published post-training runs moved most by data construction: one domain upsampled
 twofold was the largest single finding of arXiv 2606.20657, and worked traces decide what carries over to new items."""
 
-EXTENT = ("steps", "lr", "batch", "curriculum", "checkpoint")
-"""How far the model goes with it. The rest, such as rank and decay, was within seed noise over wide ranges."""
+EXTENT_KNOBS = ("steps", "lr", "batch", "curriculum", "checkpoint")
+"""Knobs of how far the model is trained. The rest, such as rank and decay, was within seed noise over wide ranges."""
 
 INTERACTION = 0.5
 """Variance of a pair's joint effect, as a share of the product of its two standard deviations."""
@@ -37,7 +43,7 @@ def effect_sd(knob: str) -> float:
     head, _, domain = knob.partition(".")
     if domain:
         return 0.03  # a knob of one domain moves one part of the average
-    return 0.06 if head in DATA else 0.03 if head in EXTENT else 0.01
+    return 0.06 if head in DATA_KNOBS else 0.03 if head in EXTENT_KNOBS else 0.01
 
 
 def distance(axis: Axis, a: Value, b: Value) -> float:
@@ -72,9 +78,9 @@ def covariance(space: Sequence[Axis], standing: Recipe, recipes: Sequence[Recipe
 
 def _kernel(axis: Axis, standing: Recipe, recipes: Sequence[Recipe]) -> Floats:
     """Covariance of one knob's effect in units of its prior variance: that of a random walk from the standing value."""
-    held = [recipe.get(axis.knob) for recipe in recipes]
-    values = list(dict.fromkeys(held))
-    index = [values.index(value) for value in held]
+    row_values = [recipe.get(axis.knob) for recipe in recipes]
+    values = list(dict.fromkeys(row_values))
+    index = [values.index(value) for value in row_values]
     apart = np.array([[distance(axis, a, b) for b in values] for a in values])
     away = np.array([distance(axis, standing.get(axis.knob), a) for a in values])
     kernel = (away[:, None] + away[None, :] - apart) / 2
@@ -89,18 +95,48 @@ def prior_gains(space: Sequence[Axis], standing: Recipe, recipes: Sequence[Recip
 
 def design(space: Sequence[Axis], standing: Recipe, recipes: Sequence[Recipe], slots: int) -> list[Recipe]:
     """The most informative recipes, in order; equal ones in the order given."""
-    left = covariance(space, standing, recipes)
+    rest = covariance(space, standing, recipes)
     chosen: list[int] = []
     for _ in range(min(slots, len(recipes))):
-        variance = np.round(np.diag(left), DIGITS * 2)
+        variance = np.round(np.diag(rest), DIGITS * 2)
         variance[chosen] = -1.0
         best = int(np.argmax(variance))
         chosen.append(best)
-        left = _given(left, best)
+        rest = _conditioned(rest, best)
     return [recipes[i] for i in chosen]
 
 
-def _given(left: Floats, index: int) -> Floats:
+def _conditioned(covariance: Floats, index: int) -> Floats:
     """The covariance after one of the recipes has been measured."""
-    column = left[:, index]
-    return np.asarray(left - np.outer(column, column) / (column[index] + NOISE**2))
+    column = covariance[:, index]
+    return np.asarray(covariance - np.outer(column, column) / (column[index] + NOISE**2))
+
+
+JITTER = 1e-8
+"""Added to variances, so that the covariance of equal recipes has a Cholesky root too: a hundredth of a point."""
+
+
+def unseen(history: History, recipes: Sequence[Recipe], queried: Sequence[Recipe] = ()) -> Floats:
+    """Covariance of the recipes' unseen parts, (P, P), given all target scores and those of the `queried` recipes."""
+    measured = [t.recipe for t in history.measured("external") if t.recipe]
+    given, campaign = [*measured, *queried], history.campaign
+    whole = covariance(campaign.constitution.space, campaign.recipe, [*given, *recipes])
+    n = len(given)
+    precision = np.linalg.inv(whole[:n, :n] + NOISE**2 * np.eye(n))
+    return np.asarray(whole[n:, n:] - whole[n:, :n] @ precision @ whole[:n, n:])
+
+
+def unseen_sds(history: History, recipes: Sequence[Recipe], queried: Sequence[Recipe] = ()) -> list[float]:
+    """Standard deviation of each recipe's unseen part, in accuracy."""
+    variance = np.diag(unseen(history, recipes, queried))
+    return [round(float(sd), DIGITS) for sd in np.sqrt(np.maximum(variance, 0.0))]
+
+
+def unseen_draws(history: History, recipes: Sequence[Recipe], rng: np.random.Generator, draws: int) -> Floats:
+    """Joint draws of the unseen parts, (draws, P).
+
+    The root is Cholesky's because it is unique: eigenvectors of equal eigenvalues differ from processor to processor,
+    and a draw that differs makes a decision that cannot be replayed.
+    """
+    root = np.linalg.cholesky(unseen(history, recipes) + JITTER * np.eye(len(recipes)))
+    return np.asarray(rng.standard_normal((draws, len(recipes))) @ root.T)

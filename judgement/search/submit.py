@@ -1,8 +1,8 @@
-"""Whom to ask the target about: one place for the best candidate, one for the audit of dev itself.
+"""Which candidates to query the target for: one query for the best candidate, the others to audit dev itself.
 
-The best is the highest posterior target, never the highest raw score. The audit goes where the answer would tell most:
-to the round's highest dev while dev is still believed; once it is not, to the standing recipe if its own target is not
-known; else to the candidate on which the drift hypotheses disagree most or that is least like those already asked.
+The best is the highest posterior target, never the highest raw score. An audit goes where an answer is most
+informative: to the round's highest dev while no drift stands; under drift to the standing recipe if its target is
+unknown; else to the candidate on which the drift hypotheses disagree most or that is least like those already queried.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from judgement.basis import DIGITS
 from judgement.explain import decisions as explain
 from judgement.guards import broken
 from judgement.history import History
-from judgement.search.pool import Model
-from judgement.search.unseen import unseen_sds
+from judgement.search.policy import Model
+from judgement.search.prior import unseen_sds
 from judgement.trial import Trial
 from schemas.evidence import Submission
 from schemas.recipe import Recipe
@@ -24,13 +24,13 @@ from schemas.recipe import Recipe
 
 @dataclass(frozen=True)
 class Question:
-    """What the choice is made from."""
+    """The evidence of the choice."""
 
     history: History
     model: Model
     round: int
     open: tuple[Trial, ...]
-    """Candidates that may still be asked about, by round and slot."""
+    """Candidates that may still be queried, by round and slot."""
 
     def mean(self, trial: Trial) -> float:
         """Expected target, rounded."""
@@ -38,7 +38,7 @@ class Question:
 
 
 def queries_left(history: History) -> int:
-    """External queries that this round may still make: spread evenly over the rounds left."""
+    """Target queries that this round may still make: the budget left is spread evenly over the rounds left."""
     constitution = history.campaign.constitution
     left = constitution.budget.external_queries - history.reserved("external")
     rounds = max(1, constitution.rounds - history.round + 1)
@@ -50,44 +50,43 @@ def choose(history: History, model: Model, round_: int) -> tuple[tuple[Submissio
     question = Question(history, model, round_, tuple(unmeasured(history)))
     external = external_queries(question, queries_left(history))
     room = history.campaign.constitution.budget.confirm_per_round
-    chosen = [s.candidate for s in external]
-    rest = [t for t in question.open if t.candidate not in chosen and t.round == round_ and t.changes]
-    ranked = sorted(rest, key=question.mean, reverse=True)
-    more = [Submission(candidate=t.candidate, reason=_best(question, t)) for t in ranked]
+    queried = [s.candidate for s in external]
+    others = [t for t in question.open if t.candidate not in queried and t.round == round_ and t.changes]
+    ranked = sorted(others, key=question.mean, reverse=True)
+    more = [Submission(candidate=t.candidate, reason=_best_reason(question, t)) for t in ranked]
     confirm = [s for s in (*external, *more) if not history.trials[s.candidate].settled("confirm")]
     return tuple(confirm[:room]), external
 
 
 def unmeasured(history: History) -> list[Trial]:
-    """Trained and scored candidates that the target was never asked about; one of several equal recipes is enough.
+    """Trained and scored candidates without a target query; of equal recipes one query is enough.
 
-    Who is known to break a guard cannot be promoted, so no query is spent on it.
+    A candidate that breaks a guard cannot be promoted, so no query is spent on it.
     """
-    asked = {r.candidate for r in history.reservations if r.kind == "external"}
-    known = [history.trials[c].recipe for c in asked]
+    queried = {r.candidate for r in history.reservations if r.kind == "external"}
+    known = [history.trials[c].recipe for c in queried]
     trials = [t for t in history.measured("dev") if t.recipe and not t.failed]
     trials = [t for t in trials if not broken(history, t)]
     return [t for t in trials if t.recipe not in known and not t.settled("external")]
 
 
 def external_queries(question: Question, room: int) -> tuple[Submission, ...]:
-    """The best, then audits, as many as there is room for."""
+    """The best, then audits, at most `room` in all."""
     chosen: list[Submission] = []
     left = list(question.open)
     while left and len(chosen) < room:
-        pick = _audit(question, left, [s.candidate for s in chosen]) if chosen else _first(question, left)
-        chosen.append(pick)
-        picked = question.history.trials[pick.candidate]
-        left = [t for t in left if t.recipe != picked.recipe]
+        if chosen:
+            submission = _audit(question, left, [s.candidate for s in chosen])
+        else:
+            best = max(left, key=question.mean)
+            submission = Submission(candidate=best.candidate, reason=_best_reason(question, best))
+        chosen.append(submission)
+        recipe = question.history.trials[submission.candidate].recipe
+        left = [t for t in left if t.recipe != recipe]
     return tuple(chosen)
 
 
-def _first(question: Question, left: Sequence[Trial]) -> Submission:
-    best = max(left, key=question.mean)
-    return Submission(candidate=best.candidate, reason=_best(question, best))
-
-
-def _best(question: Question, trial: Trial) -> str:
+def _best_reason(question: Question, trial: Trial) -> str:
     return explain.best(trial, question.model.predict_trial(trial.candidate))
 
 
@@ -102,9 +101,9 @@ def _audit(question: Question, left: Sequence[Trial], chosen: Sequence[str]) -> 
 
 
 def _reference(history: History, left: Sequence[Trial]) -> Trial | None:
-    """The standing recipe's latest run, where its target was never asked.
+    """The standing recipe's latest run, if its target was never queried.
 
-    Once dev is not believed nothing else says what the standing recipe is worth, and without it none can be promoted.
+    Under drift nothing else measures the standing recipe, and without a reference no candidate can be promoted.
     """
     standing = history.policies[history.round].standing
     return next((t for t in reversed(left) if t.recipe == standing), None)
@@ -120,17 +119,17 @@ def _dev(trial: Trial) -> float:
 
 
 def _most_uncertain(question: Question, left: Sequence[Trial], chosen: Sequence[str]) -> Submission:
-    """The candidate whose answer teaches most, less half of what it is expected to lose."""
-    asked = [recipe for candidate in chosen if (recipe := question.history.trials[candidate].recipe)]
+    """The candidate with the most informative answer: its uncertainty less half of its expected loss."""
+    queried = [recipe for candidate in chosen if (recipe := question.history.trials[candidate].recipe)]
     best = max(question.mean(t) for t in left)
-    sd = dict(zip((t.candidate for t in left), _uncertainties(question, left, asked), strict=True))
-    pick = max(left, key=lambda t: round(sd[t.candidate] - (best - question.mean(t)) / 2, DIGITS))
+    sd = dict(zip((t.candidate for t in left), _uncertainties(question, left, queried), strict=True))
+    choice = max(left, key=lambda t: round(sd[t.candidate] - (best - question.mean(t)) / 2, DIGITS))
     return Submission(
-        candidate=pick.candidate, reason=explain.audit(pick, sd[pick.candidate], best - question.mean(pick))
+        candidate=choice.candidate, reason=explain.audit(choice, sd[choice.candidate], best - question.mean(choice))
     )
 
 
-def _uncertainties(question: Question, left: Sequence[Trial], asked: Sequence[Recipe]) -> list[float]:
-    """Where the drift hypotheses disagree, and where the recipe is unlike those whose target is known or asked for."""
-    unseen = unseen_sds(question.history, [t.recipe for t in left if t.recipe], asked)
+def _uncertainties(question: Question, left: Sequence[Trial], queried: Sequence[Recipe]) -> list[float]:
+    """Disagreement of the drift hypotheses, and distance from the recipes whose target is known or queried."""
+    unseen = unseen_sds(question.history, [t.recipe for t in left if t.recipe], queried)
     return [math.hypot(question.model.disagreement(t.candidate), sd) for t, sd in zip(left, unseen, strict=True)]

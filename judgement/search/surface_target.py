@@ -14,8 +14,7 @@ from judgement.drift.hypotheses import DEVIATION, OFFSET_MEAN, OFFSET_SD, SLOPES
 from judgement.drift.posterior import Posterior, measurements
 from judgement.profile import Profile
 from judgement.search.space import Floats
-from judgement.search.surface import Surface, Terms
-from judgement.search.surface_dev import DevSurfaces, fit
+from judgement.search.surface import DevSurfaces, Surface, Terms, fit
 from schemas.recipe import Recipe
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from eventstore.effect import Append
 from eventstore.store import EventStore
-from judgement.drift.null_simulation import with_threshold
+from judgement.drift.threshold import with_threshold
 from schemas.campaign import Campaign, Substrate
 from schemas.envelope import campaign_stream
 from schemas.events import CampaignPaused, CampaignResumed, CampaignStarted, CampaignStopped

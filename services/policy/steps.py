@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from eventstore.effect import NOTHING, Append, Effect
+from judgement.decisions import choose_final, choose_submissions, finish, first_policy, update
 from judgement.history import History
 from schemas.base import Frozen
 from schemas.envelope import campaign_stream, round_stream
 from schemas.scores import Kind
-from services.policy.core import choose_final, choose_submissions, finish, first_policy, update
 from services.runtime.constitution_check import check_decisions
 
 

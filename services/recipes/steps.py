@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from eventstore.effect import NOTHING, Append, Effect, Work
+from judgement.advice import awaited, open_changes, weighed_advice
 from judgement.basis import basis, ground
+from judgement.decisions import propose
 from judgement.history import History
 from schemas.envelope import advice_stream, candidate_stream
-from services.recipes.advice import awaited, nameable, weighed
-from services.recipes.core import propose
 from services.runtime.constitution_check import check_decisions
 
 QUEUE = "advise"
@@ -27,7 +27,7 @@ def consult(history: History, now: datetime) -> Effect:
         "round": history.round,
         "advisor": rule.model_dump(mode="json"),
         "max_changes": history.campaign.constitution.max_changes,
-        "changes": nameable(history),
+        "changes": open_changes(history),
         "evidence": ground(history, scored=scored),
         "basis": basis(history, history.round, "propose", scored=scored).model_dump(mode="json"),
     }
@@ -42,7 +42,9 @@ def propose_round(history: History, now: datetime) -> Effect:
         return NOTHING
     advice = advice_stream(history.id, history.round)
     proposed = [Append(history.id, candidate_stream(history.id, p.candidate), p, expected=0) for p in propose(history)]
-    return check_decisions(history, [*proposed, *(Append(history.id, advice, event) for event in weighed(history))])
+    return check_decisions(
+        history, [*proposed, *(Append(history.id, advice, event) for event in weighed_advice(history))]
+    )
 
 
 def _owed(history: History) -> bool:

@@ -57,7 +57,7 @@ def test_the_contracts_load_no_heavy_library_and_no_io_library():
 @pytest.mark.parametrize(
     "statement",
     [
-        "import judgement.history, judgement.drift.assess, judgement.search.trust_model, judgement.scorer",
+        "import judgement.history, judgement.drift.assess, judgement.search.trust, judgement.scorer",
         "import eventstore.store, eventstore.relay",
         "import services.console.cli",
         *(f"import services.{name}.app" for name in SERVICES if name != "runtime"),

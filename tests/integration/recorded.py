@@ -4,11 +4,11 @@ Narrow worked traces reach the highest dev; diverse ones the highest target. Of 
 confirmation of the candidate that leads on it.
 """
 
+from judgement.decisions import first_policy
 from schemas import events as e
 from schemas.evidence import Basis
 from schemas.recipe import Recipe, differences
 from schemas.scores import BASE
-from services.policy.core import first_policy
 from tests.unit.loopworld import Log, campaign, data_ready, report, reserved, scores_of, started, trained
 
 N = 60

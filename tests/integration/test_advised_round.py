@@ -8,6 +8,7 @@ import pytest
 from audit.projections import check
 from eventstore.effect import Append
 from eventstore.store import NotAWriter
+from judgement.decisions import choose_submissions, first_policy, propose, update
 from schemas.advisor import AdvisorRule
 from schemas.base import digest
 from schemas.campaign import Model
@@ -15,9 +16,7 @@ from schemas.envelope import round_stream
 from schemas.events import DataBatchReady, SubmissionsChosen
 from schemas.registry import WRITERS
 from schemas.scores import BASE, Receipt
-from services.policy.core import choose_submissions, first_policy, update
 from services.recipes.app import SERVICE
-from services.recipes.core import propose
 from services.runtime.jobs.runner import JobRunner
 from services.runtime.jobs.worker import Worker
 from services.runtime.reactor import Reactor

@@ -7,11 +7,11 @@ import pytest
 
 from eventstore.effect import Append
 from eventstore.store import EventStore
+from judgement.decisions import first_policy
 from schemas.events import CampaignPaused, CampaignResumed, CampaignStopped
 from services.console.client import history_of
 from services.console.commands import log_commands, migrate_command
 from services.console.log_source import told
-from services.policy.core import first_policy
 from services.runtime.user_error import UserError
 from tests.conftest import PASSWORDS, create_database
 from tests.unit.console.test_base_model import model

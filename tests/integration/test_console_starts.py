@@ -7,12 +7,12 @@ import httpx2
 import pytest
 
 from eventstore.effect import Append
+from judgement.decisions import first_policy
 from schemas.envelope import campaign_stream
 from services.console.web import starts
 from services.console.web.access import PageSettings, access
 from services.console.web.app import make_app
 from services.console.web.context import Site
-from services.policy.core import first_policy
 from services.runtime.settings import Settings
 from tests.unit.console.test_base_model import model
 from tests.unit.console_events import DEMO

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
+from judgement.decisions import choose_submissions, propose, update
 from schemas.base import canonical_json
 from schemas.scores import BASE
-from services.policy.core import choose_submissions, update
-from services.recipes.core import propose
 from tests.integration.recorded import RECIPES, played
 from tests.unit.driftworld import detected
 from tests.unit.loopworld import World, data_ready

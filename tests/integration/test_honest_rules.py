@@ -10,6 +10,7 @@ import pytest
 from eventstore.effect import Append
 from eventstore.store import NotAWriter, StreamConflict
 from judgement.constitution import check
+from judgement.decisions import finish, propose, update
 from judgement.history import fold
 from judgement.profile import profile
 from puzzles.split import split_of
@@ -23,8 +24,6 @@ from services.console.embedded.run_folder import RunFolder
 from services.console.embedded.system import _services
 from services.oracle.sets import draw_set, nonce
 from services.oracle.steps import query
-from services.policy.core import finish, update
-from services.recipes.core import propose
 from services.runtime.jobs.runner import JobFailed
 from services.runtime.settings import Settings
 from services.runtime.storage.hashing import hash_folder

@@ -1,16 +1,19 @@
-"""A second implementation of `judgement.search.pool.Model`, a few lines long: one Gaussian field over recipes.
+"""A second implementation of `judgement.search.policy.Model` in a few lines: one Gaussian field over recipes.
 
-The search must work with any model that keeps the protocol; this one knows nothing of hypotheses. Dev is a weak
+The search must work with any model that implements the protocol; this one has no drift hypotheses. Dev is a weak
 observation of the target, cut at the level of a standing drift.
 """
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 
 from judgement.history import History
+from judgement.search import registry
 from judgement.search.prior import covariance
-from judgement.search.trust_policy import Trust
+from judgement.search.trust import Trust
 from judgement.trial import Trial
 from schemas.policy import Estimate
 from schemas.recipe import Recipe
@@ -25,10 +28,6 @@ class FieldModel:
         self.trials = [t for t in history.measured("dev") if t.recipe]
         seen = [self._observed(t) for t in self.trials]
         self.y, self.variance = np.array([s[0] for s in seen]), np.array([s[1] for s in seen])
-
-    @classmethod
-    def fit(cls, history: History) -> FieldModel:
-        return cls(history)
 
     def _observed(self, trial: Trial) -> tuple[float, float]:
         if "external" in trial.scores:
@@ -72,5 +71,17 @@ class FieldModel:
         return self.predict_trial(candidate).sd
 
 
-SEARCH = Trust(FieldModel, FieldModel)
-"""The shipped search with this belief."""
+class FieldPolicy(Trust):
+    """The built-in search with this belief where a decision rests on a belief."""
+
+    def model(self, history: History) -> FieldModel:
+        return FieldModel(history)
+
+    def bound(self, history: History) -> FieldModel:
+        return FieldModel(history)
+
+
+def by_field(decide, *arguments):
+    """A decision taken with this belief in the place of the drift hypotheses."""
+    with patch.dict(registry.BUILT_IN, trust=FieldPolicy):
+        return decide(*arguments)

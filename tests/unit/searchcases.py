@@ -1,9 +1,8 @@
 """Small histories of one round, for the tests of the search and of the policy."""
 
+from judgement.decisions import _proposed, first_policy
 from schemas.recipe import Recipe
 from schemas.scores import BASE
-from services.policy.core import first_policy
-from services.recipes.core import _proposal
 from tests.unit.loopworld import (
     STAMP,
     Log,
@@ -42,7 +41,7 @@ def scored_round(accuracies=(0.35, 0.45, 0.55, 0.40), queries=9, **law):
     opening = first_policy(log.history)
     log.append(opening, data_ready(1))
     for slot, (recipe, accuracy) in enumerate(zip(RECIPES, accuracies, strict=True)):
-        log.append(_proposal(log.history, slot, recipe, {"mean": 0.0, "sd": 0.0}, opening.basis))
+        log.append(_proposed(log.history, slot, recipe, {"mean": 0.0, "sd": 0.0}, opening.basis))
         if accuracy is not None:
             log.append(trained(f"r1s{slot}", recipe), report(f"r1s{slot}", "dev", even(accuracy)))
     return log.history

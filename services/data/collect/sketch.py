@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import rensa
 
-from judgement.fingerprints.mixing import mix
+from judgement.fingerprints.index import mix
 from schemas.rows import Row
 
 WORDS = 5

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from audit import deciders
 from audit.decision import audit, find, text
 from audit.difference import differences
 from audit.recompute import is_decision, recompute
 from audit.replay import altered, replay, substance, under
 from eventstore.row import Row
+from judgement import decisions
 from judgement.deciders import version
 from judgement.history import History
 from schemas.base import canonical_json
@@ -54,15 +54,15 @@ def test_every_decision_of_a_finished_campaign_is_taken_again_byte_for_byte(reco
     otherwise = sorted({one.ruling.decider for one in again if not one.identical})
     assert not otherwise, (
         f"{', '.join(otherwise)}: the rules that took decisions decide otherwise than they did. Keep them as they were "
-        "in audit/deciders.py, add yours as the next version, and append a release in judgement/deciders.py"
+        "in judgement/decisions.py, add yours as the next version, and append a release in judgement/deciders.py"
     )
 
 
 def test_a_decider_that_changed_without_a_new_version_is_told_what_to_do(envelopes, monkeypatch):
     """The measure of the test above."""
-    first = deciders.RULES["propose", version("propose")]
+    first = decisions.RULES["propose", version("propose")]
     other = lambda h, c: tuple(p.model_copy(update={"seed": p.seed + 1}) for p in first(h, c))  # noqa: E731
-    monkeypatch.setitem(deciders.RULES, ("propose", version("propose")), other)
+    monkeypatch.setitem(decisions.RULES, ("propose", version("propose")), other)
     assert {one.ruling.decider for one in replay(envelopes) if not one.identical} == {"propose"}
 
 

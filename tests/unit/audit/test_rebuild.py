@@ -9,14 +9,13 @@ import pytest
 from audit.projections import _of_later
 from audit.rebuild import CampaignJobs
 from eventstore.projections import Deviation
+from judgement.decisions import first_policy, propose
 from judgement.history import History
 from schemas import events as e
 from schemas.base import canonical_json
 from schemas.envelope import Envelope
 from schemas.events import CampaignPaused, CampaignResumed, CampaignStopped, GuardsReported
 from schemas.scores import BASE, Cost
-from services.policy.core import first_policy
-from services.recipes.core import propose
 from tests.unit.judgement.test_guards import REFUSALS, suite
 from tests.unit.loopworld import World, campaign, data_ready, report, started, trained
 

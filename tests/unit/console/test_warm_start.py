@@ -9,21 +9,19 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from audit.replay import replay
+from judgement.decisions import first_policy, propose
 from judgement.history import History
-from judgement.search.axis_beliefs import opening
-from judgement.search.warm_start import CLOSED, carried
+from judgement.search.beliefs import WARM_CLOSED, first_axes, prior_mass
 from schemas.base import canonical_json, digest
 from schemas.campaign import Axis, Campaign
 from schemas.policy import DeadEnd, WarmAxis, WarmDeadEnd, WarmStart
 from schemas.recipe import Change
 from services.console.cli import app
 from services.console.warm_start import with_prior
-from services.policy.core import first_policy
-from services.recipes.core import propose
 from services.runtime.user_error import UserError
 from tests.unit.loopworld import SHA, SPACE, Log, campaign, data_ready, started
 from tests.unit.recipes.test_advice import Remembering
-from tests.unit.recipes.test_recipes_core import second_round
+from tests.unit.recipes.test_propose import second_round
 
 AXIS = Axis(knob="steps", values=(120, 250, 500), scale="log")
 
@@ -37,7 +35,7 @@ def known(values, probabilities):
 
 
 def share(axis, warm):
-    return dict(zip(axis.values, carried(axis, warm) / carried(axis, warm).sum(), strict=True))
+    return dict(zip(axis.values, prior_mass(axis, warm) / prior_mass(axis, warm).sum(), strict=True))
 
 
 def earlier(**more):
@@ -68,7 +66,7 @@ def test_half_of_what_was_learned_counts():
 def test_a_dead_end_becomes_unlikely_and_stays_possible():
     dead = (WarmDeadEnd(knob="steps", value=500, evidence=("earlier/r1s1",)),)
     learned = share(AXIS, prior(known((120, 250, 500), (0.5, 0.5, 0.0)), dead=dead))
-    assert 0 < learned[500] < CLOSED / 3
+    assert 0 < learned[500] < WARM_CLOSED / 3
     assert learned[500] < learned[120] == learned[250]
 
 
@@ -87,7 +85,7 @@ def test_an_axis_of_which_nothing_is_known_is_even(warm):
 def test_no_value_is_ever_forbidden_and_the_shares_are_probabilities(masses, closed):
     total = sum(masses) or 1.0
     dead = tuple(WarmDeadEnd(knob="steps", value=value, evidence=()) for value in closed)
-    (belief,) = opening([AXIS], prior(known(AXIS.values, [m / total for m in masses]), dead=dead))
+    (belief,) = first_axes([AXIS], prior(known(AXIS.values, [m / total for m in masses]), dead=dead))
     assert min(belief.probabilities) > 0.01
     assert sum(belief.probabilities) == pytest.approx(1.0)
 

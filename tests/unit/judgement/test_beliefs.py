@@ -5,8 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judgement.search.axis_beliefs import dead_ends, revised
-from judgement.search.beliefs import Observation, effects, interventions, noise, seen
+from judgement.search.beliefs import (
+    Observation,
+    dead_ends,
+    effects,
+    interventions,
+    pooled_dev,
+    replicate_sd,
+    revised_axes,
+)
 from judgement.trial import Trial
 from schemas.policy import DeadEnd, Estimate
 from schemas.recipe import Change, Recipe
@@ -56,7 +63,7 @@ def test_more_evidence_never_widens_an_interval(values, more):
 
 def test_a_confirmation_adds_its_items():
     trial = Trial("r1s1", scores={"dev": even(0.4), "confirm": even(0.6)})
-    value, variance = seen(trial)
+    value, variance = pooled_dev(trial)
     assert value == pytest.approx(0.5)
     assert variance < even(0.4).se ** 2
 
@@ -72,13 +79,13 @@ def replicated(*accuracies):
 
 
 def test_noise_is_the_spread_between_replicates_beside_the_binomial_error():
-    binomial = noise(replicated(0.4))
+    binomial = replicate_sd(replicated(0.4))
     assert binomial == pytest.approx(even(0.4).se, rel=0.15)
-    assert noise(replicated(0.4, 0.4)) < binomial
-    assert noise(replicated(0.30, 0.50)) == pytest.approx(((binomial**2 + 0.02) / 2) ** 0.5, rel=0.1)
+    assert replicate_sd(replicated(0.4, 0.4)) < binomial
+    assert replicate_sd(replicated(0.30, 0.50)) == pytest.approx(((binomial**2 + 0.02) / 2) ** 0.5, rel=0.1)
     empty = replicated()
     empty.trials[BASE].scores = {}
-    assert noise(empty) == 0.0
+    assert replicate_sd(empty) == 0.0
 
 
 def test_every_change_has_its_effects_and_candidates():
@@ -150,7 +157,7 @@ def test_dead_ends_are_kept_and_not_said_twice():
 def test_distributions_sum_to_one_and_give_nothing_to_closed_values(seed):
     history = with_scores(scored_round(), "r1s1", external=0.3)
     closed = DeadEnd(knob="lr", value=1e-2, evidence=("r1s1",), reason="")
-    axes = revised(history, FieldModel(history), Recipe(), [closed], np.random.default_rng(seed))
+    axes = revised_axes(history, FieldModel(history), Recipe(), [closed], np.random.default_rng(seed))
     assert all(sum(axis.probabilities) == pytest.approx(1.0, abs=1e-9) for axis in axes)
     lr = next(axis for axis in axes if axis.knob == "lr")
     assert lr.probabilities[2] == 0.0
@@ -168,7 +175,7 @@ class Sure(FieldModel):
 
 def test_a_tried_axis_without_hope_is_retired_on_the_standing_value():
     history = with_scores(scored_round(), "r1s1", external=0.1)
-    axes = {a.knob: a for a in revised(history, Sure(history), Recipe(), [], np.random.default_rng(0))}
+    axes = {a.knob: a for a in revised_axes(history, Sure(history), Recipe(), [], np.random.default_rng(0))}
     assert axes["traces"].retired
     assert axes["traces"].probabilities == (1.0, 0.0, 0.0)
     assert not axes["rank"].retired  # never tried

@@ -5,19 +5,19 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from audit import deciders
 from audit.decision import audit, find, text
 from audit.difference import completed
 from audit.recompute import recompute
 from audit.replay import replay, under
 from judgement import deciders as versions
+from judgement import decisions
 from services.console.cli import app
 from services.runtime.user_error import UserError
 from tests.unit.audit.test_audit import RECORDED, read_file
 
 NOW = versions.version("propose")
 NEXT = NOW + 1
-FIRST = deciders.RULES["propose", NOW]
+FIRST = decisions.RULES["propose", NOW]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def rules(monkeypatch):
     def put(decider, number, decide=None):
         monkeypatch.setitem(versions.RELEASES, decider, tuple(f"0.{n + 1}.0" for n in range(number)))
         if decide:
-            monkeypatch.setitem(deciders.RULES, (decider, number), decide)
+            monkeypatch.setitem(decisions.RULES, (decider, number), decide)
 
     return put
 
@@ -56,9 +56,9 @@ def proposal(envelopes):
 
 
 def test_the_rules_in_force_can_be_called_for_every_decider_of_an_audit():
-    audited = {*deciders.DECIDES.values(), "final"}
+    audited = {*decisions.DECIDES.values(), "final"}
     assert audited | {"data"} == set(versions.RELEASES)
-    assert {(decider, versions.version(decider)) for decider in audited} <= deciders.RULES.keys()
+    assert {(decider, versions.version(decider)) for decider in audited} <= decisions.RULES.keys()
 
 
 def test_a_change_of_rules_is_told_and_the_old_rules_still_give_the_decision(envelopes, rules):
@@ -102,7 +102,7 @@ def test_rules_of_a_later_release_are_told_with_their_remedy_and_status_1(envelo
 
 def test_rules_that_were_given_up_name_the_release_that_has_them(envelopes, rules, monkeypatch):
     rules("propose", NEXT, hesitant)
-    monkeypatch.delitem(deciders.RULES, ("propose", NOW))
+    monkeypatch.delitem(decisions.RULES, ("propose", NOW))
     result = call("replay", "--json")
     assert result.exit_code == 1
     said = json.loads(result.output)["decisions"]
@@ -120,7 +120,7 @@ def test_a_question_of_other_limits_is_answered_by_the_rules_that_decided(envelo
 
 def test_a_round_is_proposed_once_however_many_slots_it_has(envelopes, rules, monkeypatch):
     asked = []
-    monkeypatch.setitem(deciders.RULES, ("propose", NOW), lambda h, c: asked.append(h.round) or FIRST(h, c))
+    monkeypatch.setitem(decisions.RULES, ("propose", NOW), lambda h, c: asked.append(h.round) or FIRST(h, c))
     again = [one for one in replay(envelopes) if one.envelope.type == "RecipeProposed"]
     assert all(one.identical for one in again)
     assert asked == sorted({one.envelope.event.round for one in again})

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judgement.search.trust_model import TrustModel
+from judgement.search.trust import TrustModel
 from schemas.campaign import DOMAINS
 from schemas.recipe import Recipe
 from schemas.scores import BASE

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from judgement.constitution import check
+from judgement.decisions import choose_final, choose_submissions, finish, update
 from judgement.guards import broken, objection
 from judgement.statistics import combined, mean_score
 from schemas import events as e
@@ -15,8 +16,7 @@ from schemas.campaign import Constitution
 from schemas.evidence import Basis, Submission
 from schemas.scores import BASE
 from schemas.tasks import Guard, TaskScore
-from services.policy.core import choose_final, choose_submissions, finish, update
-from tests.unit.fieldmodel import SEARCH
+from tests.unit.fieldmodel import by_field
 from tests.unit.loopworld import campaign
 from tests.unit.searchcases import scored_round, with_scores
 
@@ -49,16 +49,16 @@ def guarded_round(base=80, **right):
 
 
 def standing_from(history):
-    return update(history, SEARCH).policy.standing_from
+    return by_field(update, history).policy.standing_from
 
 
 def final(history):
-    return [s.candidate for s in choose_final(history, SEARCH).final]
+    return [s.candidate for s in by_field(choose_final, history).final]
 
 
 def forged(history, **fields):
     """A policy as somebody else's code may decide it."""
-    good = update(history, SEARCH)
+    good = by_field(update, history)
     return good.model_copy(update={"policy": good.policy.model_copy(update=fields)})
 
 
@@ -124,13 +124,13 @@ def test_the_refusal_and_the_explanation_say_which_guard_and_by_how_much():
     words = "refusals 70.0 % against the base's 80.0 %: 10.0 points lower, 5.0 are allowed"
     event = e.CampaignFinished(winner=BEST, gain={"mean": 0.3, "sd": 0.1}, why="", basis=BASIS)
     assert words in check(history, event).message
-    assert f"A guard bars from promotion {BEST}: {words}." in update(history, SEARCH).why
+    assert f"A guard bars from promotion {BEST}: {words}." in by_field(update, history).why
 
 
 def test_the_end_says_whom_the_guards_barred_where_they_left_nobody():
     history = guarded_round(**{BEST: 70, "r1s1": 70})
     assert final(history) == [BASE]
-    history.submissions[history.campaign.constitution.rounds + 1] = choose_final(history, SEARCH)
+    history.submissions[history.campaign.constitution.rounds + 1] = by_field(choose_final, history)
     said = finish(history)
     assert said.winner == BASE
     assert "No candidate that keeps the guards" in said.why
@@ -141,9 +141,9 @@ def test_no_query_is_spent_on_who_is_known_to_break_a_guard():
     history = guarded_round()
     del history.trials[BEST].scores["external"]
     history.reservations = [r for r in history.reservations if r.candidate != BEST]
-    assert BEST in {s.candidate for s in choose_submissions(history, 1, "complete", SEARCH).external}
+    assert BEST in {s.candidate for s in by_field(choose_submissions, history, 1, "complete").external}
     on_guards(history, BEST, 60)
-    assert BEST not in {s.candidate for s in choose_submissions(history, 1, "complete", SEARCH).external}
+    assert BEST not in {s.candidate for s in by_field(choose_submissions, history, 1, "complete").external}
 
 
 @settings(max_examples=25, deadline=None)

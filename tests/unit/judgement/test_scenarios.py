@@ -12,9 +12,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from judgement.constitution import check
+from judgement.decisions import choose_submissions, finish, first_policy, update
 from judgement.drift.assess import assess, verdicts
 from judgement.scorer import correct
-from judgement.search.trust_model import TrustModel
+from judgement.search.trust import TrustModel
 from puzzles.draw import draw
 from schemas import events as e
 from schemas.campaign import DOMAINS
@@ -24,7 +25,6 @@ from schemas.scores import BASE
 from services.oracle import receipts
 from services.oracle.receipts import ReceiptForged, rescore
 from services.oracle.steps import assess_drift, query
-from services.policy.core import choose_submissions, finish, first_policy, update
 from services.policy.steps import revise
 from services.trainer.distributed.data_parallel import ALONE
 from services.trainer.job import AdapterUntrained, TargetModuleMissing

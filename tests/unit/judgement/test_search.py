@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from judgement.basis import basis, seed_of
 from judgement.cost import relative
-from judgement.search.axis_beliefs import opening
-from judgement.search.pool import DESIGN_POOL, gains, pool
-from judgement.search.prior import covariance, design, distance, effect_sd, prior_gains
+from judgement.search.beliefs import first_axes
+from judgement.search.policy import gains
+from judgement.search.prior import covariance, design, distance, effect_sd, prior_gains, unseen, unseen_sds
 from judgement.search.promote import rivals
-from judgement.search.unseen import unseen, unseen_sds
+from judgement.search.propose import DESIGN_POOL, pool
 from schemas.campaign import Axis
 from schemas.policy import AxisBelief, Policy
 from schemas.recipe import Recipe, differences
@@ -30,7 +30,7 @@ def policy(standing=None, axes=None):
         round=1,
         standing=standing,
         standing_from="base",
-        axes=axes or opening(SPACE),
+        axes=axes or first_axes(SPACE),
         mode="recipe stabilisation",
     )
 
@@ -60,7 +60,7 @@ def test_the_pool_holds_new_recipes_within_the_allowed_changes(seed, max_changes
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_pool_never_holds_a_closed_value_nor_varies_a_retired_axis(seed):
-    axes = list(opening(SPACE))
+    axes = list(first_axes(SPACE))
     axes[0] = AxisBelief(knob="traces", values=(0.0, 0.5, 1.0), probabilities=(0.5, 0.5, 0.0))
     axes[3] = AxisBelief(knob="steps", values=(120, 250, 500), probabilities=(1.0, 0.0, 0.0), retired=True)
     drawn = pool(policy(axes=tuple(axes)), 3, (), np.random.default_rng(seed), 64)

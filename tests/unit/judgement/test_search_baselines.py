@@ -4,10 +4,9 @@ from functools import cache
 
 import pytest
 
-from judgement.search.registry import POLICIES
+from judgement.decisions import choose_final, choose_submissions, finish, first_policy, propose, update
+from judgement.search.registry import BUILT_IN
 from schemas.scores import BASE
-from services.policy.core import choose_final, choose_submissions, finish, first_policy, update
-from services.recipes.core import propose
 from tests.unit.judgement.test_search_loop import assessed
 from tests.unit.loopworld import SPACE, Deciders, World, campaign, play
 
@@ -20,7 +19,7 @@ def played(name, seed=3):
     return play(campaign(seed, search=name, max_changes=changes), World(seed), LOOP, obeys=True).history
 
 
-@pytest.mark.parametrize("name", list(POLICIES))
+@pytest.mark.parametrize("name", list(BUILT_IN))
 def test_a_campaign_of_every_policy_obeys_the_constitution_to_its_end(name):
     history = played(name)
     assert history.finished
@@ -28,7 +27,7 @@ def test_a_campaign_of_every_policy_obeys_the_constitution_to_its_end(name):
     assert len(history.trials) == 1 + 4 * 5
 
 
-@pytest.mark.parametrize("name", list(POLICIES))
+@pytest.mark.parametrize("name", list(BUILT_IN))
 def test_every_policy_decides_the_same_twice(name):
     again = played.__wrapped__(name)
     assert [t.recipe for t in again.trials.values()] == [t.recipe for t in played(name).trials.values()]

@@ -6,12 +6,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from judgement.decisions import choose_final, choose_submissions, finish, first_policy, propose, update
 from judgement.drift.assess import assess, verdicts
 from schemas.base import canonical_json
 from schemas.recipe import Recipe
 from schemas.scores import BASE
-from services.policy.core import choose_final, choose_submissions, finish, first_policy, update
-from services.recipes.core import propose
 from tests.unit.loopworld import Deciders, World, campaign, play
 
 pytestmark = pytest.mark.no_cover  # whole campaigns, whose parts have tests of their own; tracing takes a third more

@@ -4,15 +4,14 @@ import pytest
 
 from eventstore.effect import Append
 from judgement.constitution import check
+from judgement.decisions import choose_final, choose_submissions, finish, first_policy, propose, update
 from schemas import events as e
 from schemas.events import CampaignStopped
 from schemas.evidence import Basis, Submission
 from schemas.policy import DeadEnd
 from schemas.recipe import Change
-from services.policy.core import choose_final, choose_submissions, finish, first_policy, update
-from services.recipes.core import propose
 from services.runtime.constitution_check import check_decisions
-from tests.unit.fieldmodel import SEARCH
+from tests.unit.fieldmodel import by_field
 from tests.unit.loopworld import Deciders, World, campaign, play
 from tests.unit.searchcases import opened, scored_round, with_scores
 
@@ -45,11 +44,11 @@ def refused(history, event):
 def test_what_the_deciders_say_is_never_refused():
     decided = Deciders(
         first_policy,
-        lambda h: propose(h, SEARCH),
-        lambda h, r, c: choose_submissions(h, r, c, SEARCH),
+        lambda h: by_field(propose, h),
+        lambda h, r, c: by_field(choose_submissions, h, r, c),
         lambda h, r: [],
-        lambda h: update(h, SEARCH),
-        lambda h: choose_final(h, SEARCH),
+        lambda h: by_field(update, h),
+        lambda h: by_field(choose_final, h),
         finish,
     )
     assert play(campaign(3), World(3), decided, obeys=True).history.finished
@@ -122,7 +121,7 @@ def test_an_external_query_beyond_the_campaigns_budget_is_refused():
 
 def test_a_policy_outside_the_constitution_is_refused():
     history = scored_round()
-    good = update(history, SEARCH)
+    good = by_field(update, history)
     assert check(history, good) is None
 
     def broken(**fields):

@@ -5,11 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judgement.search.climb import climb, moved
-from judgement.search.surface import Surface, terms
-from judgement.search.surface_dev import fit
+from judgement.search.propose import climb, with_value
+from judgement.search.surface import Surface, fit, terms
 from judgement.search.surface_target import Target, Targets, unit_variances
-from judgement.search.trust_model import TrustModel
+from judgement.search.trust import TrustModel
 from schemas.campaign import Axis
 from schemas.recipe import Recipe, differences
 from tests.unit.driftworld import RECORDED, SPACE, anyhow, recorded
@@ -58,7 +57,7 @@ def test_the_table_of_moves_is_the_surface_at_each_neighbour(seed):
     recipe, drawn = recipe_at(rng), surface(rng)
     table = drawn.moves(*TERMS.point(recipe))
     for value in rng.choice(len(TERMS.axis), 5, replace=False):
-        neighbour = moved(TERMS, recipe, value)
+        neighbour = with_value(TERMS, recipe, value)
         assert table[value] == pytest.approx(drawn.at(*TERMS.point(neighbour)), abs=1e-9)
         assert table[value] == pytest.approx((TERMS.features([neighbour]) @ drawn.weights.T)[0], abs=1e-9)
 
@@ -118,7 +117,7 @@ def test_the_climb_keeps_to_the_allowed_changes_and_ends_where_no_change_improve
     reached, begun = (target.at(*TERMS.point(recipe)) for recipe in (best, standing))
     assert reached >= begun
     for value in range(len(TERMS.axis)):
-        neighbour = moved(TERMS, best, value)
+        neighbour = with_value(TERMS, best, value)
         if len(differences(standing, neighbour, KNOBS)) <= most:
             assert target.at(*TERMS.point(neighbour)) <= reached + 2e-6
 

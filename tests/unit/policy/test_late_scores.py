@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from eventstore.effect import NOTHING
+from judgement.decisions import choose_final, choose_submissions, finish, first_policy, propose, update
 from judgement.drift.assess import assess, verdicts
 from judgement.history import fold
 from schemas.base import canonical_json
@@ -12,8 +13,6 @@ from schemas.scores import BASE
 from schemas.targets import BoardTarget
 from services.oracle import steps as oracle
 from services.policy import steps as policy
-from services.policy.core import choose_final, choose_submissions, finish, first_policy, update
-from services.recipes.core import propose
 from tests.unit.console_events import Log as Told
 from tests.unit.loopworld import Log, World, campaign, data_ready, measure, report, reserved, started, trained
 from tests.unit.runtime.test_steps import ended, now, opened, owed, said

@@ -12,7 +12,9 @@ from audit.decision import audit, text
 from audit.narrate import narrate
 from audit.rebuild import CampaignJobs
 from audit.replay import replay
+from judgement.advice import open_changes, weighed_advice
 from judgement.constitution import check
+from judgement.decisions import choose_final, choose_submissions, finish, first_policy, propose, update
 from judgement.drift.assess import assess, verdicts
 from judgement.history import History
 from schemas.advisor import Advice, AdvisorAnswered, AdvisorFailed, AdvisorRule
@@ -21,13 +23,10 @@ from schemas.policy import DeadEnd
 from schemas.scores import BASE
 from services.console.embedded.run_folder import RunFolder
 from services.console.embedded.system import Embedded, _services, console_settings
-from services.policy.core import choose_final, choose_submissions, finish, first_policy, update
 from services.recipes import steps
-from services.recipes.advice import nameable, weighed
-from services.recipes.core import propose
-from tests.unit.fieldmodel import SEARCH
+from tests.unit.fieldmodel import by_field
 from tests.unit.loopworld import SHA, Deciders, Log, World, campaign, data_ready, measure, play_round, started
-from tests.unit.recipes.test_recipes_core import second_round
+from tests.unit.recipes.test_propose import second_round
 from tests.unit.searchcases import opened
 
 RULE = AdvisorRule(model="m", slots=2)
@@ -50,7 +49,7 @@ def answered(round_, *proposals):
 
 
 def verdicts_of(history):
-    (event,) = weighed(history)
+    (event,) = weighed_advice(history)
     return event.verdicts
 
 
@@ -68,8 +67,8 @@ def unanswered(history=None, rule=RULE):
 
 @pytest.mark.parametrize("start", [opened, second_round], ids=["first round", "second round"])
 def test_sound_proposals_come_after_the_anchor_and_the_search_fills_the_rest(start):
-    alone = propose(start(), SEARCH)
-    told = propose(advised(start(), ("lr=0.01", "rank=4"), ("rank=32",)), SEARCH)
+    alone = by_field(propose, start())
+    told = by_field(propose, advised(start(), ("lr=0.01", "rank=4"), ("rank=32",)))
     assert [p.by for p in told] == ["search", "advisor", "advisor", *["search"] * (len(alone) - 3)]
     assert [p.intervention for p in told[:3]] == ["anchor", "lr=0.01 + rank=4", "rank=32"]
     own = [p.recipe for p in alone[1:] if p.recipe not in [x.recipe for x in told[1:3]]]
@@ -78,8 +77,8 @@ def test_sound_proposals_come_after_the_anchor_and_the_search_fills_the_rest(sta
 
 
 def test_without_an_advisor_every_candidate_is_the_searchs():
-    assert {p.by for p in propose(second_round(), SEARCH)} == {"search"}
-    assert weighed(second_round()) == ()
+    assert {p.by for p in by_field(propose, second_round())} == {"search"}
+    assert weighed_advice(second_round()) == ()
 
 
 @pytest.mark.parametrize(
@@ -107,15 +106,15 @@ def test_a_proposal_gets_the_verdict_of_its_first_fault(proposal, verdict):
 def test_a_double_and_one_too_many_are_dropped():
     history = advised(second_round(), ("rank=4",), ("rank=4",), ("rank=32",), ("lr=0.01",))
     assert verdicts_of(history) == ("taken", "double", "taken", "no slot left")
-    assert [p.by for p in propose(history, SEARCH)].count("advisor") == 2
+    assert [p.by for p in by_field(propose, history)].count("advisor") == 2
 
 
 def test_the_anchor_keeps_its_slot_however_many_the_advisor_may_fill():
     history = advised(second_round(), *([f"rank={r}"] for r in (4, 32)), rule=AdvisorRule(model="m", slots=1000))
-    assert propose(history, SEARCH)[0].intervention == "anchor"
+    assert by_field(propose, history)[0].intervention == "anchor"
 
 
-NAMES = st.sampled_from([*nameable(second_round()), "traces=0", "traces=9", "x", ""])
+NAMES = st.sampled_from([*open_changes(second_round()), "traces=0", "traces=9", "x", ""])
 PROPOSALS = st.lists(st.lists(NAMES, max_size=4).map(tuple), max_size=8)
 
 
@@ -123,7 +122,7 @@ PROPOSALS = st.lists(st.lists(NAMES, max_size=4).map(tuple), max_size=8)
 @given(proposals=PROPOSALS, slots=st.integers(1, 9))
 def test_no_advice_makes_a_round_that_the_constitution_refuses(proposals, slots):
     history = advised(second_round(), *proposals, rule=AdvisorRule(model="m", slots=slots))
-    proposed = propose(history, SEARCH)
+    proposed = by_field(propose, history)
     assert [check(history, event) for event in proposed] == [None] * len(proposed)
     assert len({canonical_json(event.recipe) for event in proposed}) == len(proposed)
     assert len(proposed) == history.campaign.constitution.candidates
@@ -133,7 +132,7 @@ def test_no_advice_makes_a_round_that_the_constitution_refuses(proposals, slots)
 
 def test_the_question_holds_the_evidence_of_the_built_in_decision_and_its_digest():
     work = asked(unanswered())
-    alone = propose(unanswered(), SEARCH)[0].basis
+    alone = by_field(propose, unanswered())[0].basis
     assert digest(work.payload["evidence"]) == work.payload["basis"]["digest"] == alone.digest
     assert digest(json.loads(canonical_json(work.payload["evidence"]))) == alone.digest
     assert work.deadline == NOW + timedelta(seconds=RULE.seconds)
@@ -164,8 +163,8 @@ def test_a_round_is_proposed_when_the_advisor_has_answered_or_failed_and_not_bef
 def test_a_failed_advisor_leaves_the_round_as_it_would_have_been_without_one():
     history = unanswered()
     history.advice[2] = AdvisorFailed(round=2, error="AnswerUnusable", message="m")
-    without = [p.recipe for p in propose(second_round(), SEARCH)]
-    assert [p.recipe for p in propose(history, SEARCH)] == without
+    without = [p.recipe for p in by_field(propose, second_round())]
+    assert [p.recipe for p in by_field(propose, history)] == without
 
 
 def test_nobody_is_asked_where_the_campaign_has_no_advisor_or_the_round_no_data():
@@ -189,7 +188,7 @@ def lectured(answers):
 
     def proposing(history):
         log.append(answers(history.round))
-        proposed, said = propose(history), weighed(history)
+        proposed, said = propose(history), weighed_advice(history)
         log.append(*said)
         return proposed
 

@@ -1,8 +1,8 @@
-"""How often the drift test would alarm in a campaign if dev tracked the target: such campaigns, simulated at its start.
+"""The drift threshold of a new campaign, set by simulation so that it holds the constitution's false alarm rate.
 
 The worlds are draws from the test's own hypothesis of no drift, with the campaign's space, sizes and budgets; a search
-that climbs dev runs through them, because selection is what makes chance look like drift. The threshold of a campaign
-is raised until no more of them alarm than its constitution allows, and stands there before any result exists.
+that climbs dev runs through them, because selection is what makes chance look like drift. The threshold is raised until
+no more of them alarm than the constitution allows, and it is fixed before any result exists.
 """
 
 from __future__ import annotations

@@ -1,8 +1,12 @@
-"""What a recipe is worth on the target: the drift hypotheses averaged, and on demand gated by the drifts that stand.
+"""The project's own search policy, `trust`: Thompson sampling from the average of the drift hypotheses.
 
-While dev tracks the target this is a regression on dev; where it does not, dev gain counts only as far as the evidence
-lets it (`fit`), and, where a standing `DriftDetected` binds, never beyond its level (`bound`). A target score always
-counts.
+While dev tracks the target its model is a regression on dev; where dev does not, a dev gain counts only as far as the
+evidence supports it (`TrustModel.fit`), and never beyond the level of a standing `DriftDetected` (`TrustModel.bound`).
+A target score always counts.
+
+Proposals and the final choice use the average. Standing drifts bind promotions and submissions only. To ignore dev of a
+drifting domain in the proposals too costs more than it saves, since dev is mostly wrong about some recipes only
+(`docs/reference/benchmarks/search.md`).
 """
 
 from __future__ import annotations
@@ -18,7 +22,13 @@ from judgement.drift.hypotheses import SLOPES, hypotheses
 from judgement.drift.posterior import Law, Posterior, condition, law, mixture, posterior
 from judgement.history import History
 from judgement.profile import Gains, Point, profile
+from judgement.search.policy import Chosen, Model, Proposal, gains
+from judgement.search.promote import winner
+from judgement.search.propose import first_round, later_round
 from judgement.search.space import Floats
+from judgement.search.submit import choose
+from judgement.search.surface import terms
+from judgement.search.surface_target import Targets
 from schemas.events import DriftDetected
 from schemas.policy import Estimate
 from schemas.recipe import Recipe
@@ -28,7 +38,7 @@ CHUNK = 16
 """Points predicted together: bounds the memory of their joint covariance."""
 
 JITTER = 1e-9
-"""Added to the variances of a joint draw, so that a point asked for twice does no harm: 3e-5 points of accuracy."""
+"""Added to the variances of a joint draw, so that duplicate points do no harm: 3e-5 points of accuracy."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ class TrustModel:
 
     @classmethod
     def bound(cls, history: History) -> TrustModel:
-        """The same, where the drifts that stand in the history bind."""
+        """The same, bound by the standing drifts of the history."""
         evidence = profile(history)
         hyps = hypotheses(len(evidence.domains)).gated(_gates(evidence.domains, history.standing_drifts))
         return cls(posterior(evidence, hyps))
@@ -69,7 +79,7 @@ class TrustModel:
 
     @cached_property
     def _trials(self) -> dict[str, Estimate]:
-        """Target accuracy of every trial; they are asked for again and again."""
+        """Target accuracy of every trial, computed once: callers read it repeatedly."""
         estimates = [estimate for at in self._laws for estimate in self._estimates(at)]
         return dict(zip(self._names, estimates, strict=True))
 
@@ -83,7 +93,7 @@ class TrustModel:
         return [self.posterior.predict(part) for part in _chunks(self._names)]
 
     def predict_all(self, points: Sequence[Point]) -> list[Estimate]:
-        """Target accuracies of trials and recipes; the same as one by one, in less time."""
+        """Target accuracies of trials and recipes; equal to single calls, but faster."""
         laws = (self.posterior.predict(part) for part in _chunks(points))
         return [estimate for at in laws for estimate in self._estimates(at)]
 
@@ -102,10 +112,10 @@ class TrustModel:
 
     @cached_property
     def _disagreements(self) -> dict[str, float]:
-        found = [sd for at in self._laws for sd in self._apart(at.mean)]
-        return dict(zip(self._names, found, strict=True))
+        sds = [sd for at in self._laws for sd in self._spreads(at.mean)]
+        return dict(zip(self._names, sds, strict=True))
 
-    def _apart(self, expected: Floats) -> list[float]:
+    def _spreads(self, expected: Floats) -> list[float]:
         inner, share = self.posterior.inner, self.posterior.layout.weights
         center = np.einsum("rkcg,rcgp->rkcp", inner, expected)
         within = np.einsum("rkcg,rcgp->rkcp", inner, expected**2) - center**2
@@ -115,24 +125,24 @@ class TrustModel:
         ]
 
     def samples(self, recipes: Sequence[Point], rng: np.random.Generator, draws: int) -> Floats:
-        """Joint draws of the target accuracies, (draws, P), for less than so many single ones.
+        """Joint draws of the target accuracies, (draws, P), sharing the algebra of equal hypotheses.
 
         Each draws slope and regime, then a hypothesis per score, then coefficients and dev profile, by their posterior.
         """
         gains = self.posterior.profile.gains([*self.posterior.measured, *recipes])
 
         @cache
-        def held(slope: int, *drawn: int) -> tuple[Floats, Floats]:
-            return self._under(gains, slope, np.array(drawn))
+        def total_law(slope: int, *drawn: int) -> tuple[Floats, Floats]:
+            return self._total_law(gains, slope, np.array(drawn))
 
-        drawn = []
+        sampled = []
         for _ in range(draws):
             slope, hypotheses_ = self.posterior.drawn(rng)
-            mean, root = held(slope, *hypotheses_.tolist())
-            drawn.append(mean + root @ rng.standard_normal(len(mean)))
-        return np.stack(drawn)
+            mean, root = total_law(slope, *hypotheses_.tolist())
+            sampled.append(mean + root @ rng.standard_normal(len(mean)))
+        return np.stack(sampled)
 
-    def _under(self, gains: Gains, slope: int, drawn: np.ndarray) -> tuple[Floats, Floats]:
+    def _total_law(self, gains: Gains, slope: int, drawn: np.ndarray) -> tuple[Floats, Floats]:
         """Mean (P,) and Cholesky root (P, P) of the total under a slope and a hypothesis for each score."""
         p = self.posterior
         hyps, layout = p.layout.narrowed(p.hyps, drawn)
@@ -158,7 +168,7 @@ class TrustModel:
 
 
 def _gates(domains: tuple[str, ...], standing: Mapping[str, DriftDetected]) -> dict[int, float]:
-    """Level at which dev stops counting, by index of the domain; a drift over all gates every domain."""
+    """Level at which dev stops counting, by index of the domain; a drift over `all` gates every domain."""
     levels: dict[int, float] = {}
     for scope, drift in standing.items():
         for index in range(len(domains)) if scope == "all" else (domains.index(scope),):
@@ -168,3 +178,32 @@ def _gates(domains: tuple[str, ...], standing: Mapping[str, DriftDetected]) -> d
 
 def _chunks(points: Sequence[Point]) -> list[Sequence[Point]]:
     return [points[start : start + CHUNK] for start in range(0, len(points), CHUNK)]
+
+
+class Trust:
+    """The policy named `trust` in a constitution."""
+
+    def propose(self, history: History, slots: int, rng: np.random.Generator) -> list[Proposal]:
+        """Round 1: the most informative recipes. Later rounds: recipes that may be the best."""
+        if history.round == 1:
+            return first_round(history, slots, rng)
+        model = TrustModel.fit(history)
+        targets = Targets(model.posterior, terms(history.campaign.constitution.space))
+        recipes = later_round(history, targets.draw, slots, rng)
+        return list(zip(recipes, gains(model, history.policies[history.round].standing, recipes, rng), strict=True))
+
+    def choose_submissions(self, history: History, round_: int) -> Chosen:
+        """One query for the best, one for the audit of dev."""
+        return choose(history, self.bound(history), round_)
+
+    def final(self, history: History) -> tuple[str, Estimate]:
+        """The highest posterior mean of the target."""
+        return winner(history, self.model(history))
+
+    def model(self, history: History) -> Model:
+        """The drift hypotheses, averaged."""
+        return TrustModel.fit(history)
+
+    def bound(self, history: History) -> Model:
+        """The same, gated by standing drifts."""
+        return TrustModel.bound(history)

@@ -4,19 +4,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from judgement.decisions import choose_final, choose_submissions, finish, first_policy, update
 from judgement.search.submit import queries_left
 from schemas.base import canonical_json
 from schemas.recipe import Recipe
 from schemas.scores import BASE
-from services.policy.core import choose_final, choose_submissions, finish, first_policy, update
 from tests.unit.driftworld import detected
-from tests.unit.fieldmodel import SEARCH
+from tests.unit.fieldmodel import by_field
 from tests.unit.loopworld import Log, campaign, started
 from tests.unit.searchcases import RECIPES, even, opened, scored_round, with_scores
 
 
 def submitted(history, round_=1, closed_by="complete"):
-    return choose_submissions(history, round_, closed_by, SEARCH)
+    return by_field(choose_submissions, history, round_, closed_by)
 
 
 def names(submissions):
@@ -113,7 +113,7 @@ def test_a_candidate_with_a_better_target_is_promoted():
     history = scored_round()
     with_scores(history, "r1s0", external=0.15)
     with_scores(history, "r1s3", external=0.35, confirm=0.40)
-    event = update(history, SEARCH)
+    event = by_field(update, history)
     assert (event.policy.version, event.policy.round) == (1, 2)
     assert event.policy.standing == RECIPES[3]
     assert event.policy.standing_from == "r1s3"
@@ -123,7 +123,7 @@ def test_a_candidate_with_a_better_target_is_promoted():
 
 def test_dev_alone_promotes_nothing():
     history = scored_round((0.30, 0.45, 0.95, 0.40))
-    event = update(history, SEARCH)
+    event = by_field(update, history)
     assert event.policy.standing == Recipe()
     assert "no other candidate has been measured twice or on the target" in event.why
 
@@ -132,7 +132,7 @@ def test_a_rival_that_is_not_surely_better_is_not_promoted():
     history = scored_round()
     with_scores(history, "r1s0", external=0.20)
     with_scores(history, "r1s1", external=0.20, confirm=0.45)
-    event = update(history, SEARCH)
+    event = by_field(update, history)
     assert event.policy.standing == Recipe()
     assert "the nearest rival, r1s1" in event.why
 
@@ -142,14 +142,14 @@ def test_a_candidate_measured_on_the_target_is_preferred_to_one_that_was_only_co
     with_scores(history, "r1s0", external=0.10)
     with_scores(history, "r1s2", confirm=0.95)
     with_scores(history, "r1s3", external=0.35, confirm=0.40)
-    assert update(history, SEARCH).policy.standing_from == "r1s3"
+    assert by_field(update, history).policy.standing_from == "r1s3"
 
 
 def test_a_standing_drift_is_carried_by_the_policy():
     history = scored_round()
     history.standing_drifts["units"] = detected("units", 0.1)
     history.standing_drifts["bits"] = detected("bits", 0.2, direction="blind")
-    event = update(history, SEARCH)
+    event = by_field(update, history)
     assert [(d.scope, d.level, d.since) for d in event.policy.distrusted] == [("bits", 0.2, 1), ("units", 0.1, 1)]
     assert event.policy.mode == "proxy-aware"
     assert any("dev in bits misses gains of the target" in sentence for sentence in event.changed)
@@ -159,10 +159,10 @@ def test_a_standing_drift_is_carried_by_the_policy():
 def test_a_cleared_drift_is_said():
     history = scored_round()
     history.standing_drifts["units"] = detected("units", 0.1)
-    second = update(history, SEARCH).policy
+    second = by_field(update, history).policy
     del history.standing_drifts["units"]
     history.policies[2] = second
-    event = update(history, SEARCH)
+    event = by_field(update, history)
     assert event.policy.distrusted == ()
     assert "Dev counts fully again in units." in event.changed
 
@@ -171,7 +171,7 @@ def test_learned_distributions_lean_to_what_raised_the_target():
     history = scored_round()
     with_scores(history, "r1s0", external=0.10)
     with_scores(history, "r1s1", external=0.40, confirm=0.45)
-    traces = next(axis for axis in update(history, SEARCH).policy.axes if axis.knob == "traces")
+    traces = next(axis for axis in by_field(update, history).policy.axes if axis.knob == "traces")
     assert traces.probabilities[2] > 0.5
     assert sum(traces.probabilities) == pytest.approx(1.0)
     assert min(traces.probabilities) > 0.0 or traces.retired
@@ -181,7 +181,7 @@ def test_the_winner_is_the_highest_expected_target_and_the_final_set_is_asked_fo
     history = scored_round((0.35, 0.95, 0.55, 0.40))
     with_scores(history, "r1s1", external=0.15)
     with_scores(history, "r1s3", external=0.40)
-    chosen = choose_final(history, SEARCH)
+    chosen = by_field(choose_final, history)
     assert names(chosen.final) == [BASE, "r1s3"]
     assert chosen.confirm == chosen.external == ()
 
@@ -190,7 +190,7 @@ def test_the_base_stays_where_nothing_beats_it():
     history = scored_round((0.25, 0.25, 0.25, 0.25))
     for slot in range(4):
         with_scores(history, f"r1s{slot}", external=0.02)
-    chosen = choose_final(history, SEARCH)
+    chosen = by_field(choose_final, history)
     assert names(chosen.final) == [BASE]
     history.submissions[5] = chosen
     event = finish(with_scores(history, BASE, final=0.2))
@@ -201,7 +201,7 @@ def test_the_base_stays_where_nothing_beats_it():
 def ended(**final):
     history = scored_round()
     with_scores(history, "r1s3", external=0.40)
-    history.submissions[5] = choose_final(history, SEARCH)
+    history.submissions[5] = by_field(choose_final, history)
     for candidate, accuracy in final.items():
         with_scores(history, candidate, final=accuracy)
     return finish(history)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from judgement.drift.null_simulation import World, strengths, with_threshold
+from judgement.drift.threshold import World, strengths, with_threshold
 from schemas.targets import BoardTarget
 from tests.unit.driftworld import campaign
 

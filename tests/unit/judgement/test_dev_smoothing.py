@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judgement.search.gp import recipe_kernel, smooth
+from judgement.dev_smoothing import recipe_kernel, smooth
 from judgement.search.space import coordinates, features
 from schemas.campaign import Axis
 from schemas.recipe import Recipe

@@ -5,12 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from judgement.cost import compute
+from judgement.decisions import first_policy, propose, update
 from schemas.base import canonical_json
 from schemas.policy import AxisBelief
 from schemas.recipe import Recipe, differences
-from services.policy.core import first_policy, update
-from services.recipes.core import propose
-from tests.unit.fieldmodel import SEARCH
+from tests.unit.fieldmodel import by_field
 from tests.unit.loopworld import SPACE, Log, campaign, data_ready, started, trained
 from tests.unit.searchcases import opened, scored_round, with_scores
 
@@ -19,7 +18,7 @@ KNOBS = tuple(axis.knob for axis in SPACE)
 
 def second_round(seed=0):
     history = with_scores(scored_round(), "r1s1", external=0.3, confirm=0.45)
-    history.policies[2] = update(history, SEARCH).policy
+    history.policies[2] = by_field(update, history).policy
     history.snapshots[2] = data_ready(2)
     history.campaign = history.campaign.model_copy(update={"seed": seed})
     return history
@@ -28,7 +27,7 @@ def second_round(seed=0):
 @pytest.mark.parametrize("history", [opened(), second_round()], ids=["first round", "second round"])
 def test_the_anchor_is_the_standing_recipe_and_the_others_name_their_changes(history):
     policy = history.policies[history.round]
-    anchor, *others = propose(history, SEARCH)
+    anchor, *others = by_field(propose, history)
     assert (anchor.candidate, anchor.intervention, anchor.changes) == (f"r{policy.round}s0", "anchor", ())
     assert anchor.recipe == policy.standing
     assert len(others) == history.campaign.constitution.candidates - 1
@@ -45,13 +44,13 @@ def test_the_anchor_is_the_standing_recipe_and_the_others_name_their_changes(his
 def test_no_recipe_is_run_twice_but_the_anchors(seed):
     history = second_round(seed)
     known = [trial.recipe for trial in history.trials.values() if trial.recipe]
-    fresh = [event.recipe for event in propose(history, SEARCH)[1:]]
+    fresh = [event.recipe for event in by_field(propose, history)[1:]]
     assert not any(recipe in known for recipe in fresh)
     assert len({recipe.model_dump_json() for recipe in fresh}) == len(fresh)
 
 
 def test_every_candidate_has_a_seed_of_its_own():
-    seeds = [event.seed for history in (opened(), second_round()) for event in propose(history, SEARCH)]
+    seeds = [event.seed for history in (opened(), second_round()) for event in by_field(propose, history)]
     assert len(set(seeds)) == len(seeds)
 
 

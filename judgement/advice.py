@@ -1,6 +1,7 @@
-"""The advisor as a pure function of the history: what it is asked, and what becomes of its proposals.
+"""The advisor as pure functions of the history: when it is awaited, what it may propose, which proposals are accepted.
 
-Nothing it says can break the constitution: what the search could not propose itself is dropped, with a verdict.
+Nothing in its answer can break the constitution: a proposal that the search could not make itself is dropped, with a
+verdict.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from schemas.advisor import Advice, AdviceWeighed, AdvisorAnswered, Verdict
 from schemas.recipe import Change, Recipe, Value
 
 Weighed = tuple[Verdict, Recipe | None]
-"""What becomes of a proposal, and the recipe of one that is taken."""
+"""The verdict on a proposal, and the recipe of an accepted one."""
 
 
 def awaited(history: History) -> bool:
@@ -22,20 +23,20 @@ def awaited(history: History) -> bool:
     return history.campaign.constitution.advisor is not None and history.round not in history.advice
 
 
-def nameable(history: History) -> list[str]:
-    """The changes that a proposal may name: every value of every axis but dead ends and what already stands."""
+def open_changes(history: History) -> list[str]:
+    """The changes that a proposal may name: all axis values except dead ends and the standing recipe's."""
     standing = history.policies[history.round].standing
     changes = _changes(history)
     return [name for name, c in changes.items() if standing.get(c.knob) != c.after and not _closed(history, c)]
 
 
-def taken(history: History) -> list[Recipe]:
-    """The open round's recipes that the advisor proposed, at most as many as the constitution leaves it."""
+def accepted_recipes(history: History) -> list[Recipe]:
+    """The advisor's accepted recipes for the open round, at most as many as the constitution allows."""
     return [recipe for _, recipe in _weigh(history) if recipe]
 
 
-def weighed(history: History) -> tuple[AdviceWeighed, ...]:
-    """What is said of the advisor's answer when the round is proposed; nothing where there is none."""
+def weighed_advice(history: History) -> tuple[AdviceWeighed, ...]:
+    """The verdicts on the advisor's answer, recorded when the round is proposed; nothing without an answer."""
     if (answer := _answer(history)) is None:
         return ()
     verdicts = tuple(verdict for verdict, _ in _weigh(history))
@@ -44,33 +45,33 @@ def weighed(history: History) -> tuple[AdviceWeighed, ...]:
 
 
 def _answer(history: History) -> AdvisorAnswered | None:
-    said = history.advice.get(history.round)
-    return said if isinstance(said, AdvisorAnswered) else None
+    reply = history.advice.get(history.round)
+    return reply if isinstance(reply, AdvisorAnswered) else None
 
 
 def _weigh(history: History) -> list[Weighed]:
-    """Each proposal of the answer, in its order: the first fault found, or the recipe."""
-    answer, found = _answer(history), list[Weighed]()
+    """Each proposal of the answer, in its order: its first fault, or its recipe."""
+    answer, weighed = _answer(history), list[Weighed]()
     for advice in answer.proposals if answer else ():
-        proposal = _Proposal(history, advice, [recipe for _, recipe in found if recipe])
+        proposal = _Proposal(history, advice, [recipe for _, recipe in weighed if recipe])
         fault = next((verdict for verdict, wrong in FAULTS.items() if wrong(proposal)), None)
-        found.append((fault, None) if fault else ("taken", proposal.recipe))
-    return found
+        weighed.append((fault, None) if fault else ("taken", proposal.recipe))
+    return weighed
 
 
 @dataclass(frozen=True)
 class _Proposal:
-    """One proposal, and what was taken before it."""
+    """One proposal, and the recipes accepted before it."""
 
     history: History
     advice: Advice
-    taken: list[Recipe]
+    accepted: list[Recipe]
 
     @property
     def changes(self) -> list[Change]:
-        """What it would change, in the standing recipe."""
-        standing, known = self.history.policies[self.history.round].standing, _changes(self.history)
-        named = [known[name] for name in dict.fromkeys(self.advice.changes)]
+        """Its changes of the standing recipe."""
+        standing, allowed = self.history.policies[self.history.round].standing, _changes(self.history)
+        named = [allowed[name] for name in dict.fromkeys(self.advice.changes)]
         return [change for change in named if standing.get(change.knob) != change.after]
 
     @property
@@ -95,10 +96,10 @@ FAULTS: dict[Verdict, Callable[[_Proposal], bool]] = {
     "too many changes": lambda p: len(p.changes) > p.history.campaign.constitution.max_changes,
     "dead end": lambda p: any(_closed(p.history, change) for change in p.changes),
     "tried before": lambda p: p.recipe in [trial.recipe for trial in p.history.trials.values()],
-    "double": lambda p: p.recipe in p.taken,
-    "no slot left": lambda p: len(p.taken) >= p.room,
+    "double": lambda p: p.recipe in p.accepted,
+    "no slot left": lambda p: len(p.accepted) >= p.room,
 }
-"""What can be wrong with a proposal, in the order in which it is asked; each may rely on those before it."""
+"""The faults of a proposal, in the order of the checks; each check may rely on those before it."""
 
 
 def _changes(history: History) -> dict[str, Change]:
