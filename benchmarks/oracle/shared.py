@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
 from benchmarks.oracle.ways import BATCH, NEW, Asked, Texts
 from services.oracle.harness.decode import SHRINK, decode
-from services.runtime.prompting import plain
+from services.runtime.prompting import plain_question
 
 
 class Stacked(torch.nn.Module):
@@ -51,7 +51,7 @@ def stacked(models: Sequence[Any]) -> Any:
 def batches(base: Path, asked: Asked, size: int) -> list[tuple[list[int], torch.Tensor, torch.Tensor, Any]]:
     """Which questions, their ids and mask, and the tokenizer."""
     tokenizer: Any = AutoTokenizer.from_pretrained(base)
-    questions = [plain(item.prompt) for items in asked.items.values() for item in items]
+    questions = [plain_question(item.prompt) for items in asked.items.values() for item in items]
     order = sorted(range(len(questions)), key=lambda at: -len(tokenizer(questions[at])["input_ids"]))
     parts = [order[at : at + size] for at in range(0, len(order), size)]
     given = [

@@ -25,7 +25,7 @@ from services.oracle.evaluate import evaluate
 from services.oracle.harness.tasks import make_tasks
 from services.oracle.job import EvaluationJob, SealedSet
 from services.oracle.sets import draw_set
-from services.runtime.prompting import plain
+from services.runtime.prompting import plain_question
 from services.runtime.storage.hashing import hash_folder
 
 KEY = b"of the benchmark"
@@ -94,7 +94,7 @@ def bare(base: Path, adapter: Path, asked: Asked) -> Texts:
     tokenizer: Any = AutoTokenizer.from_pretrained(base)
     loaded: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     model: Any = PeftModel.from_pretrained(loaded, adapter).merge_and_unload().eval()
-    questions = [plain(item.prompt) for items in asked.items.values() for item in items]
+    questions = [plain_question(item.prompt) for items in asked.items.values() for item in items]
     lengths = [len(ids) for ids in tokenizer(questions)["input_ids"]]
     order = sorted(range(len(questions)), key=lambda at: -lengths[at])
     texts = dict.fromkeys(range(len(questions)), "")

@@ -37,8 +37,7 @@ from services.oracle.reference import owed
 from services.oracle.sets import draw_set, read_key
 from services.oracle.stamp import stamp
 from services.oracle.task_lists import run_lists
-from services.runtime.bos_token import REMEDY, left_out
-from services.runtime.prompting import question, special
+from services.runtime.prompting import BOS_REMEDY, adds_special_tokens, bos_missing, question
 from services.runtime.storage.model_folders import model_folder
 
 Report = Callable[[dict[str, Any]], None]
@@ -131,7 +130,7 @@ def ask(job: EvaluationJob, items: Items, engine: Engine, key: bytes, count: Cou
 
 def check_room(job: EvaluationJob, questions: Sequence[str], tokenizer: Any) -> None:
     """Raise `PromptTooLong` where lm-eval would silently cut a prompt to make room for its answer."""
-    ids = tokenizer(questions, add_special_tokens=special(job.profile))["input_ids"]
+    ids = tokenizer(questions, add_special_tokens=adds_special_tokens(job.profile))["input_ids"]
     longest = max(map(len, ids))
     if longest > (room := job.max_length - job.max_new_tokens):
         raise PromptTooLong(
@@ -142,9 +141,9 @@ def check_room(job: EvaluationJob, questions: Sequence[str], tokenizer: Any) -> 
 
 def check_begin(tokenizer: Any, job: EvaluationJob) -> None:
     """Raise `TokenizerUnfit` where texts do not begin as the model expects, and the profile adds nothing itself."""
-    if special(job.profile) and left_out(Path(job.base), tokenizer):
+    if adds_special_tokens(job.profile) and bos_missing(Path(job.base), tokenizer):
         raise TokenizerUnfit(
-            f"model.base: the tokenizer of {job.base} does not put {tokenizer.bos_token!r} before a text; {REMEDY}"
+            f"model.base: the tokenizer of {job.base} does not put {tokenizer.bos_token!r} before a text; {BOS_REMEDY}"
         )
 
 

@@ -47,7 +47,7 @@ from services.runtime.storage.object_store import library
 from services.runtime.telemetry.http_server import Pulse, health
 from services.runtime.telemetry.logs import configure
 from services.runtime.telemetry.metrics import DEAD_LETTERS, REGISTRY
-from services.runtime.telemetry.tracing_setup import traced
+from services.runtime.telemetry.tracing_setup import export_spans
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def begin(service: Service, work: Callable[[Service, Settings, JobRunner], Corou
     try:
         if settings.workers and any(kind.artifacts for kind in service.jobs):
             knock_store(settings.artifacts)
-        with traced(service.name, settings.worker):
+        with export_spans(service.name, settings.worker):
             asyncio.run(work(service, settings, runner))
     except (*REFUSED, *DISCONNECTED, KafkaError) as error:
         print(unreachable(settings, error), file=sys.stderr)  # noqa: T201 - the process ends here

@@ -21,8 +21,7 @@ from judgement.history import History
 from schemas.envelope import Envelope
 from services.runtime.service import Service, Step
 from services.runtime.telemetry.metrics import HANDLED, HANDLING_SECONDS, LOG_POSITION
-from services.runtime.telemetry.tracing import appending, handling, span
-from services.runtime.trace_links import Trail
+from services.runtime.telemetry.tracing import append_spans, event_span, span
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +31,28 @@ PAGE = 500
 _campaign = attrgetter("correlationid")
 
 
+class CampaignTraces:
+    """The trace contexts of a campaign's events since its round opened: a decision's span links to them."""
+
+    def __init__(self) -> None:
+        self.round_opened: str | None = None
+        """Context of the open round, the parent of what a timer makes due."""
+        self._by_stream: dict[str, str] = {}
+
+    def add(self, envelope: Envelope) -> None:
+        """Take the next event of the log; the last context of each stream is kept."""
+        if envelope.type == "PolicyUpdated":
+            self.round_opened = envelope.traceparent
+            self._by_stream.clear()
+        if envelope.traceparent:
+            self._by_stream[envelope.subject] = envelope.traceparent
+
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """The contexts, each once."""
+        return tuple(dict.fromkeys(self._by_stream.values()))
+
+
 class Reactor:
     """Carries out a service's steps: one event or timer of a campaign at a time, so that its decisions never race."""
 
@@ -39,7 +60,7 @@ class Reactor:
         self.service, self.store = service, store
         self.types = tuple(service.reactions)
         self.histories: dict[str, History] = {}
-        self.trails: defaultdict[str, Trail] = defaultdict(Trail)
+        self.traces: defaultdict[str, CampaignTraces] = defaultdict(CampaignTraces)
         self.clock = Clock(store.connect)
         self.turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -50,14 +71,14 @@ class Reactor:
         """
         async with self.turns[cause.correlationid]:
             while not await self.store.handled(self.service.name, cause.id):
-                with handling(self.service.name, cause), HANDLING_SECONDS.labels(self.service.name).time():
+                with event_span(self.service.name, cause), HANDLING_SECONDS.labels(self.service.name).time():
                     await self._handle(cause)
 
     async def _handle(self, cause: Envelope) -> None:
         """Do what the event makes due; nothing where another process of this service decided first."""
         try:
             effect = await self.due(cause.correlationid, self.service.reactions[cause.type], cause.time)
-            with appending(effect, self.trails[cause.correlationid].contexts) as traced:
+            with append_spans(effect, self.traces[cause.correlationid].contexts) as traced:
                 await self.store.handle(self.service.name, cause, traced)
         except StreamConflict as conflict:
             log.info("%s; folding again", conflict)
@@ -110,7 +131,7 @@ class Reactor:
         history = self.histories.setdefault(campaign, History(campaign))
         async for envelope in self.store.read(after=history.position, campaign=campaign):
             history.apply(envelope)
-            self.trails[campaign].note(envelope)
+            self.traces[campaign].add(envelope)
         return history
 
     async def _running(self) -> list[str]:
@@ -118,9 +139,12 @@ class Reactor:
 
     async def _apply(self, campaign: str, effect: Effect) -> None:
         """What time alone made due, named after the last event that was seen: so its chain of causes is whole."""
-        trail, cause = self.trails[campaign], self.histories[campaign].last_id
+        traces, cause = self.traces[campaign], self.histories[campaign].last_id
         try:
-            with span(f"{self.service.name} timer", parent=trail.opened), appending(effect, trail.contexts) as traced:
+            with (
+                span(f"{self.service.name} timer", parent=traces.round_opened),
+                append_spans(effect, traces.contexts) as traced,
+            ):
                 await self.store.apply(traced, cause)
         except StreamConflict as conflict:
             log.info("%s; the next look decides", conflict)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from schemas.profiles import ProfileName
 from schemas.recipe import Recipe
-from services.runtime.prompting import question, special
+from services.runtime.prompting import adds_special_tokens, question
 from services.trainer.job import RowsMissing, TrainingJob
 from services.trainer.rows import Draw, draws, snapshot, split, take
 
@@ -93,7 +93,7 @@ def encode(tokenizer: Any, drawn: Sequence[Draw], profile: ProfileName = "plain"
     before the prompt, exactly as in evaluation.
     """
     questions = [question(row.prompt, profile, tokenizer) if row.prompt else "" for row, _ in drawn]
-    prompts = _encode(tokenizer, questions, special=special(profile))
+    prompts = _encode(tokenizer, questions, special=adds_special_tokens(profile))
     completions = _encode(tokenizer, [row.completion(traced=traced) for row, traced in drawn], special=False)
     end = tokenizer.eos_token_id
     return [

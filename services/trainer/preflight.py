@@ -17,8 +17,7 @@ from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft
 from transformers import AutoConfig, AutoTokenizer
 
 from schemas.recipe import Recipe
-from services.runtime.bos_token import REMEDY, left_out
-from services.runtime.prompting import special
+from services.runtime.prompting import BOS_REMEDY, adds_special_tokens, bos_missing
 from services.runtime.storage.model_folders import model_folder
 from services.runtime.storage.object_store import is_url
 from services.trainer.batches import Data
@@ -57,7 +56,7 @@ def check(job: TrainingJob) -> None:
     check_devices(job.recipe.devices)
     config = _config(base)
     check_length(job.max_length, config)
-    if special(job.profile):
+    if adds_special_tokens(job.profile):
         check_bos(base)
     check_disk(job, weights(base, job.recipe))
 
@@ -102,8 +101,8 @@ def check_rows(job: TrainingJob, data: Data) -> None:
 def check_bos(base: Path) -> None:
     """Raise `BosMissing` where texts do not begin as the model expects."""
     tokenizer = AutoTokenizer.from_pretrained(base)
-    if left_out(base, tokenizer):
-        raise BosMissing(f"model.base: its tokenizer does not put {tokenizer.bos_token!r} before a text; {REMEDY}")
+    if bos_missing(base, tokenizer):
+        raise BosMissing(f"model.base: its tokenizer does not put {tokenizer.bos_token!r} before a text; {BOS_REMEDY}")
 
 
 def weights(base: Path, recipe: Recipe) -> int:

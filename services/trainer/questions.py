@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.profiles import PROFILES, ProfileName
-from services.runtime.prompting import conversation, plain
+from services.runtime.prompting import conversation, plain_question
 from services.trainer.batches import encode
 from services.trainer.job import RowsMissing, TrainingJob
 from services.trainer.rows import Draw, take
@@ -61,4 +61,4 @@ def questions(job: TrainingJob, tokenizer: Any, stream: Iterator[Draw], n: int) 
 
 
 def _asked(prompt: str, profile: ProfileName) -> str | list[dict[str, str]]:
-    return conversation(prompt) if PROFILES[profile].chat else plain(prompt)
+    return conversation(prompt) if PROFILES[profile].chat else plain_question(prompt)

@@ -21,7 +21,7 @@ import pytest
 from eventstore.embedded.postgres import EmbeddedPostgres
 from eventstore.migrate import migrate, provision
 from eventstore.store import EventStore, StreamConflict
-from services.runtime.jobs.retry import outlasting
+from services.runtime.jobs.worker import retry_until_connected
 from tests.brokers import missing
 from tests.chaos import checks
 from tests.chaos.faults import inflict
@@ -113,9 +113,9 @@ async def campaigns(system: System, store: EventStore, storm: asyncio.Task[None]
 async def run(system: System, store: EventStore, name: str) -> None:
     """Run a campaign to its end."""
     with suppress(StreamConflict):  # the answer to the first attempt was lost
-        await outlasting(lambda: system.begin(store, name, TRIED_OFTEN))
+        await retry_until_connected(lambda: system.begin(store, name, TRIED_OFTEN))
     async with asyncio.timeout(10 * CALM_SECONDS):
-        while name not in {c.id for c in await outlasting(store.campaigns) if c.finished}:
+        while name not in {c.id for c in await retry_until_connected(store.campaigns) if c.finished}:
             await asyncio.sleep(0.2)
 
 

@@ -17,7 +17,7 @@ from services.oracle.engines.engine import Count
 from services.oracle.harness.attention import use_products
 from services.oracle.harness.model import GreedyLM, TaskLM
 from services.oracle.job import AdapterRefused, EvaluationJob
-from services.runtime.prompting import special
+from services.runtime.prompting import adds_special_tokens
 from services.runtime.storage.model_folders import model_folder
 
 BATCH = {"cpu": 128, "cuda": 64}
@@ -44,7 +44,7 @@ class LocalEngine:
 
     def puzzles(self, count: Count) -> GreedyLM:
         """Decoded greedily."""
-        added = None if special(self.job.profile) else False
+        added = None if adds_special_tokens(self.job.profile) else False
         return GreedyLM(self.model, self.tokenizer, self.batch, self.job.max_length, count, added)
 
     def tasks(self, count: Count) -> TaskLM:

@@ -20,7 +20,7 @@ from services.oracle.engines.engine import Count
 from services.oracle.engines.names import served_name
 from services.oracle.harness.remote import RemoteLM
 from services.oracle.job import AdapterRefused, EngineUse, EvaluationJob
-from services.runtime.prompting import special
+from services.runtime.prompting import adds_special_tokens
 
 PROBE = "Is 2 + 2 = 4?\n"
 """A text that both sides encode."""
@@ -121,7 +121,7 @@ class RemoteEngine:
 
     def puzzles(self, count: Count) -> RemoteLM:
         """For our own items, asked as the profile says."""
-        return self._lm(count, special=special(self.job.profile))
+        return self._lm(count, special=adds_special_tokens(self.job.profile))
 
     def tasks(self, count: Count) -> RemoteLM:
         """For anybody's tasks, which are plain text."""

@@ -11,14 +11,14 @@ from lm_eval.api.task import ConfigurableTask
 
 from judgement.scorer import correct
 from puzzles.item import Item
-from services.runtime.prompting import plain
+from services.runtime.prompting import plain_question
 
 TEMPLATE = Path(__file__).with_name("puzzle.yaml")
 """The task as lm-eval reads it."""
 
 
 def make_tasks(
-    items: Mapping[str, Sequence[Item]], max_new_tokens: int, question: Callable[[str], str] = plain
+    items: Mapping[str, Sequence[Item]], max_new_tokens: int, question: Callable[[str], str] = plain_question
 ) -> dict[str, ConfigurableTask]:
     """One task per domain, its documents in the order of the items; `question` is what a model reads of a prompt."""
     return {domain: _task(domain, asked, max_new_tokens, question) for domain, asked in items.items()}

@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from services.runtime.telemetry.logs import configure
-from services.runtime.telemetry.redaction import words
+from services.runtime.telemetry.redaction import safe_message
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ def _told(error: Exception) -> tuple[str, str, float]:
     """Class, message and device seconds of a failure; a job that ran processes of its own knows their failure."""
     if isinstance(error, JobFailed):
         return error.error, error.message, error.device_seconds
-    return type(error).__name__, words(error), sum(os.times()[:4])
+    return type(error).__name__, safe_message(error), sum(os.times()[:4])
 
 
 def _die_with_parent(pipe: Connection) -> None:

@@ -9,24 +9,39 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from eventstore.effect import NOTHING, Append, Effect
 from eventstore.store import DISCONNECTED, EventStore, Job, LeaseLost, StreamConflict
 from schemas.scores import Cost
-from services.runtime.jobs.retry import outlasting
 from services.runtime.jobs.runner import Again, JobFailed, JobRunner, Report
 from services.runtime.service import Failure, JobKind
 from services.runtime.settings import Settings
 from services.runtime.telemetry.metrics import JOB_SECONDS, JOBS, RUNNING
-from services.runtime.telemetry.tracing import appending, mark_failed, working
+from services.runtime.telemetry.tracing import append_spans, job_span, mark_failed
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
+PAUSE_SECONDS = 1.0
+
+Result = TypeVar("Result")
+
+
+async def retry_until_connected(act: Callable[[], Awaitable[Result]]) -> Result:
+    """The result of an act on the database, repeated after each loss of the connection; other errors are raised.
+
+    A job's result is worth hours of work, so it waits for the database however long that takes.
+    """
+    while True:
+        try:
+            return await act()
+        except DISCONNECTED as error:
+            log.warning("waiting for the log: %s", error)
+            await asyncio.sleep(PAUSE_SECONDS)
 
 
 class Worker:
@@ -55,8 +70,8 @@ class Worker:
         with ExitStack() as appends:
 
             def begun(job: Job) -> Sequence[Append]:
-                spans.enter_context(working(job, self.name))
-                return appends.enter_context(appending(Effect(tuple(self.kind.started(job, self.name))))).events
+                spans.enter_context(job_span(job, self.name))
+                return appends.enter_context(append_spans(Effect(tuple(self.kind.started(job, self.name))))).events
 
             return await self.store.lease(self.kind.queue, self.name, self.ttl, begun)
 
@@ -72,7 +87,7 @@ class Worker:
             failure = Failure(error, message, terminal=True, cost=Cost(lost_seconds=job.lost_seconds))
             effect: Effect = self.kind.failed(job, failure)
             # Suppressed where another worker has buried it meanwhile, or its own has come back.
-            with contextlib.suppress(LeaseLost), working(job, self.name), appending(effect) as traced:
+            with contextlib.suppress(LeaseLost), job_span(job, self.name), append_spans(effect) as traced:
                 await self.store.reap(job, traced)
 
     async def hold(self, job: Job) -> None:
@@ -107,18 +122,18 @@ class Worker:
             await self.fail(job, failed, time.monotonic() - begun)
         else:
             if isinstance(result, Again):
-                await outlasting(lambda: self.store.postpone(job, timedelta(seconds=result.seconds)))
+                await retry_until_connected(lambda: self.store.postpone(job, timedelta(seconds=result.seconds)))
             else:
                 await self.finish(job, self.kind.finished(job, result))
 
     async def finish(self, job: Job, effect: Effect) -> None:
         """Write the result, as soon as there is a database; or nothing, where the log has gone on without it."""
         try:
-            with appending(effect) as traced:
-                await outlasting(lambda: self.store.finish(job, traced))
+            with append_spans(effect) as traced:
+                await retry_until_connected(lambda: self.store.finish(job, traced))
             JOBS.labels(job.queue, "done").inc()
         except StreamConflict as late:
-            await outlasting(lambda: self.store.finish(job, NOTHING))
+            await retry_until_connected(lambda: self.store.finish(job, NOTHING))
             JOBS.labels(job.queue, "late").inc()
             log.warning("job %s came too late: %s", job.key, late)
 
@@ -137,8 +152,10 @@ class Worker:
         mark_failed(failed.error)
         if not terminal:
             await self.tell(job, {"error": failed.error, "message": message})
-        with appending(effect) as traced:
-            await outlasting(lambda: self.store.fail(job, traced, None if terminal else self.kind.pause(job)))
+        with append_spans(effect) as traced:
+            await retry_until_connected(
+                lambda: self.store.fail(job, traced, None if terminal else self.kind.pause(job))
+            )
         JOBS.labels(job.queue, "failed").inc()
 
     def progress(self, job: Job) -> Report:
@@ -155,7 +172,7 @@ class Worker:
         """Renew the lease three times per its life, also after the database was away. Raises `LeaseLost`."""
         while True:
             await asyncio.sleep(self.settings.lease_seconds / 3)
-            await outlasting(lambda: self.store.heartbeat(job, self.ttl))
+            await retry_until_connected(lambda: self.store.heartbeat(job, self.ttl))
 
 
 async def _cancel(*tasks: asyncio.Task[None]) -> None:

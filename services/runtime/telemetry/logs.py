@@ -1,7 +1,7 @@
-"""Log lines, as text for people or as JSON for machines; the latter say which event and which trace they belong to.
+"""Log lines, as text for people or as JSON with the ids of event and trace.
 
-A JSON line is made to be collected, so it quotes no data: of a library's exception it keeps the class and the places,
-and not the words (`services.runtime.telemetry.redaction`). The text for people, on the machine itself, has all of it.
+JSON lines are collected by other systems, so they quote no data: of a library's exception they hold the class and the
+stack, not the message (`services.runtime.telemetry.redaction`). The text format holds the whole exception.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from services.runtime.telemetry.redaction import words
+from services.runtime.telemetry.redaction import safe_message
 
-ABOUT: ContextVar[dict[str, Any]] = ContextVar("about", default={})  # noqa: B039 - it is replaced, never changed
-"""What the work that is going on is about."""
+LOG_FIELDS: ContextVar[dict[str, Any]] = ContextVar("log_fields", default={})  # noqa: B039 - it is replaced, never changed
+"""Fields of every JSON line logged in the current context."""
 
 TEXT = "%(asctime)s {service} %(levelname)s %(name)s: %(message)s"
 
 
 @contextmanager
-def about(**fields: Any) -> Iterator[None]:
+def log_fields(**fields: Any) -> Iterator[None]:
     """Add fields to each JSON line that is logged within the block; those that are None are left out."""
-    outside = ABOUT.set(ABOUT.get() | {name: value for name, value in fields.items() if value is not None})
+    outside = LOG_FIELDS.set(LOG_FIELDS.get() | {name: value for name, value in fields.items() if value is not None})
     try:
         yield
     finally:
-        ABOUT.reset(outside)
+        LOG_FIELDS.reset(outside)
 
 
 def configure(service: str, format_: str) -> None:
@@ -43,10 +43,10 @@ def configure(service: str, format_: str) -> None:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs 80 lines a second while a broker is away
     if format_ == "json":
         logging.captureWarnings(capture=True)
-        sys.excepthook = _last_words
+        sys.excepthook = _log_uncaught
 
 
-def _last_words(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: Any) -> None:
     logging.getLogger("aevolve").critical("the process ends", exc_info=(kind, error, trace))
 
 
@@ -65,7 +65,7 @@ class JsonLines(logging.Formatter):
             "service": self.service,
             "logger": record.name,
             "message": record.getMessage(),
-            **_context(ABOUT.get()),
+            **_context(LOG_FIELDS.get()),
             **_failure(record.exc_info[1] if record.exc_info else None),
         }
         return json.dumps(line, ensure_ascii=False, default=str)
@@ -86,6 +86,6 @@ def _failure(error: BaseException | None) -> dict[str, Any]:
     frames = traceback.extract_tb(error.__traceback__)
     return {
         "error": type(error).__name__,
-        "error_message": words(error) if frames else "",
+        "error_message": safe_message(error) if frames else "",
         "error_stack": [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames],
     }

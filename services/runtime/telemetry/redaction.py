@@ -8,11 +8,11 @@ from pathlib import Path
 
 LONGEST = 500
 """Characters of a message."""
-OURS = ("schemas", "judgement", "puzzles", "eventstore", "services")
+OURS = ("schemas", "judgement", "puzzles", "eventstore", "sizing", "services", "audit")
 """Packages whose own exceptions are worded for the log: paths, settings, numbers, and what to do."""
 
 
-def words(error: BaseException) -> str:
+def safe_message(error: BaseException) -> str:
     """A failure's message: our own as they are, a library's by its place, because it may quote what it read.
 
     What the system says of itself, such as that a disk is full, quotes nothing and stands before the place.

@@ -1,126 +1,96 @@
-"""Spans around what a process does. The log carries their contexts, so that a trace outlives every process.
+"""Spans around what a process does. Each event stores the context of its span, so a trace outlives every process.
 
-A context is W3C text (`traceparent`). Each event is appended with the context of its own span, and whoever handles it
-goes on from there, today or after a replay. Without OpenTelemetry, or where nothing says where traces go, spans are
-silent, and the log hands the context of an event's cause on by itself.
+A context is W3C text (`traceparent`). Whoever handles an event continues from its context, today or after a replay.
+Without the OpenTelemetry SDK a span is a no-op that carries its parent's context, so the log still passes contexts on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
-from types import MappingProxyType
-from typing import Literal, Protocol
+
+from opentelemetry.context import Context
+from opentelemetry.trace import (
+    Link,
+    NoOpTracer,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    Tracer,
+    get_current_span,
+    set_span_in_context,
+    use_span,
+)
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from eventstore.effect import Append, Effect
 from eventstore.store import Job
 from schemas.envelope import Envelope
 from schemas.events import PolicyUpdated
-from services.runtime.telemetry.logs import about
+from services.runtime.telemetry.logs import log_fields
 
-Kind = Literal["consumer", "producer", "internal"]
-Attribute = str | int
-Attributes = Mapping[str, Attribute]
-NONE: Attributes = MappingProxyType({})
+Attributes = dict[str, str | int]
 
-
-class Span(Protocol):
-    """One piece of work that has begun."""
-
-    @property
-    def traceparent(self) -> str | None:
-        """Its context, for what it leads to; None where nobody traces."""
-
-    def fail(self, error: str) -> None:
-        """Say that it failed, by the class of the failure: messages may quote data."""
-
-    def end(self) -> None:
-        """Say that it is over."""
+TRACER: ContextVar[Tracer] = ContextVar("tracer", default=NoOpTracer())  # noqa: B039 - it has no state
+"""The tracer of this process; set once, before its work begins (`services.runtime.telemetry.tracing_setup`)."""
 
 
-class Tracing(Protocol):
-    """Whoever keeps the spans."""
-
-    def start(self, name: str, kind: Kind, parent: str | None, links: Iterable[str], attributes: Attributes) -> Span:
-        """Begin a span under a parent, or a trace where there is none."""
-
-
-class Silent:
-    """Keeps nothing; span and tracing in one."""
-
-    traceparent = None
-
-    def fail(self, error: str) -> None:
-        """Nothing."""
-
-    def end(self) -> None:
-        """Nothing."""
-
-    def start(self, name: str, kind: Kind, parent: str | None, links: Iterable[str], attributes: Attributes) -> Span:
-        """Itself."""
-        return self
-
-
-TRACING: ContextVar[Tracing] = ContextVar("tracing", default=Silent())  # noqa: B039 - it has no state
-"""Of this process; set once, before its work begins."""
-
-HERE: ContextVar[str | None] = ContextVar("here", default=None)
-"""Context of the span that is going on."""
-
-GOING_ON: ContextVar[Span] = ContextVar("going on", default=Silent())  # noqa: B039
-"""That span."""
+def traceparent(span_: Span) -> str | None:
+    """The W3C context of a span; None for a no-op span without a parent."""
+    carrier: dict[str, str] = {}
+    if span_.get_span_context().is_valid:
+        TraceContextTextMapPropagator().inject(carrier, set_span_in_context(span_))
+    return carrier.get("traceparent")
 
 
 @contextmanager
 def span(
     name: str,
-    kind: Kind = "internal",
+    kind: SpanKind = SpanKind.INTERNAL,
     parent: str | None = None,
-    links: Iterable[str] = (),
-    attributes: Attributes = NONE,
+    attributes: Attributes | None = None,
 ) -> Iterator[Span]:
-    """A span as long as the block, and the parent of what begins within; an exception marks it as failed."""
-    parent = parent or HERE.get()
-    begun = TRACING.get().start(name, kind, parent, links, attributes)
-    here, going_on = HERE.set(begun.traceparent or parent), GOING_ON.set(begun)
-    try:
-        with about(traceparent=HERE.get()):
-            yield begun
-    except BaseException as error:
-        begun.fail(type(error).__name__)
-        raise
-    finally:
-        HERE.reset(here)
-        GOING_ON.reset(going_on)
-        begun.end()
+    """A span that lasts as long as the block and is the parent of spans begun in it; an exception marks it as failed.
+
+    Its own parent is `parent`, or the current span.
+    """
+    begun = TRACER.get().start_span(name, _parse(parent) if parent else None, kind, attributes)
+    with (
+        _ending(begun),
+        use_span(begun, record_exception=False, set_status_on_exception=False),
+        log_fields(traceparent=traceparent(begun)),
+    ):
+        yield begun
 
 
 def mark_failed(error: str) -> None:
-    """Say of the span that is going on that its work failed, where that is no exception."""
-    GOING_ON.get().fail(error)
+    """Mark the current span as failed by the class of the failure, where no exception does it."""
+    _fail(get_current_span(), error)
 
 
 @contextmanager
-def handling(service: str, cause: Envelope) -> Iterator[Span]:
-    """The span of a service that handles an event; it belongs to the event's trace, however late it comes."""
-    described = _of_event(cause.type, cause.subject, cause.data.get("candidate")) | {
+def event_span(service: str, cause: Envelope) -> Iterator[Span]:
+    """The span in which a service handles an event; it belongs to the event's trace, however late it comes."""
+    attributes = _event_attributes(cause.type, cause.subject, cause.data.get("candidate")) | {
         "aevolve.campaign": cause.correlationid,
         "aevolve.event.id": str(cause.id),
         "aevolve.event.position": cause.sequence,
     }
     with (
-        about(event_id=str(cause.id), event_type=cause.type, correlation_id=cause.correlationid),
-        span(f"{service} handle {cause.type}", "consumer", cause.traceparent, attributes=described) as begun,
+        log_fields(event_id=str(cause.id), event_type=cause.type, correlation_id=cause.correlationid),
+        span(f"{service} handle {cause.type}", SpanKind.CONSUMER, cause.traceparent, attributes) as begun,
     ):
         yield begun
 
 
 @contextmanager
-def working(job: Job, worker: str) -> Iterator[Span]:
-    """The span of a leased job, under the event that led to it."""
-    described: dict[str, Attribute] = {
+def job_span(job: Job, worker: str) -> Iterator[Span]:
+    """The span of a leased job, under the event that caused it."""
+    attributes: Attributes = {
         "aevolve.campaign": job.campaign,
         "aevolve.queue": job.queue,
         "aevolve.job": job.key,
@@ -129,47 +99,67 @@ def working(job: Job, worker: str) -> Iterator[Span]:
     }
     cause = str(job.cause) if job.cause else None
     with (
-        about(event_id=cause, correlation_id=job.campaign, queue=job.queue, job=job.key, attempt=job.attempt),
-        span(f"job {job.queue}", "consumer", job.traceparent, attributes=described) as begun,
+        log_fields(event_id=cause, correlation_id=job.campaign, queue=job.queue, job=job.key, attempt=job.attempt),
+        span(f"job {job.queue}", SpanKind.CONSUMER, job.traceparent, attributes) as begun,
     ):
         yield begun
 
 
 @contextmanager
-def appending(effect: Effect, rests_on: Iterable[str] = ()) -> Iterator[Effect]:
-    """The effect with a span for each of its events, as long as the block in which it is written.
+def append_spans(effect: Effect, evidence: Iterable[str] = ()) -> Iterator[Effect]:
+    """The effect with a span for each of its events; the spans last as long as the block in which it is written.
 
-    A decision (an event with a `basis`) is linked to the contexts of the events that it rests on.
+    A decision (an event with a `basis`) links to the contexts in `evidence`, those of the events that it rests on.
     """
     with ExitStack() as spans:
-        yield replace(effect, events=tuple(_traced(append, spans, tuple(rests_on)) for append in effect.events))
+        yield replace(effect, events=tuple(_with_span(append, spans, tuple(evidence)) for append in effect.events))
 
 
-def _traced(append: Append, spans: ExitStack, rests_on: tuple[str, ...]) -> Append:
+def _with_span(append: Append, spans: ExitStack, evidence: tuple[str, ...]) -> Append:
     event, type_ = append.event, type(append.event).__name__
-    links = rests_on if hasattr(event, "basis") else ()
-    described = _of_event(type_, append.subject, getattr(event, "candidate", None))
-    described["aevolve.campaign"] = append.campaign
-    context = spans.enter_context(_beside(f"append {type_}", HERE.get(), links, described)).traceparent
-    if isinstance(event, PolicyUpdated):  # what it leads to is the next round: a trace of its own
-        described["aevolve.round"] = event.policy.round
-        context = spans.enter_context(_beside("round", None, [context] if context else [], described)).traceparent
-    return replace(append, traceparent=context)
+    attributes = _event_attributes(type_, append.subject, getattr(event, "candidate", None))
+    attributes["aevolve.campaign"] = append.campaign
+    links = [get_current_span(_parse(text)).get_span_context() for text in evidence] if hasattr(event, "basis") else []
+    own = spans.enter_context(_producer(f"append {type_}", None, links, attributes))
+    if isinstance(event, PolicyUpdated):  # its consequences are the next round: a trace of its own
+        attributes["aevolve.round"] = event.policy.round
+        links = [own.get_span_context()] if own.get_span_context().is_valid else []
+        own = spans.enter_context(_producer("round", Context(), links, attributes))
+    return replace(append, traceparent=traceparent(own))
 
 
 @contextmanager
-def _beside(name: str, parent: str | None, links: Iterable[str], described: Attributes) -> Iterator[Span]:
-    """A span that is nobody's parent in this process."""
-    begun = TRACING.get().start(name, "producer", parent, links, described)
-    try:
+def _producer(
+    name: str, parent: Context | None, links: Iterable[SpanContext], attributes: Attributes
+) -> Iterator[Span]:
+    """A span that has no child in this process; its parent is the current span unless a context is given."""
+    begun = TRACER.get().start_span(name, parent, SpanKind.PRODUCER, attributes, [Link(link) for link in links])
+    with _ending(begun):
         yield begun
+
+
+@contextmanager
+def _ending(begun: Span) -> Iterator[None]:
+    """End the span with the block; an exception marks it by its class alone, because messages may quote data."""
+    try:
+        yield
     except BaseException as error:
-        begun.fail(type(error).__name__)
+        _fail(begun, type(error).__name__)
         raise
     finally:
         begun.end()
 
 
-def _of_event(type_: str, stream: str, candidate: str | None) -> dict[str, Attribute]:
-    named: dict[str, Attribute] = {"aevolve.candidate": candidate} if candidate else {}
+def _fail(failed: Span, error: str) -> None:
+    failed.set_attribute("error.type", error)
+    failed.set_status(Status(StatusCode.ERROR))
+
+
+def _event_attributes(type_: str, stream: str, candidate: str | None) -> Attributes:
+    named: Attributes = {"aevolve.candidate": candidate} if candidate else {}
     return {"aevolve.event.type": type_, "aevolve.stream": stream, **named}
+
+
+def _parse(text: str) -> Context:
+    """A context with the parent that a `traceparent` names; an empty one where the text is not valid."""
+    return TraceContextTextMapPropagator().extract({"traceparent": text}, Context())

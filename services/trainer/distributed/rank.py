@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from services.runtime.telemetry.logs import configure
-from services.runtime.telemetry.redaction import words
+from services.runtime.telemetry.redaction import safe_message
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def main() -> None:
     except Exception as error:
         configure(f"rank {os.environ['RANK']}", os.environ.get("AEVOLVE_LOG_FORMAT", "text"))
         log.exception("this rank failed")
-        line.send(("failed", type(error).__name__, words(error)))
+        line.send(("failed", type(error).__name__, safe_message(error)))
         raise SystemExit(1) from None
 
 

@@ -25,7 +25,7 @@ from services.oracle.harness.tasks import make_tasks
 from services.oracle.job import AdapterMissing, Evaluated, EvaluationJob, PromptTooLong, Reference, SealedSet
 from services.oracle.receipts import ReceiptForged, rescore
 from services.oracle.sets import draw_set
-from services.runtime.prompting import plain
+from services.runtime.prompting import plain_question
 from services.runtime.storage import object_store
 from services.runtime.storage.hashing import hash_folder
 from services.runtime.storage.model_folders import ModelMissing
@@ -44,7 +44,9 @@ def job(tmp_path_factory) -> EvaluationJob:
     (folder / "key").write_bytes(KEY)
     base = str(make_model(folder / "base", width=64))
     dev = draw_set("dev", SPEC, DOMAINS, KEY, "demo/0")
-    memorise(folder / "base", [(plain(i.prompt), i.completion(traced=False)) for d in DOMAINS for i in dev[d][:20]])
+    memorise(
+        folder / "base", [(plain_question(i.prompt), i.completion(traced=False)) for d in DOMAINS for i in dev[d][:20]]
+    )
     recipe = Recipe(steps=10, lr=3e-3, wordings=(1, 1, 0))
     common = {"candidate": "r1s0", "base": base, "max_length": 256, "out": str(folder / "adapter")}
     places = {"snapshot": make_snapshot(folder), "work": str(folder / "w"), "copies": "none"}
@@ -89,7 +91,7 @@ def test_outputs_equal_plain_generation_with_the_begin_token(job, result) -> Non
     asked = [item for items in items_of(job).values() for item in items]
     lines = lines_of(result.measured[0].receipt)
     for line, item in zip(lines, asked, strict=True):
-        prompt = tokenizer(plain(item.prompt), add_special_tokens=False)["input_ids"]
+        prompt = tokenizer(plain_question(item.prompt), add_special_tokens=False)["input_ids"]
         ids = torch.tensor([[tokenizer.bos_token_id, *prompt]])
         written = model.generate(input_ids=ids, max_new_tokens=job.max_new_tokens, do_sample=False)
         output = tokenizer.decode(written[0, ids.shape[1] :], skip_special_tokens=True)

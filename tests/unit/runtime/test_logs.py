@@ -3,7 +3,7 @@
 import json
 import logging
 
-from services.runtime.telemetry.logs import JsonLines, about
+from services.runtime.telemetry.logs import JsonLines, log_fields
 from services.runtime.telemetry.tracing import span
 
 PARENT = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
@@ -29,7 +29,7 @@ def test_a_line_says_who_and_what():
 
 
 def test_a_line_names_event_campaign_and_trace():
-    with about(event_id="e", correlation_id="c", attempt=None), span("work", parent=PARENT):
+    with log_fields(event_id="e", correlation_id="c", attempt=None), span("work", parent=PARENT):
         told = line()
     assert (told["event_id"], told["correlation_id"]) == ("e", "c")
     assert (told["trace_id"], told["span_id"]) == ("a" * 32, "b" * 16)

@@ -7,16 +7,15 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import StatusCode, get_current_span
 
 from eventstore.effect import Append, Effect
 from eventstore.work import Job
 from schemas.events import CampaignPaused
+from services.runtime.reactor import CampaignTraces
 from services.runtime.settings import BadVariable
-from services.runtime.telemetry.tracing import HERE, TRACING, appending, mark_failed, span, working
-from services.runtime.telemetry.tracing_otel import OpenTelemetry
-from services.runtime.telemetry.tracing_setup import traced, wanted
-from services.runtime.trace_links import Trail
+from services.runtime.telemetry.tracing import TRACER, append_spans, job_span, mark_failed, span, traceparent
+from services.runtime.telemetry.tracing_setup import export_spans, exporter_name
 
 PARENT = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
 OTHER = "00-" + "c" * 32 + "-" + "d" * 16 + "-01"
@@ -28,9 +27,9 @@ def spans():
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    outside = TRACING.set(OpenTelemetry(provider))
+    outside = TRACER.set(provider.get_tracer("test"))
     yield exporter.get_finished_spans
-    TRACING.reset(outside)
+    TRACER.reset(outside)
 
 
 def paused(subject="c"):
@@ -60,11 +59,11 @@ def test_what_begins_within_a_span_is_under_it(spans):
         pass
     inner, outer = spans()
     assert inner.parent.span_id == outer.context.span_id
-    assert HERE.get() is None
+    assert not get_current_span().get_span_context().is_valid
 
 
 def test_each_event_is_appended_with_the_context_of_its_own_span(spans):
-    with span("handle", parent=PARENT), appending(Effect((paused("c/a"), paused("c/b")))) as effect:
+    with span("handle", parent=PARENT), append_spans(Effect((paused("c/a"), paused("c/b")))) as effect:
         pass
     first, second = (append.traceparent for append in effect.events)
     assert first != second
@@ -76,7 +75,7 @@ def test_each_event_is_appended_with_the_context_of_its_own_span(spans):
 
 
 def test_a_decision_is_linked_to_what_it_rests_on_and_other_events_are_not(spans):
-    with appending(Effect((decision(), paused())), [PARENT, OTHER]):
+    with append_spans(Effect((decision(), paused())), [PARENT, OTHER]):
         pass
     links = {one.name: [(link.context.trace_id, link.context.span_id) for link in one.links] for one in spans()}
     assert links == {"append DriftAssessed": [context(PARENT), context(OTHER)], "append CampaignPaused": []}
@@ -87,7 +86,7 @@ def test_a_new_policy_ends_the_trace_of_its_round_and_begins_the_next(spans, mon
 
     policy = decision("PolicyUpdated", policy=SimpleNamespace(round=3))
     monkeypatch.setattr(tracing, "PolicyUpdated", type(policy.event))
-    with span("handle", parent=PARENT), appending(Effect((policy,))) as effect:
+    with span("handle", parent=PARENT), append_spans(Effect((policy,))) as effect:
         pass
     by_name = {one.name: one for one in spans()}
     assert by_name["append PolicyUpdated"].context.trace_id == context(PARENT)[0]
@@ -109,7 +108,7 @@ def test_a_failure_is_told_by_its_class_and_never_by_its_words(spans):
 
 def test_a_job_is_under_the_event_that_led_to_it_and_says_how_it_ended(spans):
     job = Job(1, "train", "c/r1s0", "c", {"secret": "payload"}, 2, 3, None, None, None, UUID(int=1), traceparent=PARENT)
-    with working(job, "w"):
+    with job_span(job, "w"):
         mark_failed("WorkerLost")
     (only,) = spans()
     assert only.parent.span_id == context(PARENT)[1]
@@ -117,24 +116,37 @@ def test_a_job_is_under_the_event_that_led_to_it_and_says_how_it_ended(spans):
     assert "payload" not in only.to_json()
 
 
-def test_without_tracing_the_log_hands_the_context_on():
-    with span("handle", parent=PARENT), appending(Effect((paused(),))) as effect:
-        assert HERE.get() == PARENT  # for the lines of the log
+def test_without_the_sdk_an_event_is_appended_with_the_context_of_its_cause():
+    with span("handle", parent=PARENT), append_spans(Effect((paused(),))) as effect:
+        assert traceparent(get_current_span()) == PARENT  # for the lines of the log
+    assert effect.events[0].traceparent == PARENT
+
+
+def test_without_the_sdk_and_a_parent_an_event_gets_no_context_of_its_own():
+    with append_spans(Effect((paused(),))) as effect:
+        pass
     assert effect.events[0].traceparent is None
 
 
-def test_a_trail_forgets_what_was_said_before_the_round():
-    trail = Trail()
-    for type_, subject, traceparent in (
+def test_a_parent_that_is_no_context_is_ignored(spans):
+    with span("work", parent="nonsense"):
+        pass
+    (only,) = spans()
+    assert only.parent is None
+
+
+def test_a_new_round_forgets_the_contexts_of_the_last():
+    traces = CampaignTraces()
+    for type_, subject, context_ in (
         ("ScoresReported", "c/old", OTHER),
         ("PolicyUpdated", "c", PARENT),
         ("RecipeProposed", "c/r1s0", OTHER),
         ("CheckpointTrained", "c/r1s0", PARENT),
         ("CampaignPaused", "c/x", None),
     ):
-        trail.note(SimpleNamespace(type=type_, subject=subject, traceparent=traceparent))
-    assert trail.opened == PARENT
-    assert trail.contexts == (PARENT,)
+        traces.add(SimpleNamespace(type=type_, subject=subject, traceparent=context_))
+    assert traces.round_opened == PARENT
+    assert traces.contexts == (PARENT,)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +161,7 @@ def test_a_trail_forgets_what_was_said_before_the_round():
     ],
 )
 def test_the_standard_variables_say_whether_there_are_traces(variables, exporter):
-    assert wanted(variables) == exporter
+    assert exporter_name(variables) == exporter
 
 
 @pytest.mark.parametrize(
@@ -161,12 +173,12 @@ def test_the_standard_variables_say_whether_there_are_traces(variables, exporter
 )
 def test_what_is_not_there_is_refused_by_its_variable(variables):
     with pytest.raises(BadVariable, match=list(variables)[-1]):
-        wanted(variables)
+        exporter_name(variables)
 
 
 def test_without_the_library_nothing_is_traced_and_the_log_says_so(monkeypatch, caplog):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with traced("trainer", "w"), span("work") as silent:
-        assert silent.traceparent is None
+    with export_spans("trainer", "w"), span("work") as silent:
+        assert not silent.is_recording()
     assert "aevolve[telemetry]" in caplog.text

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, NemotronHConfig
 
 from schemas.recipe import Recipe
 from services.oracle.adapters import form
-from services.runtime import bos_token as beginnings
+from services.runtime import prompting
 from services.runtime.storage.model_folders import PickledWeights, model_folder
 from services.trainer import preflight
 from services.trainer.adapter_job import TRAINING
@@ -206,7 +206,7 @@ TURNS = "{% for m in messages %}<|im_start|>{{ m.content }}{% endfor %}"
     ],
 )
 def test_a_beginning_is_expected_where_the_model_was_made_for_one(base, changes, expected: bool) -> None:
-    assert beginnings.expected(base, tokenizer_of(base, processor=False, **changes)) == expected
+    assert prompting.bos_expected(base, tokenizer_of(base, processor=False, **changes)) == expected
     if not expected:
         preflight.check_bos(base)
 

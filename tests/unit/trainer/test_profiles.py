@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from puzzles.vocabulary import vocabulary
 from schemas.campaign import Campaign, Model
 from schemas.profiles import BOXED, PROFILES
-from services.runtime.prompting import ChatTemplateMissing, question, special
+from services.runtime.prompting import ChatTemplateMissing, adds_special_tokens, question
 from services.trainer.tiny_base.tokenizer import make_tokenizer
 from tests.unit.console_events import Log
 
@@ -25,7 +25,7 @@ def tokenizer():
 
 def test_the_plain_question_is_the_prompt_and_a_line_break(tokenizer) -> None:
     assert question("what?", "plain", tokenizer) == "what?\n"
-    assert special("plain")
+    assert adds_special_tokens("plain")
 
 
 def test_the_thinking_question_goes_through_the_chat_template_with_the_challenges_request(tokenizer) -> None:
@@ -36,12 +36,14 @@ def test_the_thinking_question_goes_through_the_chat_template_with_the_challenge
 
 def test_the_begin_token_that_a_template_writes_is_not_doubled(tokenizer) -> None:
     tokenizer.chat_template = TEMPLATE
-    ids = tokenizer(question("what?", "thinking", tokenizer), add_special_tokens=special("thinking"))["input_ids"]
+    ids = tokenizer(question("what?", "thinking", tokenizer), add_special_tokens=adds_special_tokens("thinking"))[
+        "input_ids"
+    ]
     assert ids.count(tokenizer.bos_token_id) == 1
 
 
 def test_a_tokenizer_without_a_chat_template_is_named(tokenizer) -> None:
-    with pytest.raises(ChatTemplateMissing, match=r"model\.profile: thinking asks through a chat template"):
+    with pytest.raises(ChatTemplateMissing, match=r"model\.profile: thinking needs a chat template"):
         question("what?", "thinking", tokenizer)
 
 
