@@ -7,8 +7,8 @@ freed of characters that a terminal would obey. No message of ours quotes it.
 from __future__ import annotations
 
 import hashlib
-import http.client
 import unicodedata
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from schemas.advisor import Advice, AdvisorRule
 from schemas.base import Frozen, Sha256, canonical_json
+from services.runtime import http_client
 from services.runtime.jobs.runner import Report
 
 MOST_BYTES = 1_000_000
@@ -179,36 +180,26 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _post(question: Question, body: bytes) -> bytes:
-    connection, path = _connect(question)
-    headers = {"Content-Type": "application/json", **_authorization(question)}
-    try:
-        connection.request("POST", path, body, headers)
-        response = connection.getresponse()
-        answer = response.read(MOST_BYTES + 1)
-    except (OSError, http.client.HTTPException) as error:
-        words = getattr(error, "strerror", None) or type(error).__name__
-        raise EndpointUnreachable(
-            f"AEVOLVE_ADVISOR_URL: the endpoint gave no answer ({words}); start it or correct the address"
-        ) from error
-    finally:
-        connection.close()
-    if response.status != http.client.OK:
-        raise EndpointFailed(
-            f"the endpoint answered with status {response.status}; see its log (a redirection is not followed: "
-            "give the final address in AEVOLVE_ADVISOR_URL)"
-        )
-    if len(answer) > MOST_BYTES:
-        raise AnswerUnusable(f"the answer has more than {MOST_BYTES} bytes; the rest was not read")
-    return answer
-
-
-def _connect(question: Question) -> tuple[http.client.HTTPConnection, str]:
     if question.url is None:
         raise AdvisorUnset("AEVOLVE_ADVISOR_URL: not set; give the recipes service the address of the endpoint")
-    url = urlsplit(question.url)
-    kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-    connection = kind(url.hostname or "", url.port, timeout=question.rule.seconds)
-    return connection, f"{url.path.rstrip('/')}/chat/completions"
+    parts = urlsplit(question.url)
+    url = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}/chat/completions"
+    headers = {"Content-Type": "application/json", **_authorization(question)}
+    try:
+        answer = http_client.send("POST", url, headers, body, seconds=question.rule.seconds, most_bytes=MOST_BYTES + 1)
+    except http_client.NoAnswer as error:
+        raise EndpointUnreachable(
+            f"AEVOLVE_ADVISOR_URL: the endpoint gave no answer ({error.strerror or error}); start it or correct the "
+            "address"
+        ) from error
+    if answer.status != HTTPStatus.OK:
+        raise EndpointFailed(
+            f"the endpoint answered with status {answer.status}; see its log (a redirection is not followed: "
+            "give the final address in AEVOLVE_ADVISOR_URL)"
+        )
+    if len(answer.body) > MOST_BYTES:
+        raise AnswerUnusable(f"the answer has more than {MOST_BYTES} bytes; the rest was not read")
+    return answer.body
 
 
 def _authorization(question: Question) -> dict[str, str]:

@@ -170,6 +170,23 @@ async def test_who_is_slower_than_the_deadline_is_not_waited_for(runner, server,
     assert (await failure(runner, question(server.url), seconds=1.0)).error == "DeadlinePassed"
 
 
+async def test_an_answer_that_trickles_in_misses_the_campaigns_deadline(runner, server):
+    def trickle(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        while not server.released.wait(0.05):
+            try:
+                handler.wfile.write(b" ")
+            except OSError:
+                return
+
+    server.reply = trickle
+    asked = question(server.url)
+    asked = asked.model_copy(update={"rule": asked.rule.model_copy(update={"seconds": 1.0})})
+    failed = await failure(runner, asked)
+    assert (failed.error, "TimeoutError" in failed.message) == ("EndpointUnreachable", True)
+
+
 async def test_an_installation_without_address_or_key_says_what_to_set(runner, tmp_path):
     failed = await failure(runner, question(None))
     assert (failed.error, failed.message.partition(":")[0]) == ("AdvisorUnset", "AEVOLVE_ADVISOR_URL")
