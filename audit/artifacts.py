@@ -14,7 +14,7 @@ from schemas import events as e
 from schemas.envelope import Envelope
 from schemas.events import FingerprintsPublished, GuardsReported
 from schemas.scores import Receipt
-from services.runtime.storage.artifacts import exists, here, join
+from services.runtime.storage.artifacts import exists, join, open_local
 from services.runtime.storage.hashing import hash_file, hash_folder, hash_parquet
 from services.runtime.storage.object_store import StoreFailed, has_bucket, is_url
 
@@ -70,7 +70,7 @@ def _state(kind: str, uri: str, sha256: str, silent: set[str]) -> str:
     try:
         if not exists(uri):
             return "erased" if _store_is_here(kind, uri) else "not here"
-        with here(uri) as place:
+        with open_local(uri) as place:
             return "present" if HASHES[kind](place) == sha256 else "altered"
     except StoreFailed:
         silent.add(store)

@@ -36,7 +36,7 @@ def make(job, report):
     rows = dict.fromkeys(job.campaign.constitution.domains, 10)
     told = {"seed": job.campaign.seed, "round": job.round}
     name, uri = digest(told), artifacts.join(job.out, digest(told))
-    artifacts.keep(uri, canonical_json(told).encode)
+    artifacts.write_once(uri, canonical_json(told).encode)
     yields = tuple(Yield(source="stub", domain=d, made=10, kept=10) for d in rows)
     return Snapshot(snapshot=name, uri=uri, rows=rows, tokens=rows, yields=yields, seconds=0, device_seconds=0)
 
@@ -49,7 +49,7 @@ def train(job, report):
     time.sleep(SECONDS)
     if SCRATCH:
         Path(SCRATCH, "volume").write_bytes(bytes(4096))
-    with artifacts.writing(job.out, Path(job.work)) as out:
+    with artifacts.create(job.out, Path(job.work)) as out:
         make_adapter(out, rank=job.recipe.rank, recipe=job.recipe.model_dump(mode="json"), seed=job.seed)
         sha256 = hash_folder(out)
     time.sleep(LINGER)

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 
-from services.runtime.kafka.preflight import knock
+from services.runtime.kafka.preflight import check_connection
 from services.runtime.kafka.reader import read_topics
 from services.runtime.kafka.security import client_options
 from services.runtime.settings import BadSetting, Settings
@@ -18,7 +18,7 @@ async def messages(settings: Settings, topic: str) -> list[Any]:
     """The messages of a topic (aiokafka's `ConsumerRecord`), by time. Raises `UserError`."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it would say of an absent broker, `absent` says
     try:
-        await knock(settings)
+        await check_connection(settings)
         return await read_topics(settings.kafka, {topic}, **client_options(settings))
     except BadSetting as wrong:
         raise UserError(str(wrong)) from wrong

@@ -31,7 +31,7 @@ def write(rows: Iterable[Row | Item], columns: Sequence[str], out: str) -> tuple
         with parquet.ParquetWriter(file, _schema(columns)) as writer:
             name = hash_rows(_through(rows, columns, writer))
         uri = artifacts.join(out, f"{name}.parquet")
-        artifacts.put(file, uri)
+        artifacts.copy_once(file, uri)
     return name, uri
 
 

@@ -67,7 +67,7 @@ def keep(data: bytes, out: str | Path, suffix: str) -> Receipt:
     """Write bytes to a file that is named by their hash; it appears whole."""
     sha256 = hashlib.sha256(data).hexdigest()
     uri = artifacts.join(str(out), f"{sha256}{suffix}")
-    artifacts.keep(uri, lambda: data)
+    artifacts.write_once(uri, lambda: data)
     return Receipt(uri=uri, sha256=sha256)
 
 

@@ -36,14 +36,13 @@ from services.runtime.anchoring import anchorers, read_signer
 from services.runtime.asyncapi import Contract
 from services.runtime.jobs.runner import JobRunner
 from services.runtime.jobs.worker import Worker
-from services.runtime.kafka.broker import QUIET, declare_topics, make_broker, publish
-from services.runtime.kafka.preflight import knock
+from services.runtime.kafka.broker import FASTSTREAM_LOG, declare_topics, make_broker, publish
+from services.runtime.kafka.preflight import check_connection
 from services.runtime.reactor import Reactor
 from services.runtime.service import Service
 from services.runtime.settings import BadVariable, Settings
 from services.runtime.storage.model_folders import OFFLINE
-from services.runtime.storage.object_store import knock as knock_store
-from services.runtime.storage.object_store import library
+from services.runtime.storage.object_store import check_store, preload_modules
 from services.runtime.telemetry.http_server import Pulse, health
 from services.runtime.telemetry.logs import configure
 from services.runtime.telemetry.metrics import DEAD_LETTERS, REGISTRY
@@ -82,12 +81,12 @@ def begin(service: Service, work: Callable[[Service, Settings, JobRunner], Corou
     DEAD_LETTERS.labels(service.name)  # from 0 on: what appears as 1 has not risen
     for variable, value in ENVIRONMENT.items():
         os.environ.setdefault(variable, value)
-    runner = JobRunner((*service.preload, *library(settings.artifacts)))
+    runner = JobRunner((*service.preload, *preload_modules(settings.artifacts)))
     if service.jobs and settings.workers:
         runner.warm()  # before asyncio starts any thread
     try:
         if settings.workers and any(kind.artifacts for kind in service.jobs):
-            knock_store(settings.artifacts)
+            check_store(settings.artifacts)
         with export_spans(service.name, settings.worker):
             asyncio.run(work(service, settings, runner))
     except (*REFUSED, *DISCONNECTED, KafkaError) as error:
@@ -118,7 +117,7 @@ def unreachable(settings: Settings, error: BaseException) -> str:
 async def serve(service: Service, settings: Settings, runner: JobRunner) -> None:
     """Open the log, start everything, and serve HTTP until a signal comes."""
     signer = read_signer(settings)
-    await knock(settings)
+    await check_connection(settings)
     await settled(partial(declare_topics, settings))
     store = await EventStore.open(settings.postgres, service=service.name, password=settings.secret())
     reactor, pulse = Reactor(service, store), Pulse(settings.catch_up_seconds)
@@ -182,7 +181,7 @@ def make_app(service: Service, broker: KafkaBroker, pulse: Pulse) -> AsgiFastStr
         specification=Contract(service),
         asyncapi_path=AsyncAPIRoute("/docs", try_it_out_path=None),
         asgi_routes=[("/health", health(service.name, pulse)), ("/metrics", make_asgi_app(REGISTRY))],
-        logger=QUIET,
+        logger=FASTSTREAM_LOG,
     )
 
 

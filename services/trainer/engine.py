@@ -58,7 +58,7 @@ def lead(job: TrainingJob, report: Report, beat: Beat = silent) -> Trained:
     with fitting(job), joined(job, beat) as ranks:
         run = _begin(job, ranks)
         first, coverage, learnt = _learn(run, report)
-    with artifacts.writing(job.out, Path(job.work)) as folder:
+    with artifacts.create(job.out, Path(job.work)) as folder:
         run.form.save(run.model, learnt, folder, run.base)
         sha256 = hash_folder(folder)
     checkpoint.discard(job)

@@ -21,7 +21,7 @@ from eventstore.store import EventStore
 from schemas.advisor import AdvisorFailed
 from services.console.commands import chain_commands
 from services.console.commands.anchors import Witnesses
-from services.runtime.kafka.broker import ANCHOR_TOPIC, KEPT_FOR_EVER
+from services.runtime.kafka.broker import ANCHOR_TOPIC, ANCHOR_TOPIC_CONFIG
 from services.runtime.kafka.reader import read_topics
 from services.runtime.user_error import UserError
 from tests.brokers import broker
@@ -131,7 +131,7 @@ async def test_the_topic_has_one_partition_and_keeps_everything_for_ever(signed)
         await admin.close()
     configs = {name: value for name, value, *_ in answer.resources[0][4]}
     assert len(topic["partitions"]) == 1
-    assert {name: configs[name] for name in KEPT_FOR_EVER} == KEPT_FOR_EVER
+    assert {name: configs[name] for name in ANCHOR_TOPIC_CONFIG} == ANCHOR_TOPIC_CONFIG
     assert configs["cleanup.policy"] == "compact"
 
 

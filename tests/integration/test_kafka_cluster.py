@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from schemas.events import CampaignStarted
 from services.runtime.kafka.broker import TOPICS, declare_topics, make_broker, publish
-from services.runtime.kafka.preflight import knock
+from services.runtime.kafka.preflight import check_connection
 from services.runtime.kafka.reader import read_topics
 from services.runtime.settings import Settings
 from tests.brokers import apache_cluster
@@ -60,7 +60,7 @@ async def test_each_node_may_die_while_events_are_published(cluster, started: Ca
     async with make_broker(POLICY, settings, ignore) as client:
         for node, event in zip(NODES, events, strict=True):
             cluster.kill(node)
-            await knock(settings)  # as a service does that is started now
+            await check_connection(settings)  # as a service does that is started now
             await publish(client, event)
             cluster.start(node)
     read = await read_topics(cluster.address, TOPICS)

@@ -11,7 +11,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 
 from schemas.envelope import Envelope
 from schemas.events import CampaignStarted
-from services.runtime.kafka.broker import PatientAssignor, _new_topic, declare_topics, make_broker, publish
+from services.runtime.kafka.broker import DelayedAssignor, _new_topic, declare_topics, make_broker, publish
 from services.runtime.settings import Settings
 from tests.brokers import EMBEDDED, broker
 
@@ -27,7 +27,7 @@ async def ignore(envelope: Envelope) -> None: ...
 
 
 def test_the_patience_for_the_embedded_broker_ends_with_it() -> None:
-    assert assignors(Settings(embedded=True)) == (PatientAssignor,)
+    assert assignors(Settings(embedded=True)) == (DelayedAssignor,)
     assert assignors(Settings(embedded=False)) == (RoundRobinPartitionAssignor,)
 
 

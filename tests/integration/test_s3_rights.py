@@ -87,7 +87,7 @@ def test_a_service_reads_and_writes_what_the_policy_says_and_nothing_else(become
         become("root")
         object_store.write(url, b"x")
         become(user)
-        object_store.knock("s3://artifacts")
+        object_store.check_store("s3://artifacts")
         assert may(object_store.read, url) == ((user, kind) in rights())
         assert may(object_store.write, f"{url}-of-{user}", b"x") == rights().get((user, kind), False)
 

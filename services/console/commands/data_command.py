@@ -14,7 +14,7 @@ from services.console.client import DEFAULT_RUN
 from services.console.embedded.run_folder import RunFolder
 from services.console.log_source import of_type
 from services.console.snapshot_file import drops, first_rows, place
-from services.runtime.storage.artifacts import ArtifactChanged, here
+from services.runtime.storage.artifacts import ArtifactChanged, open_local
 from services.runtime.storage.object_store import StoreFailed
 from services.runtime.user_error import UserError, nearest
 
@@ -77,7 +77,7 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 def _samples(made: DataBatchReady, samples: int, folders: list[str]) -> Iterator[str]:
     try:
-        with here(place(made.uri, folders)) as file:
+        with open_local(place(made.uri, folders)) as file:
             found = first_rows(file, set(made.rows), samples)
     except (FileNotFoundError, StoreFailed):
         yield ""

@@ -16,7 +16,7 @@ from services.console.log_source import choose
 from services.console.snapshot_file import Samples, drops, first_rows
 from services.console.web.context import site
 from services.console.web.templating import page
-from services.runtime.storage.artifacts import ArtifactChanged, exists, here, read
+from services.runtime.storage.artifacts import ArtifactChanged, exists, open_local, read
 from services.runtime.storage.object_store import StoreFailed
 from services.runtime.user_error import UserError
 
@@ -77,7 +77,7 @@ async def samples(request: Request) -> Response:
 
 
 def _rows(made: DataBatchReady) -> Samples:
-    with here(made.uri) as file:
+    with open_local(made.uri) as file:
         return first_rows(file, set(made.rows), SAMPLES)
 
 

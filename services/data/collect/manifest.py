@@ -101,7 +101,7 @@ def keep(data: bytes, folder: str, suffix: str) -> Stored:
     """Bytes as an artifact that is called by its hash."""
     name = sha256(data).hexdigest()
     uri = artifacts.join(folder, f"{name}{suffix}")
-    artifacts.keep(uri, lambda: data)
+    artifacts.write_once(uri, lambda: data)
     return Stored(uri=uri, sha256=name)
 
 

@@ -1,7 +1,7 @@
-"""Kafka as FastStream and aiokafka do it safely: the defaults lose messages, so every setting that matters is set here.
+"""The Kafka client of every service; the libraries' defaults lose messages, so each setting that matters is set here.
 
 A message that can never be handled (it does not parse, or is not in the log) goes to the dead-letter topic with its
-error, and the partition moves on. A database that is away is waited for.
+error, and the partition moves on. While the database is away, the consumer waits.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ from services.runtime.telemetry.metrics import DEAD_LETTERS, REGISTRY
 
 log = logging.getLogger(__name__)
 
-QUIET = logging.getLogger("services.runtime.faststream")
-QUIET.setLevel(logging.ERROR)
-"""FastStream says a line per message, and its own warnings are settled in `make_broker`."""
+FASTSTREAM_LOG = logging.getLogger("services.runtime.faststream")
+FASTSTREAM_LOG.setLevel(logging.ERROR)
+"""FastStream logs a line per message; `make_broker` settles the causes of its warnings."""
 
 DEAD_LETTER_TOPIC = "aevolve.dead-letters"
 TOPICS = (*map(topic, EVENTS), DEAD_LETTER_TOPIC)
-"""Every event, and what could not be handled."""
+"""One topic per event type, and the dead letters."""
 
 ANCHOR_TOPIC = "aevolve.anchors"
-KEPT_FOR_EVER = {
+ANCHOR_TOPIC_CONFIG = {
     "cleanup.policy": "compact",
     "retention.ms": "-1",
-    # Compaction never comes: no later message with the key of an earlier one makes that one disappear.
+    # Never compacted: a later message with the same key must not remove an earlier one.
     "min.compaction.lag.ms": str(2**63 - 1),
-    # The broker's clock: by a signer's, Kafka would refuse what comes an hour early.
+    # The broker's clock: Kafka would refuse a signer's time that is an hour ahead.
     "message.timestamp.type": "LogAppendTime",
 }
-"""Of the anchors."""
+"""Topic configuration of the anchors: they are kept for ever."""
 
 FETCH_WAIT_MS = 50
-"""How long a broker may hold a fetch that finds nothing. The embedded one always takes this time. aiokafka leaves a
-partition out of its next fetch while its messages are being handled, and then waits so long for the others."""
+"""How long a broker may hold an empty fetch; the embedded broker always does. aiokafka leaves a partition out of its
+next fetch while its messages are being handled, and then waits this long for the other partitions."""
 
 Handle = Callable[[Envelope], Awaitable[None]]
 
@@ -64,52 +64,54 @@ def make_broker(service: Service, settings: Settings, handle: Handle) -> KafkaBr
         client_id=f"aevolve-{service.name}",
         security=security(settings),
         acks="all",
-        # An idempotent producer never expires its batches: with the embedded broker dead, its process would ignore
-        # SIGTERM. The inbox absorbs the doubles that the other kind may make.
+        # An idempotent producer never expires its batches: with a dead embedded broker its process would ignore
+        # SIGTERM. The inbox absorbs the duplicates of the other kind.
         enable_idempotence=not settings.embedded,
         request_timeout_ms=5_000,
         graceful_timeout=5.0,
         allow_auto_create_topics=False,
         middlewares=(DeadLetters, KafkaPrometheusMiddleware(registry=REGISTRY, app_name=service.name)),
         description=service.name,
-        # The decoder has done what FastStream would do in a thread with each message.
+        # The decoder does what FastStream would do in a thread per message.
         apply_types=False,
-        logger=QUIET,
+        logger=FASTSTREAM_LOG,
     )
     _subscribe(broker, service, settings, handle)
     return broker
 
 
 def make_sender(settings: Settings) -> KafkaBroker:
-    """A broker that hears nothing, for a message now and then; its producer lives as long as its context."""
+    """A broker without a subscriber, for occasional messages; its producer lives as long as its context."""
     address = settings.kafka.split(",")
-    return KafkaBroker(address, acks="all", request_timeout_ms=5_000, security=security(settings), logger=QUIET)
+    return KafkaBroker(
+        address, acks="all", request_timeout_ms=5_000, security=security(settings), logger=FASTSTREAM_LOG
+    )
 
 
 async def declare_topics(settings: Settings) -> None:
-    """Make every topic that is not there yet, with the configured partitions, before anything is read or written.
+    """Create the missing topics, with the configured partitions, before anything is read or written.
 
-    FastStream would make only what it subscribes to, and the broker all others on first use, with one partition.
+    FastStream would create only those it subscribes to, and the broker the others on first use with one partition.
     """
     if settings.embedded:
-        return  # it makes topics on first use and serves no create-topic call
+        return  # it creates topics on first use and has no create-topic call
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka, **client_options(settings))
     await admin.start()
     try:
         absent = {*TOPICS, ANCHOR_TOPIC} - set(await admin.list_topics())
-        made = await admin.create_topics([_new_topic(name, settings) for name in sorted(absent)])
+        response = await admin.create_topics([_new_topic(name, settings) for name in sorted(absent)])
     finally:
         await admin.close()
-    for told in made.to_object()["topic_errors"]:
-        error = for_code(told["error_code"])
-        if error not in (NoError, TopicAlreadyExistsError):  # another service may have been quicker
-            raise error(f"topic {told['topic']}: {told.get('error_message')}")
+    for topic_error in response.to_object()["topic_errors"]:
+        error = for_code(topic_error["error_code"])
+        if error not in (NoError, TopicAlreadyExistsError):  # another service may have been faster
+            raise error(f"topic {topic_error['topic']}: {topic_error.get('error_message')}")
 
 
 def _new_topic(name: str, settings: Settings) -> NewTopic:
-    """A topic to make; the anchors' has one partition, so that they stay in their order.
+    """A topic to create; that of the anchors has one partition, so that they stay in order.
 
-    aiokafka lets the broker choose the copies only beside a list, here empty, of who keeps them.
+    aiokafka lets the broker choose the replication only with a replica assignment, here empty.
     """
     anchors = name == ANCHOR_TOPIC
     return NewTopic(
@@ -117,7 +119,7 @@ def _new_topic(name: str, settings: Settings) -> NewTopic:
         1 if anchors else settings.partitions,
         settings.replication,
         {} if settings.replication == -1 else None,
-        KEPT_FOR_EVER if anchors else None,
+        ANCHOR_TOPIC_CONFIG if anchors else None,
     )
 
 
@@ -129,7 +131,7 @@ async def publish(broker: KafkaBroker, envelope: Envelope) -> None:
         key=envelope.subject.encode(),
         headers=envelope.headers(),
         correlation_id=envelope.correlationid,
-        # The database's clock. By its own, a process that is an hour ahead could publish nothing: Kafka refuses that.
+        # The database's clock: Kafka refuses messages from a process whose own clock is an hour ahead.
         timestamp_ms=int(envelope.time.timestamp() * 1000),
     )
 
@@ -141,7 +143,7 @@ def _subscribe(broker: KafkaBroker, service: Service, settings: Settings, handle
         auto_offset_reset="earliest",
         ack_policy=AckPolicy.ACK,
         fetch_max_wait_ms=FETCH_WAIT_MS,
-        partition_assignment_strategy=(PatientAssignor if settings.embedded else RoundRobinPartitionAssignor,),
+        partition_assignment_strategy=(DelayedAssignor if settings.embedded else RoundRobinPartitionAssignor,),
         # Below 4 s the embedded broker's first rebalance (3 s) would hang the group.
         session_timeout_ms=4_000 if settings.embedded else 10_000,
         heartbeat_interval_ms=500 if settings.embedded else 3_000,
@@ -165,7 +167,7 @@ def _handler(handle: Handle) -> Callable[[Envelope], Awaitable[None]]:
 
 def _decoder(service: Service) -> Callable[[Any], Awaitable[Envelope]]:
     async def decode(message: Any) -> Envelope:
-        """The event of a message. Raises what a dead letter is to say where it is none, or none of the service's."""
+        """The event of a message. Raises, for a dead letter, if it is no event or none that the service handles."""
         if (type_ := message.headers.get("ce_type")) not in service.reactions:
             raise ValueError(f"ce_type: {type_!r} is not handled here; see schemas/json for the types")
         envelope = Envelope.from_headers(message.headers, json.loads(message.body))
@@ -176,17 +178,17 @@ def _decoder(service: Service) -> Callable[[Any], Awaitable[Envelope]]:
 
 
 class DeadLetters(BaseMiddleware):
-    """Sends what cannot be handled to the dead-letter topic, with the error and the original headers."""
+    """Sends messages that cannot be handled to the dead-letter topic, with the error and the original headers."""
 
     async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
-        """Handle the message or bury it; the offset moves on either way."""
+        """Handle the message or send it to the dead letters; the offset moves on either way."""
         try:
             return await call_next(msg)
         except Exception as error:
             log.exception("dead letter from %s at offset %s", msg.raw_message.topic, msg.raw_message.offset)
-            await self._bury(msg, error)
+            await self._send_dead_letter(msg, error)
 
-    async def _bury(self, msg: Any, error: Exception) -> None:
+    async def _send_dead_letter(self, msg: Any, error: Exception) -> None:
         broker: KafkaBroker = self.context.get("broker")
         service = broker.specification.description
         reason = {
@@ -201,15 +203,15 @@ class DeadLetters(BaseMiddleware):
         DEAD_LETTERS.labels(service).inc()
 
 
-class PatientAssignor(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka is not typed
-    """Round robin that waits before it answers.
+class DelayedAssignor(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka is not typed
+    """Round robin with a delay, for the embedded broker.
 
     librdkafka's embedded broker requires a group's followers to sync before the leader, which aiokafka does not know.
     """
 
     @classmethod
     def assign(cls, cluster: Any, members: Any) -> Any:
-        """Assign as round robin does, 250 ms later where the group has followers."""
+        """Assign as round robin does, after 250 ms if the group has followers."""
         if len(members) > 1:
             time.sleep(0.25)
         return super().assign(cluster, members)

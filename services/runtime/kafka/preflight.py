@@ -1,4 +1,4 @@
-"""Knocking: one whole connection before any client opens its own, for aiokafka's clients do not say why they fail."""
+"""A test connection before any client opens its own, because aiokafka's clients do not report why they fail."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from aiokafka.errors import (
 from services.runtime.kafka.security import client_options
 from services.runtime.settings import BadSetting, Settings
 
-PATIENCE_MS = 10_000
+TIMEOUT_MS = 10_000
 """How long a broker may take to answer."""
 
 
-async def knock(settings: Settings) -> None:
-    """Connect to one of the bootstrap addresses, with TLS and SASL as they are set.
+async def check_connection(settings: Settings) -> None:
+    """Connect to one of the bootstrap addresses, with the configured TLS and SASL.
 
-    Raises `BadSetting` where we and the broker do not believe each other, `KafkaConnectionError` where none answers.
+    Raises `BadSetting` if authentication fails on either side, `KafkaConnectionError` if no address answers.
     """
     options, refusals = client_options(settings), list[str]()
     for host, port in _addresses(settings):
         try:
-            connection = await create_conn(host, port, request_timeout_ms=PATIENCE_MS, **options)
+            connection = await create_conn(host, port, request_timeout_ms=TIMEOUT_MS, **options)
         except (KafkaError, OSError) as error:
-            if words := _distrust(settings, error):
-                raise BadSetting("kafka", f"{host}:{port}", words) from error
+            if remedy := _refusal(settings, error):
+                raise BadSetting("kafka", f"{host}:{port}", remedy) from error
             refusals.append(f"{host}:{port}: {error or type(error).__name__}")
         else:
             connection.close()
@@ -47,8 +47,8 @@ def _addresses(settings: Settings) -> list[tuple[str, int]]:
         raise BadSetting("kafka", settings.kafka, f"{error}: give HOST:PORT, or several with commas") from error
 
 
-def _distrust(settings: Settings, error: Any) -> str | None:
-    """What to mend where the broker answers and one side refuses the other; None for any other error."""
+def _refusal(settings: Settings, error: Any) -> str | None:
+    """The remedy if the broker answers and one side rejects the other; None for any other error."""
     match error:
         case ssl.SSLCertVerificationError():
             return (

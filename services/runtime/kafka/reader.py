@@ -1,4 +1,4 @@
-"""Reads topics from their beginning to their present end, without a consumer group: reading moves nobody's offsets."""
+"""Reads topics from the beginning to their current end, without a consumer group, so no offsets move."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaTimeoutError
 
-PATIENCE_SECONDS = 10
-"""How long a broker may take to answer or to send the next messages."""
+TIMEOUT_SECONDS = 10
+"""Limit for an answer of the broker, and for the next messages."""
 
 
 async def read_topics(kafka: str, names: Collection[str], **options: Any) -> list[Any]:
@@ -18,7 +18,7 @@ async def read_topics(kafka: str, names: Collection[str], **options: Any) -> lis
 
     Raises `KafkaError`.
     """
-    options |= {"bootstrap_servers": kafka, "request_timeout_ms": 1000 * PATIENCE_SECONDS}
+    options |= {"bootstrap_servers": kafka, "request_timeout_ms": 1000 * TIMEOUT_SECONDS}
     partitions = await _partitions(names, options)
     if not partitions:
         return []
@@ -33,7 +33,7 @@ async def read_topics(kafka: str, names: Collection[str], **options: Any) -> lis
 
 
 async def _partitions(names: Collection[str], options: dict[str, Any]) -> list[TopicPartition]:
-    """Partitions of those topics that exist: all are listed, because asking for one by its name would make it."""
+    """Partitions of the topics that exist. All topics are listed, because a query by name would create a topic."""
     admin = AIOKafkaAdminClient(**options)
     try:
         await admin.start()
@@ -46,9 +46,9 @@ async def _partitions(names: Collection[str], options: dict[str, Any]) -> list[T
 async def _to_the_end(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> list[Any]:
     ends, records = await consumer.end_offsets(partitions), []
     while behind := [p for p in partitions if await consumer.position(p) < ends[p]]:
-        batches = await consumer.getmany(*behind, timeout_ms=1000 * PATIENCE_SECONDS)
+        batches = await consumer.getmany(*behind, timeout_ms=1000 * TIMEOUT_SECONDS)
         if not batches:
-            raise KafkaTimeoutError(f"no message within {PATIENCE_SECONDS} s")
+            raise KafkaTimeoutError(f"no message within {TIMEOUT_SECONDS} s")
         for batch in batches.values():
             records += batch
     return records

@@ -1,4 +1,4 @@
-"""How this process proves itself to Kafka and has Kafka prove itself: one reading of the settings for every client."""
+"""TLS and SASL for every Kafka client, from one reading of the settings."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ MECHANISMS: dict[str, type[SASLPlaintext | SASLScram256 | SASLScram512]] = {
     "SCRAM-SHA-256": SASLScram256,
     "SCRAM-SHA-512": SASLScram512,
 }
-OF_SASL = ("kafka_user", "kafka_password_file")
-OF_TLS = ("kafka_ca_file", "kafka_cert_file", "kafka_key_file")
+SASL_FIELDS = ("kafka_user", "kafka_password_file")
+TLS_FIELDS = ("kafka_ca_file", "kafka_cert_file", "kafka_key_file")
 
 
 def security(settings: Settings) -> BaseSecurity:
-    """For FastStream's broker. Raises `BadSetting` where settings contradict each other, or a file is of no use."""
+    """For FastStream's broker. Raises `BadSetting` if settings contradict each other or a file cannot be used."""
     tls, sasl = settings.kafka_protocol.endswith("SSL"), settings.kafka_protocol.startswith("SASL")
-    _refuse_unused(settings, () if sasl else OF_SASL, "SASL_SSL")
-    _refuse_unused(settings, () if tls else OF_TLS, "SASL_SSL" if sasl else "SSL")
+    _refuse_unused(settings, () if sasl else SASL_FIELDS, "SASL_SSL")
+    _refuse_unused(settings, () if tls else TLS_FIELDS, "SASL_SSL" if sasl else "SSL")
     context = _context(settings) if tls else None
     if not sasl:
         return BaseSecurity(context, tls)
@@ -39,12 +39,12 @@ def client_options(settings: Settings) -> dict[str, Any]:
 def _refuse_unused(settings: Settings, fields: tuple[str, ...], protocol: str) -> None:
     for field in fields:
         if (value := getattr(settings, field)) is not None:
-            remedy = f"{settings.kafka_protocol} makes no use of it: unset it, or set AEVOLVE_KAFKA_PROTOCOL={protocol}"
+            remedy = f"{settings.kafka_protocol} does not use it: unset it, or set AEVOLVE_KAFKA_PROTOCOL={protocol}"
             raise BadSetting(field, value, remedy)
 
 
 def _credentials(settings: Settings) -> tuple[str, str]:
-    for field in OF_SASL:
+    for field in SASL_FIELDS:
         if getattr(settings, field) is None:
             raise BadSetting(field, "not set", f"AEVOLVE_KAFKA_PROTOCOL={settings.kafka_protocol} needs it: set it")
     user, file = settings.kafka_user, settings.kafka_password_file
@@ -57,17 +57,17 @@ def _credentials(settings: Settings) -> tuple[str, str]:
 
 
 def _context(settings: Settings) -> ssl.SSLContext:
-    """What the broker's certificate is checked with, its host name included, and our own certificate."""
+    """Checks the broker's certificate and host name, and presents our own certificate."""
     ca, own, key = settings.kafka_ca_file, settings.kafka_cert_file, settings.kafka_key_file
     try:
         context = ssl.create_default_context(cafile=ca)
     except OSError as error:
         raise BadSetting("kafka_ca_file", ca, f"{error}: name a PEM file with the broker's CA") from error
     if own is None and key is not None:
-        raise BadSetting("kafka_cert_file", "not set", f"the key {key} is of no use without it: set it")
+        raise BadSetting("kafka_cert_file", "not set", f"the key {key} cannot be used without it: set it")
     if own is not None:
         try:
-            context.load_cert_chain(own, key, password="")  # without any, OpenSSL would ask at the terminal
+            context.load_cert_chain(own, key, password="")  # without one, OpenSSL would prompt at the terminal
         except OSError as error:
             remedy = f"{error} (with AEVOLVE_KAFKA_KEY_FILE: {key}): name PEM files that belong together, not encrypted"
             raise BadSetting("kafka_cert_file", own, remedy) from error

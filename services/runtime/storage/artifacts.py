@@ -1,7 +1,7 @@
-"""Artifacts lie in a folder that every service sees, or in a store of objects: here alone is it known which.
+"""Artifacts are files in a shared folder or in an object store; only this module knows which.
 
-An artifact appears whole or not at all, before an event names it, and never changes then. In a folder that is a rename,
-and a job reads where it lies. From a store a job takes a copy, whose hash must be the recorded one.
+An artifact appears whole or not at all, before an event names it, and never changes afterwards. In a folder it appears
+by a rename and is read in place. From a store a job reads a local copy, whose hash must be the recorded one.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from pathlib import Path
 from uuid import uuid4
 
 from services.runtime.storage import object_store
-from services.runtime.storage.object_store import is_url, outlasting
+from services.runtime.storage.object_store import is_url, retry_while_unreachable
 
-KEPT = 16
-"""Copies that a machine keeps: the snapshot of a round is asked for by each of its jobs, an adapter once per set."""
+MAX_COPIES = 16
+"""Local copies kept: each job of a round reads the round's snapshot, and each set is measured with one adapter."""
 
-READ_SECONDS = 3600.0
-"""A copy used within so long may still be being read."""
+IN_USE_SECONDS = 3600.0
+"""A copy used within this time may still be in use."""
 
 
 class ArtifactChanged(Exception):
-    """An artifact is not what the log names."""
+    """An artifact differs from the hash in the log."""
 
     def __init__(self, uri: str, found: str, sha256: str | None) -> None:
         super().__init__(
@@ -36,12 +36,12 @@ class ArtifactChanged(Exception):
 
 
 def join(store: str, *names: str) -> str:
-    """A place below another."""
+    """An address or path below another."""
     return "/".join((store.rstrip("/"), *names)) if is_url(store) else str(Path(store, *names))
 
 
 def exists(uri: str) -> bool:
-    """Whether there is such an artifact. Raises `StoreFailed` where its store gives no answer."""
+    """Whether the artifact exists. Raises `StoreFailed` if its store gives no answer."""
     return object_store.exists(uri) if is_url(uri) else Path(uri).exists()
 
 
@@ -51,10 +51,10 @@ def read(uri: str) -> bytes:
 
 
 @contextmanager
-def here(uri: str) -> Iterator[Path]:
-    """An artifact as files of this machine, for as long as the context lasts; nothing is checked.
+def open_local(uri: str) -> Iterator[Path]:
+    """An artifact as local files, for as long as the context lasts; its hash is not checked.
 
-    Raises `FileNotFoundError` or `StoreFailed` where it cannot be copied.
+    Raises `FileNotFoundError` or `StoreFailed` if it cannot be copied.
     """
     if not is_url(uri):
         yield Path(uri)
@@ -65,10 +65,10 @@ def here(uri: str) -> Iterator[Path]:
 
 
 @contextmanager
-def writing(uri: str, scratch: Path) -> Iterator[Path]:
-    """A place for a job's file or folder, which appears at `uri` when the context ends well.
+def create(uri: str, scratch: Path) -> Iterator[Path]:
+    """A path for a job's file or folder, which appears at `uri` when the context ends without an error.
 
-    What lies in a folder under this name is replaced. Into a store it is copied, from below `scratch`.
+    A folder of this name is replaced. For a store the path lies below `scratch` and is uploaded.
     """
     if not is_url(uri):
         with _appearing(Path(uri)) as part:
@@ -77,25 +77,25 @@ def writing(uri: str, scratch: Path) -> Iterator[Path]:
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         yield (part := Path(folder) / "part")
-        outlasting(lambda: object_store.upload(part, uri))
+        retry_while_unreachable(lambda: object_store.upload(part, uri))
 
 
-def keep(uri: str, make: Callable[[], bytes]) -> None:
-    """Write what is named by its content, where it is not there already."""
+def write_once(uri: str, make: Callable[[], bytes]) -> None:
+    """Write a file that is named by its content, unless it exists."""
     if is_url(uri):
-        if not outlasting(lambda: object_store.exists(uri)):
+        if not retry_while_unreachable(lambda: object_store.exists(uri)):
             data = make()
-            outlasting(lambda: object_store.write(uri, data))
+            retry_while_unreachable(lambda: object_store.write(uri, data))
     elif not Path(uri).exists():
         with _appearing(Path(uri)) as part:
             part.write_bytes(make())
 
 
-def put(file: Path, uri: str) -> None:
-    """Copy a file to the place that is named by its content, where it is not there already."""
+def copy_once(file: Path, uri: str) -> None:
+    """Copy a file to an address that is named by its content, unless it exists."""
     if is_url(uri):
-        if not outlasting(lambda: object_store.exists(uri)):
-            outlasting(lambda: object_store.upload(file, uri))
+        if not retry_while_unreachable(lambda: object_store.exists(uri)):
+            retry_while_unreachable(lambda: object_store.upload(file, uri))
     elif not Path(uri).exists():
         with _appearing(Path(uri)) as part:
             shutil.copyfile(file, part)
@@ -103,7 +103,7 @@ def put(file: Path, uri: str) -> None:
 
 @contextmanager
 def _appearing(place: Path) -> Iterator[Path]:
-    """A name of this writer's own, renamed in the end: two may write what bears the same hash at the same time."""
+    """A path of this writer's own, renamed at the end: two processes may write the same artifact at the same time."""
     part = place.with_name(f"{place.name}.{uuid4().hex}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -116,9 +116,10 @@ def _appearing(place: Path) -> Iterator[Path]:
 
 
 def fetch(uri: str, sha256: str | None, hashed: Callable[[Path], str], copies: Path) -> Path:
-    """Where a job reads an artifact: as it lies, or as a copy from its store with the recorded hash.
+    """Where a job reads an artifact: in place, or as a local copy with the recorded hash.
 
-    Raises `FileNotFoundError`, `ArtifactChanged`, or `StoreFailed` where the store gives no answer for long.
+    `hashed` computes the hash of a path. Raises `FileNotFoundError`, `ArtifactChanged`, or `StoreFailed` if the store
+    does not answer in time.
     """
     if not is_url(uri):
         return Path(uri)
@@ -135,26 +136,26 @@ def _copy(uri: str, copy: Path, sha256: str | None, hashed: Callable[[Path], str
     copy.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=copy.parent) as folder:
         part = Path(folder) / "part"
-        outlasting(lambda: object_store.download(uri, part))
+        retry_while_unreachable(lambda: object_store.download(uri, part))
         if (found := _hash(part, hashed)) != sha256:
             raise ArtifactChanged(uri, found, sha256)
-        with contextlib.suppress(OSError):  # another job was quicker: a folder is not renamed onto a full one
+        with contextlib.suppress(OSError):  # another job was faster: a folder cannot replace a full one
             part.rename(copy)
 
 
 def _hash(place: Path, hashed: Callable[[Path], str]) -> str:
     try:
         return hashed(place)
-    except OSError:  # it is not there, or is no Parquet
+    except OSError:  # it does not exist, or is not Parquet
         return "none"
 
 
 def _discard_old(copies: Path) -> None:
-    """Remove what was used long ago, beyond the copies that are kept; also what a killed job left."""
-    with contextlib.suppress(FileNotFoundError):  # another job discards, too
+    """Remove copies beyond `MAX_COPIES` that are no longer in use, and the remains of killed jobs."""
+    with contextlib.suppress(FileNotFoundError):  # another job discards as well
         ages = sorted((time.time() - copy.stat().st_mtime, copy) for copy in copies.iterdir())
-        for age, copy in ages[KEPT:]:
-            if age > READ_SECONDS:
+        for age, copy in ages[MAX_COPIES:]:
+            if age > IN_USE_SECONDS:
                 _remove(copy)
 
 

@@ -1,4 +1,4 @@
-"""What an artifact or a piece of code is called by: the SHA-256 of its content, never of its place or its time."""
+"""SHA-256 of artifacts and of code, over their content and never their place or time."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 from schemas.base import canonical_json
 
 SOURCES = (".py", ".sql", ".yaml")
-"""Suffixes of the files that make up a package's behaviour."""
+"""Suffixes of the files that define a package's behaviour."""
 
 UNHASHED = frozenset({"fetched_at"})
-"""Columns of a row that say when, not what: the same rows fetched on another day are the same snapshot."""
+"""Columns left out of a row's hash: the same rows fetched on another day are the same snapshot."""
 
 BATCH = 500
 """Rows of a snapshot in memory at a time."""
@@ -29,7 +29,7 @@ def hash_file(path: Path) -> str:
 def hash_folder(path: Path) -> str:
     """SHA-256 over the names and contents of all files below a folder, sorted by name.
 
-    Raises `NotADirectoryError` where there is no such folder.
+    Raises `NotADirectoryError` if the folder does not exist.
     """
     if not path.is_dir():
         raise NotADirectoryError(f"folder {path} does not exist; check the path")
@@ -37,7 +37,7 @@ def hash_folder(path: Path) -> str:
 
 
 def hash_rows(rows: Iterable[Mapping[str, Any]]) -> str:
-    """SHA-256 over the canonical JSON of rows, a line each, without `UNHASHED`; one row is in memory at a time."""
+    """SHA-256 over the canonical JSON of rows, a line each, without `UNHASHED`. Holds one row in memory."""
     hashed = hashlib.sha256()
     for row in rows:
         hashed.update(f"{canonical_json({name: row[name] for name in row if name not in UNHASHED})}\n".encode())
@@ -45,11 +45,11 @@ def hash_rows(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def hash_parquet(path: Path) -> str:
-    """`hash_rows` of a snapshot: the bytes of its file differ between versions of the library.
+    """`hash_rows` of a snapshot: the bytes of the file differ between versions of pyarrow.
 
-    Raises `OSError` where it cannot be read or is no Parquet.
+    Raises `OSError` if the file cannot be read or is not Parquet.
     """
-    from pyarrow import ArrowException, parquet  # noqa: PLC0415 - a second to load, for snapshots alone
+    from pyarrow import ArrowException, parquet  # noqa: PLC0415 - takes a second to load
 
     try:
         batches = parquet.ParquetFile(path).iter_batches(BATCH)
@@ -59,7 +59,7 @@ def hash_parquet(path: Path) -> str:
 
 
 def hash_source(*names: str) -> str:
-    """SHA-256 over the source files of modules and packages, given by dotted name; none of them is run.
+    """SHA-256 over the source files of modules and packages, given by dotted name; none is executed.
 
     Raises `ModuleNotFoundError` for a name that is neither.
     """

@@ -1,4 +1,4 @@
-"""The one place that decides whether a folder holds a model, for those who train it and those who measure it."""
+"""Whether a folder holds a usable model: one rule for training and for evaluation."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ OFFLINE = {
     "TOKENIZERS_PARALLELISM": "false",
     "TQDM_DISABLE": "1",
 }
-"""Environment of a process that runs model code; the libraries read it when they are imported.
+"""Environment of a process that runs model code; the libraries read it at import.
 
-A job must depend on the files it names and on nothing that a hub serves that day; and the tokenizer's threads must not
-be alive when the worker forks.
+A job must depend on the files it names and not on what a hub serves that day, and no tokenizer thread may run when the
+worker forks.
 """
 
 
@@ -24,15 +24,15 @@ class ModelMissing(Exception):
 
 
 class PickledWeights(ModelMissing):
-    """Weights lie there as a pickle, which could run code when it is read; none is ever read."""
+    """The weights are a pickle, which could run code when loaded; pickles are never loaded."""
 
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
-"""Names of weights that are pickled; where safetensors lie beside them, those are read instead."""
+"""Names of pickled weights; safetensors beside them are loaded instead."""
 
 
 def model_folder(path: str) -> Path:
-    """The folder of a base model. Raises `ModelMissing` where it has no `config.json`, or `PickledWeights`."""
+    """The folder of a base model. Raises `ModelMissing` if it has no `config.json`, or `PickledWeights`."""
     folder = Path(path)
     if not (folder / "config.json").is_file():
         raise ModelMissing(f"model.base: {path!r} holds no config.json; name the folder of a Hugging Face causal LM")
@@ -41,10 +41,9 @@ def model_folder(path: str) -> Path:
 
 
 def refuse_pickles(folder: Path) -> None:
-    """Raise `PickledWeights` where a model's or an adapter's weights are there as a pickle alone.
+    """Raise `PickledWeights` if the weights of a model or an adapter exist only as a pickle.
 
-    An adapter's pickle is refused in any case: the libraries read an adapter that lies beside a base without being
-    asked.
+    An adapter's pickle is always refused: the libraries load an adapter beside a base automatically.
     """
     pickles = sorted(file.name for pattern in PICKLES for file in folder.glob(pattern))
     whole = any(folder.glob("*.safetensors")) and not any(name.startswith("adapter_model.") for name in pickles)

@@ -1,7 +1,7 @@
-"""A store of objects that fsspec reaches: `s3://bucket/prefix`, or any other address that it knows.
+"""An object store that fsspec can reach: `s3://bucket/prefix`, or any other address that fsspec knows.
 
-fsspec and the library of an address are imported where an address names them: a folder needs neither. Endpoint and
-credentials are those that the library reads, such as `AWS_ENDPOINT_URL` and `AWS_SHARED_CREDENTIALS_FILE`.
+fsspec and the library of a scheme are imported only when an address needs them; a folder needs neither. The library
+reads endpoint and credentials itself, for example from `AWS_ENDPOINT_URL` and `AWS_SHARED_CREDENTIALS_FILE`.
 """
 
 from __future__ import annotations
@@ -19,57 +19,57 @@ log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 LIBRARIES = {"s3": "s3fs"}
-"""Scheme -> the module behind it, where an extra of ours brings it."""
+"""Scheme -> the module that serves it, where one of our extras installs it."""
 
-PATIENCE_SECONDS = 300.0
-"""How long a job waits for a store that does not answer, before its try fails: a restart takes less."""
+TIMEOUT_SECONDS = 300.0
+"""How long a job retries a store that does not answer, before the attempt fails: a restart takes less."""
 
 PAUSE_SECONDS = 1.0
-"""Between two questions to a store that does not answer."""
+"""Pause between two retries."""
 
 
 class StoreFailed(Exception):
-    """A store of objects gives no answer; its text names the address and the remedy."""
+    """An object store gives no answer; the text names the address and the remedy."""
 
-    def __init__(self, url: str, words: str) -> None:
-        super().__init__(f"{url}: {words}")
-        self.words = words
+    def __init__(self, url: str, problem: str) -> None:
+        super().__init__(f"{url}: {problem}")
+        self.problem = problem
 
 
 class StoreUnreachable(StoreFailed):
-    """It does not answer now."""
+    """The store does not answer now."""
 
 
 class StoreDenied(StoreFailed):
-    """It refuses us."""
+    """The store denies access."""
 
 
 class StoreUnknown(StoreFailed):
-    """No library here can ask it."""
+    """No library for this address is installed."""
 
 
 def is_url(place: str) -> bool:
-    """Whether a place is an address of a store, not a path."""
+    """Whether a place is a store's address, not a path."""
     return "://" in place
 
 
-def library(place: str) -> tuple[str, ...]:
-    """What a process that asks the store often may import beforehand."""
+def preload_modules(place: str) -> tuple[str, ...]:
+    """Modules that a process may import in advance, if it uses the store often."""
     scheme, _, rest = place.partition("://")
     return (LIBRARIES[scheme],) if rest and scheme in LIBRARIES else ()
 
 
-def knock(place: str) -> None:
-    """Raise `BadSetting` where the artifacts' store cannot be asked."""
+def check_store(place: str) -> None:
+    """Raise `BadSetting` if the artifacts' store cannot be used."""
     try:
         if is_url(place) and not has_bucket(place):
             raise BadSetting("artifacts", place, "there is no such bucket; make it first")
     except StoreFailed as failed:
-        raise BadSetting("artifacts", place, failed.words) from failed
+        raise BadSetting("artifacts", place, failed.problem) from failed
 
 
 def has_bucket(url: str) -> bool:
-    """Whether the bucket of an address is there; below it nothing need be, and nothing be allowed."""
+    """Whether the bucket of an address exists; nothing need exist or be allowed below it."""
     try:
         ask(url, lambda system, path: system.info(path.split("/")[0] or "/"))
     except FileNotFoundError:
@@ -88,27 +88,27 @@ def read(url: str) -> bytes:
 
 
 def write(url: str, data: bytes) -> None:
-    """Write an object, which appears whole."""
+    """Write an object; it appears whole."""
     _put(url, lambda system, path: system.pipe_file(path, data))
 
 
 def download(url: str, place: Path) -> None:
-    """Copy an object, or all that lie below it as a folder, to a place that is not there yet.
+    """Copy an object, or all objects below the address as a folder, to a path that does not exist yet.
 
-    Raises `FileNotFoundError` where there is neither.
+    Raises `FileNotFoundError` if there is neither.
     """
-    here: list[tuple[str, Path]] = ask(
+    copies: list[tuple[str, Path]] = ask(
         url, lambda system, path: [(n, _below(path, n, place)) for n in system.find(path)]
     )
-    if not here:
-        raise FileNotFoundError(f"{url} is not there")
-    for name, file in here:
+    if not copies:
+        raise FileNotFoundError(f"{url} does not exist")
+    for name, file in copies:
         file.parent.mkdir(parents=True, exist_ok=True)
         ask(url, lambda system, _, name=name, file=file: system.get_file(name, str(file)))
 
 
 def _below(path: str, name: str, place: Path) -> Path:
-    """Where a file of a folder is copied to: below the place, whatever the store calls it."""
+    """Where a file of a folder is copied to: always below the place, whatever its name in the store."""
     parts = PurePosixPath(name).relative_to(path.rstrip("/")).parts
     return place.joinpath(*(part for part in parts if part != ".."))
 
@@ -120,16 +120,16 @@ def upload(place: Path, url: str) -> None:
         _put(f"{url}{name}", lambda system, path, file=file: system.put_file(str(file), path))
 
 
-def _put(url: str, question: Callable[..., object]) -> None:
+def _put(url: str, operation: Callable[..., object]) -> None:
     try:
-        ask(url, question)
+        ask(url, operation)
     except FileNotFoundError as error:
         raise StoreDenied(url, "there is no such bucket; make it, or correct AEVOLVE_ARTIFACTS") from error
 
 
-def outlasting(act: Callable[[], Answer]) -> Answer:
-    """What a job asks, asked again while the store does not answer. Raises `StoreUnreachable` in the end."""
-    end = time.monotonic() + PATIENCE_SECONDS
+def retry_while_unreachable(act: Callable[[], Answer]) -> Answer:
+    """The result of an act, retried while the store does not answer. Raises `StoreUnreachable` in the end."""
+    end = time.monotonic() + TIMEOUT_SECONDS
     while True:
         try:
             return act()
@@ -140,29 +140,31 @@ def outlasting(act: Callable[[], Answer]) -> Answer:
         time.sleep(PAUSE_SECONDS)
 
 
-def ask(url: str, question: Callable[..., Answer]) -> Answer:
-    """What a store answers to a question of its file system and the path there.
+def ask(url: str, operation: Callable[..., Answer]) -> Answer:
+    """The result of an operation on the store's file system and the path there.
 
     Raises `FileNotFoundError`, `StoreDenied`, `StoreUnreachable`, or `StoreUnknown`.
     """
-    system, path = _opened(url)
+    system, path = _open(url)
     try:
-        return question(system, path)
+        return operation(system, path)
     except FileNotFoundError:
         raise
     except PermissionError as error:
-        raise StoreDenied(url, f"the store refuses us ({error}); mend the credentials, or what they may do") from error
+        raise StoreDenied(url, f"the store denies access ({error}); correct the credentials or their rights") from error
     except Exception as error:
-        words = f"the store does not answer ({type(error).__name__}: {error}); mend it, its address or our credentials"
-        raise StoreUnreachable(url, words) from error
+        problem = (
+            f"the store does not answer ({type(error).__name__}: {error}); check it, its address and the credentials"
+        )
+        raise StoreUnreachable(url, problem) from error
 
 
-def _opened(url: str) -> tuple[Any, str]:
+def _open(url: str) -> tuple[Any, str]:
     try:
         from fsspec.core import url_to_fs  # noqa: PLC0415 - comes with an extra
 
         system, path = url_to_fs(url, use_listings_cache=False)  # others write there too
     except (ImportError, ValueError) as error:
-        words = f"no library here asks it ({error}); for s3:// pip install 'aevolve[s3]', else what fsspec names"
-        raise StoreUnknown(url, words) from error
+        problem = f"no library for it is installed ({error}); for s3:// pip install 'aevolve[s3]', else see fsspec"
+        raise StoreUnknown(url, problem) from error
     return system, str(path)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from eventstore.connect import tls_fault
 from services.console.cli import app
-from services.runtime.kafka.preflight import knock
+from services.runtime.kafka.preflight import check_connection
 from services.runtime.kafka.security import client_options
 from services.runtime.settings import BadSetting, Settings
 from tests.certificates import Authority
@@ -56,9 +56,9 @@ def test_a_broker_is_believed_by_its_authority_and_its_name_alone(files):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"user": "aevolve"}, "KAFKA_USER: aevolve; PLAINTEXT makes no use of it: unset it, or set AEVOLVE_KAFKA_PROT"),
-        ({"protocol": "SSL", "password_file": "password"}, "KAFKA_PASSWORD_FILE: .*password; SSL makes no use of it"),
-        ({"ca_file": "ca"}, "KAFKA_CA_FILE: .*ca.pem; PLAINTEXT makes no use of it: .*PROTOCOL=SSL"),
+        ({"user": "aevolve"}, "KAFKA_USER: aevolve; PLAINTEXT does not use it: unset it, or set AEVOLVE_KAFKA_PROT"),
+        ({"protocol": "SSL", "password_file": "password"}, "KAFKA_PASSWORD_FILE: .*password; SSL does not use it"),
+        ({"ca_file": "ca"}, "KAFKA_CA_FILE: .*ca.pem; PLAINTEXT does not use it: .*PROTOCOL=SSL"),
         ({"protocol": "SASL_SSL"}, "KAFKA_USER: not set; AEVOLVE_KAFKA_PROTOCOL=SASL_SSL needs it"),
         (
             {"protocol": "SASL_SSL", "user": "a"},
@@ -67,7 +67,7 @@ def test_a_broker_is_believed_by_its_authority_and_its_name_alone(files):
         ({"protocol": "SASL_SSL", "user": "a", "password_file": "none"}, "KAFKA_PASSWORD_FILE: .*No such file"),
         ({"protocol": "SSL", "ca_file": "none"}, "KAFKA_CA_FILE: .*none; .*No such file.*name a PEM file"),
         ({"protocol": "SSL", "ca_file": "password"}, "KAFKA_CA_FILE: .*password; .*name a PEM file"),
-        ({"protocol": "SSL", "key_file": "key"}, "KAFKA_CERT_FILE: not set; the key .*client.key is of no use"),
+        ({"protocol": "SSL", "key_file": "key"}, "KAFKA_CERT_FILE: not set; the key .*client.key cannot be used"),
         (
             {"protocol": "SSL", "cert_file": "cert", "key_file": "none"},
             "KAFKA_CERT_FILE: .*No such file.*belong together",
@@ -96,12 +96,12 @@ def test_the_console_ends_with_2(monkeypatch, command):
 
 async def test_an_address_that_is_none_is_told():
     with pytest.raises(BadSetting, match=r"AEVOLVE_KAFKA: localhost:high; .*give HOST:PORT"):
-        await knock(Settings(kafka="localhost:high"))
+        await check_connection(Settings(kafka="localhost:high"))
 
 
 async def test_every_address_that_does_not_answer_is_named():
     with pytest.raises(KafkaConnectionError, match=r"127.0.0.1:1: .*; 127.0.0.1:2: "):
-        await knock(Settings(kafka="127.0.0.1:1,127.0.0.1:2"))
+        await check_connection(Settings(kafka="127.0.0.1:1,127.0.0.1:2"))
 
 
 @asynccontextmanager
@@ -137,7 +137,7 @@ REFUSALS = [
 async def test_a_broker_that_does_not_prove_who_it_is_is_told(files, tmp_path, ca, hosts, words):
     async with tls_server(tmp_path, *hosts, greeting=b"") as address:
         with pytest.raises(BadSetting, match=f"AEVOLVE_KAFKA: {address}; it does not prove who it is .{words}"):
-            await knock(Settings(kafka=address, kafka_protocol="SSL", kafka_ca_file=tmp_path / ca))
+            await check_connection(Settings(kafka=address, kafka_protocol="SSL", kafka_ca_file=tmp_path / ca))
 
 
 @pytest.mark.parametrize(("ca", "hosts", "words"), REFUSALS)

@@ -11,18 +11,18 @@ import s3fs
 from services.runtime.settings import BadSetting
 from services.runtime.storage import artifacts, object_store
 from services.runtime.storage.artifacts import (
-    KEPT,
-    READ_SECONDS,
+    IN_USE_SECONDS,
+    MAX_COPIES,
     ArtifactChanged,
+    create,
     fetch,
-    here,
     join,
-    keep,
+    open_local,
     read,
-    writing,
+    write_once,
 )
 from services.runtime.storage.hashing import hash_file, hash_folder
-from services.runtime.storage.object_store import StoreUnknown, StoreUnreachable, knock, library
+from services.runtime.storage.object_store import StoreUnknown, StoreUnreachable, check_store, preload_modules
 from tests.s3_server import Cutting, Server
 
 
@@ -46,12 +46,12 @@ def store(request, tmp_path, monkeypatch):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr(object_store, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(object_store, "TIMEOUT_SECONDS", 0.0)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
 
 
 def put_folder(uri, scratch, **files):
-    with writing(uri, scratch) as part:
+    with create(uri, scratch) as part:
         part.mkdir()
         for name, text in files.items():
             (part / name).write_text(text)
@@ -60,19 +60,19 @@ def put_folder(uri, scratch, **files):
 
 def test_a_file_is_kept_once_and_read_again(store):
     uri = join(store, "receipts", "x.jsonl")
-    keep(uri, lambda: b"first")
-    keep(uri, lambda: b"second")
+    write_once(uri, lambda: b"first")
+    write_once(uri, lambda: b"second")
     assert artifacts.exists(uri)
     assert read(uri) == b"first"
 
 
 def test_two_writers_of_one_content_do_not_meet(store):
     def meanwhile():
-        keep(uri, lambda: b"same")
+        write_once(uri, lambda: b"same")
         return b"same"
 
     uri = join(store, "x")
-    keep(uri, meanwhile)
+    write_once(uri, meanwhile)
     assert read(uri) == b"same"
 
 
@@ -82,12 +82,12 @@ def test_a_folder_comes_back_with_its_hash(store, tmp_path):
     folder = fetch(uri, sha256, hash_folder, tmp_path / "copies")
     assert hash_folder(folder) == sha256
     assert artifacts.exists(uri)
-    with here(uri) as copy:
+    with open_local(uri) as copy:
         assert hash_folder(copy) == sha256
 
 
 def put_twice(uri, scratch):
-    with writing(uri, scratch) as part:
+    with create(uri, scratch) as part:
         part.mkdir()
         part.mkdir()
 
@@ -105,7 +105,7 @@ def test_what_is_missing_is_named(store, tmp_path):
     uri = join(store, "nothing")
     with pytest.raises(FileNotFoundError):
         read(uri)
-    with pytest.raises(FileNotFoundError, match="nothing"), here(uri) as place:
+    with pytest.raises(FileNotFoundError, match="nothing"), open_local(uri) as place:
         place.read_bytes()
 
 
@@ -117,7 +117,7 @@ def test_an_artifact_in_a_folder_is_read_where_it_lies(tmp_path):
 
 def test_a_changed_object_is_not_given_to_a_job(tmp_path):
     uri = f"memory://{tmp_path}/x"
-    keep(uri, lambda: b"changed")
+    write_once(uri, lambda: b"changed")
     with pytest.raises(ArtifactChanged, match=r"its hash is d67e\w+, recorded is 0{64}; restore it"):
         fetch(uri, "0" * 64, hash_file, tmp_path / "copies")
     assert not list((tmp_path / "copies").iterdir())
@@ -125,7 +125,7 @@ def test_a_changed_object_is_not_given_to_a_job(tmp_path):
 
 def test_a_copy_without_a_recorded_hash_is_not_given_to_a_job(tmp_path):
     uri = f"memory://{tmp_path}/x"
-    keep(uri, lambda: b"anything")
+    write_once(uri, lambda: b"anything")
     with pytest.raises(ArtifactChanged):
         fetch(uri, None, hash_file, tmp_path / "copies")
 
@@ -133,7 +133,7 @@ def test_a_copy_without_a_recorded_hash_is_not_given_to_a_job(tmp_path):
 def fetched(tmp_path, name):
     (tmp_path / name).write_text(name)
     uri, sha256 = f"memory://{tmp_path}/{name}", hash_file(tmp_path / name)
-    keep(uri, name.encode)
+    write_once(uri, name.encode)
     return fetch(uri, sha256, hash_file, tmp_path / "copies")
 
 
@@ -149,15 +149,15 @@ def test_a_copy_that_was_spoilt_is_made_again(tmp_path):
 
 
 def test_copies_that_were_not_used_for_long_are_discarded_beyond_some(tmp_path):
-    old = [fetched(tmp_path, f"old{number}") for number in range(KEPT + 2)]
+    old = [fetched(tmp_path, f"old{number}") for number in range(MAX_COPIES + 2)]
     for age, copy in enumerate(old):
-        os.utime(copy, (time.time() - READ_SECONDS - 1000 + age,) * 2)
+        os.utime(copy, (time.time() - IN_USE_SECONDS - 1000 + age,) * 2)
     fetched(tmp_path, "new")
-    assert [copy.exists() for copy in old] == [False, False, False, *[True] * (KEPT - 1)]
+    assert [copy.exists() for copy in old] == [False, False, False, *[True] * (MAX_COPIES - 1)]
 
 
 def test_copies_that_may_still_be_read_are_kept(tmp_path):
-    assert all(copy.exists() for copy in [fetched(tmp_path, f"x{number}") for number in range(KEPT + 2)])
+    assert all(copy.exists() for copy in [fetched(tmp_path, f"x{number}") for number in range(MAX_COPIES + 2)])
 
 
 def test_a_name_that_leads_out_of_the_folder_leads_nowhere(server, monkeypatch, tmp_path):
@@ -171,7 +171,10 @@ def test_a_name_that_leads_out_of_the_folder_leads_nowhere(server, monkeypatch, 
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ("nope://bucket", r"AEVOLVE_ARTIFACTS: nope://bucket; no library here asks it .*pip install 'aevolve\[s3\]'"),
+        (
+            "nope://bucket",
+            r"AEVOLVE_ARTIFACTS: nope://bucket; no library for it is installed .*pip install 'aevolve\[s3\]'",
+        ),
         ("s3://no-such-bucket/x", "AEVOLVE_ARTIFACTS: s3://no-such-bucket/x; there is no such bucket; make it first"),
     ],
 )
@@ -179,22 +182,22 @@ def test_a_store_that_cannot_be_asked_is_named_at_the_start(server, monkeypatch,
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(BadSetting, match=words):
-        knock(place)
+        check_store(place)
 
 
 def test_a_store_of_which_the_library_is_missing_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "fsspec.core", None)
-    with pytest.raises(StoreUnknown, match=r"s3://b/x: no library here asks it .*pip install 'aevolve\[s3\]'"):
+    with pytest.raises(StoreUnknown, match=r"s3://b/x: no library for it is installed .*pip install 'aevolve\[s3\]'"):
         object_store.exists("s3://b/x")
 
 
 def test_a_folder_and_an_empty_store_may_be_used(store):
-    knock(store)
+    check_store(store)
 
 
 def test_only_the_library_of_an_address_is_imported_beforehand():
-    assert library("s3://bucket/x") == ("s3fs",)
-    assert library("/shared/artifacts") == library("memory://x") == library("s3") == ()
+    assert preload_modules("s3://bucket/x") == ("s3fs",)
+    assert preload_modules("/shared/artifacts") == preload_modules("memory://x") == preload_modules("s3") == ()
 
 
 @pytest.fixture
@@ -213,7 +216,7 @@ def cutting(server, monkeypatch):
 
 
 def put_large(uri, scratch):
-    with writing(uri, scratch) as part:
+    with create(uri, scratch) as part:
         part.write_bytes(bytes(1_000_000))
 
 
@@ -247,20 +250,20 @@ class Refusing:
 
 def test_a_job_outlasts_a_store_that_is_away_for_a_while(monkeypatch):
     monkeypatch.setattr(object_store, "PAUSE_SECONDS", 0.0)
-    assert object_store.outlasting(Refusing(3)) == "answer"
+    assert object_store.retry_while_unreachable(Refusing(3)) == "answer"
 
 
 def test_a_store_that_stays_away_fails_the_try(impatient):
     with pytest.raises(StoreUnreachable, match="s3://b/x: the store does not answer"):
-        object_store.outlasting(Refusing(1))
+        object_store.retry_while_unreachable(Refusing(1))
 
 
 def test_a_folder_of_artifacts_needs_no_library(tmp_path):
     lines = (
         "import sys",
         "import services.runtime.main, services.console.cli, services.trainer.app, services.oracle.app",
-        "from services.runtime.storage.artifacts import keep, read",
-        f"keep({str(tmp_path / 'x')!r}, lambda: b'1'), read({str(tmp_path / 'x')!r})",
+        "from services.runtime.storage.artifacts import write_once, read",
+        f"write_once({str(tmp_path / 'x')!r}, lambda: b'1'), read({str(tmp_path / 'x')!r})",
         "assert not {'fsspec', 's3fs', 'botocore'} & sys.modules.keys()",
     )
     subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)
