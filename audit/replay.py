@@ -8,11 +8,12 @@ would have been trained or asked about, and nobody knows their scores.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
+from audit import decision as decisions
 from audit.deciders import decide, ruling
 from audit.difference import Difference
 from audit.recompute import Recomputed, Replayer, counterpart, state_at
@@ -185,3 +186,66 @@ def _declared(told: Sequence[Envelope], end: int) -> list[tuple[int, str]]:
         (event.round, f"{type_} in {event.assessment.scope if type_ == 'DriftDetected' else event.scope}")
         for type_, event in said
     ]
+
+
+def decision_line(again: Recomputed) -> str:
+    """A recomputed decision for a person."""
+    by, name = again.ruling, _name(again.envelope)
+    if not by.known:
+        return f"UNKNOWN    {name}: taken by rules {by.rules} of {by.decider}; {by.remedy}"
+    line = f"{'identical' if again.identical else 'DIFFERENT'}  {name}"
+    if by.rules == by.today:
+        return line
+    return f"{line}, by rules {by.rules} of {by.decider}; today's are {by.today}: {decisions.difference_today(again)}"
+
+
+def decision_data(again: Recomputed) -> dict[str, Any]:
+    """A recomputed decision for a program."""
+    return {
+        "id": str(again.envelope.id),
+        "type": again.envelope.type,
+        "position": again.envelope.sequence,
+        **decisions.repetition(again),
+    }
+
+
+def counterfactual_data(found: Counterfactual) -> dict[str, Any]:
+    """A comparison under other rules for a program."""
+    return {
+        "findings": found.findings,
+        "parting": decision_data(found.parting) if found.parting else None,
+        "proposals": [asdict(proposal) for proposal in found.proposals],
+        "submissions": decision_data(found.submissions) if found.submissions else None,
+    }
+
+
+def counterfactual_text(found: Counterfactual, changes: Mapping[str, str]) -> Iterator[str]:
+    """A comparison under other rules for a person."""
+    yield f"With {', '.join(f'{key}={value}' for key, value in changes.items())}"
+    yield from (f"  round {round_}: {text}" for round_, text in found.findings)
+    if found.parting:
+        yield f"  the first decision to differ: {_name(found.parting.envelope)}"
+        yield from _difference_lines(found.parting)
+    elif not found.proposals:
+        yield "  no policy, no recipe and no query would differ"
+        return
+    if found.proposals:
+        yield "  what would have been proposed"
+        yield from (f"    {p.candidate}: recorded {p.recorded}, then {p.then}" for p in found.proposals)
+    elif found.submissions is None:
+        yield "  nothing else would have been trained, and no other candidate queried"
+    elif found.submissions is not found.parting:
+        yield f"  the first queries to differ: {_name(found.submissions.envelope)}"
+        yield from _difference_lines(found.submissions)
+
+
+def _difference_lines(parting: Recomputed) -> Iterator[str]:
+    differing, limit = substantial(parting), decisions.SHOWN
+    for d in differing[:limit]:
+        yield f"    {d.path}: recorded {decisions.short(d.recorded)}, then {decisions.short(d.recomputed)}"
+    if len(differing) > limit:
+        yield f"    and {len(differing) - limit} values more; --json has them all"
+
+
+def _name(envelope: Envelope) -> str:
+    return f"{envelope.type} at position {envelope.sequence} ({envelope.subject})"

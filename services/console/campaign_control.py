@@ -1,13 +1,16 @@
-"""What a person may say to the loop, by the command or by the page: start, pause, resume, stop."""
+"""What a person may do to a campaign, by command or page: start, pause, resume, stop, and emit test events."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
 
 from eventstore.effect import Append
 from eventstore.store import EventStore
 from judgement.drift.threshold import with_threshold
+from judgement.history import FOLDS, History
 from schemas.campaign import Campaign, Substrate
 from schemas.envelope import campaign_stream
 from schemas.events import CampaignPaused, CampaignResumed, CampaignStarted, CampaignStopped
@@ -16,11 +19,11 @@ from services.console.embedded.base_model import base_folder, is_model, make_bas
 from services.runtime.settings import Settings
 from services.runtime.user_error import UserError
 
-Steering = CampaignPaused | CampaignResumed | CampaignStopped
+ControlEvent = CampaignPaused | CampaignResumed | CampaignStopped
 
 
-async def say(store: EventStore, campaign: str, event: Steering) -> None:
-    """Pause, resume or stop a campaign. Raises `UserError` where it is over, or stands so already."""
+async def control(store: EventStore, campaign: str, event: ControlEvent) -> None:
+    """Pause, resume or stop a campaign. Raises `UserError` if it is over, or already in that state."""
     history, pauses = await history_of(store, campaign), isinstance(event, CampaignPaused)
     if history.finished or history.stopped:
         raise UserError(f"campaign: {campaign!r} is over; start another with `aevolve start`")
@@ -32,18 +35,32 @@ async def say(store: EventStore, campaign: str, event: Steering) -> None:
 
 
 async def start_campaign(
-    store: EventStore, settings: Settings, id_: str, campaign: Campaign, tell: Callable[[str], object]
+    store: EventStore, settings: Settings, id_: str, campaign: Campaign, report: Callable[[str], object]
 ) -> None:
-    """Append the start of a campaign, after its base is there. Raises `UserError` for a base that cannot be had."""
+    """Append the start of a campaign, after its base is there. Raises `UserError` if the base cannot be made."""
     base = base_folder(campaign.model.base, settings.cache)
     if not is_model(base) and not take_base(base, settings.bases):
-        tell(f"making the tiny base model in {base}")
+        report(f"making the tiny base model in {base}")
         await make_base(base, settings.cache / "logs" / "base.log")
-    await begin(store, id_, campaign, await asyncio.to_thread(substrate, base))
+    await append_start(store, id_, campaign, await asyncio.to_thread(substrate, base))
 
 
-async def begin(store: EventStore, id_: str, campaign: Campaign, found: Substrate) -> None:
+async def append_start(store: EventStore, id_: str, campaign: Campaign, base: Substrate) -> None:
     """Append the start of a campaign, with the drift threshold that holds its rate of false alarms."""
     campaign = await asyncio.to_thread(with_threshold, campaign)
-    event = CampaignStarted(campaign=campaign, constitution_sha256=campaign.constitution_sha256, substrate=found)
+    event = CampaignStarted(campaign=campaign, constitution_sha256=campaign.constitution_sha256, substrate=base)
     await store.append([Append(id_, campaign_stream(id_), event, expected=0)])
+
+
+def check_test_event(history: History, event: Any) -> None:
+    """Fold an event written by hand. Raises `UserError` if the campaign is no test, or cannot have it yet."""
+    if not history.campaign.test:
+        raise UserError(f"campaign: {history.id!r} is no test; start one whose file says `test: true`")
+    type_ = type(event).__name__
+    try:
+        if fold := FOLDS.get(type_):
+            fold(history, event, datetime.now(UTC))
+    except KeyError as unknown:
+        raise UserError(
+            f"{type_}: {unknown.args[0]!r} is not in campaign {history.id!r} yet: propose it first"
+        ) from unknown

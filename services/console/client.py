@@ -1,4 +1,4 @@
-"""The console's connection to the log, wherever it is: the environment's, or an embedded run's."""
+"""The console's settings and its connection to the log: of the environment, or of an embedded run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 from pydantic import ValidationError
@@ -18,16 +19,16 @@ from eventstore.errors import DISCONNECTED
 from eventstore.store import EventStore
 from judgement.history import History
 from services.console.embedded.run_folder import RunFolder
+from services.console.paths import DEFAULT_RUN
 from services.runtime.settings import Settings
 from services.runtime.user_error import UserError, nearest
 
-DEFAULT_RUN = Path("runs/demo")
-PLACES = {"AEVOLVE_POSTGRES", "AEVOLVE_KAFKA"}
-"""Variables that say which system is meant, in place of the default run."""
+ADDRESSES = {"AEVOLVE_POSTGRES", "AEVOLVE_KAFKA"}
+"""Variables that name a system, so that the default run is not looked for."""
 
 
 class Unreachable(UserError):
-    """No log answers where it was looked for."""
+    """The log cannot be reached."""
 
 
 class UnknownCampaign(UserError):
@@ -41,21 +42,21 @@ def read_settings(run: Path | None, role: str = "console") -> Settings:
 
     Raises `UserError` for a variable with a wrong value, or a folder without a run.
     """
-    if run is None and not PLACES & os.environ.keys() and RunFolder(DEFAULT_RUN).settings.exists():
+    if run is None and not ADDRESSES & os.environ.keys() and RunFolder(DEFAULT_RUN).settings.exists():
         run = DEFAULT_RUN
     if run is None:
-        return from_environment()
+        return settings_from_environment()
     folder = RunFolder(run)
     if not folder.settings.exists():
         raise Unreachable(f"--run: {run}; no run lies there: start one with `aevolve up --out {run}`")
-    known = json.loads(folder.settings.read_text())
-    return Settings(**known | {"password_file": folder.password(role)}, password=None)
+    recorded = json.loads(folder.settings.read_text())
+    return settings_from_environment(**recorded | {"password_file": folder.password(role), "password": None})
 
 
-def from_environment() -> Settings:
-    """The settings of the environment. Raises `UserError` for a variable with a wrong value."""
+def settings_from_environment(**values: Any) -> Settings:
+    """The environment's settings, except these values. Raises `UserError` for a variable with a wrong value."""
     try:
-        return Settings()
+        return Settings(**values)
     except ValidationError as error:
         lines = (f"AEVOLVE_{str(d['loc'][0]).upper()}: {d['input']!r}; {d['msg']}" for d in error.errors())
         raise UserError("\n".join(lines)) from error
@@ -63,15 +64,15 @@ def from_environment() -> Settings:
 
 @asynccontextmanager
 async def connected(settings: Settings, role: str = "console") -> AsyncIterator[EventStore]:
-    """The log as the console's role, or another. Raises `UserError` where it cannot be reached."""
+    """The log as a role. Raises `Unreachable`."""
     try:
         store = await EventStore.open(settings.postgres, service=role, password=settings.secret())
     except (*DISCONNECTED, asyncpg.PostgresError) as error:
-        words = tls_fault(settings.postgres, error) or (
+        reason = tls_fault(settings.postgres, error) or (
             f"{error or type(error).__name__}: "
             "start the database, correct the address or the password, or start an embedded run with `aevolve up`"
         )
-        raise Unreachable(f"AEVOLVE_POSTGRES: {settings.postgres}; {words}") from error
+        raise Unreachable(f"AEVOLVE_POSTGRES: {settings.postgres}; {reason}") from error
     try:
         yield store
     finally:
@@ -84,12 +85,12 @@ async def history_of(store: EventStore, campaign: str) -> History:
 
 
 async def caught_up(store: EventStore, history: History) -> History:
-    """A campaign's state, carried on to the head of the log. Raises `UnknownCampaign`."""
+    """A campaign's state, advanced to the head of the log. Raises `UnknownCampaign`."""
     async for envelope in store.read(after=history.position, campaign=history.id):
         history.apply(envelope)
     if history.campaign is None:
-        known = [c.id for c in await store.campaigns()]
-        raise UnknownCampaign(f"campaign: {history.id!r} is not in the log; {nearest(history.id, known)}")
+        ids = [c.id for c in await store.campaigns()]
+        raise UnknownCampaign(f"campaign: {history.id!r} is not in the log; {nearest(history.id, ids)}")
     return history
 
 
@@ -100,5 +101,5 @@ def new_id(name: str) -> str:
 
 
 def operator() -> str:
-    """Who gives the command."""
+    """Name of the user who runs the command."""
     return getpass.getuser()

@@ -1,4 +1,4 @@
-"""`aevolve start --warm-from`: an earlier campaign's last policy as the prior of a new one, or why it cannot be one."""
+"""`aevolve start --warm-from`: an earlier campaign's last policy as the prior of a new campaign."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from services.console.log_source import choose, of_campaign
 from services.runtime.user_error import UserError
 
 
-async def warmed(campaign: Campaign, store: EventStore, source: str | None, file: Path | None) -> Campaign:
-    """The campaign with the prior that the options name: of the same log, or of a file; itself without any.
+async def with_warm_start(campaign: Campaign, store: EventStore, source: str | None, file: Path | None) -> Campaign:
+    """The campaign with the prior that the options name, in the same log or in a file; unchanged without options.
 
-    Raises `UserError` for a campaign that is not there or that nothing can be learned from.
+    Raises `UserError` for an unknown campaign, or one without a usable policy.
     """
     if file:
         return with_prior(campaign, of_campaign(read_envelopes(file), source, "--warm-from"))
@@ -29,7 +29,7 @@ async def warmed(campaign: Campaign, store: EventStore, source: str | None, file
 
 
 def with_prior(campaign: Campaign, envelopes: Iterable[Envelope]) -> Campaign:
-    """The campaign with what another one had learned by the end of these events."""
+    """The campaign with the prior that another one's events end with."""
     events = list(envelopes)
     source = events[0].correlationid
     if events[0].type != "CampaignStarted":
@@ -46,14 +46,14 @@ def with_prior(campaign: Campaign, envelopes: Iterable[Envelope]) -> Campaign:
 
 
 def _check_kind(source: str, campaign: Campaign) -> None:
-    """Raise `UserError` for a campaign whose results are not of the world."""
-    for mark, means in (("test", "events may have been emitted into it"), ("null_twin", "its target is its dev")):
-        if getattr(campaign, mark):
-            raise UserError(f"--warm-from: {source!r} says `{mark}: true`: {means}; name a campaign without it")
+    """Raise `UserError` for a campaign whose results are not real measurements."""
+    for flag, reason in (("test", "events may have been emitted into it"), ("null_twin", "its target is its dev")):
+        if getattr(campaign, flag):
+            raise UserError(f"--warm-from: {source!r} says `{flag}: true`: {reason}; name a campaign without it")
 
 
 def _check_space(source: str, policy: Policy, campaign: Campaign) -> None:
-    """Raise `UserError` where no axis has two values in common."""
+    """Raise `UserError` if no axis has two values in common."""
     known = {axis.knob: axis.values for axis in policy.axes}
     space = campaign.constitution.space
     if not any(len([v for v in axis.values if v in known.get(axis.knob, ())]) > 1 for axis in space):

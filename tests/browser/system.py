@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.console.cli import DEMO
+from services.console.paths import DEMO_CAMPAIGN
 from tests.brokers import EMBEDDED, Broker, broker
 from tests.cluster import Cluster
 from tests.conftest import PASSWORDS
@@ -43,7 +43,7 @@ async def system(dsn: str, folder: Path, rounds: int, **variables: str) -> Async
 
 def campaign_file(folder: Path, base: Path, rounds: int) -> Path:
     """The demo's campaign on a base that is there already, without the minute that its threshold is simulated in."""
-    text = DEMO.read_text().replace("base: tiny ", f"base: {base} ")
+    text = DEMO_CAMPAIGN.read_text().replace("base: tiny ", f"base: {base} ")
     text = re.sub(r"^name: .*$", "name: watched", text, flags=re.MULTILINE)
     text = re.sub(r"^( +)rounds: .*$", rf"\1rounds: {rounds}", text, flags=re.MULTILINE)
     file = folder / "watched.yaml"

@@ -19,8 +19,8 @@ from eventstore.integrity.chain import EMPTY, next_hash, read_rows
 from eventstore.integrity.log_import import import_log
 from eventstore.store import EventStore
 from schemas.advisor import AdvisorFailed
-from services.console.commands import chain_commands
-from services.console.commands.anchors import Witnesses
+from services.console.anchors import AnchorSources
+from services.console.commands import chain
 from services.runtime.kafka.broker import ANCHOR_TOPIC, ANCHOR_TOPIC_CONFIG
 from services.runtime.kafka.reader import read_topics
 from services.runtime.user_error import UserError
@@ -76,9 +76,9 @@ def told(signed, monkeypatch):
     monkeypatch.setenv("AEVOLVE_PASSWORD", PASSWORDS["console"])
     keys = (read_key(signed.folder / "anchor.key").public.hex(),)
     return {
-        "nowhere": Witnesses(),
-        "file": Witnesses(signed.folder / "anchors.jsonl", keys=keys),
-        "topic": Witnesses(kafka=True, keys=keys),
+        "nowhere": AnchorSources(),
+        "file": AnchorSources(signed.folder / "anchors.jsonl", keys=keys),
+        "topic": AnchorSources(kafka=True, keys=keys),
     }
 
 
@@ -137,7 +137,7 @@ async def test_the_topic_has_one_partition_and_keeps_everything_for_ever(signed)
 
 @pytest.mark.parametrize("place", ["file", "topic"])
 async def test_an_untouched_log_agrees_with_its_anchors(copy, told, place, capsys):
-    assert await chain_commands.verify(None, None, told[place]) == 0
+    assert await chain.verify_chain(None, None, told[place]) == 0
     assert capsys.readouterr().out.splitlines()[1] == "anchors that agree: 3, the last at position 12"
 
 
@@ -164,40 +164,40 @@ async def test_a_superusers_perfect_crime_is_found_by_the_anchors_alone(
     copy, told, place, crime, position, words, capsys
 ):
     await crime(copy, position)
-    assert await chain_commands.verify(None, None, told["nowhere"]) == 0
+    assert await chain.verify_chain(None, None, told["nowhere"]) == 0
     capsys.readouterr()
-    assert await chain_commands.verify(None, None, told[place]) == 1
+    assert await chain.verify_chain(None, None, told[place]) == 1
     assert capsys.readouterr().out.startswith(words)
 
 
 async def test_a_rewritten_export_is_neither_verified_nor_imported(copy, told, postgres, migrated, tmp_path, capsys):
     await rewrite(copy, 3)
-    await chain_commands.export(tmp_path / "log.jsonl", None)
-    assert await chain_commands.verify(None, tmp_path / "log.jsonl", told["file"]) == 1
+    await chain.export(tmp_path / "log.jsonl", None)
+    assert await chain.verify_chain(None, tmp_path / "log.jsonl", told["file"]) == 1
     assert capsys.readouterr().out.startswith("broken at position 5: an anchor has another hash")
     target = await create_database(postgres, "target_of_forgery", migrated)
     with pytest.raises(UserError, match=r"position 5: an anchor has another hash.*nothing was imported"):
-        await chain_commands.import_(tmp_path / "log.jsonl", target, told["file"])
+        await chain.import_(tmp_path / "log.jsonl", target, told["file"])
 
 
 async def test_forged_unsigned_and_foreign_anchors_are_told_and_hide_nothing(copy, told, tmp_path, capsys):
     genuine = [json.loads(line) for line in told["file"].file.read_text().splitlines()]
     make_key(tmp_path / "foreign")
-    foreign = Witnesses(tmp_path / "anchors.jsonl", sign=tmp_path / "foreign")
-    assert await chain_commands.verify(None, None, foreign) == 0
+    foreign = AnchorSources(tmp_path / "anchors.jsonl", sign=tmp_path / "foreign")
+    assert await chain.verify_chain(None, None, foreign) == 0
     forged = {**genuine[0], "hash": "00" * 32}
     unsigned = {name: genuine[1][name] for name in ("position", "hash", "time")}
     with foreign.file.open("a") as file:
         file.writelines(f"{json.dumps(anchor)}\n" for anchor in (forged, unsigned, *genuine))
     capsys.readouterr()
-    assert await chain_commands.verify(None, None, Witnesses(foreign.file, keys=told["file"].keys)) == 1
+    assert await chain.verify_chain(None, None, AnchorSources(foreign.file, keys=told["file"].keys)) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == "anchors that agree: 3, the last at position 12"
     assert re.fullmatch(r"anchors of key [0-9a-f]{16}: 1, not compared; .*", lines[2])
     assert "line 2: position 5: the anchor is forged" in lines[3]
     assert "line 3: position 10: the anchor is not signed" in lines[4]
     await rewrite(copy, 3)
-    assert await chain_commands.verify(None, None, Witnesses(foreign.file, keys=told["file"].keys)) == 1
+    assert await chain.verify_chain(None, None, AnchorSources(foreign.file, keys=told["file"].keys)) == 1
     assert capsys.readouterr().out.startswith("broken at position 5: an anchor has another hash")
 
 
@@ -210,7 +210,7 @@ async def test_what_others_write_on_the_topic_is_told_and_hides_nothing(copy, to
     async with AIOKafkaProducer(bootstrap_servers=signed.broker.address) as producer:
         await producer.send_and_wait(ANCHOR_TOPIC, b"{}", key=b"%020d" % 5)
         await producer.send_and_wait(ANCHOR_TOPIC, None, key=b"%020d" % 10)
-    assert await chain_commands.verify(None, None, told["topic"]) == 1
+    assert await chain.verify_chain(None, None, told["topic"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("13 events, head ")
     assert lines[1] == "anchors that agree: 3, the last at position 12"

@@ -13,7 +13,7 @@ import yaml
 from schemas.base import canonical_json
 from schemas.rows import Row
 from services.console.campaign_file import load
-from services.console.commands import data_command
+from services.console.commands import data
 from services.data.collect import manifest as manifests
 from services.runtime.storage.hashing import hash_file, hash_folder, hash_parquet
 from services.runtime.user_error import UserError
@@ -160,7 +160,7 @@ async def inspected(made, folder: Path, cluster, capsys) -> None:
     log = folder / "log.jsonl"
     log.write_text("".join(f"{e.model_dump_json()}\n" for e in [e async for e in store.read()]))
     await store.close()
-    await data_command.inspect(made.snapshot[:10], 2, log, None)
+    await data.inspect(made.snapshot[:10], 2, log, None)
     said = capsys.readouterr().out
     assert f"snapshot {made.snapshot}" in said
     assert "sums: verifier/wrong_step" in said
@@ -168,4 +168,4 @@ async def inspected(made, folder: Path, cluster, capsys) -> None:
     assert "robots 2" in said
     assert text(3)[:40] in said or "prose:" in said
     with pytest.raises(UserError, match=r"SNAPSHOT: 'nosuch' is not in the log"):
-        await data_command.inspect("nosuch", 2, log, None)
+        await data.inspect("nosuch", 2, log, None)

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 from eventstore.effect import Append
 from schemas.base import canonical_json
 from schemas.envelope import topic
-from services.console.commands import letter_commands
+from services.console.commands import dead_letters
 from services.runtime.kafka.broker import DEAD_LETTER_TOPIC
 from services.runtime.kafka.reader import read_topics
 from services.runtime.user_error import UserError
@@ -55,7 +55,7 @@ def bury(kafka, capsys):
         async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
             encoded = [(name, value.encode()) for name, value in (headers | reason).items()]
             await producer.send_and_wait(DEAD_LETTER_TOPIC, body, key=b"small", headers=encoded)
-        await letter_commands.list_(None)
+        await dead_letters.list_letters(None)
         (line,) = [line for line in capsys.readouterr().out.splitlines() if mark in line]
         return line
 
@@ -66,7 +66,7 @@ async def test_without_letters_there_is_nothing_to_list_and_no_topic_is_made(kaf
     if await read_topics(kafka, {DEAD_LETTER_TOPIC}):
         pytest.skip("this broker holds letters of others")
     for _ in range(2):
-        await letter_commands.list_(None)
+        await dead_letters.list_letters(None)
         assert "no dead letters" in capsys.readouterr().err
 
 
@@ -76,7 +76,7 @@ async def test_a_letter_is_listed_and_shown_and_cannot_steer_the_terminal(event,
     assert re.fullmatch(r"\d+:\d+", position)
     assert words[2:6] == ["aevolve.CampaignStarted", "CampaignStarted", str(event.id), "policy"]
     assert "JSONDecodeError" in line
-    await letter_commands.show(position, None)
+    await dead_letters.show(position, None)
     shown = capsys.readouterr().out
     assert "ce_subject: small\n" in shown
     assert shown.endswith("\n\n\N{REPLACEMENT CHARACTER}[31mnot json\N{REPLACEMENT CHARACTER}\n")
@@ -85,7 +85,7 @@ async def test_a_letter_is_listed_and_shown_and_cannot_steer_the_terminal(event,
 async def test_a_retried_letter_is_published_again_as_the_log_holds_it(event, kafka, bury, stores, capsys):
     position = (await bury(event.headers(), b'{"damaged": true}', "ValidationError")).split()[0]
     head = await (await stores("console")).head()
-    await letter_commands.retry(position, None)
+    await dead_letters.retry(position, None)
     assert f"CampaignStarted {event.id} is on aevolve.CampaignStarted again" in capsys.readouterr().out
     headers = [(name, value.encode()) for name, value in event.headers().items()]
     (again,) = [m for m in await read_topics(kafka, {topic(event.type)}) if set(headers) <= set(m.headers)]
@@ -102,11 +102,11 @@ async def test_what_is_not_in_the_log_is_refused(event, kafka, bury, stranger):
     position = (await bury(headers, canonical_json(event.data).encode(), "UnknownEvent")).split()[0]
     published = len(await read_topics(kafka, {topic(event.type)}))
     with pytest.raises(UserError, match=rf"position: {position}; its event .* is not in the log, so no service may"):
-        await letter_commands.retry(position, None)
+        await dead_letters.retry(position, None)
     assert len(await read_topics(kafka, {topic(event.type)})) == published
 
 
-@pytest.mark.parametrize("command", [letter_commands.show, letter_commands.retry])
+@pytest.mark.parametrize("command", [dead_letters.show, dead_letters.retry])
 async def test_an_unknown_position_is_told(command):
     with pytest.raises(UserError, match=r"position: '9:99999' is no dead letter; `aevolve dead-letters list`"):
         await command("9:99999", None)

@@ -11,8 +11,8 @@ from eventstore.effect import Append
 from eventstore.store import EventStore
 from schemas.events import CampaignResumed, TrainingFailed
 from schemas.scores import Cost
-from services.console.commands import audit_commands, chain_commands
-from services.console.commands.anchors import Witnesses
+from services.console.anchors import AnchorSources
+from services.console.commands import audit, chain
 from tests.brokers import broker
 from tests.cluster import Cluster, until
 from tests.conftest import PASSWORDS, create_database
@@ -188,9 +188,9 @@ async def test_an_imported_log_misses_no_projection(
 ):
     monkeypatch.setenv("AEVOLVE_POSTGRES", database)
     monkeypatch.setenv("AEVOLVE_PASSWORD", PASSWORDS["console"])
-    await chain_commands.export(tmp_path / "log.jsonl", None)
+    await chain.export(tmp_path / "log.jsonl", None)
     other = await create_database(postgres, "imported_projections", migrated)
-    await chain_commands.import_(tmp_path / "log.jsonl", other, Witnesses())
+    await chain.import_(tmp_path / "log.jsonl", other, AnchorSources())
     async with await EventStore.open(other, service="console", password=PASSWORDS["console"]) as store:
         found = await check(store)
     assert found.deviations == []
@@ -210,14 +210,14 @@ async def test_replay_shows_deviations_row_by_row_and_exits_with_1(
 ):
     monkeypatch.setenv("AEVOLVE_POSTGRES", database)
     monkeypatch.setenv("AEVOLVE_PASSWORD", PASSWORDS["console"])
-    assert await audit_commands.replay_all((), None, None, "b", as_json=False) == 0
+    assert await audit.replay((), None, None, "b", as_json=False) == 0
     assert "identical  work: " in capsys.readouterr().out
     await tampered(f"UPDATE work SET state = 'failed' WHERE id = {TRAIN}")
-    assert await audit_commands.replay_all((), None, None, "b", as_json=False) == 1
+    assert await audit.replay((), None, None, "b", as_json=False) == 1
     said = capsys.readouterr().out
     assert "DIFFERENT  work: " in said
     assert "state: live failed, by the log done" in said
-    assert await audit_commands.replay_all((), None, None, "b", as_json=True) == 1
+    assert await audit.replay((), None, None, "b", as_json=True) == 1
     (deviation,) = json.loads(capsys.readouterr().out)["projections"]["deviations"]
     assert (deviation["field"], deviation["live"], deviation["log"]) == ("state", "failed", "done")
 
@@ -229,7 +229,7 @@ async def test_an_erased_artifact_is_shown_and_breaks_neither_the_chain_nor_a_de
     monkeypatch.setenv("AEVOLVE_PASSWORD", PASSWORDS["console"])
 
     async def adapters():
-        assert await audit_commands.audit("latest", None, None, "a", as_json=True) == 0
+        assert await audit.audit("latest", None, None, "a", as_json=True) == 0
         named = json.loads(capsys.readouterr().out)["artifacts"]
         return [artifact for artifact in named if artifact["kind"] == "adapter"]
 
@@ -237,5 +237,5 @@ async def test_an_erased_artifact_is_shown_and_breaks_neither_the_chain_nor_a_de
     assert adapter["state"] == "present"
     shutil.rmtree(adapter["uri"])
     assert await adapters() == [{**adapter, "state": "erased"}]
-    assert await chain_commands.verify(None, None, Witnesses()) == 0
-    assert await audit_commands.replay_all((), None, None, "a", as_json=False) == 0
+    assert await chain.verify_chain(None, None, AnchorSources()) == 0
+    assert await audit.replay((), None, None, "a", as_json=False) == 0

@@ -14,7 +14,7 @@ import yaml
 from eventstore.effect import Effect, Work
 from eventstore.migrate import provision
 from eventstore.store import EventStore
-from services.console.commands import migrate_command
+from services.console.commands import migrate
 from services.trainer.steps import QUEUE
 from tests.conftest import PASSWORDS, create_database
 from tests.integration.test_eventstore_plans import FILL, planned
@@ -101,7 +101,7 @@ async def test_a_role_that_only_reads_logs_in_where_its_password_is_given(postgr
     owner = await create_database(postgres, "scaler_prepared")
     for service, known in {**PASSWORDS, "scaler": PASSWORD}.items():
         (tmp_path / service).write_text(known)
-    await migrate_command.prepare(owner, tmp_path)
+    await migrate.migrate(owner, tmp_path)
     connection = await asyncpg.connect(as_scaler(owner))
     assert await connection.fetchval(query) == 0
     await connection.close()

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from judgement.history import fold
 from schemas.envelope import Envelope
-from services.console.commands.anchors import Witnesses, hear
+from services.console.anchors import AnchorSources, read_attested
 from services.runtime.settings import Settings
 from tests.processes import processes, until
 
@@ -75,8 +75,8 @@ def test_the_campaign_ends_with_a_report_and_leaves_nothing_running(undisturbed)
 
 
 def test_the_last_event_is_covered_by_a_signed_anchor(undisturbed):
-    told = Witnesses(undisturbed / "anchors.jsonl", keys=(str(undisturbed / "anchors.pub"),))
-    attested = asyncio.run(hear(told, Settings()))
+    told = AnchorSources(undisturbed / "anchors.jsonl", keys=(str(undisturbed / "anchors.pub"),))
+    attested = asyncio.run(read_attested(told, Settings()))
     assert not attested.refused
     assert max(attested.heads) == log(undisturbed)[-1].sequence
 

@@ -1,4 +1,5 @@
-"""What is missing on this machine, and how to get it. Nothing heavy is imported: packages are looked up, not loaded."""
+"""Report what this machine lacks for the demo. Packages are looked up, not loaded."""
+# ruff: noqa: PLC0415 - `aevolve --help` imports this module
 
 from __future__ import annotations
 
@@ -10,8 +11,10 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from services.oracle.sandbox import landlock
-from services.oracle.sandbox.run import SandboxUnavailable, run
+import typer
+
+from services.console.commands.options import Out
+from services.console.paths import DEFAULT_RUN
 
 EXTRAS = {
     "data": ("datasets",),
@@ -26,39 +29,51 @@ DISK_GIB, MEMORY_GIB, CORES = 2, 3, 2
 """What the demo needs: free disk, memory, and cores to end in minutes."""
 
 
+group = typer.Typer()
+
+
+@group.command()
+def doctor(out: Out = DEFAULT_RUN) -> None:
+    """Report what is missing on this machine for the demo, and how to get it."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    checks = examine(out)
+    table = Table("check", "found", "remedy")
+    for check in checks:
+        style = "red" if check.remedy and check.fatal else "yellow" if check.remedy else None
+        table.add_row(check.what, check.found, escape(check.remedy or ""), style=style)
+    Console().print(table)
+    raise typer.Exit(0 if healthy(checks) else 1)
+
+
 @dataclass(frozen=True)
 class Check:
     """One finding."""
 
     what: str
-    """What was looked at."""
+    """What was examined."""
     found: str
     """What was found."""
     remedy: str | None = None
-    """How to get it right; None where it is."""
+    """How to mend it; None if it is right."""
     fatal: bool = True
     """Whether the demo cannot run without it."""
 
 
 def examine(folder: Path) -> list[Check]:
     """All findings; the demo would write below the folder."""
-    return [_python(), *_packages("core", CORE), *_extras(), _user(), _cores(), _memory(), _disk(folder), _sandbox()]
+    found = ".".join(map(str, sys.version_info[:3]))
+    old = sys.version_info < (3, 11)
+    python = Check("Python", found, "install Python 3.11 or newer and run `make install`" if old else None)
+    packages = (check for extra, names in {"core": CORE, **EXTRAS}.items() for check in _packages(extra, names))
+    return [python, *packages, _user(), _cores(), _memory(), _disk(folder), _sandbox()]
 
 
 def healthy(checks: list[Check]) -> bool:
     """Whether the demo can run here."""
     return not any(check.remedy and check.fatal for check in checks)
-
-
-def _python() -> Check:
-    found = ".".join(map(str, sys.version_info[:3]))
-    old = sys.version_info < (3, 11)
-    return Check("Python", found, "install Python 3.11 or newer and run `make install`" if old else None)
-
-
-def _extras() -> Iterator[Check]:
-    for extra, packages in EXTRAS.items():
-        yield from _packages(extra, packages)
 
 
 def _packages(extra: str, packages: tuple[str, ...]) -> Iterator[Check]:
@@ -89,18 +104,21 @@ def _memory() -> Check:
 
 
 def _disk(folder: Path) -> Check:
-    there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
-    free = shutil.disk_usage(there).free / GIB
+    existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    free = shutil.disk_usage(existing).free / GIB
     remedy = None if free >= DISK_GIB else f"free {DISK_GIB} GiB, or give another --out"
-    return Check(f"free disk at {there}", f"{free:.1f} GiB", remedy)
+    return Check(f"free disk at {existing}", f"{free:.1f} GiB", remedy)
 
 
 def _sandbox() -> Check:
-    """By running a program in it: whether every fence can be raised here."""
+    """Run a program in the sandbox, which needs all of its isolation."""
+    from services.oracle.sandbox import landlock
+    from services.oracle.sandbox.run import SandboxUnavailable, run
+
     what = "sandbox for code (run_code)"
     try:
         verdict = run("def one(): return 1", "assert one() == 1", ["one"])
     except SandboxUnavailable as missing:
         return Check(what, "unavailable", str(missing), fatal=False)
-    behind = f"Landlock {landlock.version()}" if landlock.version() else "no Landlock"
-    return Check(what, f"works, {behind}" if verdict.passed else f"a plain program: {verdict.why}")
+    isolation = f"Landlock {landlock.version()}" if landlock.version() else "no Landlock"
+    return Check(what, f"works, {isolation}" if verdict.passed else f"a plain program: {verdict.why}")

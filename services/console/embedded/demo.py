@@ -12,15 +12,15 @@ from eventstore.store import EventStore
 from judgement.history import History
 from schemas.campaign import Substrate
 from schemas.envelope import Envelope
-from services.console.campaign_control import begin
+from services.console.campaign_control import append_start
 from services.console.campaign_file import load
 from services.console.client import connected, new_id
-from services.console.concurrency import first
 from services.console.embedded.base_model import base_folder, is_model, make_base, substrate
+from services.console.embedded.concurrency import first
 from services.console.embedded.run_folder import Record, RunFolder
 from services.console.embedded.system import Embedded
 from services.console.report.write import write
-from services.console.screen import Screen
+from services.console.view.screen import Screen
 from services.runtime.user_error import UserError
 
 LOOK_SECONDS = 1.0
@@ -68,7 +68,7 @@ async def _campaign(folder: RunFolder, record: Record, settings: Any, screen: Sc
     assert record.file is not None
     base = base_folder(record.file.model.base, settings.cache)
     if not is_model(base):
-        screen.say(f"making the tiny base model (about a minute, once; kept in {base})")
+        screen.print(f"making the tiny base model (about a minute, once; kept in {base})")
         await _make(folder, record, base)
     async with connected(settings) as store:
         if record.campaign is None:
@@ -106,13 +106,13 @@ async def follow(
                 if envelope.time >= record.sessions[-1][0]:  # what an earlier session has shown is not told again
                     screen.event(envelope)
             if history.campaign is None:
-                screen.say("simulating campaigns without drift, to set the threshold of the alarm")
-                await begin(store, history.id, record.file, found)
+                screen.print("simulating campaigns without drift, to set the threshold of the alarm")
+                await append_start(store, history.id, record.file, found)
             else:
                 screen.show(history, await store.progress(history.id))
                 await store.wait(head, LOOK_SECONDS)
         except DISCONNECTED:
-            screen.away()
+            screen.disconnected()
         record.alive()
         folder.keep(record)
         await asyncio.sleep(BREATH_SECONDS)

@@ -18,7 +18,8 @@ from eventstore.embedded.hosted import Hosted
 from eventstore.embedded.postgres import EmbeddedPostgres
 from eventstore.migrate import migrate, provision
 from schemas.registry import READERS, SERVICES
-from services.console.concurrency import first, uninterrupted
+from services.console.client import settings_from_environment
+from services.console.embedded.concurrency import first, uninterrupted
 from services.console.embedded.run_folder import RunFolder, secret
 from services.console.embedded.supervisor import Command, keep_running
 from services.runtime.ports import free_ports
@@ -92,7 +93,7 @@ class Embedded:
 
 def console_settings(folder: RunFolder, host: str) -> Settings:
     """How this process reaches the database."""
-    return Settings(
+    return settings_from_environment(
         postgres=f"postgresql:///postgres?host={host}",
         password=None,
         password_file=folder.password("console"),

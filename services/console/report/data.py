@@ -20,7 +20,7 @@ from schemas import events as e
 from schemas.envelope import Envelope
 from schemas.scores import BASE, Kind
 from services.console.report.intervals import Interval, seconds, within
-from services.console.trial_state import state_with_guards
+from services.console.view.progress import state
 
 KINDS: tuple[Kind, ...] = ("dev", "confirm", "external", "final")
 TOLD = ("DriftDetected", "DriftCleared", "PolicyUpdated")
@@ -151,7 +151,7 @@ def _candidate(history: History, trial: Trial) -> dict[str, Any]:
     return {
         "candidate": trial.candidate,
         "slot": trial.slot,
-        "state": state_with_guards(history, trial),
+        "state": state(history, trial),
         "failed": trial.failed,
         "intervention": trial.intervention,
         "changes": [{"name": c.name, **c.model_dump(mode="json")} for c in trial.changes],

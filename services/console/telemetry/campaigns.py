@@ -15,7 +15,7 @@ from judgement.drift.assess import strength
 from judgement.history import History
 from schemas.scores import Kind
 from services.console.telemetry.family import Family, Sample
-from services.console.trial_state import STAGES, stage
+from services.console.view.progress import STAGES, stage
 
 ROUNDS = 10
 """The last rounds of a campaign whose scores are shown."""

@@ -12,9 +12,9 @@ from starlette.responses import RedirectResponse, Response
 from eventstore.read import CampaignSummary
 from judgement.history import History
 from schemas.events import CampaignPaused, CampaignResumed, CampaignStopped
-from services.console.campaign_control import say
-from services.console.cli import DEMO
-from services.console.table import eta
+from services.console.campaign_control import control
+from services.console.paths import DEMO_CAMPAIGN
+from services.console.view.progress import seconds_left
 from services.console.web.context import Site, site
 from services.console.web.templating import page
 from services.runtime.user_error import UserError, nearest
@@ -61,7 +61,7 @@ async def overview(request: Request) -> Response:
 
 async def _row(context: Site, summary: CampaignSummary) -> Row:
     history = await context.histories.of(summary.id)
-    return Row(summary, history, eta(history, await context.store.progress(summary.id), datetime.now(UTC)))
+    return Row(summary, history, seconds_left(history, await context.store.progress(summary.id), datetime.now(UTC)))
 
 
 async def campaign(request: Request) -> Response:
@@ -78,13 +78,13 @@ async def steer(request: Request, form: FormData) -> Response:
     if action not in ACTIONS:
         raise UserError(f"action: {action!r} is unknown; {nearest(action, ACTIONS)}")
     reason = str(form.get("reason", "")).strip() or "by hand"
-    await say(site(request).store, id_, ACTIONS[action](by=request.scope["user"], reason=reason))
+    await control(site(request).store, id_, ACTIONS[action](by=request.scope["user"], reason=reason))
     return RedirectResponse(f"/campaigns/{id_}", 303)
 
 
 async def new(request: Request) -> Response:
     """The form for a new campaign, filled with the demo's file."""
-    return await _form(request, DEMO.read_text(), "")
+    return await _form(request, DEMO_CAMPAIGN.read_text(), "")
 
 
 async def start(request: Request, form: FormData) -> Response:

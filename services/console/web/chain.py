@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from eventstore.errors import DISCONNECTED
 from eventstore.integrity.chain import ChainBroken
 from eventstore.store import EventStore
-from services.console.commands.anchors import Witnesses, hear
+from services.console.anchors import AnchorSources, read_attested
 from services.runtime.settings import Settings
 from services.runtime.user_error import UserError
 
@@ -39,7 +39,7 @@ class ChainState:
         began = datetime.now(UTC)
         try:
             file = self._settings.anchor_file
-            attested = await hear(Witnesses(file if file and file.exists() else None), self._settings)
+            attested = await read_attested(AnchorSources(file if file and file.exists() else None), self._settings)
             head = await self._store.verify(attested.heads)
         except ChainBroken as broken:
             self.mood, self.words = "bad", f"broken at {broken}"

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from judgement.history import History
 from schemas.events import DataBatchReady
 from services.console.log_source import choose
-from services.console.snapshot_file import Samples, drops, first_rows
+from services.console.snapshot import Samples, drops, first_rows
 from services.console.web.context import site
 from services.console.web.templating import page
 from services.runtime.storage.artifacts import ArtifactChanged, exists, open_local, read

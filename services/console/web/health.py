@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from schemas.registry import SERVICES
-from services.console.commands.letter_commands import find, letters, send_again
+from services.console.dead_letters import find, letters, send_again
 from services.console.web.context import site
 from services.console.web.templating import page
 

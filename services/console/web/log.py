@@ -17,7 +17,7 @@ from eventstore.read import Part, to_envelope
 from eventstore.row import Row
 from schemas.envelope import Envelope
 from schemas.registry import EVENTS
-from services.console.emitted import known_type
+from services.console.log_file import known_type
 from services.console.web.context import Site, site
 from services.console.web.templating import page
 

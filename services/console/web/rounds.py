@@ -19,11 +19,10 @@ from schemas.envelope import Envelope, candidate_stream
 from schemas.events import ScoresReported
 from schemas.recipe import show
 from schemas.scores import BASE
-from services.console.data_wait import gathering
 from services.console.log_source import choose
 from services.console.report.data import KINDS, TOLD, course
 from services.console.report.marks import drift_notes, policy_notes
-from services.console.table import Progress, loss_now, state_now
+from services.console.view.progress import Progress, data_wait, loss, state
 from services.console.web.context import Site, site
 from services.console.web.rounds_chart import rounds_chart
 from services.console.web.samples import samples
@@ -69,12 +68,12 @@ async def _drawn(found: Site, history: History, progress: Progress) -> Markup:
     return drawn(
         "rounds_content.html",
         history=history,
-        waits=gathering(history, progress),
+        waits=data_wait(history, progress),
         report=report,
         chart=rounds_chart(report),
         drifts={note.round: note for note in drift_notes(report)},
         policies={note.round: note for note in policy_notes(report)},
-        now={t.candidate: (state_now(history, t, progress), loss_now(history, t, progress)) for t in _tried(history)},
+        now={t.candidate: (state(history, t, progress), loss(history, t, progress)) for t in _tried(history)},
     )
 
 
@@ -97,8 +96,8 @@ async def candidate(request: Request) -> Response:
         history=history,
         trial=trial,
         told=told,
-        state="the base model" if name == BASE else state_now(history, trial, progress),
-        loss=loss_now(history, trial, progress),
+        state="the base model" if name == BASE else state(history, trial, progress),
+        loss=loss(history, trial, progress),
         knobs=knobs(trial),
         kinds=[kind for kind in KINDS if kind in trial.scores],
         receipts=_receipts(told),

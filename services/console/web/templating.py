@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse
 
 from audit.decision import short
 from audit.narrate import accuracy, narrate, odds
-from services.console.table import clock
+from services.console.view.table import minutes
 from services.console.web.context import site
 from services.console.web.csrf import csrf_token, keep_csrf
 
@@ -76,7 +76,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
     "odds": odds,
     "short": short,
-    "clock": clock,
+    "clock": minutes,
     "narrate": narrate,
 }
 """What templates may call."""

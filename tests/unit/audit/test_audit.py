@@ -159,7 +159,7 @@ def test_other_rules_that_change_no_decision_are_told_so():
         ("drift.treshold=1", "'drift.treshold' is no number of the constitution"),
         ("drift.threshold=0.5", "drift.threshold: Input should be greater than 1"),
         ("drift.threshold=high", "drift.threshold: Input should be a valid number"),
-        ("drift.threshold", "is no KEY=VALUE"),
+        ("drift.threshold", "is not KEY=VALUE"),
         ("space=1", "'space' is no number"),
     ],
 )
@@ -196,7 +196,7 @@ def test_a_finished_run_is_audited_from_its_copy_but_never_in_place_of_a_databas
     (tmp_path / "log.jsonl").write_text(RECORDED.read_text())
     result = call("audit", "--run", str(tmp_path))
     assert result.exit_code == 0
-    assert "no log is alive; reading" in result.stderr
+    assert "no live log; reading" in result.stderr
     monkeypatch.setenv("AEVOLVE_POSTGRES", "postgresql://127.0.0.1:1/aevolve")
     assert call("audit").exit_code == 2
 

@@ -68,7 +68,7 @@ def test_help_loads_no_heavy_library():
 def test_running_a_campaign_loads_no_model_library_into_the_console():
     heavy = ("torch", "transformers", "matplotlib", "datasets", "lm_eval")
     code = (
-        "import sys, services.console.commands.machine_commands, services.console.commands.log_commands\n"
+        "import sys, services.console.embedded.demo, services.console.client\n"
         f"print([m for m in {heavy} if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from schemas.events import DataBatchReady
 from schemas.evidence import Basis
+from services.console import snapshot as snapshots
 from services.console.cli import app
-from services.console.commands import data_command
 from services.runtime.user_error import UserError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -29,8 +29,8 @@ ONE, OTHER = made("a" * 63 + "1"), made("a" * 63 + "2")
 
 
 def test_a_snapshot_is_meant_by_the_beginning_of_its_id():
-    assert data_command.chosen([ONE], "aaa") is ONE
-    assert data_command.chosen([ONE, OTHER], ONE.event.snapshot) is ONE
+    assert snapshots.find([ONE], "aaa") is ONE
+    assert snapshots.find([ONE, OTHER], ONE.event.snapshot) is ONE
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_snapshot_is_meant_by_the_beginning_of_its_id():
 )
 def test_an_unknown_or_ambiguous_snapshot_is_named_with_a_remedy(snapshot, words):
     with pytest.raises(UserError, match=words):
-        data_command.chosen([ONE, OTHER], snapshot)
+        snapshots.find([ONE, OTHER], snapshot)
 
 
 def test_the_command_ends_with_status_2_for_an_unknown_snapshot(tmp_path):
@@ -50,6 +50,6 @@ def test_the_command_ends_with_status_2_for_an_unknown_snapshot(tmp_path):
 
 @given(st.text(max_size=400))
 def test_no_character_that_a_terminal_obeys_is_printed(said):
-    shown = data_command.plain(f"\x1b[2J\x9b{said}\u202e")
+    shown = snapshots.plain(f"\x1b[2J\x9b{said}\u202e")
     assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or c in "\u202a\u202b\u202d\u202e\u2066\u2067" for c in shown)
-    assert len(shown) <= data_command.SHOWN + 3
+    assert len(shown) <= snapshots.SHOWN + 3

@@ -10,7 +10,7 @@ from schemas.events import GuardsUnmeasured
 from schemas.scores import Cost
 from services.console.report.data import Clock, build
 from services.console.report.text import markdown
-from services.console.table import view
+from services.console.view.table import campaign_table
 from tests.unit.judgement.test_guards import suite
 from tests.unit.oracle.test_task_list_jobs import begun, chosen, report
 
@@ -54,7 +54,7 @@ def test_the_table_and_the_lines_of_the_log_tell_it_too(capsys) -> None:
     from rich.console import Console
 
     log = measured(60)
-    Console(width=160).print(view(fold(log.id, log.envelopes), {}, log.envelopes[-1].time))
+    Console(width=160).print(campaign_table(fold(log.id, log.envelopes), {}, log.envelopes[-1].time))
     assert "breaks refusals" in capsys.readouterr().out
     assert narrate(log.envelopes[-1]) == "guards of r1s1: refusals 60.0 ± 4.8"
     failed = GuardsUnmeasured(candidate="r1s1", attempt=2, error="TaskRefused", message="m", terminal=True, cost=Cost())

@@ -97,7 +97,7 @@ def test_the_submission_holds_the_adapter_s_two_files(made, tmp_path) -> None:
         ([], "name a folder with --out, a submission with --zip, or both"),
         (["--candidate", "r9s9", "--out", "m"], "'r9s9' has no checkpoint in this campaign"),
         (["--candidate", "base", "--out", "m"], "the base model lies in"),
-        (["--candidate", "r1s1", "--zip", "s.zip"], "all weights of r1s1 were trained; a board takes an adapter alone"),
+        (["--candidate", "r1s1", "--zip", "s.zip"], "r1s1 was trained in full; a board accepts only an adapter"),
         (["--zip", "s.zip", "--max-rank", "2"], "the target takes 2 at most"),
         (["--out", "."], "exists; remove it or name another"),
     ],

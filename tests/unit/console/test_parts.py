@@ -14,14 +14,14 @@ from judgement.history import fold
 from schemas import events as e
 from schemas.events import CampaignPaused
 from schemas.registry import EVENTS
-from services.console.client import from_environment, new_id, read_settings
+from services.console.client import new_id, read_settings, settings_from_environment
 from services.console.commands.doctor import Check, examine, healthy
-from services.console.concurrency import first, uninterrupted
-from services.console.data_wait import gathering
+from services.console.embedded.concurrency import first, uninterrupted
 from services.console.embedded.run_folder import RunFolder
-from services.console.emitted import read_events
-from services.console.screen import Screen
-from services.console.table import eta, headline, view
+from services.console.log_file import read_test_events
+from services.console.view.progress import data_wait, seconds_left
+from services.console.view.screen import Screen
+from services.console.view.table import campaign_table, headline
 from services.oracle.sandbox.run import SandboxUnavailable
 from services.runtime.user_error import UserError
 from tests.unit.console_events import BASIS, BEGIN, CAMPAIGN, Log, finished, two_rounds
@@ -41,11 +41,11 @@ def test_the_table_shows_the_round_with_live_progress_and_the_standing_drift():
     log = two_rounds()
     log.say(log.of(2, 2), e.TrainingStarted(candidate="r2s2", attempt=2, worker="w"))
     live = {f"{CAMPAIGN}/r2s2": {"step": 30, "steps": 120, "loss": 1.25}}
-    text = shown(view(fold(CAMPAIGN, log.envelopes), live, log.envelopes[-1].time))
+    text = shown(campaign_table(fold(CAMPAIGN, log.envelopes), live, log.envelopes[-1].time))
     assert "training, try 2 30/120" in text
     assert "1.250" in text
     assert "49.0 ± 2.0" in text
-    assert "drift stands in all: dev is inflated" in text
+    assert "drift in all: dev is inflated" in text
     assert "r1s1" not in text
 
 
@@ -54,13 +54,13 @@ def test_time_left_is_the_pace_so_far_over_what_is_left():
     log.start()
     log.propose(1, 0, log.campaign.recipe)
     history = fold(CAMPAIGN, log.envelopes)
-    assert eta(history, {}, BEGIN + timedelta(seconds=60)) is None
+    assert seconds_left(history, {}, BEGIN + timedelta(seconds=60)) is None
     log.train(1, 0, 2, 30)
     log.score("r1s0", "dev", 0.4)
     history = fold(CAMPAIGN, log.envelopes)
     elapsed = 60.0
     now = history.trials["r1s0"].proposed_at + timedelta(seconds=elapsed)
-    assert eta(history, {}, now) == pytest.approx(15 * elapsed)
+    assert seconds_left(history, {}, now) == pytest.approx(15 * elapsed)
 
 
 def test_the_headline_says_how_it_stands():
@@ -84,17 +84,19 @@ def opened() -> Log:
 def test_a_round_without_data_says_what_the_last_try_to_make_them_came_to():
     history = fold(CAMPAIGN, opened().envelopes)
     place = f"{CAMPAIGN}/round/{history.round}"
-    assert "notes.jsonl" in shown(view(history, {place: FAILED}, BEGIN))
-    assert "12 rows so far, now from notes" in shown(view(history, {place: {"source": "notes", "rows": 12}}, BEGIN))
-    assert gathering(history, {}) is None
-    assert gathering(history, {f"{CAMPAIGN}/round/{history.round + 1}": FAILED}) is None
+    assert "notes.jsonl" in shown(campaign_table(history, {place: FAILED}, BEGIN))
+    assert "12 rows so far, now from notes" in shown(
+        campaign_table(history, {place: {"source": "notes", "rows": 12}}, BEGIN)
+    )
+    assert data_wait(history, {}) is None
+    assert data_wait(history, {f"{CAMPAIGN}/round/{history.round + 1}": FAILED}) is None
 
 
 def test_of_a_round_that_has_its_data_nothing_is_said():
     log = opened()
     snapshot(log, 1)
     history = fold(CAMPAIGN, log.envelopes)
-    assert gathering(history, {f"{CAMPAIGN}/round/{history.round}": FAILED}) is None
+    assert data_wait(history, {f"{CAMPAIGN}/round/{history.round}": FAILED}) is None
 
 
 def test_where_the_output_is_a_file_a_failed_try_is_told_once(capsys):
@@ -104,8 +106,8 @@ def test_where_the_output_is_a_file_a_failed_try_is_told_once(capsys):
         screen.show(history, {f"{CAMPAIGN}/round/{history.round}": FAILED | {"message": message}})
     told = capsys.readouterr().out.splitlines()
     assert [line.rpartition("SourceFailed: ")[2] for line in told] == [
-        "one; it is tried again",
-        "two; it is tried again",
+        "one; retrying",
+        "two; retrying",
     ]
 
 
@@ -209,7 +211,7 @@ def test_campaign_ids_carry_the_name():
 def test_a_wrong_variable_is_told(monkeypatch):
     monkeypatch.setenv("AEVOLVE_PORT", "ninety")
     with pytest.raises(UserError, match=r"AEVOLVE_PORT: 'ninety'; Input should be a valid integer"):
-        from_environment()
+        settings_from_environment()
 
 
 def test_a_folder_without_a_run_is_told(tmp_path):
@@ -248,7 +250,7 @@ def test_a_machine_without_a_sandbox_is_told_what_is_missing_and_is_not_ill(tmp_
     def unavailable(*_):
         raise SandboxUnavailable("sandbox: seccomp: Function not implemented; allow it to this user")
 
-    monkeypatch.setattr("services.console.commands.doctor.run", unavailable)
+    monkeypatch.setattr("services.oracle.sandbox.run.run", unavailable)
     (check,) = (c for c in examine(tmp_path) if c.what.startswith("sandbox"))
     assert (check.found, check.fatal) == ("unavailable", False)
     assert "seccomp: Function not implemented" in check.remedy
@@ -268,14 +270,14 @@ SCORED = {
 def test_events_are_read_from_json_and_json_lines(tmp_path, text):
     file = tmp_path / "events"
     file.write_text(text)
-    (append,) = read_events(file)
+    (append,) = read_test_events(file)
     assert append.event == CampaignPaused(by="me", reason="test")
 
 
 def test_json_lines_keep_their_order(tmp_path):
     file = tmp_path / "events"
     file.write_text("\n".join(json.dumps({**SCORED, "subject": s}) for s in "abc"))
-    assert [append.subject for append in read_events(file)] == ["a", "b", "c"]
+    assert [append.subject for append in read_test_events(file)] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(
@@ -291,4 +293,4 @@ def test_a_wrong_event_is_told(tmp_path, change, message):
     file = tmp_path / "events"
     file.write_text(json.dumps({**SCORED, **change}))
     with pytest.raises(UserError, match=message):
-        read_events(file)
+        read_test_events(file)

@@ -20,8 +20,8 @@ from eventstore.integrity.anchors import (
     read_public,
 )
 from eventstore.integrity.chain import Head
+from services.console.anchors import AnchorSources, read_attested
 from services.console.cli import app
-from services.console.commands.anchors import Witnesses, hear
 from services.console.embedded.run_folder import RunFolder
 from services.console.log_file import read_anchors
 from services.runtime.anchoring import read_signer
@@ -167,15 +167,15 @@ async def test_anchors_that_prove_nothing_are_wrong_input(tmp_path, signer, told
     append_anchor(tmp_path / "anchors", signer.sign(HEAD, WHEN))
     assert [anchor.position for anchor in read_anchors(tmp_path / "anchors")] == [7]
     with pytest.raises(UserError, match=words):
-        await hear(Witnesses(tmp_path / "anchors", **told), Settings())
+        await read_attested(AnchorSources(tmp_path / "anchors", **told), Settings())
 
 
 async def test_a_file_without_anchors_is_wrong_input(tmp_path, signer):
     (tmp_path / "anchors").touch()
     with pytest.raises(UserError, match="no anchor, none of key"):
-        await hear(Witnesses(tmp_path / "anchors", keys=(signer.public.hex(),)), Settings())
+        await read_attested(AnchorSources(tmp_path / "anchors", keys=(signer.public.hex(),)), Settings())
 
 
 async def test_a_head_is_signed_into_a_named_file_alone(tmp_path):
     with pytest.raises(UserError, match=r"--sign: .*name it by --anchor"):
-        Witnesses(sign=tmp_path / "key").signer()
+        AnchorSources(sign=tmp_path / "key").signer()

@@ -125,7 +125,7 @@ def test_without_the_key_it_counts_the_verdicts_and_says_so(measured) -> None:
     result = measured.call(key=False)
     assert result.exit_code == 0
     assert "outputs scored again" not in result.output
-    assert "without the key of the sealed sets no output was judged again" in result.output
+    assert "without the key of the sealed sets no output was scored again" in result.output
 
 
 def test_a_flipped_verdict_is_found(measured) -> None:
@@ -280,7 +280,7 @@ def test_a_part_can_be_asked_for(measured) -> None:
     [
         (("r9s9",), "CANDIDATE: 'r9s9' has no score"),
         (("--kind", "finale"), "--kind: 'finale' was not measured"),
-        (("r1s0", "--kind", "guards"), "r1s0 was not measured on guards"),
+        (("r1s0", "--kind", "guards"), "guards of r1s0 was not measured"),
     ],
 )
 def test_what_was_not_measured_is_told(measured, arguments, words) -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from services.console.campaign_file import load
 from services.console.cli import app
-from services.console.commands.plan_command import prepare
+from services.console.commands.plan import prepare
 from services.runtime.user_error import UserError
 from services.trainer.tiny_base.tokenizer import make_tokenizer
 from sizing.cards import cards

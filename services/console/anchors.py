@@ -1,4 +1,4 @@
-"""The anchors that a log is compared with: where a command finds them, and by which keys it believes them."""
+"""The anchors that a log is compared with: where they are read, and which keys are trusted."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ Keys = dict[str, Ed25519PublicKey]
 
 
 @dataclass(frozen=True)
-class Witnesses:
-    """What the command line says about anchors."""
+class AnchorSources:
+    """Where anchors come from, as the command line names it."""
 
     file: Path | None = None
     """File of anchors."""
     kafka: bool = False
-    """Whether the topic's are asked too."""
+    """Whether to read the Kafka topic."""
     keys: tuple[str, ...] = ()
     """Public keys, each in hexadecimal or in a file."""
     sign: Path | None = None
-    """Private key: the head, once found right, is signed and added to the file, which may be new."""
+    """Private key: the verified head is signed and appended to the file, which may be new."""
 
     def signer(self) -> Signer | None:
-        """The private key. Raises `UserError` where its file holds none."""
+        """The private key. Raises `UserError` if its file holds none."""
         if self.sign is None:
             return None
         if self.file is None:
@@ -40,23 +40,23 @@ class Witnesses:
         return private_key("--sign", self.sign)
 
 
-async def hear(told: Witnesses, settings: Settings) -> Attested:
-    """What the anchors say. Raises `UserError` where there is none that can be believed or disbelieved."""
+async def read_attested(sources: AnchorSources, settings: Settings) -> Attested:
+    """The anchors, checked by their signatures. Raises `UserError` if none is by a trusted key."""
     attested = Attested()
-    if not (told.file or told.kafka):
+    if not (sources.file or sources.kafka):
         return attested
-    keys = _keys(told, settings)
-    if told.file and not (told.sign and not told.file.exists()):
-        for number, anchor in enumerate(read_anchors(told.file), start=1):
-            attested.hear(f"{told.file}: line {number}", anchor, keys)
-    if told.kafka:
-        await _hear_topic(attested, settings, keys)
-    if not (attested.heads or attested.refused or told.sign):
-        raise UserError(_nothing(told, attested, keys))
+    keys = _trusted_keys(sources, settings)
+    if sources.file and not (sources.sign and not sources.file.exists()):
+        for number, anchor in enumerate(read_anchors(sources.file), start=1):
+            attested.hear(f"{sources.file}: line {number}", anchor, keys)
+    if sources.kafka:
+        await _read_topic(attested, settings, keys)
+    if not (attested.heads or attested.refused or sources.sign):
+        raise UserError(_none_found(sources, attested, keys))
     return attested
 
 
-async def _hear_topic(attested: Attested, settings: Settings, keys: Keys) -> None:
+async def _read_topic(attested: Attested, settings: Settings, keys: Keys) -> None:
     for message in await messages(settings, ANCHOR_TOPIC):
         where = f"{ANCHOR_TOPIC} {message.partition}:{message.offset}"
         try:
@@ -65,18 +65,18 @@ async def _hear_topic(attested: Attested, settings: Settings, keys: Keys) -> Non
             attested.refused.append(f"{where}: it is no anchor")
 
 
-def _nothing(told: Witnesses, attested: Attested, keys: Keys) -> str:
-    places = " and ".join([*([str(told.file)] if told.file else []), *([ANCHOR_TOPIC] if told.kafka else [])])
+def _none_found(sources: AnchorSources, attested: Attested, keys: Keys) -> str:
+    places = " and ".join([*([str(sources.file)] if sources.file else []), *([ANCHOR_TOPIC] if sources.kafka else [])])
     found = f"anchors of {', '.join(attested.foreign)} only" if attested.foreign else "no anchor"
     return f"{places}: {found}, none of key {', '.join(keys)}: name another place or --public-key"
 
 
-def _keys(told: Witnesses, settings: Settings) -> Keys:
-    """The public keys that are believed: those that were given, else the one of the settings."""
-    if told.keys:
-        return known(public_key("--public-key", text) for text in told.keys)
-    if told.sign:
-        return known([private_key("--sign", told.sign).public])
+def _trusted_keys(sources: AnchorSources, settings: Settings) -> Keys:
+    """The trusted public keys: those that were given, else the one of the settings."""
+    if sources.keys:
+        return known(public_key("--public-key", text) for text in sources.keys)
+    if sources.sign:
+        return known([private_key("--sign", sources.sign).public])
     if settings.anchor_public_key:
         return known([public_key("AEVOLVE_ANCHOR_PUBLIC_KEY", settings.anchor_public_key)])
     raise UserError(

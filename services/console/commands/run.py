@@ -1,0 +1,147 @@
+"""Run the system on this machine: demo, up, serve."""
+# ruff: noqa: PLC0415 - `aevolve --help` imports this module
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from services.console.commands.options import Out
+from services.console.paths import DEFAULT_RUN, DEMO_CAMPAIGN
+from services.runtime.user_error import UserError, nearest
+
+if TYPE_CHECKING:
+    from services.console.embedded.run_folder import RunFolder
+
+PAGE_PORT = 8787
+"""Port of the web page unless --port names another or it is taken."""
+
+group = typer.Typer()
+
+
+@group.command()
+def demo(
+    out: Out = DEFAULT_RUN,
+    campaign: Annotated[Path, typer.Option(help="Campaign file.", show_default="the demo's")] = DEMO_CAMPAIGN,
+    candidates: Annotated[int | None, typer.Option(help="Candidates per round; overrides the file.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Rounds; overrides the file.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed; overrides the file.")] = None,
+    base: Annotated[Path | None, typer.Option(help="Folder of a Hugging Face causal LM; overrides the file.")] = None,
+    null_twin: Annotated[
+        bool, typer.Option("--null-twin", help="Draw the target from dev's distribution, so that there is no drift.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the campaign that the folder holds.")] = False,
+) -> None:
+    """Run a whole campaign on this machine: database, broker, services, training, report.
+
+    In a folder with a finished campaign a new one is added to the same log; an unfinished one needs --resume.
+    """
+    from rich.console import Console
+
+    from services.console.embedded.demo import plan, run
+    from services.console.embedded.run_folder import RunFolder
+    from services.console.signals import Interrupted
+    from services.console.signals import run as run_until_signal
+    from services.console.view.screen import Screen
+
+    overrides: dict[str, Any] = {
+        "candidates": candidates,
+        "rounds": rounds,
+        "seed": seed,
+        "null_twin": null_twin or None,
+        "base": str(base) if base else None,
+    }
+    folder, console = RunFolder(out), Console()
+    try:
+        with folder.lock() as lock:
+            record = plan(folder, campaign, overrides, resume=resume)
+            with Screen(console) as screen:
+                history = run_until_signal(run(folder, record, lock, screen))
+    except Interrupted as interrupted:
+        typer.echo(f"aevolve: {interrupted}; continue with: aevolve demo --out {out} --resume", err=True)
+        raise typer.Exit(interrupted.status) from None
+    console.print(f"report: {out / 'report.md'}, {out / 'report.json'}, {out / 'report.png'}", soft_wrap=True)
+    raise typer.Exit(0 if history.finished else 1)
+
+
+@group.command()
+def up(
+    out: Out = DEFAULT_RUN,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="Port of the web page.", show_default="8787, or a free one"),
+    ] = None,
+) -> None:
+    """Run the embedded database, broker, services and web page, without a campaign, until Ctrl-C."""
+    from services.console.embedded.run_folder import RunFolder
+    from services.console.signals import Interrupted, run
+
+    folder = RunFolder(out)
+    try:
+        with folder.lock() as lock:
+            run(_serve_all(folder, lock, _page_port(port)))
+    except Interrupted:
+        raise typer.Exit(0) from None
+
+
+def _page_port(port: int | None) -> int:
+    """The port that was given, else the default one, else a free one."""
+    import socket
+
+    from services.runtime.ports import free_ports
+
+    for candidate in (PAGE_PORT, *free_ports(1)) if port is None else (port,):
+        try:
+            with socket.create_server(("127.0.0.1", candidate)) as opened:
+                return int(opened.getsockname()[1])
+        except OSError as error:
+            failure = error
+    raise UserError(f"--port: {port}; {failure.strerror}: give another, or leave it out") from failure
+
+
+async def _serve_all(folder: RunFolder, lock: int, port: int) -> None:
+    from importlib.util import find_spec
+
+    from services.console.embedded.system import Embedded
+
+    async with Embedded(folder, lock, port if find_spec("starlette") else None) as system:
+        if system.page is None:
+            typer.echo("no web page: pip install 'aevolve[console]'")
+        else:
+            typer.echo(f"the page: http://127.0.0.1:{port}/")
+        for name, number in system.ports.items():
+            typer.echo(f"{name:8} http://127.0.0.1:{number}/health  /metrics  /docs   log: {folder.log(name)}")
+        typer.echo(f"start a campaign with: aevolve start CAMPAIGN.yaml --run {folder.root}")
+        await system.supervise()
+
+
+@group.command()
+def serve(
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help="data, recipes, trainer, oracle or policy.")],
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Run this many of its long jobs, one at a time, and end.")
+    ] = None,
+) -> None:
+    """Run one service in this process, with the settings of the environment (AEVOLVE_*).
+
+    With --jobs it handles no events and needs no Kafka; it also ends if no job comes for AEVOLVE_IDLE_SECONDS.
+    """
+    import importlib
+
+    from schemas.registry import SERVICES
+    from services.console.client import settings_from_environment
+    from services.runtime.jobs.run_jobs import main
+
+    known = [name for name in SERVICES if name != "console"]
+    if service not in known:
+        raise UserError(f"SERVICE: {service!r} is not a service; {nearest(service, known)}")
+    settings_from_environment()  # reports a wrong value before anything starts
+    app = importlib.import_module(f"services.{service}.app")
+    if jobs is None:
+        app.main()
+    elif app.SERVICE.jobs:
+        main(app.SERVICE, jobs)
+    else:
+        raise UserError(f"--jobs: {jobs}; the service {service!r} has no long jobs: leave the option out")

@@ -1,0 +1,148 @@
+"""A training snapshot for people: yields, first rows, and examples of what was dropped.
+
+Its texts come from strangers, so no control character is printed.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from schemas.envelope import Envelope
+from schemas.events import DataBatchReady
+from schemas.evidence import Stored
+from services.data.collect import manifest as manifests
+from services.runtime.storage.artifacts import ArtifactChanged, exists, join, open_local
+from services.runtime.storage.object_store import StoreFailed
+from services.runtime.user_error import UserError, nearest
+
+BATCH = 500
+"""Rows of a snapshot in memory at a time."""
+
+SHOWN = 240
+"""Characters of a text."""
+
+CONTROL = re.compile(r"[^\x20-\x7e\u00a0-\u2027\u2030-\u205f\u2070-\U0010ffff]")
+"""Characters that move a terminal's cursor, colour it, or turn the direction of writing."""
+
+Samples = dict[str, list[dict[str, Any]]]
+
+
+def place(uri: str, folders: list[str]) -> str:
+    """Where an artifact lies: where it was written, or in a folder that the run was moved or copied to."""
+    parts = uri.rsplit("/", 2)[-2:]
+    moved = (join(folder, *parts) for folder in folders)
+    try:
+        return next((spot for spot in (uri, *moved) if exists(spot)), uri)
+    except StoreFailed as failed:
+        raise UserError(f"snapshot: {failed}") from failed
+
+
+def first_rows(file: Path, domains: set[str], n: int) -> Samples:
+    """The first rows of each domain. Raises `UserError` if pyarrow is not installed."""
+    try:
+        from pyarrow import parquet  # noqa: PLC0415 - takes a second to load
+    except ModuleNotFoundError as missing:
+        raise UserError("samples: pyarrow is not installed: pip install 'aevolve[data]'") from missing
+    found: Samples = {domain: [] for domain in sorted(domains)}
+    for batch in parquet.ParquetFile(file).iter_batches(BATCH):
+        for row in batch.to_pylist():
+            kept = found.setdefault(row["domain"], [])
+            if len(kept) < n:
+                kept.append(row)
+        if all(len(kept) >= n for kept in found.values()):
+            break
+    return found
+
+
+def drops(harvest: Stored, n: int, folders: list[str]) -> Samples:
+    """The first drops by source, filter and reason. Raises `FileNotFoundError`, `ArtifactChanged` or `StoreFailed`."""
+    found: Samples = defaultdict(list)
+    uri = place(harvest.uri, folders)
+    with tempfile.TemporaryDirectory() as copies:
+        manifest = manifests.read(harvest.model_copy(update={"uri": uri}), Path(copies))
+        for shard in manifest.drops:
+            for drop in manifests.lines(shard, manifests.beside(uri), Path(copies)):
+                kept = found[f"{drop['source']}: {drop['filter']}/{drop['reason']}"]
+                if len(kept) < n:
+                    kept.append(drop)
+    return dict(sorted(found.items()))
+
+
+def find(events: list[Envelope], snapshot: str) -> Envelope:
+    """The first event of the snapshot whose id begins so. Raises `UserError` if there is none, or several."""
+    found = {e.event.snapshot: e for e in reversed(events) if e.event.snapshot.startswith(snapshot)}
+    if not found:
+        known = nearest(snapshot, dict.fromkeys(e.event.snapshot[:12] for e in events))
+        raise UserError(
+            f"SNAPSHOT: {snapshot!r} is not in the log; {known}; `aevolve events --type DataBatchReady` lists them"
+        )
+    if len(found) > 1:
+        ids = ", ".join(sorted(name[: len(snapshot) + 8] for name in found))
+        raise UserError(f"SNAPSHOT: {snapshot!r} begins {len(found)} ids: {ids}; write more of it")
+    return next(iter(found.values()))
+
+
+def text(envelope: Envelope, samples: int, folders: list[str]) -> Iterator[str]:
+    """The lines of a snapshot; its artifacts are looked up in the folders too."""
+    ready: DataBatchReady = envelope.event
+    yield f"snapshot {ready.snapshot}"
+    yield f"round {ready.round} of {envelope.correlationid}{', the previous snapshot again' if ready.reused else ''}"
+    for name, uri in (("rows", ready.uri), ("card", ready.card.uri if ready.card else None)):
+        if uri:
+            yield f"{name}: {place(uri, folders)}"
+    for one in ready.lineage:
+        yield f"{one.source} was written by {one.candidate} ({one.model} is allowed), {one.sha256}"
+    yield ""
+    yield f"{'source':16} {'domain':12} {'made':>8} {'kept':>8}  dropped; skipped before they were rows"
+    for source in ready.yields:
+        counts = [", ".join(f"{why} {n:,}" for why, n in sorted(c.items())) for c in (source.dropped, source.skipped)]
+        reasons = plain("; ".join(filter(None, counts)) or "nothing")
+        yield f"{source.source:16} {source.domain:12} {source.made:8,} {source.kept:8,}  {reasons}"
+    yield from _sample_lines(ready, samples, folders)
+    if ready.harvest:
+        yield from _drop_lines(ready.harvest, samples, folders)
+
+
+def _sample_lines(ready: DataBatchReady, samples: int, folders: list[str]) -> Iterator[str]:
+    try:
+        with open_local(place(ready.uri, folders)) as file:
+            found = first_rows(file, set(ready.rows), samples)
+    except (FileNotFoundError, StoreFailed):
+        yield ""
+        yield f"its rows are not here or were erased: {ready.uri}; name the run's folder with --run"
+        return
+    for domain, rows in found.items():
+        yield ""
+        yield f"{domain}: {ready.rows.get(domain, 0):,} rows, {ready.tokens.get(domain, 0):,} characters"
+        for row in rows:
+            yield f"  - from {plain(row.get('uri') or row.get('source') or 'puzzles')}"
+            for name in ("licence", "parent", "prompt", "trace", "answer"):
+                if row.get(name):
+                    yield f"    {name}: {plain(row[name])}"
+
+
+def _drop_lines(harvest: Stored, samples: int, folders: list[str]) -> Iterator[str]:
+    try:
+        examples = drops(harvest, samples, folders)
+    except (FileNotFoundError, ArtifactChanged, StoreFailed) as missing:
+        yield ""
+        yield f"what was dropped is not here: {plain(str(missing))}"
+        return
+    yield ""
+    yield "dropped, for example:"
+    for key, rows in examples.items():
+        yield f"  {plain(key)}"
+        for drop in rows:
+            details = " | ".join(plain(drop[name]) for name in ("uri", "detail", "excerpt") if drop[name])
+            yield f"    - {details or 'its text was not kept'}"
+
+
+def plain(text: str) -> str:
+    """A stranger's text on one line, bounded, and without a character that a terminal obeys."""
+    line = CONTROL.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
