@@ -16,7 +16,7 @@ from schemas.campaign import Campaign
 from services.console.campaign_control import start_campaign
 from services.console.campaign_file import parse
 from services.console.client import new_id
-from services.console.warm_start import warmed
+from services.console.warm_start import with_warm_start
 from services.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,9 @@ class Starts:
 
     async def add(self, text: str, file: str, warm_from: str, user: str) -> str:
         """Check a campaign file and start it in the background; returns the campaign's id. Raises `UserError`."""
-        campaign = await warmed(parse(text, Path(file or "campaign.yaml")), self._store, warm_from or None, None)
+        campaign = await with_warm_start(
+            parse(text, Path(file or "campaign.yaml")), self._store, warm_from or None, None
+        )
         start = Start(new_id(campaign.name), user)
         self.pending[start.id] = start
         task = asyncio.create_task(self._run(start, campaign))
