@@ -17,6 +17,7 @@ from judgement.advice import accepted_recipes, weighed_advice
 from judgement.basis import DIGITS, basis, generator, seed_of
 from judgement.cost import compute
 from judgement.drift.assess import assess, verdicts
+from judgement.drift.threshold import with_threshold
 from judgement.explain import decisions as explain
 from judgement.explain import policy as explain_policy
 from judgement.history import History
@@ -26,7 +27,8 @@ from judgement.search.prior import prior_gains
 from judgement.search.promote import Rival, announced_best, mode, promotion, rivals
 from judgement.search.registry import policy_of
 from schemas.base import Frozen
-from schemas.events import CampaignFinished, PolicyUpdated, Proposer, RecipeProposed, SubmissionsChosen
+from schemas.campaign import Campaign, Substrate
+from schemas.events import CampaignFinished, CampaignStarted, PolicyUpdated, Proposer, RecipeProposed, SubmissionsChosen
 from schemas.evidence import Basis, Submission
 from schemas.policy import Distrust, Estimate, Policy
 from schemas.recipe import Recipe, differences
@@ -34,6 +36,12 @@ from schemas.scores import BASE
 
 ClosedBy = Literal["complete", "deadline"]
 """Why a round was closed."""
+
+
+def campaign_start(campaign: Campaign, substrate: Substrate) -> CampaignStarted:
+    """The first event of a campaign: its drift threshold is set by simulation here, before any result exists."""
+    campaign = with_threshold(campaign)
+    return CampaignStarted(campaign=campaign, constitution_sha256=campaign.constitution_sha256, substrate=substrate)
 
 
 def first_policy(history: History) -> PolicyUpdated:

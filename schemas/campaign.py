@@ -166,8 +166,9 @@ class Constitution(Grown):
     """The axes of the search and their bounds."""
     drift: DriftRule = DriftRule()
     """Thresholds of the drift test."""
-    search: Literal["trust", "dev_greedy", "random"] = "trust"
-    """Who searches: the loop's own policy, or a baseline to measure it against."""
+    search: Name = "trust"
+    """Name of the search policy: `trust`, the baselines `dev_greedy` and `random`, or one of an installed package
+    (entry point group `aevolve.search_policies`)."""
     advisor: AdvisorRule | None = None
     """A language model that may propose and explain; none unless the campaign says so."""
     price: float = Field(0.0, ge=0.0)

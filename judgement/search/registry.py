@@ -32,6 +32,14 @@ def names() -> tuple[str, ...]:
     return tuple(dict.fromkeys((*BUILT_IN, *sorted(point.name for point in entry_points(group=GROUP)))))
 
 
+def unknown(name: str) -> str:
+    """The message for a name that is not installed here: field, value and remedy."""
+    return (
+        f"constitution.search: {name!r}; no policy of this name is installed: choose {', '.join(names())}, "
+        f"or install the package that offers it (entry point group {GROUP})"
+    )
+
+
 def policy(name: str) -> SearchPolicy:
     """The policy of this name. Raises `UnknownPolicy` with the known names."""
     if make := BUILT_IN.get(name):
@@ -45,10 +53,7 @@ def _installed(name: str) -> SearchPolicy:
     for point in entry_points(group=GROUP, name=name):
         made: SearchPolicy = point.load()()
         return made
-    raise UnknownPolicy(
-        f"constitution.search: {name!r} is not installed here; name one of {', '.join(names())}, or install the "
-        f"package that offers it (entry point group {GROUP})"
-    )
+    raise UnknownPolicy(unknown(name))
 
 
 def policy_of(history: History) -> SearchPolicy:

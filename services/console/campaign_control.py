@@ -9,11 +9,11 @@ from typing import Any
 
 from eventstore.effect import Append
 from eventstore.store import EventStore
-from judgement.drift.threshold import with_threshold
+from judgement.decisions import campaign_start
 from judgement.history import FOLDS, History
 from schemas.campaign import Campaign, Substrate
 from schemas.envelope import campaign_stream
-from schemas.events import CampaignPaused, CampaignResumed, CampaignStarted, CampaignStopped
+from schemas.events import CampaignPaused, CampaignResumed, CampaignStopped
 from services.console.client import history_of
 from services.console.embedded.base_model import base_folder, is_model, make_base, substrate, take_base
 from services.runtime.settings import Settings
@@ -47,8 +47,7 @@ async def start_campaign(
 
 async def append_start(store: EventStore, id_: str, campaign: Campaign, base: Substrate) -> None:
     """Append the start of a campaign, with the drift threshold that holds its rate of false alarms."""
-    campaign = await asyncio.to_thread(with_threshold, campaign)
-    event = CampaignStarted(campaign=campaign, constitution_sha256=campaign.constitution_sha256, substrate=base)
+    event = await asyncio.to_thread(campaign_start, campaign, base)
     await store.append([Append(id_, campaign_stream(id_), event, expected=0)])
 
 

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from judgement.search import registry
 from schemas.campaign import Campaign, Constitution
 from services.oracle.folders import task_folder
 from services.runtime.user_error import UserError, nearest
@@ -60,6 +61,7 @@ def parse(text: str, path: Path, *, with_base: bool = True, **overrides: Any) ->
         raise UserError("\n".join(_lines(path, error))) from error
     if with_base:
         _check_base(path, campaign.model.base)
+    _check_search(path, campaign.constitution.search)
     _check_folders(path, campaign.constitution)
     return campaign
 
@@ -88,6 +90,11 @@ def _check_base(path: Path, base: str) -> None:
             f"{path}: model.base: {base!r}; no config.json lies there: "
             "give the folder of a Hugging Face causal language model, or `tiny` for the one that is made locally"
         )
+
+
+def _check_search(path: Path, search: str) -> None:
+    if search not in registry.names():
+        raise UserError(f"{path}: {registry.unknown(search)}")
 
 
 def _check_folders(path: Path, law: Constitution) -> None:

@@ -1,4 +1,4 @@
-"""When the recipes service owes a round its candidates, and its advisor a question."""
+"""When a round needs its candidates, and its advisor a question."""
 
 from __future__ import annotations
 
@@ -10,35 +10,37 @@ from judgement.basis import basis, ground
 from judgement.decisions import propose
 from judgement.history import History
 from schemas.envelope import advice_stream, candidate_stream
+from services.recipes.orders import QUEUE, AdviceOrder
 from services.runtime.constitution_check import check_decisions
 
-QUEUE = "advise"
 ATTEMPTS = 2
-"""A second one for an endpoint that was restarted; both within the rule's deadline."""
+"""The second try is for an endpoint that was restarted; both end at the rule's deadline."""
 
 
 def consult(history: History, now: datetime) -> Effect:
     """Queue the question to the advisor, where the campaign has one, as soon as the round has its data."""
     rule = history.campaign.constitution.advisor
-    if rule is None or not awaited(history) or not _owed(history):
+    if rule is None or not awaited(history) or not _unproposed(history):
         return NOTHING
     scored = history.round > 1
-    payload = {
-        "round": history.round,
-        "advisor": rule.model_dump(mode="json"),
-        "max_changes": history.campaign.constitution.max_changes,
-        "changes": open_changes(history),
-        "evidence": ground(history, scored=scored),
-        "basis": basis(history, history.round, "propose", scored=scored).model_dump(mode="json"),
-    }
+    order = AdviceOrder(
+        round=history.round,
+        advisor=rule,
+        max_changes=history.campaign.constitution.max_changes,
+        changes=tuple(open_changes(history)),
+        evidence=ground(history, scored=scored),
+        basis=basis(history, history.round, "propose", scored=scored),
+    )
     deadline = history.snapshot_times[history.round] + timedelta(seconds=rule.seconds)
     key = advice_stream(history.id, history.round)
-    return Effect(work=(Work(QUEUE, key, history.id, payload, attempts=ATTEMPTS, deadline=deadline),))
+    return Effect(
+        work=(Work(QUEUE, key, history.id, order.model_dump(mode="json"), attempts=ATTEMPTS, deadline=deadline),)
+    )
 
 
 def propose_round(history: History, now: datetime) -> Effect:
     """Propose the open round's candidates, all in one transaction, once the advisor has answered or failed."""
-    if awaited(history) or not _owed(history):
+    if awaited(history) or not _unproposed(history):
         return NOTHING
     advice = advice_stream(history.id, history.round)
     proposed = [Append(history.id, candidate_stream(history.id, p.candidate), p, expected=0) for p in propose(history)]
@@ -47,5 +49,6 @@ def propose_round(history: History, now: datetime) -> Effect:
     )
 
 
-def _owed(history: History) -> bool:
+def _unproposed(history: History) -> bool:
+    """Whether the open round has its data and no candidates yet."""
     return history.round in history.snapshots and not history.of_round(history.round)
