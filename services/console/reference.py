@@ -20,7 +20,7 @@ from typer.core import TyperArgument, TyperGroup
 from typer.main import get_command
 
 from services.console.cli import app
-from services.console.web.access import PageSettings
+from services.console.web.security import PageSettings
 from services.runtime.settings import Settings
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"

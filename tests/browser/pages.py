@@ -21,6 +21,7 @@ PAGES = {
     "data": "/data",
     "samples": f"/data/{CAMPAIGN}/1",
     "health": "/health",
+    "glossary": "/glossary",
     "login": "/login",
 }
 """Name -> address."""

@@ -55,10 +55,10 @@ async def show_answers(page: Page) -> None:
 
 async def ask(page: Page) -> None:
     """Take the decision again, and ask what another threshold would have changed."""
-    await page.get_by_role("button", name="Recompute").click()
+    await page.get_by_role("button", name="Recompute", exact=True).click()
     await expect(page.locator("#again")).to_contain_text("identical", timeout=30_000)
     await page.get_by_role("slider").fill("4")
-    await page.get_by_role("button", name="Ask").click()
+    await page.get_by_role("button", name="Recompute with it").click()
     await expect(page.locator("#otherwise li").first).to_be_visible(timeout=60_000)
     await page.locator("#recompute").evaluate("place => place.scrollIntoView()")
 

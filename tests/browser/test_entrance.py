@@ -24,17 +24,17 @@ async def test_the_token_opens_the_page_that_was_asked_for_until_one_logs_out(lo
     visitor = await visit(locked)
     visitor.expected = ("status of 403",)
     page = await visitor.open(f"/rounds/{CAMPAIGN}")
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Who is there?")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
     assert await violations(page) == []
     await page.get_by_label("Token").fill("a-token-that-somebody-guessed")
     await page.keyboard.press("Enter")
-    await expect(page.get_by_role("alert")).to_contain_text("this is not the token")
+    await expect(page.get_by_role("alert")).to_contain_text("token: wrong")
     assert await violations(page) == []
     await page.get_by_label("Token").fill(TOKEN)
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", level=1)).to_have_text(f"Rounds of {CAMPAIGN}")
     assert await violations(page) == []
     await page.get_by_role("button", name="Log out").click()
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Who is there?")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
     await visitor.open("/log")
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Who is there?")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Log in")

@@ -79,9 +79,9 @@ async def test_it_is_shown_as_it_was_written(enemy, visit, what):
 
 async def test_answers_that_come_into_the_page_run_nothing(enemy, visit):
     page = await (await visit(enemy, **BARE)).open(PAGES["story"])
-    await page.get_by_role("button", name="Recompute").click()
+    await page.get_by_role("button", name="Recompute", exact=True).click()
     await expect(page.locator("#again")).to_contain_text("differ", timeout=30_000)
-    await page.get_by_role("button", name="Ask").click()
+    await page.get_by_role("button", name="Recompute with it").click()
     await expect(page.locator("#otherwise")).to_contain_text("With drift declared", timeout=60_000)
     await unharmed(page)
 
@@ -100,7 +100,7 @@ async def test_a_form_that_is_wrong_comes_back_as_it_was_filled_in(enemy, visit)
 async def test_a_story_that_was_saved_runs_nothing_either(enemy, visit, chrome, tmp_path):
     page = await (await visit(enemy)).open(PAGES["story"])
     async with page.expect_download() as saving:
-        await page.get_by_role("link", name="Save all this").click()
+        await page.get_by_role("link", name="Save this page").click()
     await (await saving.value).save_as(tmp_path / "story.html")
     saved = await chrome.new_page()
     await saved.goto((tmp_path / "story.html").as_uri())

@@ -100,11 +100,11 @@ async def test_it_is_paused_resumed_and_stopped_and_every_page_follows(campaign,
         await page.get_by_role("button", name=word, exact=True).click()
         await expect(page.locator("#campaign")).to_contain_text(state)
         await expect(row).to_contain_text(state, timeout=SECONDS)
-    await page.get_by_text("Stop it for good").click()
+    await page.get_by_text("Stop for good").click()
     await page.get_by_role("textbox", name="Reason").last.fill("enough")
     await page.get_by_role("button", name="Stop").click()
     await expect(page.locator("#campaign")).to_contain_text("stopped")
-    await expect(page.get_by_role("heading", name="Steer it")).not_to_be_attached()
+    await expect(page.get_by_role("heading", name="Control")).not_to_be_attached()
     await expect(row).to_contain_text("stopped", timeout=SECONDS)
     assert await stayed(list_)
     said = [x.event for x in await log_of(await stores("console"), campaign) if x.type.startswith("CampaignP")]
@@ -123,7 +123,7 @@ async def test_a_dead_letter_is_shown_as_text_and_its_event_given_again(campaign
         await page.wait_for_timeout(500)
         await page.reload()
     letter = page.get_by_role("article").first
-    await letter.get_by_text("As it came").click()
+    await letter.get_by_text("Message as received").click()
     await expect(letter.locator("pre")).to_contain_text(HOSTILE)
     assert await page.evaluate("window.ran") is None
     assert await violations(page) == []

@@ -78,5 +78,5 @@ async def test_without_scripts_every_page_says_what_it_has_to_say(demo, visit):
         page = await visitor.open(address)
         await expect(page.get_by_role("heading", level=1)).to_be_visible()
     page = await visitor.open(PAGES["story"])
-    await page.get_by_role("button", name="Recompute").click()
+    await page.get_by_role("button", name="Recompute", exact=True).click()
     await expect(page.get_by_role("main")).to_contain_text("identical")

@@ -9,10 +9,10 @@ import pytest
 from eventstore.effect import Append
 from judgement.decisions import first_policy
 from schemas.envelope import campaign_stream
-from services.console.web import starts
-from services.console.web.access import PageSettings, access
+from services.console.web import context
 from services.console.web.app import make_app
 from services.console.web.context import Site
+from services.console.web.security import PageSettings, access
 from services.runtime.settings import Settings
 from tests.unit.console.test_base_model import model
 from tests.unit.console_events import DEMO
@@ -115,7 +115,7 @@ async def test_a_failed_start_says_why_as_text_until_it_is_forgotten(site, brows
     async def fail(*_):
         raise ValueError("<script>alert('x')</script>")
 
-    monkeypatch.setattr(starts, "start_campaign", fail)
+    monkeypatch.setattr(context, "start_campaign", fail)
     await send(text)
     await site.starts.finish()
     (start,) = site.starts.pending.values()
@@ -132,7 +132,7 @@ async def test_a_start_under_way_cannot_be_forgotten_and_ends_with_the_process(s
     async def wait(*_):
         await asyncio.sleep(3600)
 
-    monkeypatch.setattr(starts, "start_campaign", wait)
+    monkeypatch.setattr(context, "start_campaign", wait)
     await send(text)
     (start,) = site.starts.pending.values()
     await browser.post(f"/campaigns/start/{start.id}/forget", data={"csrf": browser.cookies["aevolve_csrf"]})

@@ -12,9 +12,9 @@ from schemas.envelope import campaign_stream, round_stream
 from schemas.events import CampaignPaused, DataBatchReady
 from schemas.evidence import Basis, Yield
 from services.console.client import UnknownCampaign
-from services.console.web.access import PageSettings, access
 from services.console.web.app import make_app
 from services.console.web.context import Site
+from services.console.web.security import PageSettings, access
 from services.runtime.settings import Settings
 
 
@@ -60,7 +60,7 @@ async def test_a_state_is_carried_on_and_the_oldest_forgotten(site, begun, monke
     await site.store.append([Append(begun, campaign_stream(begun), CampaignPaused(by="me", reason="r"))])
     assert await site.histories.of(begun) is first
     assert first.paused
-    monkeypatch.setattr("services.console.web.histories.KEPT", 1)
+    monkeypatch.setattr("services.console.web.context.CAMPAIGNS_CACHED", 1)
     with pytest.raises(UnknownCampaign):
         await site.histories.of("another")
     assert await site.histories.of(begun) is not first
@@ -108,7 +108,7 @@ async def test_a_campaign_is_paused_resumed_and_stopped_by_its_page(browser, sit
         await posted(browser, f"{address}/steer", action=word)
     history = await site.histories.of(begun)
     assert (history.paused, history.stopped) == (False, True)
-    assert "Steer it" not in (await browser.get(address)).text
+    assert '<h2 id="steer-title">' not in (await browser.get(address)).text
     said = [e.event async for e in site.store.read(campaign=begun, types=["CampaignPaused"])]
     assert said[0].reason == "lunch"
     assert (await posted(browser, f"{address}/steer", action="explode")).status_code == 400
@@ -175,7 +175,7 @@ async def test_the_chain_is_verified_when_a_person_asks(browser, site, begun, ow
     assert "not verified since" in (await browser.get("/log")).text
     await posted(browser, "/log/verify")
     await site.chain._task
-    assert "whole at" in (await browser.get("/log")).text
+    assert "intact at" in (await browser.get("/log")).text
     position = await site.store.head()
     await owner.execute("ALTER TABLE events DISABLE TRIGGER ALL")
     await owner.execute("UPDATE events SET source = 'forged' WHERE position = $1", position)
@@ -228,7 +228,7 @@ async def test_samples_are_rows_of_the_snapshot_shown_as_text(browser, site, beg
     (tmp_path / "s.parquet").unlink()
     gone = await browser.get(f"/data/{begun}/1")
     assert gone.status_code == 400
-    assert "it is not here" in gone.text
+    assert "not found here" in gone.text
 
 
 async def test_dead_letters_without_a_broker_say_what_to_do(browser, monkeypatch):

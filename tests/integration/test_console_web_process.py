@@ -9,7 +9,7 @@ import pytest
 
 from eventstore.effect import Append
 from schemas.envelope import campaign_stream
-from services.console.web.serve import listening
+from services.console.web.app import listening
 from tests.console_process import console
 
 

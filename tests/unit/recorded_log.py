@@ -4,9 +4,9 @@ from starlette.testclient import TestClient
 
 from eventstore.read import CampaignSummary
 from services.console.log_file import read_envelopes
-from services.console.web.access import PageSettings, access
 from services.console.web.app import make_app
 from services.console.web.context import Site
+from services.console.web.security import PageSettings, access
 from services.runtime.settings import Settings
 
 

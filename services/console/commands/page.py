@@ -24,7 +24,7 @@ async def console(
     On an address other than loopback it requires AEVOLVE_CONSOLE_TOKEN_FILE or AEVOLVE_CONSOLE_TRUSTED_PROXY.
     """
     try:
-        from services.console.web.serve import serve
+        from services.console.web.app import serve
     except ModuleNotFoundError as missing:
         raise UserError(f"console: {missing.name} is not installed: pip install 'aevolve[console]'") from missing
     await serve(folder, host, port)

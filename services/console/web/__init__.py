@@ -1,1 +1,1 @@
-"""The web page: what a person sees of the log, and the few things that a person may say to it."""
+"""The web page: shows the log, and lets a person start, pause, resume and stop campaigns."""

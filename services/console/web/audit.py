@@ -1,12 +1,13 @@
-"""The audit of a campaign's decisions: their stories, the same decision taken again, and what other rules would do."""
+"""The audit of a campaign's decisions: each decision's page, its recomputation, and other drift thresholds."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from markupsafe import Markup
 from starlette.requests import Request
@@ -17,116 +18,118 @@ from audit.replay import substantial, under
 from judgement.decisions import DECIDES
 from judgement.history import History, fold
 from schemas.envelope import Envelope
-from services.console.web.background import aside
 from services.console.web.context import site
 from services.console.web.decision_page import Story, story
-from services.console.web.rounds import youngest
-from services.console.web.templating import page
+from services.console.web.rounds import newest_campaign
+from services.console.web.templating import render
 from services.runtime.user_error import UserError
 
 STYLES = ("console.css", "charts.css")
 STATIC = Path(__file__).parent / "static"
 
+T = TypeVar("T")
+
+_THREAD = ThreadPoolExecutor(1, "recompute")
+"""One recomputation at a time, so that one core stays free for the pages."""
+
+
+async def in_background(work: Callable[[], T]) -> T:
+    """The result of work that takes seconds, done in the recomputation thread."""
+    return await asyncio.get_running_loop().run_in_executor(_THREAD, work)
+
 
 async def latest(request: Request) -> Response:
-    """The decisions of the campaign that was started last."""
-    return RedirectResponse(f"/audit/{await youngest(site(request))}", 303)
+    """The decisions of the newest campaign."""
+    return RedirectResponse(f"/audit/{await newest_campaign(site(request))}", 303)
 
 
-async def decisions(request: Request) -> Response:
-    """All decisions of a campaign, the shifts of its policy first."""
-    found, id_ = site(request), request.path_params["campaign"]
-    history = await found.histories.of(id_)
-    said = [envelope async for envelope in found.store.read(campaign=id_, types=list(DECIDES))]
-    policies = [envelope for envelope in said if envelope.type == "PolicyUpdated"]
-    return page(request, "decisions.html", history=history, policies=policies, said=said)
+async def decisions(request: Request) -> dict[str, Any]:
+    """All decisions of a campaign, its policies first."""
+    context, id_ = site(request), request.path_params["campaign"]
+    history = await context.histories.of(id_)
+    envelopes = [envelope async for envelope in context.store.read(campaign=id_, types=list(DECIDES))]
+    policies = [envelope for envelope in envelopes if envelope.type == "PolicyUpdated"]
+    return {"history": history, "policies": policies, "decisions": envelopes}
 
 
-async def decision(request: Request) -> Response:
-    """One decision's story."""
-    history, told = await _story(*await _decision(request))
+async def decision(request: Request) -> dict[str, Any]:
+    """One decision: what led to it, and what became of it."""
+    history, shown = await _story(*await _decision(request))
     exponent = math.log10(history.campaign.constitution.drift.threshold)
-    return page(
-        request, "decision.html", history=history, story=told, name=_name(request), linked=True, exponent=exponent
-    )
+    name = request.path_params["decision"]
+    return {"history": history, "story": shown, "name": name, "linked": True, "exponent": exponent}
 
 
-async def again(request: Request) -> Response:
-    """The decision taken again on the events up to its basis: identical, or where it differs."""
-    envelopes, taken = await _decision(request)
-    audited = await aside(lambda: audits.audit(envelopes, taken))
-    return _answer(request, "again.html", audited=audited, **_repetition(audited))
+async def again(request: Request) -> dict[str, Any]:
+    """The decision recomputed from the events up to its basis: identical, or where it differs."""
+    envelopes, envelope = await _decision(request)
+    audited = await in_background(lambda: audits.audit(envelopes, envelope))
+    return _part(request) | {"audited": audited} | _verdict(audited)
 
 
-async def what_if(request: Request) -> Response:
-    """How the campaign would have gone under another threshold of the drift test."""
+async def what_if(request: Request) -> dict[str, Any]:
+    """What the campaign would have done under another threshold of the drift test."""
     threshold = f"{10 ** _exponent(request):.3g}"
     envelopes = await _envelopes(request)
-    found = await aside(lambda: under(envelopes, {"drift.threshold": threshold}))
+    found = await in_background(lambda: under(envelopes, {"drift.threshold": threshold}))
     last = found.submissions or found.parting
     differing = substantial(last) if last else []
-    return _answer(request, "what_if.html", found=found, threshold=float(threshold), differing=differing)
+    return _part(request) | {"found": found, "threshold": float(threshold), "differing": differing}
 
 
 async def export(request: Request) -> Response:
-    """The story and its repetition as one file that needs nothing else."""
-    envelopes, taken = await _decision(request)
-    history, told = await _story(envelopes, taken)
-    audited = await aside(lambda: audits.audit(envelopes, taken))
+    """The decision's page and its recomputation as one self-contained file."""
+    envelopes, envelope = await _decision(request)
+    history, shown = await _story(envelopes, envelope)
+    audited = await in_background(lambda: audits.audit(envelopes, envelope))
     css = Markup("\n".join((STATIC / name).read_text() for name in STYLES))  # noqa: S704 - our own files
-    repetition = _repetition(audited)
-    shown: dict[str, Any] = {"history": history, "story": told, "linked": False, "css": css, "audited": audited}
-    response = page(request, "export.html", **(shown | repetition))
-    file = f"{history.id}-{told.decision.sequence}.html"
+    values = {"history": history, "story": shown, "linked": False, "css": css, "audited": audited}
+    response = render(request, "export.html", **(values | _verdict(audited)))
+    file = f"{history.id}-{envelope.sequence}.html"
     response.headers["Content-Disposition"] = f'attachment; filename="{file}"'
     return response
 
 
-def _repetition(audited: audits.Audit) -> dict[str, Any]:
+def _verdict(audited: audits.Audit) -> dict[str, Any]:
     return {"verdict": list(audits.verdict(audited)), "artifacts": audits.states(audited.artifacts)}
 
 
-def _answer(request: Request, template: str, **shown: Any) -> Response:
-    """An answer: a part for the page that asked, or a page where nothing but a form is at hand."""
-    return page(request, template, part="x-part" in request.headers, campaign=request.path_params["campaign"], **shown)
+def _part(request: Request) -> dict[str, Any]:
+    """Whether a script asks for the answer alone, or a browser without scripts for a whole page."""
+    return {"part": "x-part" in request.headers, "campaign": request.path_params["campaign"]}
 
 
-async def _story(envelopes: Sequence[Envelope], taken: Envelope) -> tuple[History, Story]:
-    """The campaign's state and the story, beside the loop: so the state is folded anew, not the one that all share."""
+async def _story(envelopes: Sequence[Envelope], envelope: Envelope) -> tuple[History, Story]:
+    """The campaign's state and the decision's page, made in a thread: so from a history that is not shared."""
 
-    def tell() -> tuple[History, Story]:
-        history = fold(taken.correlationid, envelopes)
-        return history, story(history, envelopes, taken)
+    def make() -> tuple[History, Story]:
+        history = fold(envelope.correlationid, envelopes)
+        return history, story(history, envelopes, envelope)
 
-    return await asyncio.to_thread(tell)
+    return await asyncio.to_thread(make)
 
 
 async def _decision(request: Request) -> tuple[list[Envelope], Envelope]:
     envelopes = await _envelopes(request)
-    return envelopes, audits.find(envelopes, _name(request))
+    return envelopes, audits.find(envelopes, request.path_params["decision"])
 
 
 async def _envelopes(request: Request) -> list[Envelope]:
     """All of the campaign's events. Raises `UnknownCampaign`."""
-    found, id_ = site(request), request.path_params["campaign"]
-    await found.histories.of(id_)
-    return [envelope async for envelope in found.store.read(campaign=id_)]
-
-
-def _name(request: Request) -> str:
-    name: str = request.path_params["decision"]
-    return name
+    context, id_ = site(request), request.path_params["campaign"]
+    await context.histories.of(id_)
+    return [envelope async for envelope in context.store.read(campaign=id_)]
 
 
 def _exponent(request: Request) -> float:
-    """The slider's value, the logarithm of the threshold. Raises `UserError`."""
-    given = request.query_params.get("exponent", "")
+    """The slider's value: the decimal logarithm of the threshold. Raises `UserError`."""
+    text = request.query_params.get("exponent", "")
     try:
-        exponent = float(given)
+        exponent = float(text)
     except ValueError as error:
         raise UserError(
-            f"exponent: {given!r} is no number; give the logarithm of a threshold, such as 2 for 100"
+            f"exponent: {text!r} is not a number; give the logarithm of a threshold, such as 2 for 100"
         ) from error
     if not 0 < exponent <= 12:
-        raise UserError(f"exponent: {given} is no logarithm of a threshold; give one above 0, and 12 at the most")
+        raise UserError(f"exponent: {text} is out of range; give a number above 0 and at most 12")
     return exponent

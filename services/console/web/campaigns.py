@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
@@ -16,7 +17,7 @@ from services.console.campaign_control import control
 from services.console.paths import DEMO_CAMPAIGN
 from services.console.view.progress import seconds_left
 from services.console.web.context import Site, site
-from services.console.web.templating import page
+from services.console.web.templating import render
 from services.runtime.user_error import UserError, nearest
 
 SIZE = 25
@@ -48,7 +49,7 @@ class Row:
         return "finished" if h.finished else "stopped" if h.stopped else "paused" if h.paused else "running"
 
 
-async def overview(request: Request) -> Response:
+async def overview(request: Request) -> dict[str, Any]:
     """A page of campaigns, newest first, and the starts that are under way or failed."""
     context, before = site(request), request.query_params.get("before")
     newest_first = (await context.store.campaigns())[::-1]
@@ -56,7 +57,7 @@ async def overview(request: Request) -> Response:
     shown = newest_first[begin : begin + SIZE]
     rows = [await _row(context, summary) for summary in shown]
     older = shown[-1].id if newest_first[begin + SIZE :] else ""
-    return page(request, "campaigns.html", rows=rows, older=older, starts=list(context.starts.pending.values()))
+    return {"rows": rows, "older": older, "starts": list(context.starts.pending.values())}
 
 
 async def _row(context: Site, summary: CampaignSummary) -> Row:
@@ -64,12 +65,12 @@ async def _row(context: Site, summary: CampaignSummary) -> Row:
     return Row(summary, history, seconds_left(history, await context.store.progress(summary.id), datetime.now(UTC)))
 
 
-async def campaign(request: Request) -> Response:
+async def campaign(request: Request) -> dict[str, Any]:
     """One campaign: its state, budget and cost, and the forms that control it."""
     context, id_ = site(request), request.path_params["campaign"]
     await context.histories.of(id_)
     summary = next(summary for summary in await context.store.campaigns() if summary.id == id_)
-    return page(request, "campaign.html", row=await _row(context, summary))
+    return {"row": await _row(context, summary)}
 
 
 async def steer(request: Request, form: FormData) -> Response:
@@ -82,9 +83,9 @@ async def steer(request: Request, form: FormData) -> Response:
     return RedirectResponse(f"/campaigns/{id_}", 303)
 
 
-async def new(request: Request) -> Response:
+async def new(request: Request) -> dict[str, Any]:
     """The form for a new campaign, filled with the demo's file."""
-    return await _form(request, DEMO_CAMPAIGN.read_text(), "")
+    return {"text": DEMO_CAMPAIGN.read_text(), "warm_from": "", "campaigns": await _ids(request)}
 
 
 async def start(request: Request, form: FormData) -> Response:
@@ -95,8 +96,9 @@ async def start(request: Request, form: FormData) -> Response:
         file, text = upload.filename, (await upload.read()).decode(errors="replace")
     try:
         await site(request).starts.add(text, file, warm_from, request.scope["user"])
-    except UserError as problem:
-        return await _form(request, text, warm_from, str(problem))
+    except UserError as error:
+        values = {"text": text, "warm_from": warm_from, "campaigns": await _ids(request), "problem": str(error)}
+        return render(request, "start.html", status=422, title="Start a campaign", **values)
     return RedirectResponse("/campaigns", 303)
 
 
@@ -108,7 +110,5 @@ async def forget(request: Request, form: FormData) -> Response:
     return RedirectResponse("/campaigns", 303)
 
 
-async def _form(request: Request, text: str, warm_from: str, problem: str | None = None) -> Response:
-    ids = [summary.id for summary in reversed(await site(request).store.campaigns())]
-    status = 422 if problem else 200
-    return page(request, "start.html", status=status, text=text, warm_from=warm_from, campaigns=ids, problem=problem)
+async def _ids(request: Request) -> list[str]:
+    return [summary.id for summary in reversed(await site(request).store.campaigns())]

@@ -1,56 +1,54 @@
-"""The data: every round's snapshot with its card, what its sources gave, what was dropped, and some of its rows."""
+"""The data: each round's snapshot with its data card, the yield of its sources, dropped rows, and sample rows."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
 
 from judgement.history import History
 from schemas.events import DataBatchReady
 from services.console.log_source import choose
 from services.console.snapshot import Samples, drops, first_rows
 from services.console.web.context import site
-from services.console.web.templating import page
 from services.runtime.storage.artifacts import ArtifactChanged, exists, open_local, read
 from services.runtime.storage.object_store import StoreFailed
 from services.runtime.user_error import UserError
 
 SAMPLES = 3
-"""Rows of each domain that are shown."""
+"""Rows shown per domain."""
 
 
 @dataclass(frozen=True)
 class Card:
     """One round's snapshot."""
 
-    made: DataBatchReady
-    """What the log says of it."""
+    event: DataBatchReady
+    """Its event."""
     time: datetime
-    """When."""
+    """Time of the event."""
     here: bool
-    """Whether its file can be read from here."""
+    """Whether its file can be read from this machine."""
 
 
-async def overview(request: Request) -> Response:
-    """The snapshots of a campaign, the youngest first."""
-    found = site(request)
-    known = [summary.id for summary in await found.store.campaigns()]
-    if not known:
-        return page(request, "data.html", campaign="", known=known, cards=[])
-    campaign = choose(known, request.query_params.get("campaign") or None, "campaign")
-    history = await found.histories.of(campaign)
-    cards = await asyncio.to_thread(_cards, history)
-    return page(request, "data.html", campaign=campaign, known=known[::-1], cards=cards)
+async def overview(request: Request) -> dict[str, Any]:
+    """The snapshots of a campaign, newest first."""
+    context = site(request)
+    ids = [summary.id for summary in await context.store.campaigns()]
+    if not ids:
+        return {"campaign": "", "campaigns": ids, "cards": []}
+    campaign = choose(ids, request.query_params.get("campaign") or None, "campaign")
+    history = await context.histories.of(campaign)
+    return {"campaign": campaign, "campaigns": ids[::-1], "cards": await asyncio.to_thread(_cards, history)}
 
 
 def _cards(history: History) -> list[Card]:
-    made = sorted(history.snapshots.items(), reverse=True)
-    return [Card(said, history.snapshot_times[round_], _here(said.uri)) for round_, said in made]
+    newest_first = sorted(history.snapshots.items(), reverse=True)
+    return [Card(event, history.snapshot_times[round_], _here(event.uri)) for round_, event in newest_first]
 
 
 def _here(uri: str) -> bool:
@@ -60,38 +58,38 @@ def _here(uri: str) -> bool:
         return False
 
 
-async def samples(request: Request) -> Response:
+async def samples(request: Request) -> dict[str, Any]:
     """Some rows of each domain of a round's snapshot."""
     campaign, round_ = request.path_params["campaign"], request.path_params["round"]
-    made = (await site(request).histories.of(campaign)).snapshots.get(round_)
-    if made is None:
+    event = (await site(request).histories.of(campaign)).snapshots.get(round_)
+    if event is None:
         raise HTTPException(404, f"round {round_} of {campaign} has no data yet")
     try:
-        rows = await asyncio.to_thread(_rows, made)
-        dropped, card = await asyncio.to_thread(_dropped, made), await asyncio.to_thread(_card, made)
-    except (FileNotFoundError, StoreFailed) as gone:
+        rows = await asyncio.to_thread(_rows, event)
+        dropped, card = await asyncio.to_thread(_dropped, event), await asyncio.to_thread(_card, event)
+    except (FileNotFoundError, StoreFailed) as error:
         raise UserError(
-            f"snapshot: {made.uri}; it is not here: let the console see the folder of the artifacts"
-        ) from gone
-    return page(request, "samples.html", campaign=campaign, made=made, rows=rows, dropped=dropped, card=card)
+            f"snapshot: {event.uri}; not found here: give the console access to the folder of the artifacts"
+        ) from error
+    return {"campaign": campaign, "event": event, "rows": rows, "dropped": dropped, "card": card}
 
 
-def _rows(made: DataBatchReady) -> Samples:
-    with open_local(made.uri) as file:
-        return first_rows(file, set(made.rows), SAMPLES)
+def _rows(event: DataBatchReady) -> Samples:
+    with open_local(event.uri) as file:
+        return first_rows(file, set(event.rows), SAMPLES)
 
 
-def _dropped(made: DataBatchReady) -> Samples:
-    """Some of what was dropped, by source and reason; nothing where the artifacts that tell it are erased."""
+def _dropped(event: DataBatchReady) -> Samples:
+    """Examples of dropped rows, by source and reason; empty where their artifacts are erased."""
     try:
-        return drops(made.harvest, SAMPLES, []) if made.harvest else {}
+        return drops(event.harvest, SAMPLES, []) if event.harvest else {}
     except (FileNotFoundError, ArtifactChanged):
         return {}
 
 
-def _card(made: DataBatchReady) -> str:
-    """The card as it was written; empty where there is none."""
+def _card(event: DataBatchReady) -> str:
+    """The data card; empty if there is none."""
     try:
-        return read(made.card.uri).decode() if made.card else ""
+        return read(event.card.uri).decode() if event.card else ""
     except FileNotFoundError:
         return ""

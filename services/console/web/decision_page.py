@@ -1,80 +1,103 @@
-"""A decision as a story: what was believed, the evidence, the test, what changed, and what became of it."""
+"""The page of a decision: the belief before it, the evidence, the drift test, the change, and the outcome."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 from audit.advice import Said, advice
-from audit.decision import evidence, explanation
+from audit.decision import causes, evidence, explanation
 from audit.outcome import Aftermath, aftermath
-from audit.recompute import state_at
+from audit.recompute import is_decision, state_at
 from judgement.history import History
 from judgement.trial import Trial
 from schemas.envelope import Envelope
 from schemas.events import DriftAssessed, DriftCleared, DriftDetected, PolicyUpdated
-from schemas.policy import AxisBelief, Policy
+from schemas.policy import Policy
 from schemas.recipe import show
-from services.console.web.causality import Node, causality
-from services.console.web.domain_charts import DomainChart, domain_charts
-from services.console.web.gauge import Gauge, gauge
+from services.console.web.charts import DomainChart, Gauge, domain_charts, gauge
 
 
 @dataclass(frozen=True)
 class Shift:
-    """How likely one value of a knob is drawn, before and after."""
+    """The probability that one value of a knob is proposed, before and after."""
 
     knob: str
     """Path of the knob."""
     value: str
     """The value."""
     before: float | None
-    """Probability under the last policy."""
+    """Probability under the last policy; None for a new value."""
     after: float
     """Probability under this one."""
 
 
 @dataclass(frozen=True)
+class Node:
+    """An event and its effects."""
+
+    envelope: Envelope
+    """The event."""
+    here: bool
+    """Whether it is the decision that the graph is about."""
+    address: str
+    """The event's page."""
+    effects: tuple[Node, ...] = ()
+    """The events it caused; before the decision, only the one that leads to the decision."""
+
+    @property
+    def chain(self) -> list[Node]:
+        """This event and its effects in turn, up to an event with several effects or none."""
+        steps = [self]
+        while len(steps[-1].effects) == 1:
+            steps.append(steps[-1].effects[0])
+        return steps
+
+
+@dataclass(frozen=True)
 class Story:
-    """One decision, for a reader who was not there."""
+    """One decision, for a reader who did not follow the campaign."""
 
     decision: Envelope
     """The decision."""
     reasons: list[str]
-    """How it explains itself."""
+    """Its own explanation."""
     before: Policy | None
-    """The policy that was in force."""
+    """The policy in force before it."""
     after: Policy | None
-    """The policy that it made, if it is one."""
+    """The policy that it made, if it made one."""
     shifts: list[Shift]
-    """What is drawn more or less often than before."""
+    """Values that are proposed more or less often than before."""
     measured: list[Trial]
-    """Who had been measured by then, the base first."""
+    """The trials measured by then, the base first."""
     charts: list[DomainChart]
     """The same by domain."""
     assessed: DriftAssessed | None
-    """The last drift test that it could know of."""
+    """The last drift test before it."""
     gauge: Gauge | None
-    """Its statistic against its threshold."""
+    """The test's statistic against its threshold."""
     findings: list[Envelope]
-    """What that test declared or took back."""
+    """Drifts that the test declared or cleared."""
     evidence: list[Envelope]
     """All scores and findings that the log held by then."""
     advice: tuple[Said, ...]
-    """What an advisor said of its round."""
+    """The advisor's answer for its round."""
     later: Aftermath | None
-    """What became of a policy."""
+    """The outcome, for a policy."""
     graph: Node
-    """What led to it and what it led to."""
+    """Its causes and effects."""
 
 
 def story(history: History, envelopes: Sequence[Envelope], decision: Envelope) -> Story:
-    """The story of a decision; the history and the envelopes reach as far as the log goes."""
+    """The story of a decision; the history and the envelopes reach to the head of the log."""
     event = decision.event
     then = state_at(envelopes, decision.correlationid, event.basis.position)
     after = event.policy if isinstance(event, PolicyUpdated) else None
     assessed = _assessed(history, then, event)
+    findings = [x for x in envelopes if x.type in ("DriftDetected", "DriftCleared")]
     return Story(
         decision=decision,
         reasons=explanation(event),
@@ -85,7 +108,7 @@ def story(history: History, envelopes: Sequence[Envelope], decision: Envelope) -
         charts=domain_charts(then, assessed),
         assessed=assessed,
         gauge=gauge(assessed) if assessed else None,
-        findings=_findings(envelopes, assessed),
+        findings=[x for x in findings if assessed and x.event.round == assessed.round],
         evidence=evidence(envelopes, decision),
         advice=advice(envelopes, decision),
         later=aftermath(history, envelopes, decision) if after else None,
@@ -94,26 +117,45 @@ def story(history: History, envelopes: Sequence[Envelope], decision: Envelope) -
 
 
 def _assessed(history: History, then: History, event: Any) -> DriftAssessed | None:
-    """The test that a finding is part of; else the last one before the decision."""
+    """The test that a finding belongs to; for other decisions, the last test before them."""
     if isinstance(event, DriftAssessed | DriftDetected | DriftCleared):
         return history.assessments[event.round]
     return then.assessments[max(then.assessments)] if then.assessments else None
 
 
-def _findings(envelopes: Sequence[Envelope], assessed: DriftAssessed | None) -> list[Envelope]:
-    said = [x for x in envelopes if x.type in ("DriftDetected", "DriftCleared")]
-    return [x for x in said if assessed and x.event.round == assessed.round]
-
-
 def _shifts(before: Policy | None, after: Policy) -> Iterator[Shift]:
-    """Each value whose probability has moved by a hundredth at least."""
-    last = {axis.knob: axis for axis in before.axes} if before else {}
+    """Each value whose probability moved by at least 0.01."""
+    last = (
+        {axis.knob: dict(zip(axis.values, axis.probabilities, strict=True)) for axis in before.axes} if before else {}
+    )
     for axis in after.axes:
         for value, probability in zip(axis.values, axis.probabilities, strict=True):
-            held = _held(last.get(axis.knob), value)
-            if held is None or abs(held - probability) >= 0.01:
-                yield Shift(axis.knob, show(value), held, probability)
+            previous = last.get(axis.knob, {}).get(value)
+            if previous is None or abs(previous - probability) >= 0.01:
+                yield Shift(axis.knob, show(value), previous, probability)
 
 
-def _held(axis: AxisBelief | None, value: Any) -> float | None:
-    return dict(zip(axis.values, axis.probabilities, strict=True)).get(value) if axis else None
+def causality(envelopes: Sequence[Envelope], decision: Envelope) -> Node:
+    """The graph of causes and effects, from the campaign's start to the next policy."""
+    effects: dict[UUID | None, list[Envelope]] = defaultdict(list)
+    for envelope in envelopes:
+        effects[envelope.causationid].append(envelope)
+    *before, _ = causes(envelopes, decision)
+    node = replace(_tree(decision, effects), here=True)
+    for envelope in reversed(before):
+        node = replace(_node(envelope), effects=(node,))
+    return node
+
+
+def _tree(envelope: Envelope, effects: Mapping[UUID | None, list[Envelope]], depth: int = 0) -> Node:
+    ends = envelope.type == "PolicyUpdated" and depth > 0
+    direct = [] if ends else effects.get(envelope.id, [])
+    return replace(_node(envelope), effects=tuple(_tree(effect, effects, depth + 1) for effect in direct))
+
+
+def _node(envelope: Envelope) -> Node:
+    campaign = envelope.correlationid
+    if is_decision(envelope):
+        return Node(envelope, False, f"/audit/{campaign}/{envelope.id}")
+    name = envelope.data.get("candidate")
+    return Node(envelope, False, f"/rounds/{campaign}/{name}" if name else f"/log/{envelope.sequence}")

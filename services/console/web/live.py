@@ -1,7 +1,7 @@
-"""Tells all open pages that the log has grown. One task listens for all of them: a follower costs the database nothing.
+"""Tells all open pages that the log has grown. One task listens for all, so a follower costs the database nothing.
 
-A page is told a position and nothing else; what to show it asks for as ever. So a message that is lost or doubled does
-no harm, and a browser that comes back is told at once how far the log is.
+A message holds only a position; the page then loads itself again. So lost and duplicate messages are harmless, and a
+browser that reconnects gets the current position at once.
 """
 
 from __future__ import annotations
@@ -19,48 +19,48 @@ from eventstore.store import EventStore
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0
-"""Longest time between two looks at the log, where no notification comes."""
-BREATH_SECONDS = 0.25
-"""Shortest: a burst of events is told once."""
+"""Longest time between two reads of the head, if no notification comes."""
+BURST_SECONDS = 0.25
+"""Shortest: a burst of events is one message."""
 HEARTBEAT_SECONDS = 15.0
-"""A silent connection is used this often, so that nobody in between takes it for dead and a closed one is noticed."""
+"""A silent connection gets a comment this often: proxies keep it open, and a closed one is noticed."""
 
 
 class Live:
-    """The head of the log, and those who wait for it to move."""
+    """The head of the log, and the requests that wait for it to move."""
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
         self._moved = asyncio.Event()
-        """Set for those who wait now; those who come later wait for the next."""
+        """Set for the requests that wait now; later ones wait for a new event."""
         self.head = 0
-        """Position of the last event that is known of."""
+        """Position of the last known event."""
         self.ended = False
-        """Whether the process is about to end."""
+        """Whether the process is ending."""
 
     async def run(self) -> None:
-        """Listen until cancelled; a database that is away is asked again."""
+        """Listen until cancelled; retry when the database is down."""
         while True:
             try:
-                await self._look()
+                await self._update()
             except DISCONNECTED as error:
-                log.warning("the log is away (%s); asked again in a second", error)
+                log.warning("the log cannot be reached (%s); retry in 1 s", error)
                 await asyncio.sleep(1.0)
 
-    async def _look(self) -> None:
+    async def _update(self) -> None:
         await self._store.wait(self.head, LOOK_SECONDS)
         head = await self._store.head()
         if head > self.head:
             self.head = head
-            self._tell()
-            await asyncio.sleep(BREATH_SECONDS)
+            self._notify()
+            await asyncio.sleep(BURST_SECONDS)
 
     def end(self) -> None:
-        """Let all streams end, so that the process need not wait for the browsers."""
+        """End all streams, so that the process need not wait for the browsers."""
         self.ended = True
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._moved.set()
         self._moved = asyncio.Event()
 
@@ -71,7 +71,7 @@ class Live:
         return self.head
 
     async def messages(self, after: int) -> AsyncIterator[str]:
-        """Server-sent events: `appended` with the head whenever it has moved, comments in silence."""
+        """Server-sent events: `appended` with the head whenever it moves, comments in between."""
         yield "retry: 1000\n\n"
         while not self.ended:
             try:
@@ -86,7 +86,7 @@ class Live:
 
 
 async def live(request: Request) -> StreamingResponse:
-    """The stream of one page, from `?after=POSITION`, or from where its connection broke off."""
-    told = request.headers.get("last-event-id") or request.query_params.get("after", "")
-    messages = request.app.state.site.live.messages(int(told) if told.isdecimal() else 0)
+    """The stream of one page, from `?after=POSITION`, or from the last event id of a broken connection."""
+    after = request.headers.get("last-event-id") or request.query_params.get("after", "")
+    messages = request.app.state.site.live.messages(int(after) if after.isdecimal() else 0)
     return StreamingResponse(messages, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})

@@ -1,16 +1,18 @@
-"""The way in: the form for the token, and the probe that says whether the page can see the log."""
+"""The pages that show nothing of the log: the login form, the glossary, and the probe for orchestrators."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from eventstore.errors import DISCONNECTED
-from services.console.web.access import SESSION_SECONDS
+from services.console.glossary import terms
 from services.console.web.context import site
-from services.console.web.middleware import SESSION
-from services.console.web.templating import page
+from services.console.web.security import SESSION, SESSION_SECONDS
+from services.console.web.templating import render
 
 
 async def home(request: Request) -> Response:
@@ -18,17 +20,22 @@ async def home(request: Request) -> Response:
     return RedirectResponse("/campaigns", 303)
 
 
-async def login(request: Request) -> Response:
+async def login(request: Request) -> dict[str, Any]:
     """The form for the token."""
-    return page(request, "login.html", then=_inside(request.query_params.get("then", "/")))
+    return {"then": _own_path(request.query_params.get("then", "/"))}
 
 
-async def show_token(request: Request, form: FormData) -> Response:
-    """Let a browser in that knows the token."""
-    rules, then = site(request).access, _inside(str(form.get("then", "/")))
+async def glossary(request: Request) -> dict[str, Any]:
+    """The terms that the pages use."""
+    return {"terms": terms()}
+
+
+async def log_in(request: Request, form: FormData) -> Response:
+    """Start a session for a browser that sent the token."""
+    rules, then = site(request).access, _own_path(str(form.get("then", "/")))
     if not rules.has_token(str(form.get("token", "")).strip()):
-        problem = "this is not the token; it stands in the file AEVOLVE_CONSOLE_TOKEN_FILE of the console"
-        return page(request, "login.html", status=403, then=then, problem=problem)
+        problem = "token: wrong; copy it from the console's file AEVOLVE_CONSOLE_TOKEN_FILE"
+        return render(request, "login.html", status=403, title="Log in", then=then, problem=problem)
     response = RedirectResponse(then, 303)
     secure = request.url.scheme == "https"
     response.set_cookie(
@@ -37,7 +44,7 @@ async def show_token(request: Request, form: FormData) -> Response:
     return response
 
 
-async def forget(request: Request, form: FormData) -> Response:
+async def log_out(request: Request, form: FormData) -> Response:
     """End a browser's session."""
     response = RedirectResponse("/login", 303)
     response.delete_cookie(SESSION)
@@ -45,7 +52,7 @@ async def forget(request: Request, form: FormData) -> Response:
 
 
 async def alive(request: Request) -> Response:
-    """For probes: 200 where the log answers, else 503."""
+    """For probes: 200 if the log answers, else 503."""
     try:
         head = await site(request).store.head()
     except DISCONNECTED:
@@ -53,6 +60,6 @@ async def alive(request: Request) -> Response:
     return JSONResponse({"healthy": True, "position": head})
 
 
-def _inside(path: str) -> str:
-    """A path of this site; the first page for an address elsewhere."""
+def _own_path(path: str) -> str:
+    """A path of this site; `/` for an address elsewhere."""
     return path if path.startswith("/") and not path.startswith(("//", "/\\")) else "/"

@@ -1,9 +1,9 @@
-"""The rounds of a campaign: the picture, the candidates as they come along, and one candidate in full."""
+"""The rounds of a campaign: the chart, the candidates, and one candidate in full."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from audit.artifacts import receipt_place
 from judgement.history import History
 from judgement.trial import Trial
 from schemas.base import canonical_json
-from schemas.envelope import Envelope, candidate_stream
+from schemas.envelope import candidate_stream
 from schemas.events import ScoresReported
 from schemas.recipe import show
 from schemas.scores import BASE
@@ -23,12 +24,18 @@ from services.console.log_source import choose
 from services.console.report.data import KINDS, TOLD, course
 from services.console.report.marks import drift_notes, policy_notes
 from services.console.view.progress import Progress, data_wait, loss, state
+from services.console.web.charts import rounds_chart
 from services.console.web.context import Site, site
-from services.console.web.rounds_chart import rounds_chart
-from services.console.web.samples import samples
-from services.console.web.templating import drawn, page
+from services.console.web.templating import fragment
+from services.oracle.receipts import Line, ReceiptForged, read
 from services.runtime.storage.artifacts import join
+from services.runtime.storage.object_store import StoreFailed
 from services.runtime.user_error import nearest
+
+SAMPLES = 2
+"""Right and wrong answers shown per domain."""
+SAMPLE_CHARACTERS = 2_000
+"""Characters shown of an answer."""
 
 
 @dataclass(frozen=True)
@@ -38,34 +45,49 @@ class Knob:
     name: str
     """Its path."""
     value: str
-    """What the candidate has."""
+    """The candidate's value."""
     before: str | None
-    """What the standing recipe had, where it was another."""
+    """The standing recipe's value; None where it is the same."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One answer."""
+
+    domain: str
+    """The item's domain."""
+    right: bool
+    """The scorer's verdict."""
+    output: str
+    """What the model wrote."""
 
 
 async def latest(request: Request) -> Response:
-    """The rounds of the campaign that was started last."""
-    return RedirectResponse(f"/rounds/{await youngest(site(request))}", 303)
+    """The rounds of the newest campaign."""
+    return RedirectResponse(f"/rounds/{await newest_campaign(site(request))}", 303)
 
 
-async def youngest(found: Site) -> str:
-    """The campaign that was started last. Raises `UserError` where there is none."""
-    return choose([known.id for known in await found.store.campaigns()], None)
+async def newest_campaign(context: Site) -> str:
+    """Id of the campaign that was started last. Raises `UserError` if the log has none."""
+    return choose([summary.id for summary in await context.store.campaigns()], None)
 
 
-async def rounds(request: Request) -> Response:
-    """All rounds of a campaign, the youngest first."""
-    found, id_ = site(request), request.path_params["campaign"]
-    history, progress = await found.histories.of(id_), await found.store.progress(id_)
-    content = await found.drawn.of(
-        ("rounds", id_), (history.position, canonical_json(progress)), lambda: _drawn(found, history, progress)
+async def rounds(request: Request) -> dict[str, Any]:
+    """All rounds of a campaign, newest first."""
+    context, id_ = site(request), request.path_params["campaign"]
+    history, progress = await context.histories.of(id_), await context.store.progress(id_)
+    content = await context.cache.of(
+        ("rounds", id_), (history.position, canonical_json(progress)), lambda: _content(request, history, progress)
     )
-    return page(request, "rounds.html", campaign=id_, content=content)
+    return {"campaign": id_, "content": content}
 
 
-async def _drawn(found: Site, history: History, progress: Progress) -> Markup:
-    report = course(history, [envelope async for envelope in found.store.read(campaign=history.id, types=TOLD)])
-    return drawn(
+async def _content(request: Request, history: History, progress: Progress) -> Markup:
+    events = site(request).store.read(campaign=history.id, types=TOLD)
+    report = course(history, [envelope async for envelope in events])
+    tried = [trial for trial in history.trials.values() if trial.recipe]
+    return fragment(
+        request,
         "rounds_content.html",
         history=history,
         waits=data_wait(history, progress),
@@ -73,46 +95,32 @@ async def _drawn(found: Site, history: History, progress: Progress) -> Markup:
         chart=rounds_chart(report),
         drifts={note.round: note for note in drift_notes(report)},
         policies={note.round: note for note in policy_notes(report)},
-        now={t.candidate: (state(history, t, progress), loss(history, t, progress)) for t in _tried(history)},
+        now={t.candidate: (state(history, t, progress), loss(history, t, progress)) for t in tried},
     )
 
 
-def _tried(history: History) -> list[Trial]:
-    return [trial for trial in history.trials.values() if trial.recipe]
-
-
-async def candidate(request: Request) -> Response:
-    """One candidate: its recipe, what became of it, its scores with their receipts, and what it answers."""
-    found, (id_, name) = site(request), (request.path_params["campaign"], request.path_params["candidate"])
-    history = await found.histories.of(id_)
+async def candidate(request: Request) -> dict[str, Any]:
+    """One candidate: its recipe, its events, its scores with their receipts, and sample answers."""
+    context, (id_, name) = site(request), (request.path_params["campaign"], request.path_params["candidate"])
+    history = await context.histories.of(id_)
     if name not in history.trials:
         raise HTTPException(404, f"candidate: {name!r} is not in {id_}; {nearest(name, history.trials)}")
-    told = [envelope async for envelope in found.store.read(campaign=id_, stream=candidate_stream(id_, name))]
-    trial, progress = history.trials[name], await found.store.progress(id_)
-    scored = {x.event.kind: x.event for x in told if isinstance(x.event, ScoresReported)}
-    return page(
-        request,
-        "candidate.html",
-        history=history,
-        trial=trial,
-        told=told,
-        state="the base model" if name == BASE else state(history, trial, progress),
-        loss=loss(history, trial, progress),
-        knobs=knobs(trial),
-        kinds=[kind for kind in KINDS if kind in trial.scores],
-        receipts=_receipts(told),
-        samples=await asyncio.to_thread(samples, scored["dev"], _folders(found)) if "dev" in scored else [],
-    )
-
-
-def _folders(found: Site) -> list[str]:
-    return [join(found.settings.artifacts, "receipts")]
-
-
-def _receipts(told: Sequence[Envelope]) -> list[tuple[str, Any]]:
-    """What was measured, and the event that says so."""
-    measured = [x.event for x in told if x.type in ("ScoresReported", "GuardsReported")]
-    return [(getattr(event, "kind", "guards"), event) for event in measured]
+    envelopes = [envelope async for envelope in context.store.read(campaign=id_, stream=candidate_stream(id_, name))]
+    trial, progress = history.trials[name], await context.store.progress(id_)
+    measured = [x.event for x in envelopes if x.type in ("ScoresReported", "GuardsReported")]
+    dev = [event for event in measured if isinstance(event, ScoresReported) and event.kind == "dev"]
+    receipts = join(context.settings.artifacts, "receipts")
+    return {
+        "history": history,
+        "trial": trial,
+        "envelopes": envelopes,
+        "state": "the base model" if name == BASE else state(history, trial, progress),
+        "loss": loss(history, trial, progress),
+        "knobs": knobs(trial),
+        "kinds": [kind for kind in KINDS if kind in trial.scores],
+        "receipts": [(getattr(event, "kind", "guards"), event) for event in measured],
+        "samples": await asyncio.to_thread(samples, dev[-1], [receipts]) if dev else [],
+    }
 
 
 def knobs(trial: Trial) -> list[Knob]:
@@ -120,12 +128,33 @@ def knobs(trial: Trial) -> list[Knob]:
     if trial.recipe is None:
         return []
     changed = {c.knob: Knob(c.knob, show(c.after), show(c.before)) for c in trial.changes}
-    held = trial.recipe.model_dump()
-    others = [Knob(name, _spelled(value), None) for name, value in held.items() if name not in changed]
-    return [*changed.values(), *others]
+    settings = trial.recipe.model_dump().items()
+    return [*changed.values(), *(Knob(name, _shown(value), None) for name, value in settings if name not in changed)]
 
 
-def _spelled(value: Any) -> str:
+def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {show(weight)}" for name, weight in value.items()) or "all alike"
     return show(value)
+
+
+def samples(event: ScoresReported, folders: Sequence[str]) -> list[Sample] | str:
+    """The first right and wrong answers of each domain on dev, or why there are none.
+
+    Only dev receipts are opened, and of these neither items nor keyed answers are returned: the other sets are sealed.
+    """
+    if event.kind != "dev":
+        raise ValueError(f"{event.kind}: its items are sealed; ask for samples of dev")
+    try:
+        return list(_first(read(event.receipt, receipt_place(event.receipt, folders), Line)))
+    except FileNotFoundError:
+        return f"The receipt is not on this machine: {event.receipt.uri}"
+    except (ReceiptForged, StoreFailed) as error:
+        return str(error)
+
+
+def _first(lines: Sequence[Line]) -> Iterator[Sample]:
+    for domain in dict.fromkeys(line.domain for line in lines):
+        for right in (True, False):
+            of_verdict = [line for line in lines if (line.domain, line.correct) == (domain, right)]
+            yield from (Sample(domain, right, line.output[:SAMPLE_CHARACTERS]) for line in of_verdict[:SAMPLES])

@@ -1,63 +1,74 @@
-"""Pages from templates: everything that is put into one is escaped, because a model's answer may hold anything."""
+"""Pages from templates. Every value is escaped, because a model's answer may hold anything."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
 from audit.decision import short
 from audit.narrate import accuracy, narrate, odds
 from services.console.view.table import minutes
 from services.console.web.context import site
-from services.console.web.csrf import csrf_token, keep_csrf
-
-PAGES = (
-    ("Campaigns", "/campaigns"),
-    ("Rounds", "/rounds"),
-    ("Audit", "/audit"),
-    ("Log", "/log"),
-    ("Data", "/data"),
-    ("Health", "/health"),
-)
-"""The navigation, in its order."""
+from services.console.web.pages import Page, navigation
+from services.console.web.security import csrf_token, keep_csrf
 
 
-@cache
-def templates() -> Environment:
-    """The templates of this package. A name that a page forgot to give is an error, not an empty place."""
-    found = Environment(
-        loader=PackageLoader(__package__),
+def environment(pages: Iterable[Page]) -> Environment:
+    """The templates of the console by name, and those of each page by `MODULE/NAME`.
+
+    A value that a handler did not give is an error, not an empty place.
+    """
+    modules = {page.handler.__module__ for page in pages}
+    of_pages = PrefixLoader({module: PackageLoader(module) for module in modules})
+    made = Environment(
+        loader=ChoiceLoader([of_pages, PackageLoader(__package__)]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(FILTERS)
-    found.globals["pages"] = PAGES
-    return found
+    made.filters.update(FILTERS)
+    made.globals["pages"] = navigation(pages)
+    return made
 
 
-def page(request: Request, template: str, *, status: int = 200, **shown: Any) -> HTMLResponse:
-    """A page, with what all pages need besides what is shown."""
+def endpoint(page: Page) -> Callable[[Request], Any]:
+    """The handler of a page's route."""
+
+    async def show(request: Request) -> Response:
+        shown = await page.handler(request)
+        if isinstance(shown, Response):
+            return shown
+        return render(request, page.template_path, **({"title": page.title} | dict(shown)))
+
+    return show
+
+
+def render(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """A template with its values and those that the layout needs."""
     token = csrf_token(request)
-    found = site(request)
-    common = {"path": request.url.path, "csrf": token, "user": request.scope.get("user", ""), "head": found.live.head}
-    text = templates().get_template(template).render(common | {"problem": None} | shown)
-    response = HTMLResponse(text, status)
+    common = {
+        "path": request.url.path,
+        "csrf": token,
+        "user": request.scope.get("user", ""),
+        "head": site(request).live.head,
+        "problem": None,
+    }
+    response = HTMLResponse(fragment(request, template, **(common | values)), status)
     keep_csrf(request, response, token)
     return response
 
 
-def drawn(template: str, **shown: Any) -> Markup:
-    """A part of a page, which is the same for everybody."""
-    return Markup(templates().get_template(template).render(shown))  # noqa: S704  # templates escape what they show
+def fragment(request: Request, template: str, **values: Any) -> Markup:
+    """A part of a page that is the same for every user."""
+    templates: Environment = request.app.state.templates
+    return Markup(templates.get_template(template).render(values))  # noqa: S704 - the template escapes its values
 
 
 def when(time: datetime) -> str:
@@ -66,7 +77,7 @@ def when(time: datetime) -> str:
 
 
 def number(value: float) -> str:
-    """A count with thousands apart, or a number in four digits."""
+    """A whole number with thousands separators, or any other in four digits."""
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"
 
 
@@ -79,4 +90,4 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "clock": minutes,
     "narrate": narrate,
 }
-"""What templates may call."""
+"""Filters of the templates."""

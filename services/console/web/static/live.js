@@ -1,24 +1,24 @@
-// The page without reload. The server says that the log has grown; every element with `data-live` and an id is then
-// replaced by its namesake of the same page, fetched again (or of the address that `data-live` names).
-// What a person is doing is left alone: focus, open <details>, scrolled boxes, and forms that are being filled in.
+// Updates the page without a reload. When the log has grown, the page (or the address in `data-live`) is fetched again, and
+// every element with `data-live` and an id is replaced by the new element with this id. Focus, open <details>, scroll
+// positions, selected text and half-filled forms are kept.
 "use strict";
 
 const PAUSE = 1000; // milliseconds between two fetches of one address, however fast the log grows
 const waiting = new Map(); // address -> timer
-let stale = false; // whether something happened while nobody looked
-let spared = false; // whether a box was left as it was, because a person was at work in it
+let stale = false; // whether the log has grown while the page was hidden
+let skipped = false; // whether a box was not updated because a person was using it
 
-// Whether a person is at work in a box: writing, half through a form, or marking text.
+// Whether a person is using a box: typing, filling in a form, or selecting text.
 function busy(box) {
   const active = document.activeElement;
-  const marked = getSelection();
+  const selection = getSelection();
   const fields = [...box.querySelectorAll("input:not([type=hidden]), textarea")];
   return fields.some((field) => field === active || field.value !== field.defaultValue)
-    || (!marked.isCollapsed && box.contains(marked.anchorNode));
+    || (!selection.isCollapsed && box.contains(selection.anchorNode));
 }
 
-// What a person has opened or scrolled inside a box, by id.
-function keep(old, fresh) {
+// Copies open <details> to the new box; returns a function that restores the scroll positions.
+function keepState(old, fresh) {
   const inside = (id) => fresh.querySelector(`#${CSS.escape(id)}`);
   for (const details of old.querySelectorAll("details[id]")) {
     const again = inside(details.id);
@@ -29,17 +29,17 @@ function keep(old, fresh) {
   return () => places.forEach(([id, left, top]) => document.getElementById(id)?.scrollTo(left, top));
 }
 
-// What an element is called in the old box and in the new one; a <summary> by its <details>.
-function name(element) {
+// A selector that finds an element in the old box and in the new one; a <summary> by its <details>.
+function selector(element) {
   if (element.id) return `#${CSS.escape(element.id)}`;
-  return element.matches("details[id] > summary") ? `${name(element.parentElement)} > summary` : "";
+  return element.matches("details[id] > summary") ? `${selector(element.parentElement)} > summary` : "";
 }
 
 function swap(old, fresh) {
   if (old.innerHTML === fresh.innerHTML) return;
-  if (busy(old)) { spared = true; return; }
-  const scroll = keep(old, fresh);
-  const focused = old.contains(document.activeElement) && name(document.activeElement);
+  if (busy(old)) { skipped = true; return; }
+  const scroll = keepState(old, fresh);
+  const focused = old.contains(document.activeElement) && selector(document.activeElement);
   old.replaceWith(fresh);
   scroll();
   if (focused) document.querySelector(focused)?.focus({ preventScroll: true });
@@ -69,22 +69,22 @@ function grown() {
   }
 }
 
-function say(words) {
+function showState(words) {
   const state = document.getElementById("live-state");
   if (state && state.textContent !== words) state.textContent = words;
 }
 
 function follow() {
   const source = new EventSource(`/live?after=${document.body.dataset.head}`);
-  source.addEventListener("open", () => say("live"));
-  source.addEventListener("error", () => say("connection lost, trying again"));
+  source.addEventListener("open", () => showState("live"));
+  source.addEventListener("error", () => showState("connection lost, reconnecting"));
   source.addEventListener("appended", grown);
 }
 
-// Whoever is done with a box sees in it what has happened meanwhile.
+// When a person leaves a box, update it.
 for (const done of ["focusout", "selectionchange"]) {
   document.addEventListener(done, () => {
-    if (spared) { spared = false; grown(); }
+    if (skipped) { skipped = false; grown(); }
   });
 }
 
@@ -98,6 +98,6 @@ document.getElementById("theme")?.addEventListener("click", () => {
   localStorage.setItem("theme", document.documentElement.dataset.theme);
 });
 
-// What changes without an event, such as a running job's loss, says how often to look again.
+// Some boxes change without an event, such as a running job's loss: `data-seconds` is their refresh interval.
 for (const box of document.querySelectorAll("[data-live][data-seconds]")) setInterval(grown, 1000 * box.dataset.seconds);
 if (document.querySelector("[data-live]")) follow();

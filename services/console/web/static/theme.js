@@ -1,4 +1,4 @@
-// Before anything is drawn: the theme that was chosen last. Without a choice the system's own holds.
+// Sets the last chosen theme before the page is painted. Without a choice the system's theme applies.
 "use strict";
 const chosen = localStorage.getItem("theme");
 if (chosen) document.documentElement.dataset.theme = chosen;

@@ -10,11 +10,9 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from services.console.cli import app
-from services.console.web.access import PageSettings, access
-from services.console.web.app import make_app
+from services.console.web.app import address, make_app
 from services.console.web.context import Site
-from services.console.web.middleware import HEADERS
-from services.console.web.serve import address
+from services.console.web.security import HEADERS, PageSettings, access
 from services.runtime.settings import Settings
 from services.runtime.user_error import UserError
 
@@ -66,7 +64,7 @@ def test_a_token_that_could_be_guessed_is_refused(tmp_path):
     (tmp_path / "token").write_text("secret")
     with pytest.raises(UserError, match="6 characters can be guessed"):
         access("0.0.0.0", PageSettings(token_file=tmp_path / "token"))
-    with pytest.raises(UserError, match="name a file that can be read"):
+    with pytest.raises(UserError, match="name a readable file"):
         access("0.0.0.0", PageSettings(token_file=tmp_path / "none"))
 
 
@@ -125,7 +123,7 @@ def test_a_session_ends_and_cannot_be_prolonged(guarded, monkeypatch):
     assert guarded.has_session(session)
     ends, _, proof = session.partition(".")
     assert not guarded.has_session(f"{int(ends) + 1}.{proof}")
-    monkeypatch.setattr("services.console.web.access.time.time", lambda: int(ends) + 1.0)
+    monkeypatch.setattr("services.console.web.security.time.time", lambda: int(ends) + 1.0)
     assert not guarded.has_session(session)
 
 
@@ -197,7 +195,7 @@ def test_a_wrong_address_ends_the_command_with_2_and_the_remedy(monkeypatch):
             assert result.exit_code == 2
             assert told in result.output
     monkeypatch.setenv("AEVOLVE_CONSOLE_TOKEN_FILE", "/nowhere/token")
-    assert "name a file that can be read" in CliRunner().invoke(app, ["console", "--host", "0.0.0.0"]).output
+    assert "name a readable file" in CliRunner().invoke(app, ["console", "--host", "0.0.0.0"]).output
 
 
 def test_the_address_that_is_printed_is_one_that_the_page_answers_to():

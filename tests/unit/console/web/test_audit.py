@@ -15,10 +15,9 @@ from audit.recompute import is_decision
 from audit.replay import under
 from judgement.history import fold
 from schemas.base import canonical_json
-from services.console.web import background as aside_module
-from services.console.web.background import aside
-from services.console.web.causality import causality
-from services.console.web.gauge import gauge
+from services.console.web import audit
+from services.console.web.charts import gauge
+from services.console.web.decision_page import causality
 from tests.unit.recorded_log import RecordedLog, browser, recorded
 
 RECORDED = Path(__file__).parents[3] / "recorded" / "demo.jsonl"
@@ -65,7 +64,7 @@ def test_every_decision_has_a_page(store, campaign):
 
 def test_a_shift_is_told_from_belief_to_verdict(store, campaign, shift):
     page = browser(store).get(f"/audit/{campaign}/policy:{shift.event.policy.version}").text
-    parts = ("What was believed", "The evidence", "The test", "What changed", "The verdict of the rounds since")
+    parts = ("Belief before", "Evidence", "Drift test", "Changes", "Outcome")
     places = [page.index(f"<h2>{part}</h2>") for part in parts]
     assert places == sorted(places)
     told = text(page)
@@ -73,7 +72,7 @@ def test_a_shift_is_told_from_belief_to_verdict(store, campaign, shift):
     for said in shift.event.changed:
         assert said in told
     assessed = next(x.event for x in store.envelopes if x.type == "DriftAssessed")
-    assert f"{assessed.threshold:.3g} to 1" in told
+    assert f"drift is declared from {assessed.threshold:.3g}" in told
 
 
 def test_the_evidence_is_drawn_for_each_domain(store, campaign, shift):
@@ -85,7 +84,7 @@ def test_the_evidence_is_drawn_for_each_domain(store, campaign, shift):
 
 def test_nothing_later_than_its_basis_counts_as_evidence(store, campaign, shift):
     page = browser(store).get(f"/audit/{campaign}/{shift.id}").text
-    evidence = page[page.index("<h2>The evidence</h2>") : page.index("<h2>The test</h2>")]
+    evidence = page[page.index("<h2>Evidence</h2>") : page.index("<h2>Drift test</h2>")]
     later = {x.data["candidate"] for x in store.envelopes if x.type == "RecipeProposed" and x.sequence > shift.sequence}
     assert later
     assert not [name for name in later if name in evidence]
@@ -95,7 +94,7 @@ def test_the_bar_reaches_the_threshold_only_where_the_test_does(store):
     assessed = next(x.event for x in store.envelopes if x.type == "DriftAssessed")
     for factor in (0.0, 0.5, assessed.threshold * 0.9, assessed.threshold, 1e9):
         bar = gauge(assessed.model_copy(update={"bayes_factor": factor}))
-        assert bar.passed == (bar.start + bar.width >= bar.threshold) == (factor >= assessed.threshold)
+        assert bar.reached == (bar.start + bar.width >= bar.threshold) == (factor >= assessed.threshold)
 
 
 def test_recomputing_says_identical(store, campaign, shift):
@@ -120,7 +119,7 @@ def test_another_threshold_is_answered_as_by_the_command(store, campaign):
     found = under(store.envelopes, {"drift.threshold": "1e+10"})
     assert found.findings
     answer = text(browser(store).get(f"/audit/{campaign}/what-if?exponent=10", headers={"X-Part": "yes"}).text)
-    assert "from 10,000,000,000 to 1" in answer
+    assert "from Bayes factor 10,000,000,000:" in answer
     for round_, words in found.findings:
         assert f"round {round_}: {words}" in answer
     for proposal in found.proposals:
@@ -206,8 +205,8 @@ async def test_pages_are_served_while_a_decision_is_taken_again():
     import threading
 
     go = threading.Event()
-    waiting = asyncio.create_task(aside(lambda: go.wait(20)))
+    waiting = asyncio.create_task(audit.in_background(lambda: go.wait(20)))
     await asyncio.sleep(0)
     go.set()  # the loop runs on: it could not set this, if it were waiting itself
     assert await waiting is True
-    assert aside_module._THREAD._max_workers == 1
+    assert audit._THREAD._max_workers == 1

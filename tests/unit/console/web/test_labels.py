@@ -5,7 +5,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.console.web.labels import AIR, _meet, labels
+from services.console.web.charts import AIR, labels, overlap
 
 AREA = (0, 0, 320, 240)
 places = st.tuples(st.integers(60, 260), st.integers(60, 180))
@@ -13,8 +13,10 @@ places = st.tuples(st.integers(60, 260), st.integers(60, 180))
 
 def crowded(found, points):
     """Pairs of names that overlap, and names on a point."""
-    on_points = [(label.name, at) for label in found for at in points if _meet(label.box, (*at, at[0] + 1, at[1] + 1))]
-    return on_points + [(a.name, b.name) for a, b in combinations(found, 2) if _meet(a.box, b.box)]
+    on_points = [
+        (label.name, at) for label in found for at in points if overlap(label.box, (*at, at[0] + 1, at[1] + 1))
+    ]
+    return on_points + [(a.name, b.name) for a, b in combinations(found, 2) if overlap(a.box, b.box)]
 
 
 @given(st.lists(places, min_size=1, max_size=4, unique=True))
@@ -38,4 +40,4 @@ def test_a_name_stays_within_the_picture_and_is_told_even_without_room():
 
 def test_a_mark_keeps_some_air():
     (beside,) = labels([("r1s0", (100, 100))], [(100, 100), (112, 92)], AREA)
-    assert not _meet(beside.box, (112 - AIR, 92 - AIR, 112 + AIR, 92 + AIR))
+    assert not overlap(beside.box, (112 - AIR, 92 - AIR, 112 + AIR, 92 + AIR))

@@ -15,9 +15,8 @@ from schemas.envelope import candidate_stream
 from schemas.scores import Receipt
 from services.console.report.data import TOLD, course
 from services.console.report.text import percent
-from services.console.web.rounds_chart import rounds_chart
-from services.console.web.samples import samples
-from services.console.web.scale import Scale, around
+from services.console.web.charts import Scale, around, rounds_chart
+from services.console.web.rounds import samples
 from services.oracle.receipts import Line, write
 from tests.unit.console_events import CAMPAIGN, finished, two_rounds
 from tests.unit.recorded_log import RecordedLog, browser, recorded
@@ -75,9 +74,9 @@ def test_the_picture_says_what_it_shows(store, campaign, report):
 def test_drifts_and_policies_are_marked_on_the_axis(report):
     chart = rounds_chart(report)
     detected = sum(len(r["drift"]["detected"]) for r in report["rounds"])
-    assert sum(n.meaning == "drift" and n.words.startswith("drift: ") for n in chart.notes) == detected
+    assert sum(n.kind == "drift" and n.text.startswith("drift: ") for n in chart.notes) == detected
     versions = [r["policy"]["version"] for r in report["rounds"] if r["policy"]]
-    assert [n.words.split(":")[0] for n in chart.notes if "policy v" in n.words] == [f"policy v{v}" for v in versions]
+    assert [n.text.split(":")[0] for n in chart.notes if "policy v" in n.text] == [f"policy v{v}" for v in versions]
 
 
 def test_every_score_lies_within_its_error_bar_and_the_picture(report):
@@ -97,7 +96,7 @@ def test_before_anything_is_measured_the_axis_shows_all_percents():
     begun = two_rounds().envelopes[:1]
     chart = rounds_chart(course(fold(CAMPAIGN, begun), begun))
     assert not chart.marks
-    assert [words for _, words in chart.ticks] == ["0", "20", "40", "60", "80", "100"]
+    assert [text for _, text in chart.ticks] == ["0", "20", "40", "60", "80", "100"]
 
 
 def test_a_loss_is_shown_while_it_trains():

@@ -1,0 +1,62 @@
+"""A page of the console, and the pages that other packages add by the entry-point group `aevolve.pages`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from services.runtime.user_error import UserError
+
+GROUP = "aevolve.pages"
+"""Entry-point group: each entry names a `Page`."""
+
+Handler = Callable[[Request], Awaitable[Mapping[str, Any] | Response]]
+"""Returns the values for the page's template, or a response of its own, such as a redirect."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page. It is shown to those who may open the console, and only to them."""
+
+    path: str
+    """Address, with parameters as Starlette writes them: `/rounds/{campaign}`."""
+    title: str
+    """Title, and name in the navigation."""
+    handler: Handler
+    """Reads the log and returns what the template shows."""
+    template: str
+    """Jinja template in the folder `templates` beside the handler's module; it extends `layout.html`."""
+    position: float | None = None
+    """Place in the navigation, lowest first; None for a page that is not in it."""
+
+    @property
+    def template_path(self) -> str:
+        """Name of the template for the loader."""
+        return f"{self.handler.__module__}/{self.template}"
+
+
+def with_external(pages: Iterable[Page]) -> list[Page]:
+    """The pages of the console and those of other packages.
+
+    Raises `UserError` for an entry point that names something else, or a page whose address is taken.
+    """
+    found = {page.path: page for page in pages}
+    for entry in entry_points(group=GROUP):
+        page = entry.load()
+        if not isinstance(page, Page):
+            raise UserError(f"{GROUP}: {entry.name} = {entry.value}; it is not a services.console.web.pages.Page")
+        if page.path in found:
+            raise UserError(f"{GROUP}: {entry.name} = {entry.value}; {page.path} is taken: give the page another path")
+        found[page.path] = page
+    return list(found.values())
+
+
+def navigation(pages: Iterable[Page]) -> list[Page]:
+    """The pages of the navigation, in order."""
+    placed = [(page.position, page) for page in pages if page.position is not None]
+    return [page for _, page in sorted(placed, key=lambda pair: pair[0])]
