@@ -229,4 +229,4 @@ def test_a_scale_holds_its_values(values):
 def test_a_receipt_in_a_store_that_cannot_be_asked_shows_nothing_but_that(answered):
     _, scored, _ = answered
     event = scored[0].model_copy(update={"kind": "dev", "receipt": Receipt(uri="nope://b/x.jsonl", sha256="0" * 64)})
-    assert samples(event, []).startswith("nope://b/x.jsonl: no library here asks it")
+    assert samples(event, []).startswith("nope://b/x.jsonl: no library for it is installed")
