@@ -5,7 +5,7 @@ Exit status: 0 success, 1 a check failed, 2 wrong input or a missing part (one m
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -39,14 +39,32 @@ class Commands(TyperGroup):
             raise typer.Exit(2) from None
 
 
+def print_version(requested: bool) -> None:
+    """Print the installed version and end."""
+    if requested:
+        from importlib.metadata import version  # noqa: PLC0415 - not for `--help`
+
+        typer.echo(f"aevolve {version('aevolve')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     cls=Commands,
     name="aevolve",
-    help="Post-trains language models, detects when the dev metric misleads, and adapts its search.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Post-trains language models, detects when the dev metric misleads, and adapts its search."""
+
+
 app.add_typer(run.group)
 app.add_typer(campaign.group)
 app.add_typer(plan.group)

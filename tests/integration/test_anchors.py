@@ -177,7 +177,7 @@ async def test_a_rewritten_export_is_neither_verified_nor_imported(copy, told, p
     assert capsys.readouterr().out.startswith("broken at position 5: an anchor has another hash")
     target = await create_database(postgres, "target_of_forgery", migrated)
     with pytest.raises(UserError, match=r"position 5: an anchor has another hash.*nothing was imported"):
-        await chain.import_(tmp_path / "log.jsonl", target, told["file"])
+        await chain.import_file(tmp_path / "log.jsonl", target, told["file"])
 
 
 async def test_forged_unsigned_and_foreign_anchors_are_told_and_hide_nothing(copy, told, tmp_path, capsys):

@@ -107,7 +107,7 @@ async def test_an_altered_export_is_found_and_not_imported(exported, empty, numb
     assert await chain.verify_chain(None, exported, ALONE) == 1
     assert capsys.readouterr().out.startswith(f"broken at position {position}: ")
     with pytest.raises(UserError, match=f"position {position}: .*; nothing was imported"):
-        await chain.import_(exported, empty, ALONE)
+        await chain.import_file(exported, empty, ALONE)
     async with await EventStore.open(empty, service="console", password=PASSWORDS["console"]) as other:
         assert await other.head() == 0
 
@@ -121,14 +121,14 @@ async def test_an_export_that_was_cut_is_found_by_an_anchor_and_not_imported(exp
     assert await chain.verify_chain(None, exported, told) == 1
     assert f"broken at position {length}: the event is missing" in capsys.readouterr().out
     with pytest.raises(UserError, match=f"position {length}: the event is missing.*nothing was imported"):
-        await chain.import_(exported, empty, told)
+        await chain.import_file(exported, empty, told)
     async with await EventStore.open(empty, service="console", password=PASSWORDS["console"]) as other:
         assert await other.head() == 0
-    await chain.import_(exported, empty, ALONE)
+    await chain.import_file(exported, empty, ALONE)
 
 
 async def test_an_export_is_imported_once(exported, empty, tmp_path, monkeypatch, capsys):
-    await chain.import_(exported, empty, ALONE)
+    await chain.import_file(exported, empty, ALONE)
     imported = capsys.readouterr().out
     monkeypatch.setenv("AEVOLVE_POSTGRES", empty)
     assert await chain.verify_chain(None, None, ALONE) == 0
@@ -136,7 +136,7 @@ async def test_an_export_is_imported_once(exported, empty, tmp_path, monkeypatch
     await chain.export(tmp_path / "again.jsonl", None)
     assert (tmp_path / "again.jsonl").read_bytes() == exported.read_bytes()
     with pytest.raises(UserError, match=r"--dsn: .*the log holds events already.*import into a new database"):
-        await chain.import_(exported, empty, ALONE)
+        await chain.import_file(exported, empty, ALONE)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ async def test_a_chain_over_what_the_database_cannot_hold_is_told(exported, empt
     forged = row._replace(hash=next_hash(bytes(32), row))
     exported.write_text(f"{forged.to_json()}\n")
     with pytest.raises(UserError, match=r"log.jsonl: .*; nothing was imported"):
-        await chain.import_(exported, empty, ALONE)
+        await chain.import_file(exported, empty, ALONE)
 
 
 async def test_places_that_cannot_be_written_are_told(tmp_path, key):
@@ -190,4 +190,4 @@ async def test_a_database_that_cannot_take_a_log_is_told(exported, postgres):
     bare = await create_database(postgres, "bare_of_schema")
     for dsn in ("postgresql://127.0.0.1:1/aevolve", "nonsense", bare):
         with pytest.raises(UserError, match=r"--dsn: .*start the database.*aevolve migrate"):
-            await chain.import_(exported, dsn, ALONE)
+            await chain.import_file(exported, dsn, ALONE)

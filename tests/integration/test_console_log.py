@@ -48,7 +48,7 @@ def by_hand(folder, campaign, candidate):
 
 
 async def printed(capsys, campaign, **options):
-    await commands.events(None, campaign, options.get("types"), follow=False, as_json=options.get("as_json", False))
+    await commands.events(campaign=campaign, **options)
     return capsys.readouterr().out.splitlines()
 
 
@@ -173,8 +173,8 @@ async def test_the_owners_password_may_stand_in_a_file(tmp_path, monkeypatch):
         seen.append(dsn)
         return []
 
-    monkeypatch.setattr(migrate, "migrate", remember)
-    monkeypatch.setattr(migrate, "provision", remember)
+    monkeypatch.setattr("eventstore.migrate.migrate", remember)
+    monkeypatch.setattr("eventstore.migrate.provision", remember)
     (tmp_path / "owner").write_text("p@ss/word\n")
     await migrate.migrate("postgresql://me@db/log", tmp_path / "secrets", tmp_path / "owner")
     assert seen == ["postgresql://me:p%40ss%2Fword@db/log"] * 2

@@ -190,7 +190,7 @@ async def test_an_imported_log_misses_no_projection(
     monkeypatch.setenv("AEVOLVE_PASSWORD", PASSWORDS["console"])
     await chain.export(tmp_path / "log.jsonl", None)
     other = await create_database(postgres, "imported_projections", migrated)
-    await chain.import_(tmp_path / "log.jsonl", other, AnchorSources())
+    await chain.import_file(tmp_path / "log.jsonl", other, AnchorSources())
     async with await EventStore.open(other, service="console", password=PASSWORDS["console"]) as store:
         found = await check(store)
     assert found.deviations == []

@@ -144,17 +144,23 @@ async def import_(
     public_key: PublicKeys = None,
 ) -> None:
     """Import an exported log into an empty one: all of it, or nothing if its chain or an anchor shows that it broke."""
+    from services.console.anchors import AnchorSources
+
+    await import_file(file, dsn, AnchorSources(anchor, anchors_from_kafka, tuple(public_key or ())))
+
+
+async def import_file(file: Path, dsn: str, sources: AnchorSources) -> None:
+    """Import an exported log that agrees with the anchors. Raises `UserError`, and then nothing was imported."""
     import asyncpg
 
     from eventstore.connect import tls_fault
     from eventstore.errors import DISCONNECTED
     from eventstore.integrity.chain import ChainBroken
     from eventstore.integrity.log_import import LogNotEmpty, import_log
-    from services.console.anchors import AnchorSources, read_attested
+    from services.console.anchors import read_attested
     from services.console.client import settings_from_environment
     from services.console.log_file import read_rows
 
-    sources = AnchorSources(anchor, anchors_from_kafka, tuple(public_key or ()))
     attested = await read_attested(sources, settings_from_environment())
     if attested.refused:
         raise UserError(f"{attested.refused[0]}; nothing was imported: verify the log with `aevolve verify`")

@@ -1,0 +1,5 @@
+"""`python -m aevolve`, the same as `aevolve`."""
+
+from aevolve.cli import main
+
+main()
