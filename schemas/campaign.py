@@ -269,8 +269,6 @@ class Campaign(Grown):
                 "null_twin: only sealed sets can be distributed as dev; say target: sealed, or leave null_twin out"
             )
         if isinstance(target, Outside):
-            if "full" in (self.recipe.adapter, *law.values("adapter")):
-                found.append("adapter: full gives no adapter, and a board takes nothing else; leave it out")
             found += target.mistakes(law.budget.external_queries, law.budget.board_seconds, ranks)
         if found:
             raise ValueError("; ".join(found))

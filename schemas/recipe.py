@@ -67,10 +67,12 @@ class Recipe(Grown):
     checkpoint: Literal["last", "best", "average"] = "last"
     """Which weights are kept: the last, the best on held-back training rows, or the mean of the last quarter."""
 
-    method: Literal["sft", "grpo"] = "sft"
-    """Supervised fine-tuning on completions, or reinforcement from verifiable rewards (GRPO, arXiv 2402.03300)."""
-    adapter: Literal["lora", "qlora", "full"] = "lora"
-    """What is trained: a LoRA adapter, the same beside a base in 4 bits (arXiv 2305.14314), or every weight."""
+    method: Name = "sft"
+    """How weights learn: `sft` (supervised fine-tuning on completions), `grpo` (reinforcement from verifiable rewards,
+    arXiv 2402.03300), or a method that an installed package adds."""
+    adapter: Name = "lora"
+    """What is trained: `lora` (a LoRA adapter), `qlora` (the same beside a base in 4 bits, arXiv 2305.14314), `full`
+    (every weight), or a form that an installed package adds."""
     packing: Literal["buckets", "packed"] = "buckets"
     """Rows of similar length padded together, or rows joined to full sequences without seeing one another."""
     activations: Literal["kept", "recomputed"] = "kept"

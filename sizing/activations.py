@@ -1,9 +1,9 @@
-"""What a forward pass keeps for the backward pass, in bytes per token: every tensor that autograd saves, part by part.
+"""Activation memory in bytes per token: every tensor that autograd saves in a forward pass, part by part.
 
-Follows the modules of `transformers` and PEFT as they are, in the way of Korthikanti et al. (arXiv 2205.05198, section
-4), whose 34 bytes per channel are those of another implementation. A test counts what autograd really saves on a
-processor. Attention is fused (FlashAttention, arXiv 2205.14135), and Mamba's scan is the fused one of `mamba-ssm`,
-which computes its inside again; without that package a Mamba layer keeps hundreds of times as much.
+Follows the modules of `transformers` and PEFT, with the method of Korthikanti et al. (arXiv 2205.05198, section 4),
+whose 34 bytes per channel belong to another implementation. A test counts what autograd saves on a processor. Attention
+is fused (FlashAttention, arXiv 2205.14135), and so is Mamba's scan (`mamba-ssm`), which recomputes its inside; without
+that package a Mamba layer keeps hundreds of times as much.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import singledispatch
 from schemas.recipe import Recipe
 from sizing.parts import SINGLE, Attention, Experts, Mamba, Mlp, Part
 from sizing.shapes import Block, Shapes
+from sizing.traits import Traits
 
 HALF = 2
 """Bytes of a number in bfloat16."""
@@ -23,13 +24,13 @@ LOGITS = 12
 
 
 @dataclass(frozen=True)
-class Kept:
-    """In which numbers a pass computes, and of which weights it needs gradients."""
+class PassFormat:
+    """The number formats of a pass, and the weights that need gradients."""
 
     stream: int
-    """Bytes of a number of the residual stream, and of what norms give."""
+    """Bytes of a number of the residual stream, and of the outputs of norms."""
     compute: int
-    """Bytes of a number that a matrix gives."""
+    """Bytes of a number of a matrix product."""
     full: bool
     """Whether every weight is trained."""
     targets: frozenset[str] = frozenset()
@@ -37,10 +38,10 @@ class Kept:
     rank: int = 0
 
     def inputs(self, width: int, *names: str) -> int:
-        """What layers with a common input of a width keep of it.
+        """Bytes that the named layers keep of their common input of a width.
 
-        Trained in place they keep it, converted for each where the stream is wider than the computation. A frozen layer
-        keeps nothing; its adapter, in single precision, keeps a copy of its own, and what its first half gave.
+        A trained layer keeps it, converted once per layer where the stream is wider than the computation. A frozen
+        layer keeps nothing; its adapter, in single precision, keeps its own copy and the output of its first half.
         """
         if self.full:
             return self.compute * width * (1 if self.stream == self.compute else len(names))
@@ -49,26 +50,26 @@ class Kept:
         return SINGLE * (width * copies + self.rank * adapted)
 
     def norm(self, width: int) -> int:
-        """What a norm keeps: its input in single precision, and what it scales where the scale is trained."""
+        """Bytes that a norm keeps: its input in single precision, and the normed input where the scale is trained."""
         return SINGLE * width + (self.stream * width if self.full else 0)
 
 
-def kept(recipe: Recipe, *, half: bool) -> Kept:
-    """How a recipe's passes compute: on an accelerator in bfloat16, with all weights trained in single precision."""
+def pass_format(recipe: Recipe, traits: Traits, *, half: bool) -> PassFormat:
+    """The format of a recipe's passes: bfloat16 on an accelerator; a full training's stream in single precision."""
     compute = HALF if half else SINGLE
-    if recipe.adapter == "full":
-        return Kept(SINGLE, compute, full=True)
-    return Kept(compute, compute, full=False, targets=frozenset(recipe.target_modules), rank=recipe.rank)
+    if traits.every_weight:
+        return PassFormat(SINGLE, compute, full=True)
+    return PassFormat(compute, compute, full=False, targets=frozenset(recipe.target_modules), rank=recipe.rank)
 
 
 @singledispatch
-def part_bytes(part: Part, how: Kept) -> int:
+def part_bytes(part: Part, how: PassFormat) -> int:
     """Bytes per token that a part keeps."""
     raise NotImplementedError(type(part).__name__)
 
 
 @part_bytes.register
-def _(part: Attention, how: Kept) -> int:
+def _(part: Attention, how: PassFormat) -> int:
     """Queries, keys, values, their weighted sum, and a number per head (FlashAttention)."""
     core = how.compute * 2 * (part.queries + part.keys) + SINGLE * part.heads
     norms = how.norm(part.queries) + how.norm(part.keys) if part.head_norms else 0
@@ -76,24 +77,24 @@ def _(part: Attention, how: Kept) -> int:
     return how.norm(part.hidden) + norms + core + projections
 
 
-def _output(how: Kept, width: int) -> int:
-    """The output projection's input is what attention has kept already, unless an adapter converts it."""
+def _output(how: PassFormat, width: int) -> int:
+    """Input of the output projection: attention has kept it already, unless an adapter converts it."""
     return 0 if how.full or how.compute == SINGLE else how.inputs(width, "o_proj")
 
 
 @part_bytes.register
-def _(part: Mlp, how: Kept) -> int:
+def _(part: Mlp, how: PassFormat) -> int:
     names = ("gate_proj", "up_proj") if part.gated else ("up_proj",)
     return how.norm(part.hidden) + how.inputs(part.hidden, *names) + _inside(part.intermediate, how, gated=part.gated)
 
 
-def _inside(width: int, how: Kept, *, gated: bool) -> int:
-    """Gate, its activation and the other factor; or the one activation. Then what goes down."""
+def _inside(width: int, how: PassFormat, *, gated: bool) -> int:
+    """Gate, its activation and the other factor, or the one activation; then the input of the down projection."""
     return how.compute * width * (3 if gated else 1) + how.inputs(width, "down_proj")
 
 
 @part_bytes.register
-def _(part: Experts, how: Kept) -> int:
+def _(part: Experts, how: PassFormat) -> int:
     """Each chosen expert keeps what a feed-forward layer would; its output is kept for the router's gradient.
 
     Autocast leaves the experts' product as it is, so where all weights are trained they compute in single precision.
@@ -109,7 +110,7 @@ def _(part: Experts, how: Kept) -> int:
     return how.norm(part.hidden) + routed + router + around + _shared(part, how)
 
 
-def _shared(part: Experts, how: Kept) -> int:
+def _shared(part: Experts, how: PassFormat) -> int:
     if not part.shared:
         return 0
     names = ("gate_proj", "up_proj") if part.gated else ("up_proj",)
@@ -117,19 +118,19 @@ def _shared(part: Experts, how: Kept) -> int:
 
 
 @part_bytes.register
-def _(part: Mamba, how: Kept) -> int:
-    """What goes into and comes out of the fused scan; its inside is computed again."""
+def _(part: Mamba, how: PassFormat) -> int:
+    """Input and output of the fused scan; its inside is recomputed."""
     scan = how.compute * (part.projected + part.inner) + SINGLE * part.groups
     return how.norm(part.hidden) + how.inputs(part.hidden, "in_proj") + scan + how.inputs(part.inner, "out_proj")
 
 
-def block_bytes(block: Block, how: Kept) -> int:
+def block_bytes(block: Block, how: PassFormat) -> int:
     """Bytes per token that a block keeps."""
     return sum(part_bytes(part, how) for part in block)
 
 
-def weight_bytes(block: Block, how: Kept) -> int:
-    """Bytes that a block keeps whatever the tokens: copies of weights.
+def weight_bytes(block: Block, how: PassFormat) -> int:
+    """Bytes that a block keeps however many tokens there are: copies of weights.
 
     Autocast converts each linear layer's weights and keeps them for the backward pass; PEFT adds an adapter of experts
     to all of them at once.
@@ -140,10 +141,10 @@ def weight_bytes(block: Block, how: Kept) -> int:
     return how.compute * sum(m.total for m in matrices if not m.linear and m.adapter(how.targets, 1))
 
 
-def body_bytes(shapes: Shapes, how: Kept, tokens: int, *, recomputed: bool) -> int:
-    """Bytes that all blocks keep of a pass over some tokens: everything; or each its input, and one of them everything.
+def body_bytes(shapes: Shapes, how: PassFormat, tokens: int, *, recomputed: bool) -> int:
+    """Bytes that all blocks keep of a pass over some tokens.
 
-    Computing again from the blocks' inputs: Chen et al., arXiv 1604.06174.
+    Recomputed activations: each block keeps its input, and one block everything (Chen et al., arXiv 1604.06174).
     """
     sizes = [block_bytes(block, how) * tokens + weight_bytes(block, how) for block in shapes.blocks]
     last = how.norm(shapes.hidden) * tokens

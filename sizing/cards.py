@@ -1,4 +1,4 @@
-"""Cards of models: shapes from published configurations, for plans that are made where the model is not."""
+"""Model cards: shapes from published configurations, for plans without the model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 
 from sizing.families import shapes
 from sizing.shapes import Shapes
-from sizing.speed import Assumed
+from sizing.speed import Assumptions
 
 CARDS = Path(__file__).parents[1] / "deploy" / "models"
 
@@ -22,31 +22,31 @@ class Card:
     model: str
     """Name of the model's folder."""
     config: dict[str, Any]
-    """Keys of the model's `config.json` that its shapes follow from."""
+    """The keys of the model's `config.json` that determine its shapes."""
     shapes: Shapes
     total: float
     """Parameters as published."""
     active: float
     """Parameters per token as published, the embedding included."""
-    assumed: Assumed
+    assumptions: Assumptions
     sources: tuple[str, ...]
     """Where the shapes come from."""
-    assumptions: tuple[str, ...]
-    """What no source says, and what the assumed figures follow from."""
+    notes: tuple[str, ...]
+    """What no source states, and the basis of the assumed figures."""
 
 
 def read(file: Path) -> Card:
-    """The card of a file. Raises `ShapesUnknown`, `KeyError` or `TypeError` where it is not as it should be."""
-    held = yaml.safe_load(file.read_text(encoding="utf-8"))
+    """The card of a file. Raises `ShapesUnknown`, `KeyError` or `TypeError` if it is malformed."""
+    card = yaml.safe_load(file.read_text(encoding="utf-8"))
     return Card(
-        model=held["model"],
-        config=held["config"],
-        shapes=shapes(held["config"]),
-        total=held["published"]["total"],
-        active=held["published"]["active"],
-        assumed=Assumed(**held["assumed"]),
-        sources=tuple(held["sources"]),
-        assumptions=tuple(held["assumptions"]),
+        model=card["model"],
+        config=card["config"],
+        shapes=shapes(card["config"]),
+        total=card["published"]["total"],
+        active=card["published"]["active"],
+        assumptions=Assumptions(**card["assumed"]),
+        sources=tuple(card["sources"]),
+        notes=tuple(card["assumptions"]),
     )
 
 

@@ -1,8 +1,8 @@
-"""Memory of one device while it trains: what lies there throughout, and what comes and goes with a pass.
+"""Memory of one device while it trains: what stays throughout, and what a forward and backward pass adds.
 
 Weights, gradients and AdamW's two moments are those of the trainer: an adapter in single precision beside a base in
-bfloat16 (or 4 bits), or all weights in single precision. FSDP leaves each device its share of them (Zhao et al., arXiv
-2304.11277), and lends it one block at a time, the next while the last is in use.
+bfloat16 (or 4 bits), or all weights in single precision. FSDP gives each device its share of them (Zhao et al., arXiv
+2304.11277) and gathers one block at a time, prefetching the next.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from math import ceil
 
 from schemas.recipe import Recipe
-from sizing.activations import HALF, LOGITS, body_bytes, kept
+from sizing.activations import HALF, LOGITS, body_bytes, pass_format
 from sizing.parts import SINGLE
 from sizing.shapes import HEAD, Shapes, parameters
+from sizing.traits import Traits
 
 MICRO_TOKENS = 16_384
 """Tokens of one forward pass, as the trainer cuts its batches; a longer row has a pass of its own."""
@@ -30,52 +31,59 @@ class Memory:
     """Bytes of one device."""
 
     weights: int
-    """Its share of the base, and of the adapter."""
+    """Its share of the base and of the adapter."""
     gradients: int
-    """Of its share of what is trained."""
+    """Gradients of its share of the trained weights."""
     optimizer: int
-    """AdamW's two moments of that."""
+    """AdamW's two moments of that share."""
     gathered: int
-    """Weights that it borrows from the other devices for a pass; 0 where each has all."""
+    """Weights gathered from the other devices for a pass; 0 where each device holds all."""
     activations: int
     """What the forward pass keeps for the backward pass."""
     logits: int
-    """Of one pass, at the peak of the loss."""
+    """Logits of one pass, at the peak of the loss."""
     cache: int
-    """Keys, values and states of answers in generation: of GRPO's, else 0."""
+    """Keys, values and states while the method generates answers; 0 where it generates none."""
 
     @property
     def total(self) -> int:
-        """The peak: a pass and the generation of answers follow one another."""
+        """The peak: training passes and generation alternate."""
         resident = self.weights + self.gradients + self.optimizer + self.gathered
         return resident + max(self.activations + self.logits, self.cache)
 
 
-def training(shapes: Shapes, recipe: Recipe, max_length: int, *, half: bool = True) -> Memory:
+def training(shapes: Shapes, recipe: Recipe, traits: Traits, max_length: int, *, half: bool = True) -> Memory:
     """Memory of the busiest device of a recipe's training, with sequences of up to `max_length` tokens.
 
-    `half` is the accelerator's number format, bfloat16; on a processor all is in single precision.
+    `half`: bfloat16, the format of an accelerator; on a processor everything is in single precision.
     """
-    width, parts = HALF if half else SINGLE, _parts(recipe)
-    trained = shapes.total if recipe.adapter == "full" else shapes.adapter(recipe.target_modules, recipe.rank)
+    width, parts = HALF if half else SINGLE, recipe.devices if recipe.sharding == "fsdp" else 1
+    trained = trained_weights(shapes, recipe, traits)
     tokens = pass_tokens(recipe, max_length)
-    how = kept(recipe, half=half)
-    body = body_bytes(shapes, how, tokens, recomputed=recipe.activations == "recomputed")
+    body = body_bytes(
+        shapes, pass_format(recipe, traits, half=half), tokens, recomputed=recipe.activations == "recomputed"
+    )
+    base = base_bytes(shapes, traits, width)
     return Memory(
-        weights=ceil((_base(shapes, recipe, width) + (0 if recipe.adapter == "full" else SINGLE * trained)) / parts),
+        weights=ceil((base + (0 if traits.every_weight else SINGLE * trained)) / parts),
         gradients=ceil(SINGLE * trained / parts),
         optimizer=ceil(2 * SINGLE * trained / parts),
-        gathered=_gathered(shapes, recipe, width) if parts > 1 else 0,
+        gathered=_gathered(shapes, recipe, traits, width) if parts > 1 else 0,
         activations=body,
         logits=LOGITS * shapes.vocabulary * tokens,
-        cache=shapes.cache(max_length, width) * answers(recipe) if recipe.method == "grpo" else 0,
+        cache=shapes.cache(max_length, width) * answers(recipe, traits),
     )
 
 
 def evaluation(shapes: Shapes, max_length: int, *, half: bool = True) -> int:
-    """Bytes that the oracle needs on one device: the model, and the cache of the answers in generation."""
+    """Bytes that the oracle needs on one device: the model, and the cache of `AT_ONCE` answers."""
     width = HALF if half else SINGLE
     return width * shapes.total + AT_ONCE * (shapes.cache(max_length, width) + LOGITS * shapes.vocabulary)
+
+
+def trained_weights(shapes: Shapes, recipe: Recipe, traits: Traits) -> int:
+    """Number of weights that a recipe trains."""
+    return shapes.total if traits.every_weight else shapes.adapter(recipe.target_modules, recipe.rank)
 
 
 def pass_tokens(recipe: Recipe, max_length: int) -> int:
@@ -84,28 +92,24 @@ def pass_tokens(recipe: Recipe, max_length: int) -> int:
     return min(share, max(MICRO_TOKENS, max_length))
 
 
-def answers(recipe: Recipe) -> int:
-    """Answers that a device generates side by side in GRPO: groups for its share of the batch, at most `AT_ONCE`."""
-    return min(ceil(recipe.batch / recipe.devices) * recipe.group, AT_ONCE)
+def answers(recipe: Recipe, traits: Traits) -> int:
+    """Answers that a device generates side by side in training, at most `AT_ONCE`."""
+    return min(ceil(recipe.batch / recipe.devices) * traits.answers, AT_ONCE)
 
 
-def _parts(recipe: Recipe) -> int:
-    return recipe.devices if recipe.sharding == "fsdp" else 1
-
-
-def _base(shapes: Shapes, recipe: Recipe, width: int) -> float:
-    """Bytes of the base: of the linear layers of its blocks in 4 bits where the recipe says so."""
-    if recipe.adapter == "full":
+def base_bytes(shapes: Shapes, traits: Traits, width: int) -> float:
+    """Bytes of the base's weights, `width` each; in 4 bits only the linear layers of its blocks."""
+    if traits.every_weight:
         return SINGLE * shapes.total
-    if recipe.adapter == "lora":
+    if not traits.four_bits:
         return width * shapes.total
     quantised = sum(m.total for m in shapes.matrices() if m.linear and m.name != HEAD)
     return NF4 * quantised + width * (shapes.total - quantised)
 
 
-def _gathered(shapes: Shapes, recipe: Recipe, width: int) -> int:
-    """Two blocks, and what lies outside the blocks, which stays for the whole pass; at most what the others hold."""
+def _gathered(shapes: Shapes, recipe: Recipe, traits: Traits, width: int) -> int:
+    """The two largest blocks and the weights outside the blocks; at most what the other devices hold."""
     largest = sorted((parameters(block) for block in shapes.blocks), reverse=True)[:2]
-    lent = (sum(largest) + shapes.outside) * (SINGLE if recipe.adapter == "full" else width)
-    others = _base(shapes, recipe, width) * (1 - 1 / recipe.devices)
-    return ceil(min(lent, others))
+    gathered = (sum(largest) + shapes.outside) * (SINGLE if traits.every_weight else width)
+    others = base_bytes(shapes, traits, width) * (1 - 1 / recipe.devices)
+    return ceil(min(gathered, others))

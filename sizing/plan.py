@@ -1,8 +1,8 @@
-"""What a campaign takes before any of it exists: memory per device, hours, money, external queries."""
+"""What a campaign takes before any of it exists: memory per device, hours, money, target queries."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,10 +11,24 @@ from schemas.recipe import Recipe
 from sizing import memory, speed
 from sizing.devices import Device
 from sizing.memory import Memory
-from sizing.plan_model import Known
+from sizing.shapes import Shapes
+from sizing.speed import Assumptions
+from sizing.traits import TraitsOf
 
-MOST = 4096
+MAX_DEVICES = 4096
 """Devices that a recipe can name."""
+
+
+@dataclass(frozen=True)
+class PlannedModel:
+    """A campaign's model, as a plan knows it without its weights."""
+
+    shapes: Shapes
+    source: str
+    """Where the shapes come from, in words."""
+    assumptions: Assumptions
+    notes: tuple[str, ...] = ()
+    """What the source does not state."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +36,12 @@ class Plan:
     """A campaign on devices of one kind."""
 
     campaign: Campaign
-    known: Known
+    model: PlannedModel
     device: Device
     price: float
     """Dollars per device and hour."""
+    traits: TraitsOf
+    """The traits of a recipe's method and adapter form."""
 
     @property
     def recipe(self) -> Recipe:
@@ -39,19 +55,19 @@ class Plan:
 
     @cached_property
     def longest(self) -> Recipe:
-        """The one that takes most time."""
+        """Of all recipes that the search may propose, the one that takes most time."""
         return self._worst(self.training_hours)
 
     def _worst(self, cost: Callable[[Recipe], float]) -> Recipe:
-        """Axis by axis, since what one knob costs grows with what the others cost."""
+        """Axis by axis: the cost of one knob grows with the costs of the others."""
         worst = self.recipe
         for axis in self.campaign.constitution.space:
             worst = max([worst, *(worst.replace(axis.knob, value) for value in axis.values)], key=cost)
         return worst
 
     def memory(self, recipe: Recipe) -> Memory:
-        """Of the busiest device of a training."""
-        return memory.training(self.known.shapes, recipe, self.campaign.model.max_length)
+        """Memory of the busiest device of a training."""
+        return memory.training(self.model.shapes, recipe, self.traits(recipe), self.campaign.model.max_length)
 
     def fits(self, recipe: Recipe) -> bool:
         """Whether a recipe's training fits its devices."""
@@ -59,19 +75,19 @@ class Plan:
 
     def training_hours(self, recipe: Recipe) -> float:
         """Wall time of one training."""
-        return speed.training_hours(self.known.shapes, recipe, self.device, self.known.assumed)
+        return speed.training_hours(self.model.shapes, recipe, self.traits(recipe), self.device, self.model.assumptions)
 
     def hours_of_items(self, items: float) -> float:
-        """Wall time of measuring so many answers."""
-        return items / speed.answers_per_second(self.known.shapes, self.device, self.known.assumed) / speed.HOUR
+        """Wall time of generating an answer per item."""
+        return items / speed.answers_per_second(self.model.shapes, self.device, self.model.assumptions) / speed.HOUR
 
     @property
     def replica(self) -> int:
-        """Devices that generate together, since the model does not fit fewer."""
-        return speed.replica(self.known.shapes, self.campaign.model.max_length, self.device)
+        """Devices over which the oracle must spread the model."""
+        return speed.replica(self.model.shapes, self.campaign.model.max_length, self.device)
 
     def items(self, kind: str) -> int:
-        """Items of a sealed set; of lists of tasks and of targets outside nothing is known here."""
+        """Items of a sealed set; 0 for lists of tasks and targets outside, whose items are not known here."""
         law = self.campaign.constitution
         if kind in law.lists or (kind in ("external", "final") and law.target != "sealed"):
             return 0
@@ -79,7 +95,7 @@ class Plan:
 
     @property
     def queries(self) -> int:
-        """External queries that will be asked: of the base, and in the rounds, as far as the budget goes."""
+        """Target queries, as far as the budget goes: one for the base, and those of the rounds."""
         law = self.campaign.constitution
         return min(law.budget.external_queries, 1 + law.rounds * law.budget.external_per_round)
 
@@ -95,48 +111,43 @@ class Plan:
 
     @property
     def round(self) -> float:
-        """Device-hours of one round: candidates, confirmations, external measurements."""
+        """Device-hours of one round: candidates, confirmations, target measurements."""
         law = self.campaign.constitution
         confirmed = law.budget.confirm_per_round * self.items("confirm")
-        asked = law.budget.external_per_round * self.items("external")
-        return law.candidates * self.candidate + self._measuring(confirmed + asked)
+        queried = law.budget.external_per_round * self.items("external")
+        return law.candidates * self.candidate + self._measuring(confirmed + queried)
 
     @property
     def whole(self) -> float:
         """Device-hours of the campaign: its rounds, the base's measurements, and the final one of base and winner.
 
-        Where the budget runs out, later rounds ask less.
+        Where the budget runs out, later rounds query less.
         """
         law = self.campaign.constitution
         saved = 1 + law.rounds * law.budget.external_per_round - self.queries
-        apart = self.items("dev") + 2 * self.items("final") + (1 - saved) * self.items("external")
-        return law.rounds * self.round + self._measuring(apart)
+        outside_rounds = self.items("dev") + 2 * self.items("final") + (1 - saved) * self.items("external")
+        return law.rounds * self.round + self._measuring(outside_rounds)
 
     def _measuring(self, items: float) -> float:
         return self.replica * self.hours_of_items(items)
 
     def smallest(self) -> Recipe | None:
-        """The largest recipe on the fewest devices that it fits; activations are computed again where that helps."""
-        found = [layout for layout in map(self._fewest, self._layouts()) if layout]
-        return min(found, key=lambda recipe: recipe.devices, default=None)
-
-    def _layouts(self) -> Iterator[Recipe]:
-        yield self.largest
-        yield self.largest.replace("activations", "recomputed")
+        """The largest recipe on the fewest devices that it fits, with activations kept or recomputed."""
+        layouts = map(self._fewest, (self.largest, self.largest.replace("activations", "recomputed")))
+        return min((layout for layout in layouts if layout), key=lambda recipe: recipe.devices, default=None)
 
     def _fewest(self, recipe: Recipe) -> Recipe | None:
-        """On the fewest devices, sharded where more than one is needed; 4 bits cannot be sharded."""
+        """The recipe on the fewest devices, sharded where it needs more than one and can be."""
+
+        def on(devices: int) -> Recipe:
+            return recipe.model_copy(update={"devices": devices, "sharding": "fsdp"})
+
         if self.fits(alone := recipe.model_copy(update={"devices": 1, "sharding": "replicated"})):
             return alone
-        if recipe.adapter == "qlora":
+        if not self.traits(recipe).shardable or not self.fits(on(MAX_DEVICES)):
             return None
-        most = self._on(recipe, MOST)
-        low, high = 1, MOST
-        while high - low > 1:  # what a device needs falls with their number
+        low, high = 1, MAX_DEVICES
+        while high - low > 1:  # memory per device falls with the number of devices
             middle = (low + high) // 2
-            low, high = (low, middle) if self.fits(self._on(recipe, middle)) else (middle, high)
-        return self._on(recipe, high) if self.fits(most) else None
-
-    @staticmethod
-    def _on(recipe: Recipe, devices: int) -> Recipe:
-        return recipe.model_copy(update={"devices": devices, "sharding": "fsdp"})
+            low, high = (low, middle) if self.fits(on(middle)) else (middle, high)
+        return on(high)

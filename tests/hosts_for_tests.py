@@ -4,12 +4,12 @@ import sys
 from pathlib import Path
 
 from services.trainer import engine
-from services.trainer.distributed import data_parallel as ranks
 from services.trainer.distributed import hosts
+from services.trainer.distributed.data_parallel import this_rank
 from services.trainer.job import TrainingJob
 
 if __name__ == "__main__":
-    if not ranks.here().first:
+    if not this_rank().first:
         hosts.main()
     else:
         job = TrainingJob.model_validate_json(Path(sys.argv[1]).read_text())

@@ -46,7 +46,7 @@ def make_adapters(model: Path, number: int) -> list[Path]:
     for seed, place in enumerate(places):
         if not place.exists():
             torch.manual_seed(seed)
-            adapted = lora.attach(AutoModelForCausalLM.from_pretrained(model), Recipe())
+            adapted = lora.Lora().attach(AutoModelForCausalLM.from_pretrained(model), Recipe())
             for weight in filter(lambda weight: weight.requires_grad, adapted.parameters()):
                 torch.nn.init.normal_(weight, std=SPREAD)
             adapted.save_pretrained(str(place))

@@ -32,6 +32,7 @@ from services.trainer.job import TrainingJob
 from services.trainer.learner import place
 from services.trainer.methods.sft import Supervised
 from services.trainer.optimizer import BETAS, CLIP, rate
+from services.trainer.registry import traits
 from sizing import families, memory, speed
 from sizing.cards import cards
 from sizing.devices import DEVICES, Device
@@ -185,7 +186,7 @@ def _ours(job: TrainingJob, data: Data, base: Path) -> tuple[float, int, list[fl
         _wait()
         began.append(time.perf_counter())
 
-    run.go(0, report)
+    run.run(0, report)
     _wait()
     later = (len(data.batches) - 1) * len(data.batches[0]) * job.max_length
     taken = later / (time.perf_counter() - began[0]), _peak(), run.losses
@@ -206,7 +207,7 @@ def _bare(job: TrainingJob, data: Data, base: Path) -> float:
     optimizer = torch.optim.AdamW(weights, lr=job.recipe.lr, betas=BETAS, weight_decay=0.0, fused=True)
     size, began = max(1, memory.MICRO_TOKENS // job.max_length), 0.0
     for step, batch in enumerate(data.batches):
-        learnt = sum(example.learnt for example in batch)
+        learnt = sum(example.learned for example in batch)
         for start in range(0, len(batch), size):
             ids, targets = (torch.from_numpy(part).to(device) for part in pad(batch[start : start + size], 0))
             logits = model(input_ids=ids, use_cache=False).logits[:, :-1].flatten(0, 1).float()
@@ -239,12 +240,12 @@ def _resumed(job: TrainingJob, data: Data, base: Path) -> list[float]:
         raise Cut
 
     try:
-        cut.go(0, after_one)
+        cut.run(0, after_one)
     except Cut:
         del cut
         _empty()
     run = Supervised(job, data, base)
-    run.go(run.restore(), lambda _: None)
+    run.run(run.restore(), lambda _: None)
     losses = run.losses
     del run
     _empty()
@@ -254,9 +255,9 @@ def _resumed(job: TrainingJob, data: Data, base: Path) -> list[float]:
 def _told(case: Case, steps: int, ours: float, bare: float, peak: int, same: bool) -> dict[str, Any]:
     """Print the figures of a model; them for the file."""
     shapes, recipe, half = case.shapes, case.recipe(steps), torch.cuda.is_available()
-    estimate = memory.training(shapes, recipe, case.length, half=half).total
+    estimate = memory.training(shapes, recipe, traits(recipe), case.length, half=half).total
     kept = recipe.model_copy(update={"activations": "kept"})
-    used = speed.training(shapes, kept, case.length) * ours / (_device().tflops * 1e12)
+    used = speed.training(shapes, kept, traits(kept), case.length) * ours / (_device().tflops * 1e12)
     record = {
         "model": case.name,
         "parameters": shapes.total,

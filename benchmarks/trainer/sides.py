@@ -29,7 +29,7 @@ def ours(work: Work) -> Taken:
     shutil.rmtree(work.job.work, ignore_errors=True)
     run = Supervised(work.job, work.data, work.base)
     watch = Watch()
-    run.go(0, lambda _: None)
+    run.run(0, lambda _: None)
     return watch.taken(work, sum(run.losses) / len(run.losses))
 
 

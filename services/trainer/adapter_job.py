@@ -1,51 +1,50 @@
-"""A training job as the log sees it: how it is prepared, begun, finished and failed."""
+"""A training job and its events: how its argument is prepared, and what its start and end append to the log."""
 
 from __future__ import annotations
 
 from eventstore.effect import Append, Effect
 from eventstore.store import Job
-from schemas.campaign import Model, Substrate
-from schemas.events import CheckpointTrained, RecipeProposed, TrainingFailed, TrainingStarted
+from schemas.events import CheckpointTrained, TrainingFailed, TrainingStarted
 from schemas.scores import Cost
 from services.runtime.service import Failure, JobKind
 from services.runtime.settings import Settings
 from services.runtime.storage import artifacts
 from services.runtime.substrate import base_folder
 from services.trainer.job import Trained, TrainingJob
-from services.trainer.steps import QUEUE
+from services.trainer.orders import QUEUE, TrainOrder
 
 
 def prepare(job: Job, settings: Settings) -> TrainingJob:
-    """The training engine's argument."""
-    proposed = _proposed(job)
-    model = Model.model_validate(job.payload["model"])
+    """The argument of `services.trainer.engine.train`. Raises as `base_folder` does."""
+    order = TrainOrder.model_validate(job.payload)
+    candidate = order.proposed.candidate
     return TrainingJob(
-        candidate=proposed.candidate,
-        recipe=proposed.recipe,
-        base=str(base_folder(Substrate.model_validate(job.payload["substrate"]))),
-        snapshot=job.payload["snapshot_uri"],
-        snapshot_sha256=job.payload["snapshot"],
-        seed=proposed.seed,
-        max_length=model.max_length,
-        max_new_tokens=model.max_new_tokens,
-        profile=model.profile,
-        work=str(settings.work / "train" / job.campaign / proposed.candidate),
-        # Each try has its own folder: one that lost its lease and does not know it yet cannot touch what the log names.
-        out=artifacts.join(settings.artifacts, "adapters", job.campaign, proposed.candidate, str(job.attempt)),
+        candidate=candidate,
+        recipe=order.proposed.recipe,
+        base=str(base_folder(order.substrate)),
+        snapshot=order.snapshot_uri,
+        snapshot_sha256=order.snapshot,
+        seed=order.proposed.seed,
+        max_length=order.model.max_length,
+        max_new_tokens=order.model.max_new_tokens,
+        profile=order.model.profile,
+        work=str(settings.work / "train" / job.campaign / candidate),
+        # A folder per try: a try that has lost its lease, and does not know yet, cannot touch what the log names.
+        out=artifacts.join(settings.artifacts, "adapters", job.campaign, candidate, str(job.attempt)),
         copies=str(settings.copies),
         rank_seconds=settings.rank_seconds,
     )
 
 
 def started(job: Job, worker: str) -> tuple[Append, ...]:
-    """Said in the transaction that takes the lease."""
-    event = TrainingStarted(candidate=_proposed(job).candidate, attempt=job.attempt, worker=worker)
-    return (_append(job, event),)
+    """Appended in the transaction that takes the lease."""
+    candidate = TrainOrder.model_validate(job.payload).proposed.candidate
+    return (Append(job.campaign, job.key, TrainingStarted(candidate=candidate, attempt=job.attempt, worker=worker)),)
 
 
 def finished(job: Job, result: Trained) -> Effect:
-    """The adapter exists."""
-    active = job.payload["substrate"]["active_parameters"]
+    """The candidate has a checkpoint."""
+    active_parameters = TrainOrder.model_validate(job.payload).substrate.active_parameters
     event = CheckpointTrained(
         candidate=result.candidate,
         attempt=job.attempt,
@@ -57,37 +56,29 @@ def finished(job: Job, result: Trained) -> Effect:
         reward=result.reward,
         cost=Cost(
             tokens=result.tokens,
-            compute=float(result.tokens * active),
+            compute=float(result.tokens * active_parameters),
             seconds=round(result.seconds, 3),
             device_seconds=round(result.device_seconds, 3),
             lost_seconds=job.lost_seconds,
         ),
     )
-    return Effect((_append(job, event),))
+    return Effect((Append(job.campaign, job.key, event),))
 
 
 def failed(job: Job, failure: Failure) -> Effect:
-    """The try gave no adapter; charged."""
+    """The try ended without a checkpoint; charged. A job that no worker began fails in its first try."""
     event = TrainingFailed(
-        candidate=_proposed(job).candidate,
+        candidate=TrainOrder.model_validate(job.payload).proposed.candidate,
         attempt=max(job.attempt, 1),
         error=failure.error,
         message=failure.message,
         terminal=failure.terminal,
         cost=failure.cost,
     )
-    return Effect((_append(job, event),))
+    return Effect((Append(job.campaign, job.key, event),))
 
 
-def _append(job: Job, event: TrainingStarted | CheckpointTrained | TrainingFailed) -> Append:
-    return Append(job.campaign, job.key, event)
-
-
-def _proposed(job: Job) -> RecipeProposed:
-    return RecipeProposed.model_validate(job.payload["proposed"])
-
-
-REFUSED = frozenset(
+PREFLIGHT_PERMANENT = frozenset(
     {
         "AdapterUnloadable",
         "ArtifactChanged",
@@ -109,10 +100,10 @@ REFUSED = frozenset(
         "TargetModulePartial",
     }
 )
-"""What is found before weights are loaded, and would be found again."""
+"""Failures before weights are loaded that every further try would repeat."""
 
-ELSEWHERE = frozenset({"DevicesMissing", "DiskShort"})
-"""What is found then, too, but may be otherwise on another host, or later."""
+PREFLIGHT_TRANSIENT = frozenset({"DevicesMissing", "DiskShort"})
+"""Failures before weights are loaded that another host, or a later try, may not have."""
 
 TRAINING = JobKind(
     queue=QUEUE,
@@ -121,7 +112,7 @@ TRAINING = JobKind(
     started=started,
     finished=finished,
     failed=failed,
-    permanent=REFUSED | {"AdapterUntrained", "DeadlinePassed", "OutOfMemory", "RewardsEqual", "RowsSeen"},
-    uncharged=REFUSED | ELSEWHERE,
+    permanent=PREFLIGHT_PERMANENT | {"AdapterUntrained", "DeadlinePassed", "OutOfMemory", "RewardsEqual", "RowsSeen"},
+    uncharged=PREFLIGHT_PERMANENT | PREFLIGHT_TRANSIENT,
 )
-"""How the trainer's worker does its work."""
+"""The trainer's only kind of job."""

@@ -1,4 +1,4 @@
-"""From drawn rows to token batches: completion-only targets, rows of similar length together, nothing ever cut."""
+"""From drawn rows to token batches: completion-only targets, rows of similar length together, no row truncated."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from services.trainer.rows import Draw, draws, snapshot, split, take
 WINDOW = 16
 """Batches whose rows are sorted by length together: enough to save most padding, little enough to keep the order."""
 
-HELD_ROWS = 128
-"""Held-back rows that a checkpoint is judged on."""
+HELD_OUT_ROWS = 128
+"""Held-out rows that measure a checkpoint."""
 
 IGNORED = -100
-"""Target of a position that is not learnt: the prompt and the padding."""
+"""Target of a position that is not learned: the prompt and the padding."""
 
 Matrix = npt.NDArray[np.int64]
 
@@ -34,12 +34,12 @@ class Example:
     tokens: tuple[int, ...]
     """Prompt and line break where there is a prompt, completion, end of sequence."""
     prompt: int
-    """Tokens of the prompt and its line break, which are read but not learnt."""
+    """Tokens of the prompt and its line break, which are read but not learned."""
     difficulty: int
-    """1, 2 or 3; 0 where nobody has graded the row."""
+    """1, 2 or 3; 0 if the row is ungraded."""
 
     @property
-    def learnt(self) -> int:
+    def learned(self) -> int:
         """Tokens of the completion."""
         return len(self.tokens) - self.prompt
 
@@ -49,11 +49,11 @@ Batch = list[Example]
 
 @dataclass(frozen=True)
 class Data:
-    """Everything a job trains on, decided before its first step: the cursor of a resumed job is its step."""
+    """All data of a job, decided before its first step: the cursor of a resumed job is its step."""
 
     batches: list[Batch]
     """One per optimizer step."""
-    held: Batch
+    held_out: Batch
     """Rows never trained on."""
     too_long: int
     """Rows dropped for their length."""
@@ -65,31 +65,31 @@ class Data:
 
 
 def prepare(job: TrainingJob, tokenizer: Any) -> Data:
-    """The job's batches and its held-back rows. Raises as `snapshot` and `draws` do."""
+    """The job's batches and its held-out rows. Raises `RowsMissing`, and as `snapshot` does."""
     recipe = job.recipe
-    train, held = split(snapshot(job), job.seed)
+    train, held_out = split(snapshot(job), job.seed)
     examples, too_long = _fitting(job, tokenizer, draws(recipe, train, job.seed), recipe.steps * recipe.batch)
-    judged, _ = _fitting(job, tokenizer, draws(recipe, held, job.seed), HELD_ROWS)
-    return Data(arrange(examples, recipe, job.seed), judged, too_long)
+    measured, _ = _fitting(job, tokenizer, draws(recipe, held_out, job.seed), HELD_OUT_ROWS)
+    return Data(arrange(examples, recipe, job.seed), measured, too_long)
 
 
 def _fitting(job: TrainingJob, tokenizer: Any, stream: Iterator[Draw], n: int) -> tuple[list[Example], int]:
     """The stream's next n examples of at most `max_length` tokens, and how many were longer."""
     fitting: list[Example] = []
-    seen = 0
+    drawn = 0
     while (missing := n - len(fitting)) > 0:
         encoded = encode(tokenizer, take(stream, missing), job.profile)
-        fits = [example for example in encoded if len(example.tokens) <= job.max_length]
-        if not fits and missing == n:
+        more = [example for example in encoded if len(example.tokens) <= job.max_length]
+        if not more and missing == n:
             raise RowsMissing(f"model.max_length: no row of the snapshot fits {job.max_length} tokens; raise it")
-        fitting, seen = fitting + fits, seen + missing
-    return fitting, seen - n
+        fitting, drawn = fitting + more, drawn + missing
+    return fitting, drawn - n
 
 
 def encode(tokenizer: Any, drawn: Sequence[Draw], profile: ProfileName = "plain") -> list[Example]:
-    """Tokenised rows. Prompt and completion are encoded apart, as they are when the model is asked.
+    """Tokenised rows. Prompt and completion are encoded separately, as in evaluation.
 
-    A plain text has no prompt, and is learnt whole. Whatever the tokenizer puts before a text (a BOS token) stands
+    A row without prompt is plain text, learned in full. The token that the tokenizer puts before a text (BOS) stands
     before the prompt, exactly as in evaluation.
     """
     questions = [question(row.prompt, profile, tokenizer) if row.prompt else "" for row, _ in drawn]
@@ -103,17 +103,17 @@ def encode(tokenizer: Any, drawn: Sequence[Draw], profile: ProfileName = "plain"
 
 
 def _encode(tokenizer: Any, texts: list[str], *, special: bool) -> list[list[int]]:
-    """Token ids per text; a text that comes again (another epoch, another trace) is encoded once."""
+    """Token ids per text; a text that occurs again (another epoch) is encoded once."""
     unique = list(dict.fromkeys(texts))
     encoded = tokenizer(unique, add_special_tokens=special, return_attention_mask=False)["input_ids"]
-    known = dict(zip(unique, encoded, strict=True))
-    return [known[text] for text in texts]
+    ids = dict(zip(unique, encoded, strict=True))
+    return [ids[text] for text in texts]
 
 
 def arrange(examples: Sequence[Example], recipe: Recipe, seed: int) -> list[Batch]:
     """Batches in the recipe's order of difficulty.
 
-    Buckets: within a window, of similar length and in random order. Packed rows need no padding, so they stay as drawn.
+    Buckets: rows of similar length, in random order within a window. Packed rows need no padding and keep their order.
     """
     rng = np.random.default_rng([seed, 3])
     size, window = recipe.batch, recipe.batch * WINDOW
@@ -122,14 +122,14 @@ def arrange(examples: Sequence[Example], recipe: Recipe, seed: int) -> list[Batc
     if recipe.packing == "packed":
         return [ordered[i : i + size] for i in range(0, len(ordered), size)]
     for start in range(0, len(ordered), window):
-        near = sorted(ordered[start : start + window], key=lambda example: len(example.tokens))
-        cut = [near[i : i + size] for i in range(0, len(near), size)]
+        window_rows = sorted(ordered[start : start + window], key=lambda example: len(example.tokens))
+        cut = [window_rows[i : i + size] for i in range(0, len(window_rows), size)]
         batches += [cut[i] for i in rng.permutation(len(cut))]
     return batches
 
 
 class Graded(Protocol):
-    """Whatever has a difficulty."""
+    """An object with a difficulty."""
 
     @property
     def difficulty(self) -> int:
@@ -140,14 +140,14 @@ G = TypeVar("G", bound=Graded)
 
 
 def curriculum(examples: Sequence[G], order: str) -> list[G]:
-    """The examples as drawn, or stably sorted by difficulty."""
+    """The examples in drawn order, or stably sorted by difficulty."""
     if order == "shuffled":
         return list(examples)
     return sorted(examples, key=lambda example: example.difficulty, reverse=order == "hard_first")
 
 
 def pieces(batch: Batch, limit: int) -> list[Batch]:
-    """The batch cut into runs of at most `limit` padded tokens (one row at least), for the accelerator's memory."""
+    """The batch cut into runs of at most `limit` padded tokens, but one row at least, to fit the device's memory."""
     cut: list[Batch] = [[]]
     for example in batch:
         width = max(len(example.tokens), *(len(other.tokens) for other in cut[-1]), 1)
@@ -160,8 +160,8 @@ def pieces(batch: Batch, limit: int) -> list[Batch]:
 def pad(batch: Batch, filler: int) -> tuple[Matrix, Matrix]:
     """Token ids and targets, each [rows, longest], padded on the right.
 
-    Targets stand where their tokens stand (the shift is the loss's business) and are `IGNORED` on prompt and padding.
-    In a causal model right padding is never attended to by a real token, so no attention mask is needed.
+    Targets are not shifted (the loss shifts them) and are `IGNORED` on prompt and padding. In a causal model no real
+    token attends to padding on the right, so no attention mask is needed.
     """
     shape = (len(batch), max(len(example.tokens) for example in batch))
     ids, targets = np.full(shape, filler, np.int64), np.full(shape, IGNORED, np.int64)

@@ -1,120 +1,142 @@
 """One candidate's fine-tuning, from job to adapter: a plain function, run in a subprocess that has imported torch.
 
-Everything random or ordered is decided by the job before the first step; a method only walks through it. That is why
-a job can be killed at any step and why its result can be compared bit for bit.
+Everything random or ordered is decided by the job before the first step; a method only executes it. So a job can be
+killed at any step and resumed, and its result can be compared bit for bit.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from transformers import AutoTokenizer
 
 from schemas.evidence import Coverage
 from services.runtime.storage import artifacts
 from services.runtime.storage.hashing import hash_folder
 from services.runtime.storage.model_folders import model_folder
-from services.trainer import checkpoint, preflight
-from services.trainer.batches import prepare
-from services.trainer.distributed.data_parallel import Ranks, here, tell
-from services.trainer.distributed.group import joined
+from services.trainer import checkpoint, preflight, registry
+from services.trainer.distributed.data_parallel import Ranks, announce, this_rank
+from services.trainer.distributed.fsdp import Sharded
 from services.trainer.distributed.launch import launch
 from services.trainer.job import OutOfMemory, Trained, TrainingJob
 from services.trainer.learner import Learner, Report
-from services.trainer.methods.sft import Supervised
+from services.trainer.methods import sft  # noqa: F401 - imported before the fork, so that no job waits for it
+from services.trainer.model import full_weights, lora  # noqa: F401
+
+GRACE = timedelta(minutes=1)
+"""How long a rank waits for the others beyond the job's limit, so that the process that watches all judges first."""
 
 Beat = Callable[[], None]
-"""A sign of life, once a step."""
+"""Called once a step as a sign of life."""
 
 
 def silent() -> None:
-    """Give no sign."""
+    """Give no sign of life."""
 
 
 def train(job: TrainingJob, report: Report) -> Trained:
-    """Fine-tune and save what was trained; `report` gets {"step", "steps", "loss"} a few times a second.
+    """Fine-tune and save the trained weights; `report` gets {"step", "steps", "loss"} a few times a second.
 
-    Several devices of this host learn in processes of their own, which are started here. Over several hosts they have
-    been started already, and this one is the first.
+    For several devices of this host, this function starts a process each. Over several hosts torchrun has started the
+    processes, and this is the first.
 
     Resumes from the job's last complete checkpoint. Raises as `preflight.check` and `launch` do, and `RowsMissing`,
     `AdapterUntrained`, `QuantizerMissing`, `RowsSeen`, `OutOfMemory`, or `StoreFailed`.
     """
     preflight.check(job)
-    if here().world > 1:
-        tell(job)
+    if this_rank().world > 1:
+        announce(job)
     elif job.recipe.devices > 1:
         return launch(job, report)
     return lead(job, report)
 
 
 def lead(job: TrainingJob, report: Report, beat: Beat = silent) -> Trained:
-    """Learn, report and save: as the only process, or as the first of several."""
-    wall, device = time.monotonic(), device_seconds()
-    with fitting(job), joined(job, beat) as ranks:
-        run = _begin(job, ranks)
-        first, coverage, learnt = _learn(run, report)
+    """Train, report and save: as the only process, or as the first of several."""
+    start, device_start = time.monotonic(), device_seconds()
+    with out_of_memory_named(job), process_group(job, beat) as ranks:
+        learner = _learner(job, ranks)
+        first, coverage, weights = _train(learner, report)
     with artifacts.create(job.out, Path(job.work)) as folder:
-        run.form.save(run.model, learnt, folder, run.base)
+        learner.trained.save(learner.model, weights, folder, learner.base)
         sha256 = hash_folder(folder)
     checkpoint.discard(job)
     return Trained(
         candidate=job.candidate,
         uri=job.out,
-        form=run.form.saved,
+        form=learner.form.saved,
         sha256=sha256,
         coverage=coverage,
-        loss=ending(run.losses),
-        reward=ending(run.rewards) if run.rewards else None,
-        tokens=run.tokens,
-        too_long=run.too_long,
+        loss=mean_of_last_tenth(learner.losses),
+        reward=mean_of_last_tenth(learner.rewards) if learner.rewards else None,
+        tokens=learner.tokens,
+        too_long=learner.too_long,
         resumed_from=first,
-        seconds=time.monotonic() - wall,
-        device_seconds=(device_seconds() - device) * ranks.world,  # the others take as long as the first
+        seconds=time.monotonic() - start,
+        device_seconds=(device_seconds() - device_start) * ranks.world,  # the others take as long as the first
     )
 
 
 def follow(job: TrainingJob, beat: Beat = silent) -> None:
-    """Learn along with the first rank, which reports and saves."""
-    with fitting(job), joined(job, beat) as ranks:
-        _learn(_begin(job, ranks), lambda _: None)
+    """Train along with the first rank, which reports and saves."""
+    with out_of_memory_named(job), process_group(job, beat) as ranks:
+        _train(_learner(job, ranks), lambda _: None)
 
 
-def _learn(run: Learner, report: Report) -> tuple[int, Coverage, dict[str, torch.Tensor]]:
-    """What all ranks do alike: the step they went on from, which modules have learnt, and the weights, whole."""
-    first = run.restore()
-    run.go(first, report)
-    return first, run.form.coverage(run.model, run.optimizer, run.ranks), run.ranks.whole(run.weights)
+def _learner(job: TrainingJob, ranks: Ranks) -> Learner:
+    base = model_folder(job.base)
+    preflight.check_memory(job, base)
+    learner: type[Learner] = registry.load(registry.METHODS.get(job.recipe.method).learner)
+    return learner.begin(job, AutoTokenizer.from_pretrained(base), base, ranks)
+
+
+def _train(learner: Learner, report: Report) -> tuple[int, Coverage, dict[str, torch.Tensor]]:
+    """The part of all ranks: the steps that were already done, the coverage, and the weights in full."""
+    first = learner.restore()
+    learner.run(first, report)
+    coverage = learner.trained.coverage(learner.model, learner.optimizer, learner.ranks)
+    return first, coverage, learner.ranks.whole(learner.weights)
 
 
 @contextmanager
-def fitting(job: TrainingJob) -> Iterator[None]:
-    """Say of an accelerator that is full what would help."""
+def process_group(job: TrainingJob, beat: Beat) -> Iterator[Ranks]:
+    """This process among the ranks of its job, on a device of its own.
+
+    A collective operation that waits longer than the job allows fails: no rank waits forever for one that hangs.
+    """
+    rank = this_rank()
+    if rank.world == 1:
+        yield Ranks(beat=beat)
+        return
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(seconds=job.rank_seconds) + GRACE)
+    kind = Sharded if job.recipe.sharding == "fsdp" else Ranks
+    try:
+        yield kind(rank.rank, rank.world, beat)
+    finally:
+        dist.destroy_process_group()
+
+
+@contextmanager
+def out_of_memory_named(job: TrainingJob) -> Iterator[None]:
+    """Raise `OutOfMemory`, with the remedy, where the accelerator is full."""
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise OutOfMemory(f"model.max_length: {job.max_length} tokens do not fit the accelerator; lower it") from error
 
 
-def _begin(job: TrainingJob, ranks: Ranks) -> Learner:
-    base = model_folder(job.base)
-    preflight.check_memory(job, base)
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    if job.recipe.method == "grpo":
-        from services.trainer.methods.grpo import Reinforced  # seconds to import, for the jobs that need it
-
-        return Reinforced(job, tokenizer, base, ranks)
-    data = prepare(job, tokenizer)
-    preflight.check_rows(job, data)
-    return Supervised(job, data, base, ranks)
-
-
-def ending(steps: list[float]) -> float:
-    """Mean over the last tenth."""
+def mean_of_last_tenth(steps: list[float]) -> float:
+    """Mean over the last tenth of the steps."""
     last = steps[-max(1, len(steps) // 10) :]
     return sum(last) / len(last)
 

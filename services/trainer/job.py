@@ -1,4 +1,4 @@
-"""What a training job is given and what it gives back: plain data, so that whoever queues it needs no torch."""
+"""Argument, result and failures of a training job: plain data, importable without torch."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ class TrainingJob(Frozen):
     snapshot: str
     """Parquet file of the round's data."""
     snapshot_sha256: Sha256 | None = None
-    """Hash of its rows, as recorded; a file that comes from a store of objects must have it."""
+    """Recorded hash of its rows; required where the file comes from an object store."""
     seed: int = Field(ge=0)
     """Seed of the data order, the initialisation and the dropout."""
     max_length: int = Field(ge=8)
     """Tokens of prompt and completion together; a longer row is dropped."""
     max_new_tokens: int = Field(96, ge=1)
-    """Tokens of an answer that the model samples in training, as in evaluation."""
+    """Longest answer that the model generates in training, as in evaluation."""
     profile: ProfileName = "plain"
-    """How the model is asked, as in evaluation."""
+    """Form of the prompt, as in evaluation."""
     work: str
-    """The job's own folder for what a resumed try needs."""
+    """The job's own folder, for what a resumed try needs."""
     out: str
     """Folder that will hold the adapter."""
     copies: str
-    """Folder of copies of what lies in a store of objects."""
+    """Folder for local copies of objects from an object store."""
     rank_seconds: float = Field(600.0, gt=0.0)
-    """How long the processes of a job may take for a step before one of them counts as hung."""
+    """Longest time of a step, after which one of the job's processes counts as hung."""
 
 
 class Trained(Frozen):
@@ -51,21 +51,21 @@ class Trained(Frozen):
     uri: str
     """Folder of the adapter (PEFT, safetensors), or of the whole model."""
     form: Literal["adapter", "full"] = "adapter"
-    """Which of the two."""
+    """What the folder holds: an adapter or a whole model."""
     sha256: Sha256
     """Hash over the folder's files."""
     coverage: Coverage
-    """Which modules were trained."""
+    """The modules that were trained."""
     loss: float
     """Mean loss over the last tenth of the steps: of the completions, in nats per token, or GRPO's objective."""
     reward: Share | None = None
     """GRPO: share of the sampled answers that were right, over the last tenth of the steps."""
     tokens: int = Field(ge=0)
-    """Tokens trained on, padding excluded: the same for equal jobs, resumed or not."""
+    """Tokens trained on, padding excluded; equal for equal jobs, resumed or not."""
     too_long: int = Field(ge=0)
     """Rows dropped because they were longer than `max_length`."""
     resumed_from: int = Field(ge=0)
-    """Step that this try went on from; 0 for a fresh one."""
+    """Step from which this try resumed; 0 for a fresh one."""
     seconds: float = Field(ge=0.0)
     """Wall time of this try."""
     device_seconds: float = Field(ge=0.0)
@@ -73,15 +73,15 @@ class Trained(Frozen):
 
 
 class SnapshotMissing(Exception):
-    """The snapshot's file is not there."""
+    """The snapshot's file does not exist."""
 
 
 class RowsMissing(Exception):
-    """The snapshot has no usable row of a kind that the recipe asks for."""
+    """The snapshot has no usable row of a kind that the recipe requires."""
 
 
 class TargetModuleMissing(Exception):
-    """The recipe names a module that the model does not have. PEFT would silently ignore it."""
+    """The recipe names a module that the model does not have, and that PEFT would silently ignore."""
 
 
 class AdapterUntrained(Exception):
@@ -89,15 +89,15 @@ class AdapterUntrained(Exception):
 
 
 class QuantizerMissing(Exception):
-    """The recipe trains beside a base in 4 bits, and the library for it is not installed."""
+    """The recipe needs a base in 4 bits, and the library for it is not installed."""
 
 
 class TargetModulePartial(Exception):
-    """A module that the recipe names is in some layers of a kind, and not in others of the same kind."""
+    """A module that the recipe names is in some layers of a kind, and not in the others of that kind."""
 
 
 class AdapterUnloadable(Exception):
-    """What would be saved of the recipe's adapter cannot be attached to the model again."""
+    """The recipe's adapter, once saved, could not be loaded into the model again."""
 
 
 class ModelUnsupported(Exception):
@@ -105,7 +105,7 @@ class ModelUnsupported(Exception):
 
 
 class RecipeUnsupported(Exception):
-    """Two of the recipe's values do not go together."""
+    """The recipe names an unknown method or adapter form, or two of its values exclude one another."""
 
 
 class SequenceTooLong(Exception):
@@ -113,28 +113,37 @@ class SequenceTooLong(Exception):
 
 
 class RowsTooLong(Exception):
-    """Most rows are longer than the campaign's sequences, so that what is trained is not what the recipe says."""
+    """Most rows are longer than the campaign's sequences, so training would not follow the recipe."""
 
 
 class BosMissing(Exception):
-    """The model expects a token at the beginning, and its tokenizer does not give it."""
+    """The model expects a begin token, and its tokenizer does not add it."""
 
 
 class DevicesMissing(Exception):
-    """The host has fewer devices than the recipe asks for."""
+    """The host has fewer devices than the recipe requires."""
 
 
 class MemoryShort(Exception):
-    """The job will not fit the device, by estimate."""
+    """By estimate the job does not fit the device."""
 
 
 class DiskShort(Exception):
-    """A folder that the job writes to has too little room."""
+    """The disk of a folder that the job writes to has too little room."""
 
 
 class RewardsEqual(Exception):
-    """All answers to a prompt were rewarded alike, for every prompt: there was nothing to learn from."""
+    """For every prompt, all answers had the same reward, so nothing could be learned."""
+
+
+class RowsSeen(Exception):
+    """The model lets packed rows see one another."""
 
 
 class OutOfMemory(Exception):
     """The accelerator's memory is too small for the job."""
+
+
+def short(error: Exception) -> str:
+    """A library's message on one line, at most 200 characters."""
+    return " ".join(str(error).split())[:200]

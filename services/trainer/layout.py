@@ -1,6 +1,6 @@
-"""How the rows of a batch lie in tensors: padded side by side, or joined without padding. Either way the loss is one.
+"""The layout of a batch in tensors: rows padded side by side, or packed without padding. The loss is the same.
 
-A batch is the recipe's rows of one optimizer step: their layout decides what is computed, not what is learnt.
+A batch is the recipe's rows of one optimizer step: their layout decides the cost, not the gradient.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ MICRO_TOKENS = 16_384
 precision."""
 
 FILLER = 0
-"""Token id where no row lies; it is neither learnt nor seen by a row."""
+"""Token id of positions without a row; it is neither learned nor visible to a row."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What one forward pass reads; each [sequences, length]."""
+    """The tensors of one forward pass; each [sequences, length]."""
 
     ids: torch.Tensor
     """Token ids."""
     targets: torch.Tensor
-    """Token ids where a completion lies, else `IGNORED`; the shift is the loss's business."""
+    """Token ids of completions, else `IGNORED`; not shifted, the loss shifts them."""
     positions: torch.Tensor | None = None
-    """Place of each token in its own row, where a sequence holds several; the model keeps apart what restarts at 0."""
+    """Position of each token in its own row, where a sequence holds several; a restart at 0 separates rows."""
 
 
 def padded(batch: Batch, length: int) -> Iterator[Inputs]:
@@ -41,7 +41,7 @@ def padded(batch: Batch, length: int) -> Iterator[Inputs]:
 
 
 def packed(batch: Batch, length: int) -> Iterator[Inputs]:
-    """Rows joined to sequences of at most `length` tokens, so many in a pass as `MICRO_TOKENS` allow."""
+    """Rows joined to sequences of at most `length` tokens, as many per pass as `MICRO_TOKENS` allow."""
     sequences = packs(batch, length)
     size = max(1, MICRO_TOKENS // length)
     for start in range(0, len(sequences), size):
@@ -55,7 +55,7 @@ LAYOUTS = {"buckets": padded, "packed": packed}
 def packs(batch: Batch, length: int) -> list[Batch]:
     """The rows in as few sequences of `length` tokens as first-fit decreasing finds: at most 11/9 of the fewest.
 
-    Johnson, "Near-optimal bin packing algorithms" (1973). A row that is longer has a sequence of its own.
+    Johnson, "Near-optimal bin packing algorithms" (1973). A longer row has a sequence of its own.
     """
     sequences: list[Batch] = []
     room: list[int] = []
@@ -73,8 +73,8 @@ def packs(batch: Batch, length: int) -> list[Batch]:
 def join(sequences: list[Batch]) -> tuple[Matrix, Matrix, Matrix]:
     """Token ids, targets and positions of joined rows, each [sequences, longest].
 
-    The first token of a row is never a target, since the token before it belongs to another row. What is left of a
-    sequence is filled as if it were one more row.
+    The first token of a row is never a target, since the token before it belongs to another row. The rest of a sequence
+    is filled as if it were one more row.
     """
     longest = max(sum(len(example.tokens) for example in rows) for rows in sequences)
     shape = (len(sequences), longest)
@@ -82,9 +82,9 @@ def join(sequences: list[Batch]) -> tuple[Matrix, Matrix, Matrix]:
     for number, rows in enumerate(sequences):
         start = 0
         for example in rows:
-            end, learnt = start + len(example.tokens), start + max(1, example.prompt)
+            end, target = start + len(example.tokens), start + max(1, example.prompt)
             ids[number, start:end] = example.tokens
-            targets[number, learnt:end] = example.tokens[learnt - start :]
+            targets[number, target:end] = example.tokens[target - start :]
             positions[number, start:end] = np.arange(end - start)
             start = end
         positions[number, start:] = np.arange(longest - start)

@@ -1,8 +1,8 @@
-"""Which rows a recipe trains on: draws from the snapshot's cells with the recipe's weights, each cell epoch by epoch.
+"""The rows that a recipe trains on: draws from the snapshot's cells with the recipe's weights, each cell in epochs.
 
-A cell is (domain, difficulty, wording). The snapshot holds every cell that any recipe may ask for, so the mix is the
-recipe's own and two candidates of a round differ only in what their recipes say. Rows that nobody has graded are a cell
-of their own, which has its part of the domain's share whatever a recipe says of difficulty and wordings.
+A cell is (domain, difficulty, wording). The snapshot holds every cell that any recipe of the space may use, so two
+candidates of a round differ only in their recipes. Ungraded rows are a cell of their own, whose part of the domain's
+share does not depend on the recipe's difficulty and wordings.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from services.trainer.job import RowsMissing, SnapshotMissing, TrainingJob
 Cell = tuple[str, int, int]
 """Domain, difficulty, wording."""
 
-HELD_BACK = 16
-"""One row in this many is never trained on, whatever the recipe: it judges checkpoints."""
+HELD_OUT_SHARE = 16
+"""One row in this many is never trained on, whatever the recipe: it measures checkpoints."""
 
 Draw = tuple[Row, bool]
 """A row, and whether its completion is the worked trace."""
@@ -35,8 +35,9 @@ def snapshot(job: TrainingJob) -> dict[Cell, list[Row]]:
     try:
         return read(artifacts.fetch(job.snapshot, job.snapshot_sha256, hash_parquet, Path(job.copies)))
     except FileNotFoundError:
-        words = f"snapshot: {job.snapshot!r} is not there; make the round's data again, or check artifacts"
-        raise SnapshotMissing(words) from None
+        raise SnapshotMissing(
+            f"snapshot: {job.snapshot!r} does not exist; make the round's data again, or check AEVOLVE_ARTIFACTS"
+        ) from None
 
 
 def read(path: str | Path) -> dict[Cell, list[Row]]:
@@ -51,72 +52,80 @@ def read(path: str | Path) -> dict[Cell, list[Row]]:
 def probabilities(
     recipe: Recipe, domains: Sequence[str], ungraded: Mapping[str, float] | None = None
 ) -> dict[Cell, float]:
-    """Probability of each cell that the recipe asks for; they sum to 1.
+    """Probability of each cell that the recipe uses; they sum to 1.
 
-    `ungraded` is the part of a domain's rows that nobody has graded, and so of its share; none where it is left out.
+    `ungraded` is the ungraded part of each domain's rows, and so of its share; 0 where a domain is left out.
     """
     ungraded = ungraded or {}
     shares = recipe.shares(tuple(domains))
-    level, wording = sum(recipe.difficulty), sum(recipe.wordings)
+    levels, wordings = sum(recipe.difficulty), sum(recipe.wordings)
     weights = {
-        (domain, difficulty, number): share * easy / level * worded / wording * (1 - ungraded.get(domain, 0.0))
+        (domain, difficulty, number): share
+        * level_weight
+        / levels
+        * wording_weight
+        / wordings
+        * (1 - ungraded.get(domain, 0.0))
         for domain, share in shares.items()
-        for difficulty, easy in enumerate(recipe.difficulty, start=1)
-        for number, worded in enumerate(recipe.wordings)
+        for difficulty, level_weight in enumerate(recipe.difficulty, start=1)
+        for number, wording_weight in enumerate(recipe.wordings)
     }
     weights |= {(domain, UNGRADED, 0): shares[domain] * part for domain, part in ungraded.items()}
     return {cell: weight for cell, weight in weights.items() if weight > 0}
 
 
 def ungraded(cells: Mapping[Cell, Sequence[Row]]) -> dict[str, float]:
-    """The part of each domain's rows that nobody has graded, where there are any."""
+    """The ungraded part of each domain's rows; domains without any are left out."""
     rows = dict.fromkeys((domain for domain, _, _ in cells), 0)
-    for (domain, _, _), held in cells.items():
-        rows[domain] += len(held)
-    return {cell[0]: len(held) / rows[cell[0]] for cell, held in sorted(cells.items()) if cell[1] == UNGRADED and held}
+    for (domain, _, _), of_cell in cells.items():
+        rows[domain] += len(of_cell)
+    return {
+        domain: len(of_cell) / rows[domain]
+        for (domain, difficulty, _), of_cell in sorted(cells.items())
+        if difficulty == UNGRADED and of_cell
+    }
 
 
 def split(cells: dict[Cell, list[Row]], seed: int) -> tuple[dict[Cell, list[Row]], dict[Cell, list[Row]]]:
-    """The cells' rows shuffled and divided into those to train on and those held back.
+    """The cells' rows shuffled and divided into a training and a held-out set.
 
-    What was made from a row that is held back is in neither.
+    A row that was derived from a held-out row is in neither.
     """
     rng = np.random.default_rng([seed, 1])
     shuffled = {cell: [rows[i] for i in rng.permutation(len(rows))] for cell, rows in sorted(cells.items())}
-    back = {cell: _originals(rows)[: len(rows) // HELD_BACK] for cell, rows in shuffled.items()}
-    away = {(row.domain, row.core) for rows in back.values() for row in rows}
-    itself = {id(row) for rows in back.values() for row in rows}
+    held_out = {
+        cell: [row for row in rows if not row.parent][: len(rows) // HELD_OUT_SHARE] for cell, rows in shuffled.items()
+    }
+    cores = {(row.domain, row.core) for rows in held_out.values() for row in rows}
+    ids = {id(row) for rows in held_out.values() for row in rows}
     train = {
-        cell: [row for row in rows if id(row) not in itself and (row.domain, row.parent) not in away]
+        cell: [row for row in rows if id(row) not in ids and (row.domain, row.parent) not in cores]
         for cell, rows in shuffled.items()
     }
-    return train, {cell: rows or shuffled[cell][:1] for cell, rows in back.items()}
-
-
-def _originals(rows: Sequence[Row]) -> list[Row]:
-    return [row for row in rows if not row.parent]
+    return train, {cell: rows or shuffled[cell][:1] for cell, rows in held_out.items()}
 
 
 def draws(recipe: Recipe, cells: dict[Cell, list[Row]], seed: int) -> Iterator[Draw]:
-    """An endless stream of rows; every row of a cell comes once before any comes again.
+    """An endless stream of rows; every row of a cell is drawn once before any is drawn again.
 
-    Raises `RowsMissing` where the recipe asks for a cell without rows.
+    Raises `RowsMissing` where the recipe uses a cell without rows.
     """
-    wanted = probabilities(recipe, sorted({domain for domain, _, _ in cells}), ungraded(cells))
-    if missing := [cell for cell in wanted if not cells.get(cell)]:
+    weights_by_cell = probabilities(recipe, sorted({domain for domain, _, _ in cells}), ungraded(cells))
+    if missing := [cell for cell in weights_by_cell if not cells.get(cell)]:
         raise RowsMissing(
             f"snapshot: no rows of (domain, difficulty, wording) {missing[0]}, which the recipe's mix, difficulty and "
-            "wordings ask for; make the round's data with these weights in the campaign's space"
+            "wordings use; make the round's data with these weights in the campaign's space"
         )
     rng = np.random.default_rng([seed, 2])
-    names, weights, seen = list(wanted), list(wanted.values()), dict.fromkeys(wanted, 0)
+    names, weights = list(weights_by_cell), list(weights_by_cell.values())
+    drawn = dict.fromkeys(names, 0)
     while True:
         picks = rng.choice(len(names), size=1024, p=weights)
-        for pick, luck in zip(picks, rng.random(1024), strict=True):
+        for pick, chance in zip(picks, rng.random(1024), strict=True):
             cell = names[pick]
             rows = cells[cell]
-            yield rows[seen[cell] % len(rows)], bool(luck < recipe.traces)
-            seen[cell] += 1
+            yield rows[drawn[cell] % len(rows)], bool(chance < recipe.traces)
+            drawn[cell] += 1
 
 
 def take(stream: Iterator[Draw], n: int) -> list[Draw]:

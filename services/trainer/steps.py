@@ -1,4 +1,4 @@
-"""When the trainer owes a candidate its adapter."""
+"""When the trainer queues the training of a candidate."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from eventstore.effect import NOTHING, Effect, Work
 from judgement.history import History
 from judgement.trial import Trial
 from schemas.envelope import candidate_stream
-
-QUEUE = "train"
+from services.trainer.orders import QUEUE, TrainOrder
 
 
 def queue_training(history: History, now: datetime) -> Effect:
-    """Queue the training of every candidate that waits for it."""
+    """Queue the training of every candidate without a checkpoint."""
     waiting = [t for t in history.of_round(history.round) if not t.ended and t.checkpoint is None]
     return Effect(work=tuple(_work(history, trial) for trial in waiting)) if waiting else NOTHING
 
@@ -21,19 +20,19 @@ def queue_training(history: History, now: datetime) -> Effect:
 def _work(history: History, trial: Trial) -> Work:
     assert trial.proposed is not None
     assert trial.proposed_at is not None
-    budget = history.campaign.constitution.budget
-    payload = {
-        "proposed": trial.proposed.model_dump(mode="json"),
-        "substrate": history.substrate.model_dump(mode="json"),
-        "model": history.campaign.model.model_dump(mode="json"),
-        "snapshot": history.snapshots[trial.round].snapshot,
-        "snapshot_uri": history.snapshots[trial.round].uri,
-    }
+    budget, data = history.campaign.constitution.budget, history.snapshots[trial.round]
+    order = TrainOrder(
+        proposed=trial.proposed,
+        substrate=history.substrate,
+        model=history.campaign.model,
+        snapshot=data.snapshot,
+        snapshot_uri=data.uri,
+    )
     return Work(
         queue=QUEUE,
         key=candidate_stream(history.id, trial.candidate),
         campaign=history.id,
-        payload=payload,
+        payload=order.model_dump(mode="json"),
         attempts=budget.attempts,
         deadline=trial.proposed_at + timedelta(seconds=budget.candidate_seconds),
         cause=trial.proposed_id,

@@ -15,7 +15,7 @@ from eventstore.effect import Effect, Work
 from eventstore.migrate import provision
 from eventstore.store import EventStore
 from services.console.commands import migrate
-from services.trainer.steps import QUEUE
+from services.trainer.orders import QUEUE
 from tests.conftest import PASSWORDS, create_database
 from tests.integration.test_eventstore_plans import FILL, planned
 from tests.work_for_tests import started_event

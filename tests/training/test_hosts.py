@@ -20,11 +20,11 @@ from schemas.recipe import Recipe
 from services.console.embedded.base_model import substrate
 from services.console.embedded.system import clean_environment
 from services.runtime.ports import free_ports
-from services.trainer.distributed import data_parallel as ranks
+from services.trainer.distributed.data_parallel import Ranks
 from services.trainer.engine import train
 from services.trainer.job import Trained, TrainingJob
 from services.trainer.model import lora
-from services.trainer.steps import QUEUE
+from services.trainer.orders import QUEUE, TrainOrder
 from tests.conftest import PASSWORDS
 from tests.tiny_model import make_model, make_snapshot
 from tests.work_for_tests import started_event
@@ -77,7 +77,7 @@ def hosts(database: str, folder: Path) -> None:
 
 
 def queued(job: TrainingJob) -> dict[str, Any]:
-    """What the trainer's step would queue for a candidate with this job's recipe."""
+    """The order that the trainer's step would queue for a candidate with this job's recipe."""
     proposed = RecipeProposed(
         round=1,
         slot=0,
@@ -91,13 +91,14 @@ def queued(job: TrainingJob) -> dict[str, Any]:
         seed=job.seed,
         basis=Basis(position=1, digest="0" * 64, seed=1),
     )
-    return {
-        "proposed": proposed.model_dump(mode="json"),
-        "substrate": substrate(Path(job.base)).model_dump(mode="json"),
-        "model": Model(max_length=job.max_length).model_dump(mode="json"),
-        "snapshot": Path(job.snapshot).stem,
-        "snapshot_uri": job.snapshot,
-    }
+    order = TrainOrder(
+        proposed=proposed,
+        substrate=substrate(Path(job.base)),
+        model=Model(max_length=job.max_length),
+        snapshot=Path(job.snapshot).stem,
+        snapshot_uri=job.snapshot,
+    )
+    return order.model_dump(mode="json")
 
 
 async def test_the_first_leases_a_job_and_both_end_with_it(trainer, database, job, tmp_path) -> None:
@@ -115,6 +116,6 @@ async def test_all_end_where_no_job_comes(database, tmp_path) -> None:
 
 def test_each_row_is_learnt_by_one_process() -> None:
     batch = list(range(7))
-    shares = [ranks.Ranks(rank, 3).share(batch) for rank in range(3)]
+    shares = [Ranks(rank, 3).share(batch) for rank in range(3)]
     assert sorted(row for share in shares for row in share) == batch
-    assert ranks.Ranks(7, 8).share(batch) == []
+    assert Ranks(7, 8).share(batch) == []

@@ -69,14 +69,15 @@ def prepare(file: Path, options: dict[str, float | None], device: str, shapes: P
     from pydantic import ValidationError
 
     from services.console.campaign_file import load
+    from services.console.plan_model import planned_model
+    from services.trainer.registry import traits
     from sizing.devices import DEVICES
     from sizing.plan import Plan
-    from sizing.plan_model import known
 
     campaign = load(file, with_base=False)
-    found = known(campaign.model, shapes)
-    given = {option: value for option, value in options.items() if value is not None}
-    devices, price = given.pop("devices", None), given.pop("price", None)
+    model = planned_model(campaign.model, shapes)
+    chosen = {option: value for option, value in options.items() if value is not None}
+    devices, price = chosen.pop("devices", None), chosen.pop("price", None)
     if devices is not None:
         try:
             recipe = campaign.recipe.replace("devices", int(devices))
@@ -87,5 +88,5 @@ def prepare(file: Path, options: dict[str, float | None], device: str, shapes: P
         campaign = campaign.model_copy(update={"recipe": recipe})
     if device not in DEVICES:
         raise UserError(f"--device: {device!r} is not known; {nearest(device, DEVICES)}")
-    kind, assumed = DEVICES[device], replace(found.assumed, **given)
-    return Plan(campaign, replace(found, assumed=assumed), kind, kind.price if price is None else price)
+    kind, model = DEVICES[device], replace(model, assumptions=replace(model.assumptions, **chosen))
+    return Plan(campaign, model, kind, kind.price if price is None else price, traits)

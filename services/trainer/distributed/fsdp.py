@@ -1,6 +1,6 @@
-"""A model that no device holds whole: each rank keeps a part of every layer, and borrows the rest for a pass (FSDP2).
+"""A model that no device holds whole: each rank keeps a part of every layer, and gathers the rest for a pass (FSDP2).
 
-The weights are read once, by the first rank, and handed on layer by layer, so that the other ranks never hold more than
+The first rank alone reads the weights and broadcasts them layer by layer, so that the other ranks never hold more than
 one layer in full. `torch.distributed.fsdp.fully_shard` does the rest.
 """
 
@@ -23,7 +23,7 @@ class Sharded(Ranks):
     def build(self, make: Callable[[str], Any], device: str) -> Any:
         """The model with this rank's part of each weight; the first alone reads it."""
         model = make("cpu" if self.first else "meta")
-        self.meet()
+        self.wait_for_models()
         inside: set[Any] = set()
         for block in blocks(model):
             self._place(block.modules(), device)
@@ -36,21 +36,21 @@ class Sharded(Ranks):
             if isinstance(module, FSDPModule):  # gradients are summed: the loss is divided by the whole batch
                 module.set_force_sum_reduction_for_comms(True)
                 module.set_gradient_divide_factor(1.0)
-        self.part()
+        self.seed_own_generator()
         return model
 
     def _place(self, modules: Iterable[Any], device: str, tie: Callable[[], None] = lambda: None) -> None:
-        """Bring the modules' own tensors to the device, filled with what the first rank has read."""
+        """Bring the modules' own tensors to the device, with the values that the first rank has read."""
         modules = list(modules)
         for module in modules:
             _to(module, device)
         tie()
-        held = [t for m in modules for t in (*m.parameters(recurse=False), *m.buffers(recurse=False))]
-        for tensor in {id(tensor): tensor for tensor in held}.values():
+        tensors = [t for m in modules for t in (*m.parameters(recurse=False), *m.buffers(recurse=False))]
+        for tensor in {id(tensor): tensor for tensor in tensors}.values():
             dist.broadcast(tensor.data, 0)
 
     def passes(self, batch: Batch, cut: Callable[[Batch], Iterable[T]]) -> list[tuple[T, bool]]:
-        """As many passes as the busiest rank has, since all borrow weights in each; what is idle does not count."""
+        """As many passes as the busiest rank has, since all gather weights in each; the extra passes do not count."""
         shares = [batch[rank :: self.world] for rank in range(self.world)]
         cuts = [list(cut(share)) if share else [] for share in shares]
         own, most = cuts[self.rank], max(map(len, cuts))
@@ -58,11 +58,11 @@ class Sharded(Ranks):
         return [(piece, True) for piece in own] + [(piece, False) for piece in idle]
 
     def add(self, weights: Iterable[torch.nn.Parameter], loss: float) -> float:
-        """The sum of the losses; the gradients were summed as they came."""
+        """The sum of the losses; the backward pass has summed the gradients."""
         self.beat()
-        told = torch.tensor([loss], device=next(iter(weights)).device, dtype=torch.float32)
-        dist.all_reduce(told)
-        return float(told[0])
+        total = torch.tensor([loss], device=next(iter(weights)).device, dtype=torch.float32)
+        dist.all_reduce(total)
+        return float(total[0])
 
     def whole(self, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The weights in full, one after the other; only the first keeps them."""
@@ -74,16 +74,16 @@ class Sharded(Ranks):
         return full
 
     def moved(self, tensors: Sequence[torch.Tensor]) -> list[bool]:
-        """Which of the tensors are not nought in any rank's part."""
+        """Whether each tensor has a non-zero element in any rank's part."""
         parts = [tensor.to_local().any() for tensor in tensors]  # type: ignore[attr-defined]
-        found = torch.stack(parts).float()
-        dist.all_reduce(found, dist.ReduceOp.MAX)
-        return [bool(part) for part in found]
+        moved = torch.stack(parts).float()
+        dist.all_reduce(moved, dist.ReduceOp.MAX)
+        return [bool(part) for part in moved]
 
 
 def blocks(model: Any) -> list[Any]:
-    """The repeated layers, which are sharded each for itself: what the architecture says must not be split."""
-    names = set(base_of(model)._no_split_modules or ())  # noqa: SLF001 - what accelerate goes by, too
+    """The repeated layers, each sharded by itself: those that the architecture says must not be split."""
+    names = set(base_of(model)._no_split_modules or ())  # noqa: SLF001 - accelerate uses it, too
     return [module for module in model.modules() if type(module).__name__ in names]
 
 
@@ -93,7 +93,7 @@ def base_of(model: Any) -> Any:
 
 
 def _to(module: Any, device: str) -> None:
-    """Move a module's own tensors, or make room for them where they are only announced."""
+    """Move a module's own tensors, or allocate them where they are on the device `meta`."""
     if any(t.is_meta for t in (*module.parameters(recurse=False), *module.buffers(recurse=False))):
         module.to_empty(device=device, recurse=False)
         return

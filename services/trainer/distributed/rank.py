@@ -43,12 +43,12 @@ def main() -> None:
 
 def learn(text: str, line: Connection) -> Any:
     """What was trained, at the first rank."""
-    from services.trainer.distributed.data_parallel import here
+    from services.trainer.distributed.data_parallel import this_rank
     from services.trainer.engine import follow, lead  # seconds to import: whoever listens already knows of this process
     from services.trainer.job import TrainingJob
 
     job = TrainingJob.model_validate_json(text)
-    if here().first:
+    if this_rank().first:
         return lead(job, lambda progress: line.send(("report", progress)), beat=lambda: line.send(("step",)))
     return follow(job, beat=lambda: line.send(("step",)))
 

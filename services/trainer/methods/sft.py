@@ -1,32 +1,37 @@
-"""Supervised fine-tuning: the loss of the completions alone, in batches that are decided before the first step."""
+"""Supervised fine-tuning: the loss of the completions alone, in batches that are fixed before the first step."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any, Self
 
 import torch
 
-from services.trainer import checkpoint
-from services.trainer.batches import Batch, Data
+from services.trainer import checkpoint, preflight
+from services.trainer.batches import Batch, Data, prepare
 from services.trainer.distributed.data_parallel import ALONE, Ranks
 from services.trainer.job import TrainingJob
-from services.trainer.learner import Learner, Report
+from services.trainer.learner import REPORT_SECONDS, Learner, Report
 from services.trainer.optimizer import update
-
-REPORT_SECONDS = 0.25
-"""Shortest pause between two reports."""
 
 
 class Supervised(Learner):
-    """A job that walks through its batches."""
+    """A job that trains on one batch after the other."""
 
     def __init__(self, job: TrainingJob, data: Data, base: Path, ranks: Ranks = ALONE) -> None:
-        super().__init__(job, base, data.held, ranks)
+        super().__init__(job, base, data.held_out, ranks)
         self.data, self.tokens, self.too_long = data, data.tokens, data.too_long
 
+    @classmethod
+    def begin(cls, job: TrainingJob, tokenizer: Any, base: Path, ranks: Ranks) -> Self:
+        """The job with its batches. Raises as `batches.prepare` and `preflight.check_rows` do."""
+        data = prepare(job, tokenizer)
+        preflight.check_rows(job, data)
+        return cls(job, data, base, ranks)
+
     def restore(self) -> int:
-        """Take up the last checkpoint; the step to go on from."""
+        """Load the last checkpoint, if any; the number of steps already done."""
         if (state := checkpoint.load(self.job, self.ranks)) is None:
             return 0
         with torch.no_grad():
@@ -38,7 +43,7 @@ class Supervised(Learner):
         return len(self.losses)
 
     def save(self) -> None:
-        """Write a checkpoint after the steps taken so far."""
+        """Write a checkpoint after the current step."""
         state = {
             "weights": {name: weight.detach() for name, weight in self.weights.items()},
             "optimizer": self.optimizer.state_dict(),
@@ -47,9 +52,9 @@ class Supervised(Learner):
         }
         checkpoint.save(self.job, state, self.ranks)
 
-    def go(self, first: int, report: Report) -> None:
-        """Take the remaining steps and leave the chosen weights in the model."""
-        steps, reported = self.job.recipe.steps, float("-inf")
+    def run(self, first: int, report: Report) -> None:
+        """Take the remaining steps and leave the selected weights in the model."""
+        steps, last_report = self.job.recipe.steps, float("-inf")
         self.model.train()
         for step in range(first, steps):
             self.losses.append(self.learn(self.data.batches[step]))
@@ -57,17 +62,17 @@ class Supervised(Learner):
             self.selection.observe(step + 1)
             if (step + 1) % checkpoint.EVERY == 0 and step + 1 < steps:
                 self.save()
-            if (now := time.monotonic()) - reported >= REPORT_SECONDS or step + 1 == steps:
+            if (now := time.monotonic()) - last_report >= REPORT_SECONDS or step + 1 == steps:
                 report({"step": step + 1, "steps": steps, "loss": self.losses[-1]})
-                reported = now
+                last_report = now
         self.selection.apply()
 
     def learn(self, batch: Batch) -> float:
         """Gradients of the batch's mean completion loss; that loss, in nats per token."""
-        learnt = sum(example.learnt for example in batch)
+        learned = sum(example.learned for example in batch)
         total = 0.0
         for inputs, counts in self.ranks.passes(batch, self.inputs):
-            loss = self.loss(inputs) / learnt * counts
+            loss = self.loss(inputs) / learned * counts
             torch.autograd.backward(loss)
             total += loss.item()
         return self.ranks.add(self.weights.values(), total)

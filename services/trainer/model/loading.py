@@ -1,7 +1,11 @@
-"""The base model on its device, in the number format that its recipe trains beside.
+"""The base model on its device: number format and attention.
 
-Weights are read from safetensors alone, since a pickle could run code. On the device `meta` a model is only announced:
-its layers are there, and no weight is read.
+Weights are read from safetensors only, since a pickle could run code. On the device `meta` a model has its layers, and
+no weight is read.
+
+Flash attention is used where its package is installed and the model supports it: it builds no mask and skips masked
+pairs. Otherwise the library chooses, torch's fused attention. In both, positions that restart at 0 within a sequence
+keep packed rows apart (a block-diagonal mask, or flash attention's variable-length boundaries).
 """
 
 from __future__ import annotations
@@ -12,14 +16,20 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
+from transformers.utils.import_utils import is_flash_attn_2_available
 
-from services.trainer.job import QuantizerMissing
+from services.trainer.job import QuantizerMissing, RowsSeen
 
 META = "meta"
 
+FLASH = "flash_attention_2"
 
-def plain(base: Path, device: str, dtype: torch.dtype) -> Any:
-    """As it is computed with."""
+TOLERANCE = 0.02
+"""Largest relative difference of logits that rounding explains, in bfloat16 and another order of sums."""
+
+
+def load(base: Path, device: str, dtype: torch.dtype) -> Any:
+    """The base of a folder, in the given number format."""
     if device == META:
         with torch.device(META):
             config = AutoConfig.from_pretrained(base)
@@ -28,25 +38,44 @@ def plain(base: Path, device: str, dtype: torch.dtype) -> Any:
     return model.to(device)
 
 
-def master(base: Path, device: str, dtype: torch.dtype) -> Any:
-    """In single precision, whatever is computed with: bfloat16 has 8 bits, and would lose most updates of a weight."""
-    return plain(base, device, torch.float32)
-
-
-def quantised(base: Path, device: str, dtype: torch.dtype) -> Any:
+def load_in_4_bits(base: Path, device: str, dtype: torch.dtype) -> Any:
     """Linear layers in 4 bits, NF4 with quantised constants, computed in `dtype` (QLoRA, arXiv 2305.14314).
 
     Raises `QuantizerMissing` where bitsandbytes is not installed.
     """
     if find_spec("bitsandbytes") is None:
-        raise QuantizerMissing("recipe.adapter: qlora needs bitsandbytes; install aevolve[qlora], or say adapter: lora")
+        raise QuantizerMissing("recipe.adapter: qlora needs bitsandbytes; install aevolve[qlora], or use adapter: lora")
     four_bits = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=dtype,
     )
-    where = {"": torch.cuda.current_device() if device == "cuda" else device}
+    device_map = {"": torch.cuda.current_device() if device == "cuda" else device}
     return AutoModelForCausalLM.from_pretrained(
-        base, dtype=dtype, quantization_config=four_bits, device_map=where, use_safetensors=True
+        base, dtype=dtype, quantization_config=four_bits, device_map=device_map, use_safetensors=True
     )
+
+
+def use_flash_attention(model: Any) -> None:
+    """Switch a loaded model to flash attention where package and model allow it."""
+    if is_flash_attn_2_available() and getattr(model, "_supports_flash_attn", False):
+        model.set_attn_implementation(FLASH)
+
+
+@torch.no_grad()
+def check_packing(model: Any, device: str) -> None:
+    """Raise `RowsSeen` where a row's logits change with the row before it in a sequence.
+
+    Attention can be masked; a state that runs along the sequence (Mamba) cannot, unless the model resets it.
+    """
+    row = torch.arange(1, 9, device=device)
+    alone = model(input_ids=row[None], use_cache=False).logits[0].float()
+    positions = torch.arange(8, device=device).repeat(2)[None]
+    both = model(input_ids=torch.cat([row.flip(0), row])[None], position_ids=positions, use_cache=False)
+    difference = (both.logits[0, 8:].float() - alone).abs().max() / alone.abs().max()
+    if difference > TOLERANCE:
+        raise RowsSeen(
+            "recipe.packing: packed rows see one another in this model, which carries a state along the sequence; use "
+            "packing: buckets"
+        )

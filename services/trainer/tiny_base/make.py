@@ -1,8 +1,8 @@
-"""The tiny base model, made here from scratch in about a minute: the start of every demo campaign.
+"""The tiny base model, pre-trained from scratch in about a minute: the start of every demo campaign.
 
-It is meant to be mediocre: it has seen every family, difficulty and wording of the train split, but mostly what is
-easy and tersely worded, and not enough of it, so that post-training has something to gain and something to lose. Its
-budget is steps, not seconds: the same arguments give the same bytes on the same machine and versions.
+It is mediocre on purpose: it has seen every family, difficulty and wording of the train split, but mostly easy, terse
+items, and too few of them, so that post-training has something to gain and something to lose. Its budget is steps, not
+seconds: the same arguments give the same bytes on the same machine and versions.
 
     python -m services.trainer.tiny_base.make --out DIR [--steps N] [--seed N] [--threads N]
 """
@@ -51,7 +51,7 @@ SHAPE: dict[str, Any] = {
 MANIFEST = "aevolve.json"
 
 Report = Callable[[int, float], None]
-"""Told each step, from 1, and its loss in nats per token."""
+"""Called with each step, from 1, and its loss in nats per token."""
 
 
 def silent(step: int, loss: float) -> None:
@@ -74,12 +74,12 @@ def make_base(
     if folder.exists():
         raise FileExistsError(f"folder {folder} exists; remove it or choose another --out")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        _write(made, steps, threads, seed, report)
-        made.rename(folder)
+        _write(scratch, steps, threads, seed, report)
+        scratch.rename(folder)
     except BaseException:
-        shutil.rmtree(made)
+        shutil.rmtree(scratch)
         raise
 
 
@@ -91,7 +91,7 @@ def base_key(*, steps: int = DEFAULT_STEPS, threads: int = THREADS, seed: int = 
 
 
 def source_sha256() -> str:
-    """Hash over the source files that decide what the base is."""
+    """Hash over the source files that determine the base."""
     root = Path(__file__).parents[3]
     files = [*(root / "puzzles").glob("*.py"), *(Path(__file__).with_name(f"{name}.py") for name in _SOURCES)]
     hashed = hashlib.sha256()
@@ -100,7 +100,7 @@ def source_sha256() -> str:
     return hashed.hexdigest()
 
 
-_SOURCES = ("make", "muon", "pretrain", "tokenizer")
+_SOURCES = ("make", "pretrain", "tokenizer")
 
 
 def items(n: int, seed: int) -> list[Item]:
@@ -167,15 +167,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=DEFAULT_STEPS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=THREADS)
-    given = parser.parse_args()
-    # OpenMP reads this when torch is loaded. On a busy machine threads that spin while waiting cost tenfold.
+    arguments = parser.parse_args()
+    # OpenMP reads this when torch is loaded. On a busy machine threads that spin while they wait cost tenfold.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     def report(step: int, loss: float) -> None:
-        if step % 50 == 0 or step == given.steps:
-            sys.stderr.write(f"step {step}/{given.steps}  loss {loss:.3f}\n")
+        if step % 50 == 0 or step == arguments.steps:
+            sys.stderr.write(f"step {step}/{arguments.steps}  loss {loss:.3f}\n")
 
-    make_base(given.out, steps=given.steps, threads=given.threads, seed=given.seed, report=report)
+    make_base(arguments.out, steps=arguments.steps, threads=arguments.threads, seed=arguments.seed, report=report)
 
 
 if __name__ == "__main__":

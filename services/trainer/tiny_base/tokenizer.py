@@ -1,8 +1,8 @@
-"""The tiny model's tokenizer: whole template words, and single characters for all that a puzzle computes with.
+"""The tiny model's tokenizer: a token per template word, and per character of everything that a puzzle computes with.
 
-Digits, bits and letters stay apart, so that a step of a worked trace is a step over tokens. Encoding and decoding are
-exact inverses. The begin token is added by a post-processor: lm-eval's `add_bos_token` asks for it and without one
-does nothing, silently, at the cost of ten points.
+Digits, bits and letters are single tokens, so that a step of a worked trace is a step over tokens. Encoding and
+decoding are exact inverses. A post-processor adds the begin token: without one lm-eval's `add_bos_token`
+silently does nothing, at the cost of ten points.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def make_tokenizer(words: Iterable[str], max_length: int) -> PreTrainedTokenizer
 
 
 def _alone(entry: str) -> str:
-    """Pattern of an entry that is no part of a longer word: `is` is not cut out of `this`."""
+    """Pattern of an entry that is not part of a longer word: `is` does not match in `this`."""
     before = "(?<![A-Za-z])" if entry[0].isalpha() else ""
     after = "(?![A-Za-z])" if entry[-1].isalpha() else ""
     return f"{before}{re.escape(entry)}{after}"

@@ -64,7 +64,11 @@ def test_a_mistake_in_a_target_is_told_with_field_value_and_remedy(tmp_path, tar
     ("before", "after", "message"),
     [
         ("external_queries: 9", "external_queries: 0", "budget.external_queries: 0 asks the target about no candidate"),
-        ("recipe:\n", "recipe:\n  adapter: full\n", "adapter: full gives no adapter, and a board takes nothing else"),
+        (
+            "recipe:\n",
+            "recipe:\n  adapter: full\n",
+            "recipe.adapter: full saves no adapter, and a board",
+        ),
         ("seed: 0", "seed: 0\nnull_twin: true", "null_twin: only sealed sets can be distributed as dev"),
     ],
 )

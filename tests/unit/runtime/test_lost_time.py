@@ -1,4 +1,4 @@
-"""Whoever ends a job charges the time in which its earlier workers died without a word (design rule 8)."""
+"""The end of a job charges the time that crashed workers lost, and a failure names its try (design rule 8)."""
 
 from types import SimpleNamespace
 
@@ -6,20 +6,29 @@ import pytest
 
 from eventstore.work import Job
 from schemas.evidence import Coverage
-from schemas.scores import Receipt
+from schemas.scores import Cost, Receipt
 from services.data.job import Snapshot
 from services.data.snapshot_job import SNAPSHOT
 from services.oracle.boards.job import ASKING
 from services.oracle.job import Evaluated, Measured
 from services.oracle.score_job import SCORING
+from services.runtime.service import Failure
 from services.trainer.adapter_job import TRAINING
 from services.trainer.job import Trained
+from services.trainer.orders import TrainOrder
 from tests.unit.loopworld import SHA, STAMP, data_ready
 from tests.unit.searchcases import even, opened, scored_round
 
 RECEIPT = Receipt(uri="x", sha256=SHA)
 SPENT = {"tokens": 10, "seconds": 1.0, "device_seconds": 1.0}
-PROPOSED = scored_round().trials["r1s1"].proposed.model_dump(mode="json")
+ROUND = scored_round()
+TRAIN_ORDER = TrainOrder(
+    proposed=ROUND.trials["r1s1"].proposed,
+    substrate=ROUND.substrate,
+    model=ROUND.campaign.model,
+    snapshot=SHA,
+    snapshot_uri="memory:",
+)
 
 
 def scored(kind):
@@ -44,24 +53,38 @@ ENDS = {
 }
 
 
-def job(lost):
+def job(kind, *, attempt=2, lost=0.0):
     basis = opened().snapshots[1].basis.model_dump(mode="json")
     payload = {
-        "proposed": PROPOSED,
         "substrate": {"active_parameters": 2},
         "candidate": "r1s1",
         "kinds": ["external"],
         "round": 1,
         "basis": basis,
     }
+    if kind is TRAINING:
+        payload = TRAIN_ORDER.model_dump(mode="json")
     about = {"id": 1, "queue": "q", "key": "k", "campaign": "c", "payload": payload, "cause": None}
-    return Job(**about, attempt=2, attempts=3, token=None, deadline=None, seconds_left=None, lost_seconds=lost)
+    return Job(**about, attempt=attempt, attempts=3, token=None, deadline=None, seconds_left=None, lost_seconds=lost)
 
 
 @pytest.mark.parametrize("name", ENDS)
 @pytest.mark.parametrize("lost", [0.0, 60.0])
 def test_lost_time_is_charged_once(name, lost):
     kind, result = ENDS[name]
-    costs = [append.event.cost for append in kind.finished(job(lost), result).events]
+    costs = [append.event.cost for append in kind.finished(job(kind, lost=lost), result).events]
     assert sum(cost.lost_seconds for cost in costs) == lost
     assert costs[0].seconds == 1.0
+
+
+@pytest.mark.parametrize("kind", [TRAINING, SCORING, ASKING], ids=lambda kind: kind.queue)
+@pytest.mark.parametrize(("attempt", "told"), [(0, 1), (1, 1), (2, 2), (3, 3)])
+def test_a_failure_names_its_try_and_charges_its_cost_once(kind, attempt, told):
+    cost = Cost(seconds=7.0, device_seconds=3.0, lost_seconds=60.0)
+    failure = Failure(error="WorkerLost", message="the job's process died", terminal=attempt == 3, cost=cost)
+    events = [append.event for append in kind.failed(job(kind, attempt=attempt), failure).events]
+    assert events
+    for event in events:
+        assert (event.candidate, event.attempt, event.terminal) == ("r1s1", told, attempt == 3)
+        assert (event.error, event.message) == ("WorkerLost", "the job's process died")
+    assert [event.cost for event in events if event.cost != Cost()] == [cost]

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.recipe import Recipe
+from services.trainer.registry import traits
 from sizing import memory
 from sizing.families import shapes
 from sizing.shapes import Shapes
@@ -44,7 +45,7 @@ RECIPES = st.builds(
 
 
 def total(model: Shapes, recipe: Recipe, length: int) -> int:
-    return memory.training(model, recipe, length).total
+    return memory.training(model, recipe, traits(recipe), length).total
 
 
 @given(MODELS, RECIPES, LENGTHS, st.sampled_from(["batch", "rank"]))
@@ -79,14 +80,13 @@ def test_4_bits_take_less_than_16_and_all_weights_more_than_an_adapter(
     model: Shapes, recipe: Recipe, length: int
 ) -> None:
     small = recipe.model_copy(update={"devices": 1, "rank": 1})
-    qlora, lora, full = (
-        memory.training(model, small.model_copy(update={"adapter": form}), length) for form in ("qlora", "lora", "full")
-    )
+    forms = (small.model_copy(update={"adapter": form}) for form in ("qlora", "lora", "full"))
+    qlora, lora, full = (memory.training(model, recipe, traits(recipe), length) for recipe in forms)
     assert qlora.weights < lora.weights < full.weights
     assert lora.optimizer < full.optimizer == 8 * model.total
 
 
 @given(MODELS, RECIPES, LENGTHS)
 def test_only_rewarded_answers_need_a_cache_in_training(model: Shapes, recipe: Recipe, length: int) -> None:
-    cache = memory.training(model, recipe, length).cache
+    cache = memory.training(model, recipe, traits(recipe), length).cache
     assert (cache > 0) == (recipe.method == "grpo")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,11 @@ from typer.testing import CliRunner
 from services.console.campaign_file import load
 from services.console.cli import app
 from services.console.commands.plan import prepare
+from services.console.plan_model import tiny
 from services.runtime.user_error import UserError
 from services.trainer.tiny_base.tokenizer import make_tokenizer
 from sizing.cards import cards
 from sizing.plan import Plan
-from sizing.plan_model import tiny
 from sizing.plan_text import figures, refusal
 from tests.tiny_model import make_model, vocabulary
 
@@ -50,7 +51,7 @@ def test_every_committed_campaign_has_a_plan_that_fits(file: Path) -> None:
 @pytest.mark.parametrize("name", LARGE)
 def test_parameters_are_as_published(name: str) -> None:
     total, active = LARGE[name]
-    shapes = plan(name).known.shapes
+    shapes = plan(name).model.shapes
     assert shapes.total == pytest.approx(total, rel=0.005)
     assert shapes.active + shapes.embedding == pytest.approx(active, rel=0.03)
 
@@ -90,7 +91,7 @@ def test_a_plan_that_cannot_fit_is_refused_with_the_smallest_that_does() -> None
 def test_where_no_number_of_devices_helps_a_shorter_sequence_is_asked_for() -> None:
     made = plan("nemotron-120b", "l40s")
     long = made.campaign.model.model_copy(update={"max_length": 1_000_000})
-    made = Plan(made.campaign.model_copy(update={"model": long}), made.known, made.device, 1.0)
+    made = replace(made, campaign=made.campaign.model_copy(update={"model": long}))
     assert made.smallest() is None
     assert "it fits on no number of them: lower model.max_length" in refusal(made)
 
@@ -106,7 +107,7 @@ def test_options_stand_in_place_of_what_is_assumed() -> None:
     usual, halved = plan("nemotron-30b"), plan("nemotron-30b", row_tokens=946, price=7)
     assert halved.training_hours(halved.recipe) == pytest.approx(usual.training_hours(usual.recipe) / 2, rel=0.05)
     assert halved.price == 7
-    faster = plan("nemotron-30b", utilisation=2 * usual.known.assumed.utilisation)
+    faster = plan("nemotron-30b", utilisation=2 * usual.model.assumptions.utilisation)
     assert faster.training_hours(faster.recipe) == pytest.approx(usual.training_hours(usual.recipe) / 2)
     several = plan("nemotron-30b", devices=2)
     assert (several.recipe.devices, several.recipe.sharding) == (2, "fsdp")
@@ -118,7 +119,7 @@ def test_external_queries_never_exceed_the_budget() -> None:
     assert made.queries <= law.budget.external_queries
     scarce = law.budget.model_copy(update={"external_queries": 2})
     frugal = made.campaign.model_copy(update={"constitution": law.model_copy(update={"budget": scarce})})
-    less = Plan(frugal, made.known, made.device, made.price)
+    less = replace(made, campaign=frugal)
     assert less.queries == 2
     assert less.whole < made.whole
 
@@ -139,7 +140,7 @@ def test_a_folder_with_a_configuration_needs_no_card(tmp_path: Path) -> None:
     found = json.loads(output)
     assert status == 0
     assert found["shapes"] == str(base / "config.json")
-    assert found["parameters"] == prepare(file, {}, "h200", base / "config.json").known.shapes.total
+    assert found["parameters"] == prepare(file, {}, "h200", base / "config.json").model.shapes.total
 
 
 def test_the_tiny_model_has_the_vocabulary_of_its_tokenizer() -> None:

@@ -12,7 +12,7 @@ import transformers
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from sizing.activations import HALF, Kept, body_bytes
+from sizing.activations import HALF, PassFormat, body_bytes
 from sizing.families import ShapesUnknown, read, shapes
 from sizing.parts import SINGLE
 
@@ -117,7 +117,7 @@ def test_activations_are_what_autograd_saves(name: str, mode: str) -> None:
     settings, adapted = KEPT[name]
     targets = adapted if mode in ("single", "half") else ()
     made = config(name, settings)
-    how = Kept(
+    how = PassFormat(
         stream=HALF if mode == "half" else SINGLE,
         compute=HALF if mode in ("half", "mixed") else SINGLE,
         full=not targets,

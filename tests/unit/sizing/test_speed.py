@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.recipe import Recipe
+from services.trainer.registry import traits
 from sizing import speed
 from sizing.cards import cards
 from sizing.devices import DEVICES
 from sizing.families import shapes
-from sizing.speed import Assumed
+from sizing.speed import Assumptions
 
 LLAMA = shapes(
     {
@@ -25,7 +26,7 @@ LLAMA = shapes(
 )
 MODELS = st.sampled_from([LLAMA, *(card.shapes for card in cards().values())])
 KNOWN = st.builds(
-    Assumed,
+    Assumptions,
     row_tokens=st.floats(8, 65_536),
     answer_tokens=st.floats(8, 65_536),
     utilisation=st.floats(0.01, 1),
@@ -39,16 +40,17 @@ KNOBS = st.sampled_from(["steps", "batch", "rank"])
 def test_more_of_a_knob_never_takes_less(model, device, known, knob, method):
     recipe = Recipe(method=method)
     more = recipe.model_copy(update={knob: 2 * getattr(recipe, knob)})
-    hours = [speed.training_hours(model, each, device, known) for each in (recipe, more)]
+    hours = [speed.training_hours(model, each, traits(each), device, known) for each in (recipe, more)]
     assert 0 < hours[0] <= hours[1]
 
 
 @given(MODELS, DEVICE, KNOWN)
 def test_an_adapter_costs_two_thirds_of_all_weights_and_computing_again_a_half_more(model, device, known):
     lora, full = Recipe(target_modules=(), rank=1), Recipe(adapter="full")
-    once = speed.training(model, lora, known.row_tokens)
-    assert once == pytest.approx(speed.training(model, full, known.row_tokens) * 2 / 3)
-    again = speed.training(model, lora.replace("activations", "recomputed"), known.row_tokens)
+    once = speed.training(model, lora, traits(lora), known.row_tokens)
+    assert once == pytest.approx(speed.training(model, full, traits(full), known.row_tokens) * 2 / 3)
+    recomputed = lora.replace("activations", "recomputed")
+    again = speed.training(model, recomputed, traits(recomputed), known.row_tokens)
     assert again == pytest.approx(1.5 * once)
 
 
@@ -61,5 +63,7 @@ def test_more_answers_touch_no_fewer_weights_and_never_more_than_there_are(model
 
 @given(MODELS, DEVICE, KNOWN)
 def test_devices_that_train_together_share_the_work(model, device, known):
-    one, four = (speed.training_hours(model, Recipe(devices=n), device, known) for n in (1, 4))
+    one, four = (
+        speed.training_hours(model, each, traits(each), device, known) for each in (Recipe(), Recipe(devices=4))
+    )
     assert one == pytest.approx(4 * four)

@@ -1,4 +1,4 @@
-"""The output layer at the learnt places alone: the same loss and gradients as with every logit."""
+"""The output layer at the learned positions alone: the same loss and gradients as with every logit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM
 
 from services.trainer.batches import IGNORED
-from services.trainer.model.completion_head import places, reading
+from services.trainer.learner import learned_positions, logits_only_at
 from tests.tiny_model import make_model
 
 
@@ -26,8 +26,8 @@ def whole(model, ids, targets):
 
 
 def chosen(model, ids, targets):
-    at, following = places(targets)
-    with reading(model, at):
+    at, following = learned_positions(targets)
+    with logits_only_at(model, at):
         logits = model(input_ids=ids).logits
     assert logits.shape == (len(at), model.config.vocab_size)
     return torch.nn.functional.cross_entropy(logits, following, reduction="sum")
@@ -41,9 +41,9 @@ def gradients(model, loss):
 
 @settings(deadline=None)
 @given(st.lists(st.lists(st.booleans(), min_size=6, max_size=6), min_size=1, max_size=4), st.integers(0, 2**31))
-def test_loss_and_gradients_are_those_of_all_logits(model, learnt, seed):
+def test_loss_and_gradients_are_those_of_all_logits(model, learned, seed):
     torch.manual_seed(seed)
-    mask = torch.tensor(learnt)
+    mask = torch.tensor(learned)
     ids = torch.randint(3, model.config.vocab_size, mask.shape)
     targets = torch.where(mask, ids, IGNORED)
     loss, expected = chosen(model, ids, targets), whole(model, ids, targets)
@@ -55,12 +55,12 @@ def test_loss_and_gradients_are_those_of_all_logits(model, learnt, seed):
 
 def test_the_first_token_is_never_predicted_and_none_across_rows():
     targets = torch.tensor([[7, IGNORED, 5], [6, 4, IGNORED]])
-    at, following = places(targets)
+    at, following = learned_positions(targets)
     assert (at.tolist(), following.tolist()) == ([1, 3], [5, 4])
 
 
 def test_afterwards_the_model_gives_every_logit_again(model):
     ids = torch.tensor([[3, 4, 5]])
-    with reading(model, torch.tensor([1])):
+    with logits_only_at(model, torch.tensor([1])):
         assert model(input_ids=ids).logits.shape == (1, model.config.vocab_size)
     assert model(input_ids=ids).logits.shape == (1, 3, model.config.vocab_size)

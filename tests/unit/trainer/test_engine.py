@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,11 +28,10 @@ from services.trainer.job import (
     Trained,
     TrainingJob,
 )
+from services.trainer.learner import SELECTIONS
 from services.trainer.methods.sft import Supervised
 from services.trainer.model import lora
-from services.trainer.model.adapter_forms import FORMS
 from services.trainer.optimizer import FLOOR, rate
-from services.trainer.selection import SELECTIONS
 from tests.tiny_model import make_model, make_snapshot
 
 
@@ -147,7 +145,7 @@ def test_padding_does_not_change_the_loss(job, inputs) -> None:
     base = Path(inputs["base"])
     data = prepare(job(dropout=0.0), AutoTokenizer.from_pretrained(base))
     run = Supervised(job(dropout=0.0), data, base)
-    batch = [min(data.held, key=lambda e: len(e.tokens)), max(data.held, key=lambda e: len(e.tokens))]
+    batch = [min(data.held_out, key=lambda e: len(e.tokens)), max(data.held_out, key=lambda e: len(e.tokens))]
     alone = sum(summed(run, [example]) for example in batch)
     assert summed(run, batch) == pytest.approx(alone, rel=1e-5)
 
@@ -158,12 +156,14 @@ def test_a_module_the_model_lacks_is_refused_before_any_step(job) -> None:
 
 
 def test_a_layer_without_gradient_is_an_error(job, inputs, monkeypatch) -> None:
-    def frozen(model, recipe):
-        adapted = lora.attach(model, recipe)
+    attach = lora.Lora.attach
+
+    def frozen(form, model, recipe):
+        adapted = attach(form, model, recipe)
         next(w for name, w in adapted.named_parameters() if "q_proj.lora_B" in name).register_hook(torch.zeros_like)
         return adapted
 
-    monkeypatch.setitem(FORMS, "lora", replace(FORMS["lora"], attach=frozen))
+    monkeypatch.setattr(lora.Lora, "attach", frozen)
     with pytest.raises(AdapterUntrained, match="1 of 14 adapted layers did not move"):
         quiet(job(weight_decay=0.5))
 
@@ -249,5 +249,5 @@ def test_an_adapter_in_a_store_of_objects_is_the_one_of_a_folder(job, distant, t
 def test_another_snapshot_than_the_recorded_one_is_not_trained_on(distant) -> None:
     with pytest.raises(ArtifactChanged, match=r"its hash is [0-9a-f]{64}, recorded is 0{64}"):
         quiet(distant.model_copy(update={"snapshot_sha256": "0" * 64}))
-    with pytest.raises(SnapshotMissing, match=r"nowhere.* is not there; make the round's data again"):
+    with pytest.raises(SnapshotMissing, match=r"nowhere.* does not exist; make the round's data again"):
         quiet(distant.model_copy(update={"snapshot": "memory://nowhere.parquet"}))

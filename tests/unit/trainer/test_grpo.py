@@ -17,8 +17,7 @@ from transformers import AutoTokenizer
 from services.trainer.batches import encode
 from services.trainer.job import RewardsEqual, RowsMissing
 from services.trainer.methods import grpo
-from services.trainer.methods.grpo import MARK, Reinforced, fitting, prompts_per_step, verdicts
-from services.trainer.questions import questions
+from services.trainer.methods.grpo import MARK, Reinforced, prompts_per_step, questions, rewards, rows_per_pass
 from services.trainer.rows import draws, snapshot, split
 from tests.trained import kill_at, make_inputs, make_job, quiet
 
@@ -42,13 +41,13 @@ def job(begun, tmp_path):
 
 def test_a_short_run_raises_its_reward_beyond_noise(job) -> None:
     seen = []
-    run = begin(job(steps=24, batch=64, group=8, rank=16, alpha=32.0))
-    run.go(0, seen.append)
-    first, last = sum(run.rewards[:6]) / 6, sum(run.rewards[-6:]) / 6
+    learner = begin(job(steps=24, batch=64, group=8, rank=16, alpha=32.0))
+    learner.run(0, seen.append)
+    first, last = sum(learner.rewards[:6]) / 6, sum(learner.rewards[-6:]) / 6
     noise = math.sqrt((first * (1 - first) + last * (1 - last)) / (6 * 64))
     assert last - first > 3 * noise
     assert seen[-1]["step"] == seen[-1]["steps"] == 24
-    assert seen[-1]["reward"] == run.rewards[-1]
+    assert seen[-1]["reward"] == learner.rewards[-1]
 
 
 def begin(job) -> Reinforced:
@@ -83,26 +82,28 @@ def test_a_checkpoint_without_its_mark_or_of_another_job_is_not_taken_up(job, mo
 
 
 def test_best_keeps_the_weights_that_answer_the_held_back_questions(job, monkeypatch) -> None:
-    run = begin(job(checkpoint="best", steps=4))
+    learner = begin(job(checkpoint="best", steps=4))
     judged = iter([0.5, 0.25, 0.75, 0.5])
     kept = []
 
     def wrong() -> float:
-        kept.append({name: weight.detach().clone() for name, weight in run.weights.items()})
+        kept.append({name: weight.detach().clone() for name, weight in learner.weights.items()})
         return next(judged)
 
-    monkeypatch.setattr(run.selection, "held_loss", wrong)
-    run.go(0, lambda _: None)
-    assert all(torch.equal(weight, kept[1][name]) for name, weight in run.weights.items())
+    monkeypatch.setattr(learner.selection, "held_out_loss", wrong)
+    learner.run(0, lambda _: None)
+    assert all(torch.equal(weight, kept[1][name]) for name, weight in learner.weights.items())
 
 
 def test_held_back_questions_are_judged_by_their_greedy_answers(job) -> None:
-    run = begin(job())
-    run.judged, _ = questions(run.job, run.tokenizer, draws(run.job.recipe, snapshot(run.job), 1), 16)
-    share = run.held_loss()
-    assert 0 < share < 1  # it learnt some of these by heart
-    run.judged = [replace(question, answer="?") for question in run.judged]
-    assert run.held_loss() == 1
+    learner = begin(job())
+    learner.held_out_questions, _ = questions(
+        learner.job, learner.tokenizer, draws(learner.job.recipe, snapshot(learner.job), 1), 16
+    )
+    share = learner.held_out_loss()
+    assert 0 < share < 1  # it learned some of these by heart
+    learner.held_out_questions = [replace(question, answer="?") for question in learner.held_out_questions]
+    assert learner.held_out_loss() == 1
 
 
 def test_answers_that_are_all_rewarded_alike_teach_nothing_and_that_is_said(job, tmp_path) -> None:
@@ -116,7 +117,7 @@ def test_rewards_are_the_scorer_s_verdicts(begun) -> None:
     said = ["\\boxed{xiv}", "\\boxed{XV}", "1"]
     ids = [[*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id] for text in said]
     asked = {"question": ["q", "q", "0?"], "answer": ["XIV", "XIV", "01"]}
-    assert verdicts(tokenizer)(**asked, completion_ids=ids, prompts=["?"] * 3) == [1.0, 0.0, 0.0]
+    assert rewards(tokenizer)(**asked, completion_ids=ids, prompts=["?"] * 3) == [1.0, 0.0, 0.0]
 
 
 def test_questions_are_read_as_in_evaluation_and_leave_room_for_an_answer(job) -> None:
@@ -124,8 +125,8 @@ def test_questions_are_read_as_in_evaluation_and_leave_room_for_an_answer(job) -
     stream = draws(given.recipe, snapshot(given), 1)
     asked, too_long = questions(given, tokenizer, stream, 20)
     assert too_long == 0
-    assert all(list(question.tokens) == tokenizer(question.asked)["input_ids"] for question in asked)
-    assert asked[0].asked == f"{asked[0].prompt}\n"
+    assert all(list(question.tokens) == tokenizer(question.prompt)["input_ids"] for question in asked)
+    assert asked[0].prompt == f"{asked[0].text}\n"
     room = sorted(len(question.tokens) for question in asked)[10]
     tight = given.model_copy(update={"max_length": room + given.max_new_tokens})
     short, too_long = questions(tight, tokenizer, draws(given.recipe, snapshot(given), 1), 20)
@@ -148,8 +149,8 @@ def test_a_chat_model_is_asked_through_its_template_in_both_methods(job, begun, 
     tokenizer.chat_template = TEMPLATE
     tokenizer.save_pretrained(chat)
     given = job(steps=2).model_copy(update={"base": str(chat), "profile": "thinking", "max_length": 256})
-    run = begin(given)
-    (read, *_), _, _ = run.trainer._tokenize_prompts([run.trainer.train_dataset[0]["prompt"]])
+    learner = begin(given)
+    (read, *_), _, _ = learner.trainer._tokenize_prompts([learner.trainer.train_dataset[0]["prompt"]])
     asked, _ = questions(given, tokenizer, draws(given.recipe, split(snapshot(given), given.seed)[0], given.seed), 1)
     assert tokenizer.decode(read).startswith("<bos>")
     assert tokenizer.decode(read).endswith("<eos>is ")
@@ -168,21 +169,21 @@ def test_each_process_has_as_many_answers_and_about_a_batch_is_sampled(batch: in
 
 @given(st.integers(1, 500), st.integers(1, 500))
 def test_a_pass_holds_an_equal_part_of_the_answers(answers: int, most: int) -> None:
-    rows = fitting(answers, most)
+    rows = rows_per_pass(answers, most)
     assert answers % rows == 0
     assert rows <= most
 
 
 def test_the_loss_is_that_of_the_paper_on_the_same_answers(job) -> None:
     """TRL's loss is the group-normalised advantage times the ratio, over tokens, plus the divergence from the base."""
-    run = begin(job(kl=0.5))
-    trainer = run.trainer
-    run.model.train()
+    learner = begin(job(kl=0.5))
+    trainer = learner.trainer
+    learner.model.train()
     trainer.current_gradient_accumulation_steps = 1
     batch = [row for row in Dataset.from_list(trainer.train_dataset.to_list()[:2]).to_list() for _ in range(4)]
     trainer.reward_funcs = [lambda completions, **_: [float(i % 3) for i in range(len(completions))]]
     sampled = trainer._prepare_inputs(batch)
-    loss = trainer.compute_loss(run.model, sampled)
+    loss = trainer.compute_loss(learner.model, sampled)
     reward = torch.tensor([float(i % 3) for i in range(8)]).view(2, 4)
     advantage = ((reward - reward.mean(1, keepdim=True)) / (reward.std(1, keepdim=True) + 1e-4)).flatten()
     assert sorted(sampled["advantages"].tolist()) == pytest.approx(sorted(advantage.tolist()), rel=1e-5)

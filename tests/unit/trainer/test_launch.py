@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from schemas.recipe import Recipe
 from services.runtime.jobs.runner import JobFailed
+from services.trainer import checkpoint
 from services.trainer.batches import Example
 from services.trainer.distributed import launch
-from services.trainer.distributed import sharded_checkpoint as shards
 from services.trainer.distributed.data_parallel import Ranks
 from services.trainer.distributed.fsdp import Sharded
 from services.trainer.job import TrainingJob
@@ -173,27 +173,27 @@ def test_sharded_ranks_make_equally_many_passes_and_learn_each_row_once(batch, w
 
     passes = [Sharded(rank, world).passes(batch, cut) for rank in range(world)]
     assert len({len(made) for made in passes}) == 1
-    learnt = [row for made in passes for piece, counts in made if counts for row in piece]
-    assert sorted(map(id, learnt)) == sorted(map(id, batch))
+    learned = [row for made in passes for piece, counts in made if counts for row in piece]
+    assert sorted(map(id, learned)) == sorted(map(id, batch))
     whole = [Ranks(rank, world).passes(batch, cut) for rank in range(world)]
     assert [[piece for piece, counts in made if counts] for made in passes] == [[p for p, _ in made] for made in whole]
 
 
 def test_only_a_complete_checkpoint_of_the_same_job_counts(tmp_path: Path) -> None:
-    assert shards._current(tmp_path, "me") == (None, None)
+    assert checkpoint._current(tmp_path, "me") == (None, None)
     for name, state in (
         ("step-000050", {"job": "me", "losses": [1.0]}),
         ("step-000100.x.part", {"job": "me", "losses": [2.0]}),
     ):
         (tmp_path / name).mkdir()
-        torch.save(state, tmp_path / name / shards.STATE)
+        torch.save(state, tmp_path / name / checkpoint.STATE)
     (tmp_path / "step-000150").mkdir()  # nothing in it
-    assert shards._current(tmp_path, "me") == ("step-000050", {"job": "me", "losses": [1.0]})
-    assert shards._current(tmp_path, "another") == (None, None)
+    assert checkpoint._current(tmp_path, "me") == ("step-000050", {"job": "me", "losses": [1.0]})
+    assert checkpoint._current(tmp_path, "another") == (None, None)
 
 
 def test_a_checkpoint_becomes_the_current_one_by_its_name_and_the_others_go(tmp_path: Path) -> None:
     for name in ("step-000050", "step-000100.x.part", "step-000150.y.part"):
         (tmp_path / name).mkdir()
-    shards._make_current(tmp_path / "step-000150.y.part", tmp_path / "step-000150")
+    checkpoint._make_current(tmp_path / "step-000150.y.part", tmp_path / "step-000150")
     assert os.listdir(tmp_path) == ["step-000150"]

@@ -14,11 +14,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from services.trainer import checkpoint
 from services.trainer.batches import IGNORED, Example, prepare
-from services.trainer.job import AdapterUntrained, QuantizerMissing
+from services.trainer.job import AdapterUntrained, QuantizerMissing, RowsSeen
 from services.trainer.layout import join, packed, packs, padded
 from services.trainer.methods.sft import Supervised
-from services.trainer.model import attention, loading, lora
-from services.trainer.model.attention import RowsSeen, check_packing
+from services.trainer.model import loading, lora
+from services.trainer.model.loading import check_packing
 from services.trainer.optimizer import BETAS, CLIP, rate
 from tests.trained import kill_at, make_inputs, make_job, quiet
 
@@ -48,14 +48,14 @@ def test_the_default_recipe_is_the_plain_loop_bit_for_bit(job, inputs) -> None:
     trained = quiet(given)
     data = prepare(given, AutoTokenizer.from_pretrained(given.base))
     torch.manual_seed(given.seed)
-    model = lora.attach(AutoModelForCausalLM.from_pretrained(given.base), given.recipe).train()
+    model = lora.Lora().attach(AutoModelForCausalLM.from_pretrained(given.base), given.recipe).train()
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, betas=BETAS, weight_decay=0.0, fused=True)
     for step, batch in enumerate(data.batches):
         (one,) = padded(batch, given.max_length)
         logits = model(input_ids=one.ids, use_cache=False).logits[:, :-1].flatten(0, 1)
         loss = torch.nn.functional.cross_entropy(logits, one.targets[:, 1:].flatten(), reduction="sum")
-        (loss / sum(row.learnt for row in batch)).backward()
+        (loss / sum(row.learned for row in batch)).backward()
         optimizer.param_groups[0]["lr"] = rate(given.recipe, step)
         torch.nn.utils.clip_grad_norm_(weights, CLIP)
         optimizer.step()
@@ -120,19 +120,19 @@ def test_a_model_whose_rows_would_see_one_another_is_refused(job, inputs, monkey
         return forward(*args, **kwargs)  # a sequence is one row to it
 
     monkeypatch.setattr(model, "forward", running_state)
-    with pytest.raises(RowsSeen, match="say packing: buckets"):
+    with pytest.raises(RowsSeen, match="use packing: buckets"):
         check_packing(model, "cpu")
 
 
 def test_flash_attention_is_taken_only_where_it_is_installed_and_the_model_has_it(inputs, monkeypatch) -> None:
     model, chosen = AutoModelForCausalLM.from_pretrained(inputs["base"]), []
     monkeypatch.setattr(model, "set_attn_implementation", chosen.append)
-    attention.choose(model)
-    monkeypatch.setattr(attention, "is_flash_attn_2_available", lambda: True)
-    attention.choose(model)
+    loading.use_flash_attention(model)
+    monkeypatch.setattr(loading, "is_flash_attn_2_available", lambda: True)
+    loading.use_flash_attention(model)
     monkeypatch.setattr(model, "_supports_flash_attn", False)
-    attention.choose(model)
-    assert chosen == [attention.FLASH]
+    loading.use_flash_attention(model)
+    assert chosen == [loading.FLASH]
     assert model.config._attn_implementation == "sdpa"
 
 
@@ -163,9 +163,9 @@ def test_a_base_in_four_bits_teaches_an_adapter_that_serves_the_whole_base(job, 
     trained = quiet(given)
     assert trained.coverage.moved == 14
     whole = run(job(adapter="lora"))
-    before = whole.held_loss()
+    before = whole.held_out_loss()
     set_peft_model_state_dict(whole.model, load_file(Path(trained.uri) / lora.WEIGHTS))
-    assert whole.held_loss() < 0.8 * before
+    assert whole.held_out_loss() < 0.8 * before
 
 
 def test_four_bits_without_their_library_are_refused(job, monkeypatch) -> None:
@@ -191,9 +191,9 @@ def test_a_weight_that_never_had_a_gradient_is_an_error(job, monkeypatch) -> Non
     given = job(adapter="full")
     learner = run(given)
     learner.model.model.norm.weight.register_hook(torch.zeros_like)
-    learner.go(0, lambda _: None)
+    learner.run(0, lambda _: None)
     with pytest.raises(AdapterUntrained, match=r"1 of 20 weights did not move, such as 'model\.norm\.weight'"):
-        learner.form.coverage(learner.model, learner.optimizer, learner.ranks)
+        learner.trained.coverage(learner.model, learner.optimizer, learner.ranks)
 
 
 def test_an_adapter_of_four_bits_loads_as_peft_reads_it(job, inputs) -> None:

@@ -1,0 +1,46 @@
+"""Extension points: objects by name, those of this project and those that installed packages add as entry points.
+
+A name of this project is found without a look at the installed packages, and always wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class UnknownName(ValueError):
+    """No installed package provides the name. The text names field, value, known names and remedy."""
+
+
+@dataclass(frozen=True)
+class Registry(Generic[T]):
+    """The objects that one field of a campaign file can name."""
+
+    field: str
+    """Path of the field, for errors, such as `recipe.method`."""
+    group: str
+    """Entry-point group in which other packages add objects."""
+    builtin: Mapping[str, T]
+    """The objects of this project."""
+
+    def get(self, name: str) -> T:
+        """The object of a name. Raises `UnknownName`, or what importing an entry point raises."""
+        if name in self.builtin:
+            return self.builtin[name]
+        for entry_point in entry_points(group=self.group, name=name):
+            plugin: T = entry_point.load()
+            return plugin
+        raise UnknownName(
+            f"{self.field}: {name!r} is not known; use one of {', '.join(self.names())}, or install the package that "
+            f"adds it (entry points {self.group})"
+        )
+
+    def names(self) -> tuple[str, ...]:
+        """All names: this project's, then the other packages'."""
+        added = sorted({point.name for point in entry_points(group=self.group)} - self.builtin.keys())
+        return (*self.builtin, *added)
