@@ -163,7 +163,9 @@ def test_a_wrong_option_is_named(arguments: tuple[str, ...], words: str) -> None
 def test_a_base_that_nobody_knows_is_told_with_what_would_help(tmp_path: Path) -> None:
     text = (CAMPAIGNS / "demo.yaml").read_text().replace("base: tiny", "base: gone")
     (file := tmp_path / "gone.yaml").write_text(text)
-    with pytest.raises(UserError, match=r"model\.base: 'gone'; no config\.json lies there, and no card has that name"):
+    with pytest.raises(
+        UserError, match=r"model\.base: 'gone'; the folder has no config\.json, and no card has that name"
+    ):
         prepare(file, {}, "h200", None)
     with pytest.raises(UserError, match=r"no config\.json lies there"):
         load(file)  # a start needs the model itself

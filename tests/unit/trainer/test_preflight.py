@@ -139,7 +139,7 @@ def test_an_architecture_that_nobody_knows_is_told(job, base) -> None:
 
 
 def test_sequences_longer_than_the_models_positions_are_refused(job) -> None:
-    with pytest.raises(SequenceTooLong, match=r"model\.max_length: 257, the model has 256 positions; lower it"):
+    with pytest.raises(SequenceTooLong, match=r"model\.max_length: 257, but the model has 256 positions; lower it"):
         preflight.check(job(max_length=257))
 
 
@@ -156,7 +156,7 @@ def test_rows_that_are_mostly_too_long_are_refused_before_weights_are_loaded(job
 @pytest.mark.parametrize(("too_long", "refused"), [(4, False), (5, True)])
 def test_half_of_the_rows_may_be_too_long(job, inputs, too_long: int, refused: bool) -> None:
     batches = prepare(job(steps=1), AutoTokenizer.from_pretrained(inputs["base"])).batches
-    data = Data(batches=batches, held=[], too_long=too_long)
+    data = Data(batches=batches, held_out=[], too_long=too_long)
     if not refused:
         preflight.check_rows(job(), data)
         return

@@ -65,7 +65,9 @@ def other_package(tmp_path, monkeypatch) -> None:
 def campaign_file(folder: Path, recipe: str, axis: str = "") -> Path:
     text = DEMO.read_text().replace("recipe:\n", f"recipe:\n  {recipe}\n", 1)
     file = folder / "campaign.yaml"
-    file.write_text(text.replace("  space:\n", f"  space:\n{axis}", 1))
+    head, space, rest = text.partition("  space:")
+    comment, _, axes = rest.partition("\n")
+    file.write_text(f"{head}{space}{comment}\n{axis}{axes}")
     return file
 
 
@@ -101,11 +103,10 @@ def test_a_name_of_this_project_cannot_be_taken(tmp_path) -> None:
     [
         ("method: dpo", "", r"recipe\.method: 'dpo' is not known; use one of sft, grpo, or install the package"),
         ("adapter: dora", "", r"recipe\.adapter: 'dora' is not known; use one of lora, qlora, full"),
-        ("seed: 0", "    - {knob: adapter, values: [lora, dora]}\n", r"recipe\.adapter: 'dora' is not known"),
+        ("method: sft", "    - {knob: adapter, values: [lora, dora]}\n", r"recipe\.adapter: 'dora' is not known"),
     ],
 )
 def test_an_unknown_name_is_refused_when_the_campaign_is_loaded(tmp_path, recipe, axis, message) -> None:
-    recipe = recipe.replace("seed: 0", "method: sft")
     with pytest.raises(UserError, match=rf"campaign\.yaml: {message}"):
         load(campaign_file(tmp_path, recipe, axis))
 
