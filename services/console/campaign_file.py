@@ -15,7 +15,7 @@ from judgement.search import registry
 from schemas.campaign import Campaign, Constitution
 from services.oracle.folders import task_folder
 from services.runtime.user_error import UserError, nearest
-from services.trainer import registry
+from services.trainer.registry import training_mistakes
 
 OVERRIDES: Mapping[str, tuple[str, ...]] = {
     "seed": ("seed",),
@@ -60,7 +60,7 @@ def parse(text: str, path: Path, *, with_base: bool = True, **overrides: Any) ->
         campaign = Campaign.model_validate(data)
     except ValidationError as error:
         raise UserError("\n".join(_lines(path, error))) from error
-    if mistakes := registry.mistakes(campaign):
+    if mistakes := training_mistakes(campaign):
         raise UserError("\n".join(f"{path}: {mistake}" for mistake in mistakes))
     if with_base:
         _check_base(path, campaign.model.base)

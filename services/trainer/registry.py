@@ -89,7 +89,7 @@ def traits(recipe: Recipe) -> Traits:
     )
 
 
-def mistakes(campaign: Campaign) -> list[str]:
+def training_mistakes(campaign: Campaign) -> list[str]:
     """Errors in the methods and adapter forms of a campaign's recipe and search space."""
     law = campaign.constitution
     errors = []
