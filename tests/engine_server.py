@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
@@ -108,8 +108,8 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(3)
         if fault == "tired" and number == 5:
             return self.answer(503, {})
-        if fault == "gone" and number >= 5:
-            return self.close_connection_now()
+        if fault == "trickle" or (fault == "gone" and number >= 5):
+            return self.trickle() if fault == "trickle" else self.close_connection_now()
         if fault == "garbage" or (fault == "stumbles" and number == 0):
             return self.answer(200, "<html>hello</html>")
         if fault == "nothing":
@@ -119,6 +119,16 @@ class Handler(BaseHTTPRequestHandler):
         with model.lock:
             said = model.complete(body)
         return self.answer(200, said | ({"model": model.name} if fault == "deaf" else {}))
+
+    def trickle(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        with suppress(OSError):
+            for _ in range(100):
+                self.wfile.write(b" ")
+                time.sleep(0.05)
+        self.close_connection = True
 
     def close_connection_now(self) -> None:
         self.close_connection = True

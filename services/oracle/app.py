@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.oracle.boards.job import ASKING
+from services.oracle.engines.registry import check_engine
 from services.oracle.fingerprints.job import FINGERPRINTING, publish_fingerprints
 from services.oracle.score_job import SCORING
 from services.oracle.steps import assess_drift, measure_base, measure_dev, query
@@ -22,6 +23,7 @@ SERVICE = Service(
         "CampaignResumed": (measure_base, publish_fingerprints, measure_dev, query, assess_drift),
     },
     timers=(assess_drift,),
+    check=check_engine,
     jobs=(SCORING, ASKING, FINGERPRINTING),
     preload=(
         "services.oracle.evaluate",

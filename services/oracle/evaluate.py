@@ -21,7 +21,8 @@ from schemas.base import Frozen
 from schemas.scores import Scores
 from schemas.tasks import TaskList
 from services.oracle import receipts, records
-from services.oracle.engines.engine import Count, Engine, opened
+from services.oracle.engines.engine import Count, Engine
+from services.oracle.engines.registry import engine_kind
 from services.oracle.harness.tasks import make_tasks
 from services.oracle.job import (
     Evaluated,
@@ -57,7 +58,7 @@ def evaluate(job: EvaluationJob, report: Report) -> Evaluated:
     begun = now()
     tokenizer = AutoTokenizer.from_pretrained(model_folder(job.base))
     check_begin(tokenizer, job)
-    with opened(job, tokenizer) as engine:
+    with engine_kind(job.engine.kind).open(job, tokenizer) as engine:
         base = owed(job, stamp(job, engine))
         loaded = Loaded(job, report, Clock(begun, engine.waits), engine)
         measured = [sealed(loaded, asked) for asked in job.sets]

@@ -6,8 +6,6 @@ the oracle can read, and leave it as outputs and keyed hashes. Lists of tasks ar
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from schemas.base import Frozen, Name, Sha256
@@ -49,20 +47,20 @@ class Reference(Frozen):
 
 
 class EngineUse(Frozen):
-    """Which engine measures, and how it is reached."""
+    """Which engine measures, and how a job reaches it."""
 
-    kind: Literal["hf", "vllm", "remote"] = "hf"
-    """This process, a vLLM server of the oracle's own, or one that somebody else runs."""
+    kind: str = "hf"
+    """Name in `services.oracle.engines.registry`."""
     url: str = ""
-    """Address of the server's OpenAI-compatible interface, without `/completions`."""
+    """Address of a server's OpenAI-compatible interface, without `/completions`."""
     key_file: str | None = None
-    """File with the key that the server wants."""
+    """File with the server's key."""
     seconds: float = Field(600.0, gt=0.0)
-    """How long the server may take over one answer."""
+    """Deadline of one answer."""
     pid: int | None = None
     """Process of the oracle's own server."""
     log: str | None = None
-    """What that server says."""
+    """Log file of that server."""
 
 
 class EvaluationJob(Frozen):

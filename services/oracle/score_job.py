@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from itertools import repeat
-from pathlib import Path
 from typing import Any
 
 from eventstore.effect import Append, Effect
 from eventstore.store import Job
 from schemas.base import Frozen
-from schemas.campaign import Campaign, Model, Substrate
+from schemas.campaign import Campaign, Substrate
 from schemas.envelope import candidate_stream
 from schemas.events import EvaluationFailed, GuardsReported, GuardsUnmeasured, ScoresReported
 from schemas.scores import BASE, Cost, Kind
-from services.oracle.engines import vllm
+from services.oracle.engines.registry import engine_kind
 from services.oracle.job import (
-    EngineUse,
     Evaluated,
     EvaluationJob,
     Guarded,
@@ -47,7 +45,7 @@ def prepare(job: Job, settings: Settings) -> EvaluationJob:
         candidate=job.payload["candidate"],
         base=str(base),
         base_sha256=substrate.base_sha256,
-        engine=_engine(settings, base, substrate.base_sha256, campaign.model),
+        engine=engine_kind(settings.engine).prepare(base, substrate.base_sha256, campaign.model, settings),
         profile=campaign.model.profile,
         adapter=trained.get("uri"),
         sha256=trained.get("sha256"),
@@ -62,20 +60,6 @@ def prepare(job: Job, settings: Settings) -> EvaluationJob:
         max_new_tokens=campaign.model.max_new_tokens,
         out=artifacts.join(settings.artifacts, "receipts"),
         copies=str(settings.copies),
-    )
-
-
-def _engine(settings: Settings, base: Path, base_sha256: str, model: Model) -> EngineUse:
-    """Who measures; the oracle's own server is started here, in the process that outlives the job."""
-    if settings.engine == "vllm":
-        return vllm.warm(base, base_sha256, model, settings)
-    if settings.engine == "hf":
-        return EngineUse()
-    if settings.engine_url is None:
-        raise JobFailed("EngineMissing", "AEVOLVE_ENGINE_URL is not set; name the server, or say AEVOLVE_ENGINE=hf")
-    key = settings.engine_key_file
-    return EngineUse(
-        kind="remote", url=str(settings.engine_url), key_file=str(key) if key else None, seconds=settings.engine_seconds
     )
 
 

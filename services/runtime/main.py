@@ -82,9 +82,10 @@ def begin(service: Service, work: Callable[[Service, Settings, JobRunner], Corou
     for variable, value in ENVIRONMENT.items():
         os.environ.setdefault(variable, value)
     runner = JobRunner((*service.preload, *preload_modules(settings.artifacts)))
-    if service.jobs and settings.workers:
-        runner.warm()  # before asyncio starts any thread
     try:
+        service.check(settings)
+        if service.jobs and settings.workers:
+            runner.warm()  # before asyncio starts any thread
         if settings.workers and any(kind.artifacts for kind in service.jobs):
             check_store(settings.artifacts)
         with export_spans(service.name, settings.worker):

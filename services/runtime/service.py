@@ -77,5 +77,7 @@ class Service:
     """Steps that become due by time alone."""
     jobs: tuple[JobKind, ...] = ()
     """Long jobs."""
+    check: Callable[[Settings], None] = lambda _: None
+    """Checks settings that only this service knows. Raises `BadSetting`."""
     preload: tuple[str, ...] = field(default=())
     """Modules that the warm job process imports once."""

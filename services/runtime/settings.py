@@ -75,10 +75,10 @@ class Settings(BaseSettings):
     """Folder of base models that were made beforehand, such as an image brings along; they are copied to `cache`."""
     oracle_key_file: Path | None = None
     """File with the key of the sealed sets; only the oracle may read it."""
-    engine: Literal["hf", "vllm", "remote"] = "hf"
-    """Who computes what a model answers when it is measured: the oracle's own process by transformers, a vLLM server
-    that the oracle starts and keeps, or one that runs elsewhere (`docs/guides/measuring.md`). Part of every
-    stamp."""
+    engine: str = "hf"
+    """Engine that computes a measured model's answers: `hf` (transformers in the job's process), `vllm` (a server that
+    the oracle starts and keeps), `remote` (an operator's server), or one of another package; checked when the oracle
+    starts (`services.oracle.engines.registry`, `docs/guides/measuring.md`). Part of every stamp."""
     engine_url: HttpUrl | None = None
     """Address of that other server's OpenAI-compatible interface, without `/completions`."""
     engine_key_file: Path | None = None

@@ -8,7 +8,7 @@ from eventstore.effect import Append, Effect, Work
 from schemas.campaign import Evaluation, ItemSet
 from schemas.events import CampaignStarted
 from services.console.embedded.base_model import substrate
-from services.oracle.engines.names import served_name
+from services.oracle.engines.vllm import served_name
 from services.oracle.score_job import SCORING
 from services.runtime.jobs.runner import JobRunner
 from services.runtime.jobs.worker import Worker

@@ -1,206 +1,208 @@
-"""An OpenAI-compatible server that loads LoRA adapters (`vllm serve`), as we talk to it: every way to fail has a class.
+"""Client of an OpenAI-compatible server that loads LoRA adapters (`vllm serve`); every kind of failure has a class.
 
-The server is not believed: what it says is checked for form, and each answer for the model that it is of. What it says
-of a question is never logged, since it may quote a sealed item.
+The server is not trusted: its answers are checked for form, and each completion for the model that wrote it. The body
+of a failed completion is never logged, since it may quote a sealed item.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from services.oracle.job import AdapterRefused, EngineUse
-from services.runtime.http_client import LOOPBACK
+from services.runtime import http_client
 
 log = logging.getLogger(__name__)
 
 LONGEST_ANSWER = 2**26
 """Bytes: the log-probabilities of a long prompt take megabytes."""
 PAUSES = (0.5, 2.0)
-"""Seconds before another try of what did not reach the server."""
-AWAY = (408, 425, 429, 500, 502, 503, 504)
-"""Statuses of a server that is not well now."""
+"""Seconds before the second and the third try of a request that did not reach the server."""
+UNAVAILABLE = (408, 425, 429, 500, 502, 503, 504)
+"""Statuses of a temporary failure."""
 REFUSALS = (400, 404, 409, 422, 500)
-"""Statuses by which a server refuses an adapter: vLLM answers 500 where a layer cannot take one."""
+"""Statuses by which a server refuses an adapter: vLLM answers 500 if a layer cannot take it."""
 
 
 class EngineFailed(Exception):
-    """The engine's server has failed us, in one of the ways below."""
+    """The engine's server failed in one of the ways below."""
 
 
 class EngineUnreachable(EngineFailed):
-    """The engine's server does not answer, or says that it cannot now."""
+    """The server does not answer or reports a temporary failure."""
 
 
 class EngineSilent(EngineFailed):
-    """The engine's server took a question and gave no answer in time."""
+    """The server accepted a request and gave no complete answer in time."""
 
 
 class EngineDenied(EngineFailed):
-    """The engine's server does not let us in."""
+    """The server rejects our key."""
 
 
 class EngineGarbled(EngineFailed):
-    """What the engine's server says does not follow the protocol."""
+    """The server's answer does not follow the protocol."""
 
 
 class EngineRefused(EngineFailed):
-    """The engine's server does not take a question."""
+    """The server rejects a request."""
 
 
 class EngineMismatched(EngineFailed):
-    """The engine's server serves another model than the campaign's, or with less room."""
+    """The server serves another model than the campaign's, or a shorter context."""
 
 
 @dataclass(frozen=True)
-class Written:
-    """What a model wrote, or how likely it finds what it was given."""
+class Completion:
+    """A completion, or the likelihood of a prompt."""
 
     text: str
     """The answer."""
     tokens: int
     """Tokens of the answer."""
     logprobs: Sequence[float | None]
-    """Of each token of the prompt and the answer, where they were asked for."""
+    """Of each token of the prompt and the answer, if requested."""
     best: Sequence[float | None]
     """Of the likeliest token in each place."""
 
 
 class Client:
-    """One server. Questions may be asked from several threads at a time."""
+    """One server; its methods may be called from several threads at a time."""
 
     def __init__(self, use: EngineUse) -> None:
-        self.use, self.place = use, urlsplit(use.url.rstrip("/"))
-        self.key = _key(use, self.place.scheme, self.place.hostname)
+        self.use = use
+        parts = urlsplit(use.url.rstrip("/"))
+        self.path, self.origin = parts.path, f"{parts.scheme}://{parts.netloc}"
+        self.headers = {"Content-Type": "application/json"}
+        if key := _read_key(use, parts.scheme, parts.hostname):
+            self.headers["Authorization"] = f"Bearer {key}"
 
     def models(self) -> dict[str, dict[str, Any]]:
-        """What is served, by name: the base and the adapters that are loaded."""
-        said = self._read("GET", "/models")
+        """Served models by name: the base and the loaded adapters."""
+        answer = self._read("GET", "/models")
         try:
-            return {str(card["id"]): card for card in said["data"]}
+            return {str(card["id"]): card for card in answer["data"]}
         except (KeyError, TypeError) as error:
             raise self._garbled("/models", "a list of models") from error
 
     def version(self) -> str:
-        """The server's version, where it tells."""
+        """The server's version, `unknown` if it does not report one."""
         try:
             return str(self._read("GET", "/version", root=True)["version"])
         except (EngineRefused, EngineGarbled, KeyError, TypeError):
             return "unknown"
 
     def tokens(self, model: str, text: str) -> list[int] | None:
-        """The server's own encoding of a text; None where it does not tell."""
+        """The server's own encoding of a text; None if it has no such route."""
         try:
-            said = self._read("POST", "/tokenize", {"model": model, "prompt": text}, root=True)
-            return [int(token) for token in said["tokens"]]
+            answer = self._read("POST", "/tokenize", {"model": model, "prompt": text}, root=True)
+            return [int(token) for token in answer["tokens"]]
         except (EngineRefused, EngineGarbled, KeyError, TypeError, ValueError):
             return None
 
     def load(self, name: str, folder: Path) -> None:
-        """Let the server load an adapter. Raises `AdapterRefused`."""
-        status, raw = self._ask("POST", "/load_lora_adapter", {"lora_name": name, "lora_path": str(folder)}, REFUSALS)
-        if status in REFUSALS:
-            log.warning("%s refused %s with %d: %s", self.use.url, folder, status, raw[:500])
+        """Load an adapter. Raises `AdapterRefused`."""
+        body = {"lora_name": name, "lora_path": str(folder)}
+        answer = self._request("POST", "/load_lora_adapter", body, accept=REFUSALS)
+        if answer.status in REFUSALS:
+            log.warning("%s refused %s with %d: %s", self.use.url, folder, answer.status, answer.body[:500])
             raise AdapterRefused(
-                f"the engine refuses adapter {folder} (status {status}, its words stand in the oracle's log); see that "
-                "it finds the folder at this path, that VLLM_ALLOW_RUNTIME_LORA_UPDATING is set, and that the "
-                "adapter's rank and modules are among what it takes"
+                f"the engine refuses adapter {folder} (status {answer.status}; its answer is in the oracle's log); "
+                "check that it can read this path, that VLLM_ALLOW_RUNTIME_LORA_UPDATING is set, and that it supports "
+                "the adapter's rank and modules"
             )
 
     def unload(self, name: str) -> None:
-        """Let the server forget an adapter."""
-        self._ask("POST", "/unload_lora_adapter", {"lora_name": name}, REFUSALS)
+        """Unload an adapter."""
+        self._request("POST", "/unload_lora_adapter", {"lora_name": name}, accept=REFUSALS)
 
-    def complete(self, model: str, prompt: Sequence[int], **asked: Any) -> Written:
-        """What the model writes after a prompt of token ids. Raises `EngineGarbled` for the answer of another model."""
-        said = self._read("POST", "/completions", {"model": model, "prompt": list(prompt), **asked})
+    def complete(self, model: str, prompt: Sequence[int], **settings: Any) -> Completion:
+        """The completion of a prompt of token ids. Raises `EngineMismatched` if another model wrote it."""
+        answer = self._read("POST", "/completions", {"model": model, "prompt": list(prompt), **settings})
         try:
-            (choice,) = said["choices"]
-            told = choice.get("logprobs") or {}
-            best = [max(top.values()) if top else None for top in told.get("top_logprobs") or ()]
-            written = Written(
-                choice["text"], int(said["usage"]["completion_tokens"]), told.get("token_logprobs") or (), best
-            )
-            answering = said["model"]
+            (choice,) = answer["choices"]
+            logprobs = choice.get("logprobs") or {}
+            best = [max(top.values()) if top else None for top in logprobs.get("top_logprobs") or ()]
+            tokens = int(answer["usage"]["completion_tokens"])
+            completion = Completion(choice["text"], tokens, logprobs.get("token_logprobs") or (), best)
+            author = answer["model"]
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise self._garbled("/completions", "one choice with text and usage") from error
-        if answering != model:
-            raise EngineMismatched(f"the engine at {self.use.url} was asked for {model}, and {answering} answered")
-        if not isinstance(written.text, str):
+        if author != model:
+            raise EngineMismatched(
+                f"the engine at {self.use.url} was asked for {model}, and {author} answered; check its adapters"
+            )
+        if not isinstance(completion.text, str):
             raise self._garbled("/completions", "text")
-        return written
+        return completion
 
     def _read(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, root: bool = False) -> Any:
-        _, raw = self._ask(method, path, body, root=root)
+        answer = self._request(method, path, body, root=root)
         try:
-            return json.loads(raw)
+            return json.loads(answer.body)
         except ValueError as error:
             raise self._garbled(path, "JSON") from error
 
-    def _ask(
+    def _request(
         self,
         method: str,
         path: str,
         body: Mapping[str, Any] | None = None,
-        known: Sequence[int] = (),
         *,
+        accept: Sequence[int] = (),
         root: bool = False,
-    ) -> tuple[int, bytes]:
+    ) -> http_client.Answer:
+        """The answer of status 200 or one of `accept`; what does not reach the server is tried again."""
         for pause in PAUSES:
             try:
-                return self._judged(path, *self._once(method, path, body, root), known)
+                return self._request_once(method, path, body, accept, root=root)
             except EngineUnreachable:
                 time.sleep(pause)
-        return self._judged(path, *self._once(method, path, body, root), known)
+        return self._request_once(method, path, body, accept, root=root)
 
-    def _once(self, method: str, path: str, body: Mapping[str, Any] | None, root: bool) -> tuple[int, bytes]:
-        kind = http.client.HTTPSConnection if self.place.scheme == "https" else http.client.HTTPConnection
-        line = kind(self.place.hostname or "", self.place.port, timeout=self.use.seconds)
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
-        prefix = self.place.path.removesuffix("/v1") if root else self.place.path
+    def _request_once(
+        self, method: str, path: str, body: Mapping[str, Any] | None, accept: Sequence[int], *, root: bool
+    ) -> http_client.Answer:
+        url = self.origin + (self.path.removesuffix("/v1") if root else self.path) + path
+        content = json.dumps(body).encode() if body is not None else None
         try:
-            line.request(method, prefix + path, json.dumps(body) if body is not None else None, headers)
-            answer = line.getresponse()
-            return answer.status, answer.read(LONGEST_ANSWER)
-        except TimeoutError as error:
-            raise EngineSilent(
-                f"the engine at {self.use.url} gave no answer in {self.use.seconds:g} s; raise AEVOLVE_ENGINE_SECONDS, "
-                "or see what it does"
-            ) from error
-        except (OSError, http.client.HTTPException) as error:
+            answer = http_client.send(
+                method, url, self.headers, content, seconds=self.use.seconds, most_bytes=LONGEST_ANSWER
+            )
+        except http_client.NoAnswer as error:
+            if error.timed_out:
+                raise EngineSilent(
+                    f"the engine at {self.use.url} gave no complete answer in {self.use.seconds:g} s; raise "
+                    "AEVOLVE_ENGINE_SECONDS, or check its load"
+                ) from error
             raise EngineUnreachable(
-                f"the engine at {self.use.url} does not answer ({type(error).__name__}); start it, or correct "
-                "AEVOLVE_ENGINE_URL"
+                f"the engine at {self.use.url} does not answer ({error}); start it, or correct AEVOLVE_ENGINE_URL"
             ) from error
-        finally:
-            line.close()
+        if answer.status == HTTPStatus.OK or answer.status in accept:
+            return answer
+        what = f"the engine at {self.use.url} answered {answer.status} to {path}"
+        if answer.status in (401, 403):
+            raise EngineDenied(f"{what}; correct the key in the file of AEVOLVE_ENGINE_KEY_FILE")
+        if answer.status in UNAVAILABLE:
+            raise EngineUnreachable(f"{what}; check that it runs")
+        raise EngineRefused(f"{what}; see its log")
 
-    def _judged(self, path: str, status: int, raw: bytes, known: Sequence[int]) -> tuple[int, bytes]:
-        if status == http.client.OK or status in known:
-            return status, raw
-        said = f"the engine at {self.use.url} answered {status} to {path}"
-        if status in (401, 403):
-            raise EngineDenied(f"{said}; correct the key in the file of AEVOLVE_ENGINE_KEY_FILE")
-        if status in AWAY:
-            raise EngineUnreachable(f"{said}; see that it is well")
-        raise EngineRefused(f"{said}; its own log says why")
-
-    def _garbled(self, path: str, wanted: str) -> EngineGarbled:
+    def _garbled(self, path: str, expected: str) -> EngineGarbled:
         return EngineGarbled(
-            f"the engine at {self.use.url} answered {path} with something other than {wanted}; see that "
-            "AEVOLVE_ENGINE_URL is that of an OpenAI-compatible server"
+            f"the engine at {self.use.url} answered {path} with something other than {expected}; check that "
+            "AEVOLVE_ENGINE_URL names an OpenAI-compatible server"
         )
 
 
-def _key(use: EngineUse, scheme: str, host: str | None) -> str | None:
-    """The server's key. Raises `EngineDenied` for one that would travel in clear text."""
+def _read_key(use: EngineUse, scheme: str, host: str | None) -> str | None:
+    """The server's key. Raises `EngineDenied` if it would be sent unencrypted."""
     if use.key_file is None:
         return None
     try:
@@ -209,6 +211,6 @@ def _key(use: EngineUse, scheme: str, host: str | None) -> str | None:
         raise EngineDenied(
             f"AEVOLVE_ENGINE_KEY_FILE: {use.key_file} cannot be read; name a file with the key"
         ) from error
-    if scheme != "https" and host not in LOOPBACK:
-        raise EngineDenied(f"AEVOLVE_ENGINE_KEY_FILE: a key for {use.url} would travel unencrypted; use https")
+    if scheme != "https" and host not in http_client.LOOPBACK:
+        raise EngineDenied(f"AEVOLVE_ENGINE_KEY_FILE: a key for {use.url} would be sent unencrypted; use https")
     return key

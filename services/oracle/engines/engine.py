@@ -1,46 +1,51 @@
-"""What a measurement needs of an engine: two models of lm-eval, and how it is called in the stamp.
+"""The interface of an engine: it gives lm-eval two models of one candidate, and its name for the stamp.
 
-Which engine measures is a matter of deployment (`AEVOLVE_ENGINE`), how a model is asked one of the campaign
-(`model.profile`). The engine stands in the stamp, so scores of different engines are never compared (design rule 4).
+The deployment chooses the engine (`AEVOLVE_ENGINE`), the campaign the prompt (`model.profile`). The stamp names the
+engine, so scores of different engines are never compared (design rule 4).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Protocol
 
-from services.oracle.job import EvaluationJob
+from schemas.campaign import Model
+from services.oracle.job import EngineUse, EvaluationJob
+from services.runtime.settings import Settings
 
 Count = Callable[[int, int], None]
-"""Called as answers come, with (answers, tokens read and written)."""
+"""Called after each batch with (answers, tokens read and written)."""
 
 
 class Engine(Protocol):
-    """One candidate's model, ready to be asked."""
+    """One candidate's model, ready to answer."""
 
     tokenizer: Any
     """The base's."""
     name: str
-    """Engine, version, and what of it may change an answer."""
+    """Engine, version and every setting that may change an answer."""
     precision: str
     """Number format of the weights."""
     waits: bool
-    """Whether the work is done elsewhere, so that its time is wall time."""
+    """Whether another process or an accelerator does the work, so that device time is wall time."""
 
     def puzzles(self, count: Count) -> Any:
-        """An lm-eval model for our own items."""
+        """An lm-eval model for sealed items."""
 
     def tasks(self, count: Count) -> Any:
-        """An lm-eval model for anybody's tasks."""
+        """An lm-eval model for lists of tasks."""
 
 
-def opened(job: EvaluationJob, tokenizer: Any) -> AbstractContextManager[Engine]:
-    """The job's engine with the candidate's model; raises as `local.opened` and `remote.opened` do."""
-    if job.engine.kind == "hf":
-        from services.oracle.engines import local  # noqa: PLC0415 - each engine is loaded when it is used
+class EngineKind(Protocol):
+    """What an engine implements: a class without constructor arguments, registered in `registry`."""
 
-        return local.opened(job, tokenizer)
-    from services.oracle.engines import remote  # noqa: PLC0415
+    def prepare(self, base: Path, base_sha256: str, model: Model, settings: Settings) -> EngineUse:
+        """How a job reaches the engine. Called in the oracle's process, which outlives the job; loads no torch.
 
-    return remote.opened(job, tokenizer)
+        Raises `JobFailed` (`EngineMissing`).
+        """
+
+    def open(self, job: EvaluationJob, tokenizer: Any) -> AbstractContextManager[Engine]:
+        """The engine with the job's candidate loaded. Called in the job's process."""

@@ -1,4 +1,4 @@
-"""The model in this process, by transformers: what a machine without a GPU can do."""
+"""The engine `hf`: the model in the job's own process, by transformers. It needs no GPU."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def opened(job: EvaluationJob, tokenizer: Any) -> Iterator[LocalEngine]:
 
 
 class LocalEngine:
-    """A model that is loaded here."""
+    """A model in this process."""
 
     def __init__(self, job: EvaluationJob, tokenizer: Any) -> None:
         self.job, self.tokenizer = job, tokenizer
-        self.waits = torch.cuda.is_available()  # not asked before: a process that has asked must not be forked
+        self.waits = torch.cuda.is_available()  # not earlier: a process that has initialised CUDA must not be forked
         device = "cuda" if self.waits else "cpu"
         self.batch = BATCH[device]
         self.model = load(job, device)
@@ -43,12 +43,12 @@ class LocalEngine:
         self.precision = str(self.model.dtype).removeprefix("torch.")
 
     def puzzles(self, count: Count) -> GreedyLM:
-        """Decoded greedily."""
+        """For sealed items: greedy decoding."""
         added = None if adds_special_tokens(self.job.profile) else False
         return GreedyLM(self.model, self.tokenizer, self.batch, self.job.max_length, count, added)
 
     def tasks(self, count: Count) -> TaskLM:
-        """As lm-eval decodes."""
+        """For lists of tasks: lm-eval's decoding."""
         job = self.job
         return TaskLM(self.model, self.tokenizer, self.batch, job.max_length, job.max_new_tokens, count)
 
@@ -57,7 +57,7 @@ def load(job: EvaluationJob, device: str) -> Any:
     """The base with the job's adapter, or the job's checkpoint in its place, ready to generate.
 
     In single precision the adapter is merged, which halves the time of a step. In bfloat16 it stays beside the base:
-    merging would round its small updates away. Raises `ModelMissing`, `AdapterChanged`, `AdapterMissing`,
+    merging would round its small updates to zero. Raises `ModelMissing`, `AdapterChanged`, `AdapterMissing`,
     `AdapterUnsafe` or `AdapterRefused`.
     """
     trained = adapter(job.adapter, job.sha256, Path(job.copies))
@@ -68,7 +68,7 @@ def load(job: EvaluationJob, device: str) -> Any:
         return _model(base, device)
     try:
         return _model(trained, device) if form(trained) == "full" else _adapted(_model(base, device), trained)
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:  # what PEFT and transformers say of a misfit
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:  # of PEFT and transformers for a misfit
         raise AdapterRefused(
             f"adapter {job.adapter}: it does not fit the base ({type(error).__name__}; the oracle's log has the rest); "
             "train the candidate again"

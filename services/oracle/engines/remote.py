@@ -1,6 +1,6 @@
-"""A server that keeps the base in memory and takes the adapters of a round beside it (multi-LoRA).
+"""An engine behind HTTP: a server keeps the base in memory and loads the adapters of a round beside it (multi-LoRA).
 
-The same code speaks to somebody else's server and to the oracle's own (`services.oracle.engines.vllm`).
+The same code talks to an operator's server and to the oracle's own (`services.oracle.engines.vllm`).
 """
 
 from __future__ import annotations
@@ -17,46 +17,46 @@ from schemas.profiles import PROFILES
 from services.oracle.adapters import adapter, form
 from services.oracle.engines.client import Client, EngineFailed, EngineMismatched, EngineRefused, EngineUnreachable
 from services.oracle.engines.engine import Count
-from services.oracle.engines.names import served_name
+from services.oracle.engines.vllm import served_name
 from services.oracle.harness.remote import RemoteLM
 from services.oracle.job import AdapterRefused, EngineUse, EvaluationJob
 from services.runtime.prompting import adds_special_tokens
 
 PROBE = "Is 2 + 2 = 4?\n"
-"""A text that both sides encode."""
+"""A text that both tokenizers encode."""
 
 
 @contextmanager
-def opened(job: EvaluationJob, tokenizer: Any) -> Iterator[RemoteEngine]:
-    """The candidate's model on the server, and its adapter taken from it again in the end.
+def opened(job: EvaluationJob, tokenizer: Any, *, own_server: bool) -> Iterator[RemoteEngine]:
+    """The candidate's model on the server; its adapter is unloaded at the end.
 
-    Raises `AdapterChanged`, `AdapterMissing`, `AdapterUnsafe` or `AdapterRefused`, and what the client raises.
+    Raises `AdapterChanged`, `AdapterMissing`, `AdapterUnsafe` or `AdapterRefused`, and as the client does.
     """
     trained = adapter(job.adapter, job.sha256, Path(job.copies))
     if trained is not None and form(trained) == "full":
         raise AdapterRefused(
-            f"adapter {job.adapter}: a server keeps the base in memory and takes LoRA adapters alone; measure "
+            f"adapter {job.adapter}: a server keeps the base in memory and loads LoRA adapters only; measure "
             "campaigns that train every weight with AEVOLVE_ENGINE=hf"
         )
     client = Client(job.engine)
-    wait(client, job.engine)
+    wait_until_ready(client, job.engine)
     base = served_name(job.base_sha256)
     check(client, base, job, tokenizer)
     if trained is None:
-        yield RemoteEngine(job, tokenizer, client, base)
+        yield RemoteEngine(job, tokenizer, client, base, own_server=own_server)
         return
     with loaded(client, f"{job.candidate}-{(job.sha256 or '')[:16]}", trained) as name:
-        yield RemoteEngine(job, tokenizer, client, name)
+        yield RemoteEngine(job, tokenizer, client, name, own_server=own_server)
 
 
 @contextmanager
 def loaded(client: Client, name: str, folder: Path) -> Iterator[str]:
-    """The adapter under its name, which holds its hash: one that is there already is the same."""
+    """The adapter under its name, which contains its hash."""
     if name not in client.models():
         try:
             client.load(name, folder.resolve())
         except AdapterRefused:
-            if name not in client.models():  # where another job of the same candidate was quicker
+            if name not in client.models():  # unless another job has loaded it
                 raise
     try:
         yield name
@@ -65,18 +65,18 @@ def loaded(client: Client, name: str, folder: Path) -> Iterator[str]:
             client.unload(name)
 
 
-def wait(client: Client, use: EngineUse) -> None:
-    """Until the oracle's own server, which reads its model for minutes, answers. Raises `EngineUnreachable`."""
+def wait_until_ready(client: Client, use: EngineUse) -> None:
+    """Wait until the oracle's own server, which loads for minutes, answers. Raises `EngineUnreachable`."""
     while use.pid is not None:
         with suppress(EngineUnreachable, EngineRefused):
             client.models()
             return
-        if not _lives(use.pid):
+        if not _is_alive(use.pid):
             raise EngineUnreachable(f"the engine ended as it started; see {use.log}")
         time.sleep(1.0)
 
 
-def _lives(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -85,23 +85,23 @@ def _lives(pid: int) -> bool:
 
 
 def check(client: Client, base: str, job: EvaluationJob, tokenizer: Any) -> None:
-    """Raise `EngineMismatched` where the server says itself that it serves another model, or less of it."""
+    """Raise `EngineMismatched` if the server reports another model or a shorter context."""
     cards = client.models()
     if base not in cards:
         raise EngineMismatched(
             f"the engine at {job.engine.url} serves {', '.join(sorted(cards)[:5]) or 'nothing'}; start it with the "
             f"recorded base and --served-model-name {base}"
         )
-    room = cards[base].get("max_model_len")
-    if isinstance(room, int) and room < job.max_length:
+    length = cards[base].get("max_model_len")
+    if isinstance(length, int) and length < job.max_length:
         raise EngineMismatched(
-            f"the engine at {job.engine.url} has room for {room} tokens, model.max_length is {job.max_length}; "
+            f"the engine at {job.engine.url} has a context of {length} tokens, model.max_length is {job.max_length}; "
             f"start it with --max-model-len {job.max_length}"
         )
-    theirs = client.tokens(base, PROBE)
-    if theirs is not None and theirs != list(tokenizer(PROBE)["input_ids"]):
+    tokens = client.tokens(base, PROBE)
+    if tokens is not None and tokens != list(tokenizer(PROBE)["input_ids"]):
         raise EngineMismatched(
-            f"the engine at {job.engine.url} encodes text otherwise than the recorded base's tokenizer; serve that base"
+            f"the engine at {job.engine.url} encodes differently from the recorded base's tokenizer; serve that base"
         )
 
 
@@ -110,21 +110,21 @@ class RemoteEngine:
 
     waits = True
 
-    def __init__(self, job: EvaluationJob, tokenizer: Any, client: Client, model: str) -> None:
+    def __init__(self, job: EvaluationJob, tokenizer: Any, client: Client, model: str, *, own_server: bool) -> None:
         self.job, self.tokenizer, self.client, self.model = job, tokenizer, client, model
         profile = PROFILES[job.profile]
         self.at_once = profile.max_sequences
         owner = client.models().get(served_name(job.base_sha256), {}).get("owned_by", "unknown")
-        managed = f", memory {profile.memory:g}, rank {profile.max_rank}" if job.engine.kind == "vllm" else ", remote"
-        self.name = f"{owner} {client.version()}, profile {job.profile}, {self.at_once} at a time{managed}"
-        self.precision = "bfloat16" if job.engine.kind == "vllm" else "not told"
+        server = f"memory {profile.memory:g}, rank {profile.max_rank}" if own_server else "remote"
+        self.name = f"{owner} {client.version()}, profile {job.profile}, {self.at_once} at a time, {server}"
+        self.precision = "bfloat16" if own_server else "not told"
 
     def puzzles(self, count: Count) -> RemoteLM:
-        """For our own items, asked as the profile says."""
+        """For sealed items, with the prompt of the profile."""
         return self._lm(count, special=adds_special_tokens(self.job.profile))
 
     def tasks(self, count: Count) -> RemoteLM:
-        """For anybody's tasks, which are plain text."""
+        """For lists of tasks, which are plain text."""
         return self._lm(count, special=True)
 
     def _lm(self, count: Count, *, special: bool) -> RemoteLM:

@@ -18,6 +18,7 @@ from schemas.campaign import ItemSet
 from schemas.campaign import Model as AskedModel
 from schemas.tasks import TaskList, TaskScore
 from services.oracle.adapters import form
+from services.oracle.app import main
 from services.oracle.engines import vllm
 from services.oracle.engines.client import (
     EngineDenied,
@@ -26,7 +27,8 @@ from services.oracle.engines.client import (
     EngineSilent,
     EngineUnreachable,
 )
-from services.oracle.engines.names import served_name
+from services.oracle.engines.registry import check_engine, engine_kind
+from services.oracle.engines.vllm import served_name
 from services.oracle.evaluate import evaluate
 from services.oracle.job import (
     AdapterMissing,
@@ -40,9 +42,10 @@ from services.oracle.job import (
     TokenizerUnfit,
 )
 from services.runtime.jobs.runner import JobFailed
-from services.runtime.settings import Settings
+from services.runtime.settings import BadSetting, Settings
 from services.runtime.storage.hashing import hash_folder
 from services.runtime.storage.model_folders import PickledWeights
+from tests.dummy_engine import ANSWER
 from tests.engine_server import Model, serving
 from tests.tiny_model import DOMAINS, make_model
 
@@ -140,12 +143,13 @@ def test_a_server_that_is_tired_for_a_moment_is_asked_again(here) -> None:
 @pytest.mark.parametrize(
     ("fault", "error", "words"),
     [
-        ("slow", EngineSilent, r"gave no answer in 0\.5 s; raise AEVOLVE_ENGINE_SECONDS"),
+        ("slow", EngineSilent, r"gave no complete answer in 0\.5 s; raise AEVOLVE_ENGINE_SECONDS"),
+        ("trickle", EngineSilent, r"gave no complete answer in 0\.5 s"),
         ("gone", EngineUnreachable, "does not answer .*AEVOLVE_ENGINE_URL"),
         ("garbage", EngineGarbled, "answered /completions with something other than JSON"),
         ("nothing", EngineGarbled, "something other than one choice with text and usage"),
         ("deaf", EngineMismatched, f"was asked for r1s0-.*, and {NAME} answered"),
-        ("tokenizer", EngineMismatched, "encodes text otherwise"),
+        ("tokenizer", EngineMismatched, "encodes differently"),
     ],
 )
 def test_each_failure_of_a_server_has_a_class_and_the_next_candidate_is_measured(
@@ -153,7 +157,7 @@ def test_each_failure_of_a_server_has_a_class_and_the_next_candidate_is_measured
 ) -> None:
     monkeypatch.setattr("services.oracle.engines.client.PAUSES", (0.01,))
     with serving(here.served, fault) as server:
-        use = remote(server, seconds=0.5) if fault == "slow" else remote(server)
+        use = remote(server, seconds=0.5) if fault in ("slow", "trickle") else remote(server)
         with pytest.raises(error, match=words):
             measure(here.of(here.adapters[0], use))
         server.fault = ""
@@ -193,7 +197,7 @@ def test_a_key_is_sent_and_never_in_clear_text_to_another_machine(here, tmp_path
         assert measure(here.of(None, remote(server, key_file=str(key)))).measured
         with pytest.raises(EngineDenied, match="AEVOLVE_ENGINE_KEY_FILE"):
             measure(here.of(None, remote(server)))
-    with pytest.raises(EngineDenied, match="would travel unencrypted"):
+    with pytest.raises(EngineDenied, match="would be sent unencrypted"):
         measure(here.of(None, EngineUse(kind="remote", url="http://vllm.example/v1", key_file=str(key))))
 
 
@@ -302,6 +306,36 @@ def installed(tmp_path, monkeypatch) -> Path:
     yield tmp_path / "told"
     for server in vllm._warm:
         server.stop()
+
+
+@pytest.fixture
+def foreign(tmp_path, monkeypatch) -> None:
+    """Another package that registers the engine `dummy`."""
+    about = tmp_path / "site" / "foreign-0.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: foreign\nVersion: 0.0\n")
+    (about / "entry_points.txt").write_text("[aevolve.engines]\ndummy = tests.dummy_engine:Dummy\n")
+    monkeypatch.syspath_prepend(str(about.parent))
+
+
+def test_an_engine_of_another_package_measures_under_its_own_name(here, foreign, monkeypatch) -> None:
+    monkeypatch.setenv("AEVOLVE_ENGINE", "dummy")
+    settings = Settings()
+    check_engine(settings)
+    use = engine_kind(settings.engine).prepare(here.base, SHA, AskedModel(), settings)
+    measured = measure(here.of(None, use))
+    assert set(outputs(measured)) == {ANSWER}
+    assert measured.measured[0].stamp.engine == "dummy 1"
+
+
+def test_an_engine_that_nobody_registered_ends_the_service_with_its_name_and_the_known_ones(monkeypatch) -> None:
+    with pytest.raises(BadSetting, match=r"^AEVOLVE_ENGINE: vlm; give one of hf, vllm, remote, or install"):
+        check_engine(Settings(engine="vlm"))
+    monkeypatch.setenv("AEVOLVE_ENGINE", "vlm")
+    monkeypatch.setenv("AEVOLVE_WORKERS", "0")
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
 
 
 def started(file: Path) -> list[dict]:
