@@ -199,10 +199,16 @@ class EventStore:
         """
         return await self._writer.write(Item(effect, cause.id, consumer))
 
-    async def handled(self, consumer: str, event_id: UUID) -> bool:
-        """Whether a consumer has handled an event."""
-        known: bool = await self._pool.fetchval(QUERIES["is_handled"], consumer, event_id)
-        return known
+    async def pending(self, consumer: str, event_id: UUID) -> Envelope | None:
+        """An event as the log records it, or None where the consumer has handled it.
+
+        Raises `UnknownEvent` for an id that is not in the log.
+        """
+        row = await self._pool.fetchrow(QUERIES["delivery"], consumer, event_id)
+        if row is None:
+            raise UnknownEvent(str(event_id))
+        *columns, handled = row
+        return None if handled else to_envelope(Row._make(columns))
 
     async def unhandled(self, consumer: str, types: Sequence[str], limit: int = 100) -> list[Envelope]:
         """The next events of these types that a consumer has not handled, in log order."""

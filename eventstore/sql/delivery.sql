@@ -1,6 +1,6 @@
--- name: is_handled
--- Whether a consumer has handled an event.
-SELECT EXISTS (SELECT FROM inbox WHERE consumer = $1 AND event = $2)
+-- name: delivery
+-- An event as recorded, and whether a consumer has handled it; no row for an event that is not in the log.
+SELECT e.*, EXISTS (SELECT FROM inbox i WHERE i.consumer = $1 AND i.event = e.id) AS handled FROM events e WHERE e.id = $2
 
 -- name: unhandled
 -- The next events that a consumer has not handled, from its checkpoint on. (A value, where NOT EXISTS would read the same:

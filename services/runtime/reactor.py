@@ -64,13 +64,17 @@ class Reactor:
         self.clock = Clock(store.connect)
         self.turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def react(self, cause: Envelope) -> None:
+    async def react(self, message: Envelope) -> None:
         """Handle one event exactly once, however often it is delivered.
 
-        Raises `eventstore.store.UnknownEvent` for an event that the log does not hold.
+        Of a message only the id counts: type, campaign, time and data are those of the log, because anyone who can
+        write to Kafka can send a real id with other fields. Raises `eventstore.store.UnknownEvent` for an event that
+        the log does not hold, and `ValueError` for one that this service does not react to.
         """
-        async with self.turns[cause.correlationid]:
-            while not await self.store.handled(self.service.name, cause.id):
+        while (cause := await self.store.pending(self.service.name, message.id)) is not None:
+            if cause.type not in self.service.reactions:
+                raise ValueError(f"event {cause.id}: {cause.type} in the log; {self.service.name} does not react to it")
+            async with self.turns[cause.correlationid]:
                 with event_span(self.service.name, cause), HANDLING_SECONDS.labels(self.service.name).time():
                     await self._handle(cause)
 

@@ -40,11 +40,11 @@ async def jobs(store: EventStore, key: str) -> int:
 async def test_an_event_is_handled_once_with_its_whole_effect(stores: Stores) -> None:
     trainer = await stores("trainer")
     (cause,) = await causes(stores, 1)
-    assert not await trainer.handled("once", cause.id)
+    assert await trainer.pending("once", cause.id)
     appended = await trainer.handle("once", cause, effect("once"))
     assert appended is not None
     assert [event.causationid for event in appended] == [cause.id]
-    assert await trainer.handled("once", cause.id)
+    assert await trainer.pending("once", cause.id) is None
     head = await trainer.head()
     assert await trainer.handle("once", cause, effect("never")) is None
     assert await trainer.head() == head
@@ -70,7 +70,7 @@ async def test_a_rejected_effect_leaves_the_event_unhandled(stores: Stores) -> N
     (cause,) = await causes(stores, 1)
     with pytest.raises(StreamConflict):
         await trainer.handle("rejected", cause, effect("rejected", 7))
-    assert not await trainer.handled("rejected", cause.id)
+    assert await trainer.pending("rejected", cause.id)
     assert await jobs(trainer, "rejected") == 0
 
 

@@ -64,7 +64,7 @@ STATEMENTS: dict[str, tuple[Any, ...]] = {
     "get_event": (SOME,),
     "get_events": ([SOME] * 3,),
     "campaigns": (),
-    "is_handled": (CONSUMER, SOME),
+    "delivery": (CONSUMER, SOME),
     "unhandled": (CONSUMER, TYPES, 100),
     "advance": (CONSUMER, TYPES),
     "lease_work": (["train"], "w", SOME, timedelta(seconds=1)),
