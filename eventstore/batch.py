@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 
 from eventstore.effect import Append, Effect
-from eventstore.errors import REFUSALS
+from eventstore.errors import MAX_EVENT_BYTES, REFUSALS, EventTooLarge
 from eventstore.read import to_envelopes
 from eventstore.sql import QUERIES
 from schemas.base import canonical_json
@@ -144,7 +144,7 @@ def _columns(items: Sequence[Item], events: Sequence[_Event]) -> Iterator[list[A
     yield [VERSIONS[name] for name in types]
     yield [event.causation for event in events]
     yield [event.traceparent for event in events]
-    yield [canonical_json(event.data) for event in events]
+    yield [_payload(event) for event in events]
     jobs = [(n, item.cause, job) for n, item in enumerate(items, 1) for job in item.effect.work]
     yield [n for n, *_ in jobs]
     yield [job.queue for *_, job in jobs]
@@ -155,6 +155,14 @@ def _columns(items: Sequence[Item], events: Sequence[_Event]) -> Iterator[list[A
     yield [job.attempts for *_, job in jobs]
     yield [job.deadline for *_, job in jobs]
     yield [job.cause or cause for _, cause, job in jobs]
+
+
+def _payload(event: _Event) -> str:
+    text = canonical_json(event.data)
+    # A character has at most four bytes, so that most events need no encoding to be found small enough.
+    if len(text) > MAX_EVENT_BYTES // 4 and (size := len(text.encode())) > MAX_EVENT_BYTES:
+        raise EventTooLarge(type(event.append.event).__name__, event.append.campaign, size)
+    return text
 
 
 def uuid7() -> UUID:

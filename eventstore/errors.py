@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 import asyncpg
 
+MAX_EVENT_BYTES = 900_000
+"""Largest payload of an event in UTF-8: a Kafka message of 1 MiB holds it with its headers."""
+
 
 class StreamConflict(Exception):  # an outcome to decide upon, not a fault
     """Another writer was faster: read the stream again and decide again."""
@@ -32,6 +35,17 @@ class UnknownEvent(LookupError):
     def __init__(self, event: str) -> None:
         super().__init__(f"event {event} is not in the log: only what is can be handled or named as a cause")
         self.event = event
+
+
+class EventTooLarge(ValueError):
+    """An event whose payload does not fit into one Kafka message; large values belong into artifacts."""
+
+    def __init__(self, type: str, campaign: str, size: int) -> None:  # noqa: A002  # the envelope's name for it
+        super().__init__(
+            f"{type} of campaign {campaign!r}: {size:,} bytes; an event holds at most {MAX_EVENT_BYTES:,}:"
+            " put long lists into a file or an artifact and name that"
+        )
+        self.type, self.campaign, self.size = type, campaign, size
 
 
 class LeaseLost(Exception):

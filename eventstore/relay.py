@@ -38,7 +38,9 @@ class Relay:
     """Publishes to one broker incarnation, when it is this relay's turn.
 
     `publish` returns when the broker has acknowledged; it is called in position order, for a batch at once. `transient`
-    names the exceptions of `publish` after which the lead is given up for a pause; any other ends `run`.
+    names the exceptions of `publish` after which the lead is given up for a pause. After one of `permanent` the event
+    goes to `bury` and the relay goes on: one event that no broker takes must not hold up all later ones. Any other
+    exception ends `run`.
     """
 
     def __init__(
@@ -47,9 +49,11 @@ class Relay:
         publish: Callable[[Envelope], Awaitable[object]],
         incarnation: str,
         transient: tuple[type[Exception], ...] = (),
+        permanent: tuple[type[Exception], ...] = (),
+        bury: Callable[[Envelope, Exception], Awaitable[object]] | None = None,
     ) -> None:
         self._store, self._publish, self._incarnation = store, publish, incarnation
-        self._transient = transient
+        self._transient, self._permanent, self._bury = transient, permanent, bury
         self.leading = False
         """Whether it is this relay that publishes."""
         self.position = 0
@@ -85,12 +89,23 @@ class Relay:
         The log is read through the session that holds the lead: who has lost the one has lost the other.
         """
         batch = [row async for row in scan(connection, self.position, limit=BATCH)]
-        await _all(self._publish(to_envelope(row)) for row in batch)
+        await _all(self._publish_or_bury(to_envelope(row)) for row in batch)
         if batch:
             await connection.execute(QUERIES["move_cursor"], self._incarnation, batch[-1].position)
             self.position = batch[-1].position
         else:
             await self._store.wait(self.position, IDLE_SECONDS)
+
+    async def _publish_or_bury(self, envelope: Envelope) -> None:
+        try:
+            await self._publish(envelope)
+        except self._permanent as error:
+            logger.error(  # noqa: TRY400 - the broker's refusal says all
+                "event %s at position %s cannot be published and goes to the dead letters: %s: %s",
+                envelope.id, envelope.sequence, type(error).__name__, error,
+            )  # fmt: skip
+            if self._bury is not None:
+                await self._bury(envelope, error)
 
 
 async def _all(publishing: Iterable[Awaitable[object]]) -> None:

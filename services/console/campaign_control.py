@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from eventstore.effect import Append
+from eventstore.errors import MAX_EVENT_BYTES, EventTooLarge
 from eventstore.store import EventStore
 from judgement.decisions import campaign_start
 from judgement.history import FOLDS, History
@@ -48,7 +49,13 @@ async def start_campaign(
 async def append_start(store: EventStore, id_: str, campaign: Campaign, base: Substrate) -> None:
     """Append the start of a campaign, with the drift threshold that holds its rate of false alarms."""
     event = await asyncio.to_thread(campaign_start, campaign, base)
-    await store.append([Append(id_, campaign_stream(id_), event, expected=0)])
+    try:
+        await store.append([Append(id_, campaign_stream(id_), event, expected=0)])
+    except EventTooLarge as error:
+        raise UserError(
+            f"campaign file: {error.size:,} bytes once it is complete; an event holds at most {MAX_EVENT_BYTES:,}:"
+            " put long lists, such as a source's pages, into a file and name that"
+        ) from None
 
 
 def check_test_event(history: History, event: Any) -> None:

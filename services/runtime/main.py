@@ -24,7 +24,7 @@ from typing import Any
 
 import asyncpg
 import uvicorn
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError
 from faststream.asgi import AsgiFastStream, AsyncAPIRoute
 from faststream.kafka import KafkaBroker
 from prometheus_client import make_asgi_app
@@ -36,7 +36,7 @@ from services.runtime.anchoring import anchorers, read_signer
 from services.runtime.asyncapi import Contract
 from services.runtime.jobs.runner import JobRunner
 from services.runtime.jobs.worker import Worker
-from services.runtime.kafka.broker import FASTSTREAM_LOG, declare_topics, make_broker, publish
+from services.runtime.kafka.broker import FASTSTREAM_LOG, bury, declare_topics, make_broker, publish
 from services.runtime.kafka.preflight import check_connection
 from services.runtime.reactor import Reactor
 from services.runtime.service import Service
@@ -196,7 +196,14 @@ def loops_of(
     runner: JobRunner,
 ) -> list[Run]:
     """Everything that runs beside the subscriber."""
-    relay = Relay(store, lambda envelope: publish(broker, envelope), settings.incarnation, transient=(KafkaError,))
+    relay = Relay(
+        store,
+        partial(publish, broker),
+        settings.incarnation,
+        transient=(KafkaError,),
+        permanent=(MessageSizeTooLargeError,),
+        bury=partial(bury, broker),
+    )
 
     async def catch_up() -> None:
         if await reactor.catch_up():

@@ -143,3 +143,28 @@ async def test_a_new_broker_is_told_from_what_every_consumer_has_handled(policy:
         (last,) = await write(policy, 1)
         await until(lambda: topic.last == last)
     assert topic.positions == [head - 1, head, last]
+
+
+class TooLarge(Exception):
+    """What a broker says of a message that it never takes."""
+
+
+async def test_an_event_that_no_broker_takes_is_buried_and_holds_up_nothing(policy: EventStore) -> None:
+    topic, buried = Topic(), []
+    positions = await write(policy, 5)
+
+    async def publish(event: Envelope) -> None:
+        if event.sequence == positions[2]:
+            raise TooLarge("1,100,000 bytes")
+        await topic.publish(event)
+
+    async def bury(event: Envelope, error: Exception) -> None:
+        buried.append((event.sequence, str(error)))
+
+    relay = Relay(policy, publish, "too large", permanent=(TooLarge,), bury=bury)
+    async with running(relay):
+        await until(lambda: topic.last == positions[-1])
+        later = await write(policy, 1)
+        await until(lambda: topic.last == later[0])
+    assert [p for p in topic.positions if p in positions] == [*positions[:2], *positions[3:]]
+    assert buried == [(positions[2], "1,100,000 bytes")]

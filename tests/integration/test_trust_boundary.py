@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
 
+from eventstore.batch import uuid7
 from eventstore.effect import NOTHING, Append, Effect, Work
+from eventstore.errors import EventTooLarge
+from eventstore.sql import QUERIES
 from eventstore.store import EventStore
 from judgement.history import History
 from schemas.advisor import AdvisorFailed
@@ -169,3 +173,44 @@ def _started(reactor: Reactor, seen: list[tuple[str, str, datetime]]):
         return sum((step(history, now) for step in steps), start=Effect())
 
     return due
+
+
+LARGE = AdvisorFailed(error="E", message="x" * 950_000)
+
+
+async def test_an_event_that_kafka_could_not_carry_is_refused_alone(stores: Stores) -> None:
+    """It takes no other event with it that is written at the same moment."""
+    policy = await stores("policy")
+    small = Append("large", "large/advice", AdvisorFailed(error="E", message="m"))
+    outcomes = await asyncio.gather(
+        policy.append([Append("large", "large/one", LARGE)]), policy.append([small]), return_exceptions=True
+    )
+    assert isinstance(outcomes[0], EventTooLarge)
+    assert isinstance(outcomes[1], list)
+
+
+@pytest.mark.parametrize(
+    ("campaign", "data", "version"),
+    [
+        ("c", "7", 1),
+        ("c", "[]", 1),
+        ("c", "null", 1),
+        ("c", '{"message": "' + "x" * 950_000 + '"}', 1),
+        ("c\x1b[2J", "{}", 1),
+        ("", "{}", 1),
+        ("c" * 300, "{}", 1),
+        ("c", "{}", 0),
+        ("c", "{}", 2**31 - 1),
+    ],
+)
+async def test_the_database_takes_no_event_that_no_reader_could_show(
+    stores: Stores, campaign: str, data: str, version: int
+) -> None:
+    """As a caller of the writing function with a service's password, past all checks in Python."""
+    one = [1], [uuid7()], [campaign], [f"{campaign}/x"], [None], ["AdvisorFailed"], [version], [None], [None], [data]
+    connection = await session(stores, "recipes")
+    try:
+        with pytest.raises(asyncpg.CheckViolationError):
+            await connection.fetch(QUERIES["write_effects"], [None], [None], *one, *([] for _ in range(9)))
+    finally:
+        await connection.close()

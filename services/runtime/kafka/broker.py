@@ -136,6 +136,15 @@ async def publish(broker: KafkaBroker, envelope: Envelope) -> None:
     )
 
 
+async def bury(broker: KafkaBroker, envelope: Envelope, error: Exception) -> None:
+    """Send the headers of an event that cannot be published to the dead letters; its payload stays in the log."""
+    reason = {"x-service": "relay", "x-topic": topic(envelope.type), "x-offset": f"log:{envelope.sequence}"}
+    reason |= {"x-error": type(error).__name__, "x-message": str(error)[:2000]}
+    headers = envelope.headers() | reason
+    await broker.publish(b"{}", topic=DEAD_LETTER_TOPIC, key=envelope.subject.encode(), headers=headers)
+    DEAD_LETTERS.labels("relay").inc()
+
+
 def _subscribe(broker: KafkaBroker, service: Service, settings: Settings, handle: Handle) -> None:
     subscriber = broker.subscriber(
         *map(topic, service.reactions),
