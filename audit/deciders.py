@@ -35,8 +35,9 @@ class Ruling:
         """Which release has them, if this one does not."""
         releases = RELEASES[self.decider]
         if self.rules <= len(releases):
-            return f"install aevolve {releases[self.rules - 1]}, which has them, and replay again"
-        return f"install the release that wrote this log, newer than aevolve {releases[-1]}, and replay again"
+            release = releases[self.rules - 1]
+            return f"aevolve {release} has them: `git checkout v{release}` in a clone, then replay again"
+        return f"a release after {releases[-1]} wrote this log: `git fetch --tags`, check it out, then replay again"
 
 
 def ruling(event: Any) -> Ruling:

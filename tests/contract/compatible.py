@@ -15,12 +15,12 @@ OLD_EVENTS = "old events, new code"
 NEW_EVENTS = "new events, old code"
 BOTH = "both directions"
 
-WORDS = {"title", "description", "$schema", "$id", "$defs", "$ref"}
-"""Keywords that no value depends on, once references are followed."""
+ANNOTATIONS = {"title", "description", "$schema", "$id", "$defs", "$ref", "discriminator"}
+"""Keywords that no value depends on, once references are followed; `oneOf` has what a discriminator repeats."""
 LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems")
 UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
 SHAPE = {"type", "anyOf", "oneOf", "items", "properties", "required", "additionalProperties", "patternProperties"}
-KNOWN = {*WORDS, *LOWER, *UPPER, *SHAPE, "propertyNames", "pattern", "enum", "const", "default"}
+KNOWN = {*ANNOTATIONS, *LOWER, *UPPER, *SHAPE, "propertyNames", "pattern", "enum", "const", "default"}
 VERSION = "or give the event a new version with an upcaster (schemas/registry.py)"
 
 

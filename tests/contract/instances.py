@@ -31,7 +31,8 @@ def _text(node: dict[str, Any], _: dict[str, Any]) -> st.SearchStrategy[str]:
         # A dollar also fits before a last line break, in Python's `re` alone.
         fits = st.from_regex(node["pattern"].removesuffix("$") + r"\Z", fullmatch=True)
         return fits.filter(lambda text: len(text) <= node.get("maxLength", len(text)))
-    return st.text(max_size=20)
+    least = node.get("minLength", 0)
+    return st.text(min_size=least, max_size=min(least + 20, node.get("maxLength", least + 20)))
 
 
 def _whole(node: dict[str, Any], _: dict[str, Any]) -> st.SearchStrategy[int]:
@@ -54,7 +55,9 @@ def _object(node: dict[str, Any], defs: dict[str, Any]) -> st.SearchStrategy[dic
         return st.one_of([_mapping(key, value, defs) for key, value in _free(node).items()])
     draw = partial(_of, defs=defs)
     fields = {name: draw(about) for name, about in node["properties"].items()}
-    required = {name: fields.pop(name) for name in node.get("required", ())}
+    # A member of a union is told apart by its `kind`, which every writer writes although it has a default.
+    tags = [name for name, about in node["properties"].items() if name == "kind" and "const" in about]
+    required = {name: fields.pop(name) for name in (*node.get("required", ()), *tags)}
     return st.fixed_dictionaries(required, optional=fields)
 
 
