@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,46 +11,106 @@ from services.runtime.jobs.runner import JobFailed
 from services.runtime.storage.hashing import hash_folder, hash_source
 from services.runtime.storage.model_folders import ModelMissing, model_folder
 
-CODE = (
+SHARED = (
     "puzzles",
     "judgement.scorer",
     "schemas.profiles",
     "services.runtime.prompting",
-    "services.data",
-    "services.trainer",
-    "services.oracle",
+    "services.runtime.storage.artifacts",
+    "services.runtime.storage.hashing",
+    "services.runtime.storage.model_folders",
 )
-"""What makes data, trains and measures: no candidate may touch it."""
+DATA = (
+    "judgement.fingerprints.index",
+    "judgement.fingerprints.tokens",
+    "services.data.collect.augment",
+    "services.data.collect.collect",
+    "services.data.collect.harvest",
+    "services.data.collect.manifest",
+    "services.data.collect.mix",
+    "services.data.collect.near_duplicates",
+    "services.data.collect.sketch",
+    "services.data.collect.stages",
+    "services.data.collect.verify",
+    "services.data.filters",
+    "services.data.sampling",
+    "services.data.snapshot",
+    "services.data.sources",
+    "services.data.tokens",
+    "services.data.writer",
+)
+TRAINING = (
+    "services.trainer.batches",
+    "services.trainer.checkpoint",
+    "services.trainer.distributed.data_parallel",
+    "services.trainer.distributed.fsdp",
+    "services.trainer.distributed.sharded_checkpoint",
+    "services.trainer.engine",
+    "services.trainer.layout",
+    "services.trainer.learner",
+    "services.trainer.methods",
+    "services.trainer.model",
+    "services.trainer.optimizer",
+    "services.trainer.questions",
+    "services.trainer.rows",
+    "services.trainer.selection",
+)
+MEASUREMENT = (
+    "services.oracle.adapters",
+    "services.oracle.engines",
+    "services.oracle.evaluate",
+    "services.oracle.harness",
+    "services.oracle.receipts",
+    "services.oracle.records",
+    "services.oracle.sandbox",
+    "services.oracle.sets",
+    "services.oracle.task_lists",
+)
+CODE: Mapping[str, tuple[str, ...]] = {
+    "shared": SHARED,
+    "data": DATA,
+    "training": TRAINING,
+    "measurement": MEASUREMENT,
+}
+"""Modules and packages that shape a result, by concern.
+
+A module belongs here if an edit of it can change a row of a snapshot, a weight of an adapter or an answer's verdict,
+for the same order. Code that decides what to order (steps, decisions), moves it (queues, processes, boards, transport),
+refuses it (preflight) or describes it (data card, stamp) does not belong: decisions are replayed, and the rest cannot
+change a value.
+`tests/contract/test_substrate.py` compares the list with the imports of the job functions.
+"""
 
 
 def code_sha256() -> str:
-    """Hash of the substrate's code as it lies here now."""
-    return hash_source(*CODE)
+    """Hash of the substrate's code as installed here."""
+    return hash_source(*(name for names in CODE.values() for name in names))
 
 
 def base_folder(substrate: Substrate) -> Path:
     """The base model's folder.
 
-    Raises `JobFailed`: `CodeChanged` where this is not the code of the start, `ModelMissing` or `PickledWeights` where
-    the model is not there as safetensors, `BaseChanged` where it is not the one of the start.
+    Raises `JobFailed`: `CodeChanged` if the code is not that of the campaign's start, `ModelMissing` or
+    `PickledWeights` if the model does not exist as safetensors, `BaseChanged` if it is not that of the start.
     """
     if (code := code_sha256()) != substrate.code_sha256:
-        began = substrate.code_sha256
-        message = f"code_sha256: {code} here, the campaign began with {began}; install that release, or start anew"
+        message = (
+            f"code_sha256: {code} here, the campaign began with {substrate.code_sha256}; install that release, "
+            "or start a new campaign"
+        )
         raise JobFailed("CodeChanged", message)
     try:
         folder = model_folder(substrate.base_uri)
     except ModelMissing as missing:
         raise JobFailed(type(missing).__name__, str(missing)) from None
-    found = _hash(folder, max(file.stat().st_mtime_ns for file in folder.rglob("*")))
-    if found != substrate.base_sha256:
-        began = substrate.base_sha256
-        message = f"base_sha256: {folder} is now {found}, the campaign began with {began}; restore it"
+    sha256 = _hash(folder, max(file.stat().st_mtime_ns for file in folder.rglob("*")))
+    if sha256 != substrate.base_sha256:
+        message = f"base_sha256: {folder} is now {sha256}, the campaign began with {substrate.base_sha256}; restore it"
         raise JobFailed("BaseChanged", message)
     return folder
 
 
 @lru_cache(maxsize=8)
 def _hash(folder: Path, changed: int) -> str:
-    """The folder's hash, computed again only where a file has changed since."""
+    """The folder's hash, computed again only if a file has changed since."""
     return hash_folder(folder)
