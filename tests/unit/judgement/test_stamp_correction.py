@@ -29,6 +29,15 @@ def test_where_the_base_scores_alike_under_both_stamps_only_certainty_is_lost(sc
     assert moved.se**2 == pytest.approx(of(score).se ** 2 + FLIPS / base[1])
 
 
+@given(COUNTS, st.integers(100, 400), st.integers(0, 40), st.sampled_from([-1, 1]))
+def test_where_the_base_scores_otherwise_the_shift_is_the_share_of_verdicts_in_doubt(score, n, flips, sign):
+    there, here = of((n // 2, n)), of((n // 2 + sign * flips, n))
+    moved, doubt = transferred(of(score), there, here), max(FLIPS, flips / n) / n
+    assert moved.se**2 == pytest.approx(of(score).se ** 2 + doubt)
+    assert moved.n == max(1, round(score[1] * of(score).se ** 2 / (of(score).se ** 2 + doubt)))
+    assert moved.score == pytest.approx(min(1.0, max(0.0, of(score).score + sign * flips / n)))
+
+
 def test_the_base_itself_moves_onto_its_own_score():
     there, here = of((30, 100)), of((42, 100))
     assert transferred(there, there, here).score == pytest.approx(here.score)

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from judgement.decisions import choose_final, choose_submissions, finish, first_policy, update
+from judgement.explain import decisions as explain
 from judgement.search.submit import queries_left
 from schemas.base import canonical_json
 from schemas.recipe import Recipe
@@ -94,9 +95,13 @@ def test_few_queries_are_spread_over_the_rounds():
 
 
 def test_a_standing_drift_replaces_the_audit_of_the_highest_dev():
-    history = scored_round((0.35, 0.36, 0.75, 0.40))
+    history = with_scores(scored_round((0.35, 0.45, 0.75, 0.40)), "r1s1", external=0.5)
+    best, audited = names(submitted(history).external)
+    assert (best, audited) == ("r1s3", "r1s2")
+    assert submitted(history).external[1].reason == explain.highest_dev(history.trials["r1s2"])
     history.standing_drifts["all"] = detected("all", 0.05)
-    assert not any("highest dev" in s.reason for s in submitted(history).external)
+    assert names(submitted(history).external) == ["r1s3", "r1s0"]
+    assert submitted(history).external[1].reason == explain.reference(history.trials["r1s0"])
 
 
 def test_under_drift_the_standing_recipe_is_asked_once_as_the_reference():
