@@ -1,1 +1,1 @@
-"""The pure mathematics that several services share: scorer, statistics, Gaussian process, drift test, search."""
+"""Pure judgement: a campaign's history, the decisions on it, the drift test, the search and their statistics."""

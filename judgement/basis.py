@@ -1,6 +1,6 @@
-"""What makes a decision replayable: a seed of its own, and a digest of exactly the evidence it used.
+"""What makes a decision replayable: its own seed, and a digest of exactly the evidence it used.
 
-Neither knows the campaign's id, a time or an event id, so two runs of one seed decide alike, byte for byte.
+Neither contains the campaign's id, a time or an event id, so two runs with one seed decide alike, byte for byte.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ def basis(history: History, round_: int, purpose: str, *, scored: bool = True) -
 
 
 def ground(history: History, *, scored: bool) -> dict[str, Any]:
-    """All that a decision rests on, as plain data; `scored`: whether it looks at scores and drifts.
+    """All that a decision rests on, as plain data; `scored`: whether it reads scores and drifts.
 
-    Round 1 opens while the base is still being measured, so its decisions must not depend on who is faster.
+    Round 1 opens while the base is still being measured, so its decisions must not depend on which job ends first.
     """
     return {**rules(history), **evidence(history)} if scored else rules(history)
 
 
 def rules(history: History) -> dict[str, Any]:
-    """What every decision rests on, as plain data."""
+    """The part that every decision rests on, as plain data."""
     return {
         "seed": history.campaign.seed,
         "recipe": history.campaign.recipe.model_dump(mode="json"),
@@ -60,19 +60,19 @@ def rules(history: History) -> dict[str, Any]:
 
 
 def evidence(history: History) -> dict[str, Any]:
-    """What has been measured and found, as plain data ordered by round and slot."""
+    """Scores, drifts and reservations, as plain data ordered by round and slot."""
     trials = sorted(history.trials.values(), key=lambda t: (t.round, t.slot))
     drifts = sorted(history.standing_drifts.items())
     last = history.assessments[max(history.assessments)] if history.assessments else None
     return {
-        "trials": [_seen(trial) for trial in trials],
+        "trials": [_trial_evidence(trial) for trial in trials],
         "drifts": [(scope, d.assessment.direction, round(d.assessment.level, DIGITS)) for scope, d in drifts],
         "posterior": round(last.posterior, DIGITS) if last else None,
         "reserved": sorted((r.candidate, r.kind) for r in history.reservations),
     }
 
 
-def _seen(trial: Trial) -> dict[str, Any]:
+def _trial_evidence(trial: Trial) -> dict[str, Any]:
     guards = {name: round(suite.score, DIGITS) for name, suite in sorted(trial.guards.items())}
     return {
         **({"guards": guards} if guards else {}),

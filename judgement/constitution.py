@@ -1,6 +1,6 @@
 """The constitution as checks: each rule looks at one kind of decision and names the article that it breaks.
 
-Every decider asks before it appends; a breach becomes `DecisionRefused` and nothing else happens.
+Each decision is checked before it is appended; a breach becomes `DecisionRefused` and nothing else is appended.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from schemas.recipe import Recipe, show
 from schemas.scores import BASE
 
 Breach = tuple[str, str]
-"""Article of the constitution, and what was wrong with what would have been right."""
+"""Article of the constitution, and a message with the wrong value and the right one."""
 
 Rule = Callable[[History, Any], Breach | None]
 
@@ -50,11 +50,14 @@ def _law(history: History) -> Constitution:
 
 
 def _unchanged(history: History, event: Any) -> Breach | None:
-    """Nothing is decided by other rules than those that stood before any result (design rule 7)."""
-    now, then = history.campaign.constitution_sha256, history.constitution_sha256
-    if now == then:
+    """Every decision is made under the rules recorded before any result (design rule 7)."""
+    current, recorded = history.campaign.constitution_sha256, history.constitution_sha256
+    if current == recorded:
         return None
-    return "constitution", f"its hash is {now}, the campaign began with {then}; start another campaign by other rules"
+    return (
+        "constitution",
+        f"its hash is {current}, the campaign began with {recorded}; start another campaign by other rules",
+    )
 
 
 def _round(history: History, event: Any) -> Breach | None:
@@ -65,10 +68,10 @@ def _round(history: History, event: Any) -> Breach | None:
 
 def _slots(history: History, event: e.RecipeProposed) -> Breach | None:
     allowed = _law(history).candidates
-    taken = {t.candidate for t in history.of_round(event.round)}
-    if event.slot < allowed and event.candidate not in taken and len(taken) < allowed:
+    filled = {t.candidate for t in history.of_round(event.round)}
+    if event.slot < allowed and event.candidate not in filled and len(filled) < allowed:
         return None
-    return "candidates", f"{event.candidate} in slot {event.slot}: {len(taken)} of {allowed} slots were already filled"
+    return "candidates", f"{event.candidate} in slot {event.slot}: {len(filled)} of {allowed} slots were already filled"
 
 
 def _changes(history: History, event: e.RecipeProposed) -> Breach | None:
@@ -90,7 +93,7 @@ def _space(history: History, event: e.RecipeProposed) -> Breach | None:
     return None
 
 
-def _named(history: History, event: e.RecipeProposed) -> Breach | None:
+def _differences_named(history: History, event: e.RecipeProposed) -> Breach | None:
     """Every difference from the standing recipe is a named change."""
     recipe = history.policies[event.round].standing
     for change in event.changes:
@@ -100,7 +103,7 @@ def _named(history: History, event: e.RecipeProposed) -> Breach | None:
     return "max_changes", f"{event.candidate} differs from the standing recipe in more than the changes it names"
 
 
-def _open(history: History, event: e.RecipeProposed) -> Breach | None:
+def _no_dead_end(history: History, event: e.RecipeProposed) -> Breach | None:
     closed = {(end.knob, end.value) for end in history.policies[event.round].dead_ends}
     for change in event.changes:
         if (change.knob, change.after) in closed:
@@ -108,7 +111,7 @@ def _open(history: History, event: e.RecipeProposed) -> Breach | None:
     return None
 
 
-def _known(history: History, event: e.SubmissionsChosen) -> Breach | None:
+def _measured(history: History, event: e.SubmissionsChosen) -> Breach | None:
     for submission in (*event.confirm, *event.external, *event.final):
         trial = history.trials.get(submission.candidate)
         if trial is None or (trial.candidate != BASE and "dev" not in trial.scores):
@@ -119,11 +122,11 @@ def _known(history: History, event: e.SubmissionsChosen) -> Breach | None:
 def _external(history: History, event: e.SubmissionsChosen) -> Breach | None:
     budget = _law(history).budget
     left = budget.external_queries - history.reserved("external")
-    asked = len(event.external)
-    if asked > budget.external_per_round:
-        return "budget.external_per_round", f"{asked} external queries; a round may make {budget.external_per_round}"
-    if asked > left:
-        return "budget.external_queries", f"{asked} external queries; {left} of {budget.external_queries} are left"
+    queries = len(event.external)
+    if queries > budget.external_per_round:
+        return "budget.external_per_round", f"{queries} external queries; a round may make {budget.external_per_round}"
+    if queries > left:
+        return "budget.external_queries", f"{queries} external queries; {left} of {budget.external_queries} are left"
     return None
 
 
@@ -134,10 +137,10 @@ def _confirm(history: History, event: e.SubmissionsChosen) -> Breach | None:
     return "budget.confirm_per_round", f"{len(event.confirm)} confirmations; a round may make {allowed}"
 
 
-def _fresh(history: History, event: e.SubmissionsChosen) -> Breach | None:
-    asked = {r.candidate for r in history.reservations if r.kind == "external"}
+def _not_queried(history: History, event: e.SubmissionsChosen) -> Breach | None:
+    queried = {r.candidate for r in history.reservations if r.kind == "external"}
     for submission in event.external:
-        if submission.candidate in asked:
+        if submission.candidate in queried:
             return (
                 "budget.external_queries",
                 f"{submission.candidate} was already queried; a second query tells nothing",
@@ -180,19 +183,21 @@ def _axes(history: History, event: e.PolicyUpdated) -> Breach | None:
     return "space", "the policy's axes and values must be those of the constitution, in its order"
 
 
-def _monotone(history: History, event: e.PolicyUpdated) -> Breach | None:
-    lost = [end for end in (history.policy.dead_ends if history.policy else ()) if end not in event.policy.dead_ends]
-    if not lost:
+def _dead_ends_kept(history: History, event: e.PolicyUpdated) -> Breach | None:
+    reopened = [
+        end for end in (history.policy.dead_ends if history.policy else ()) if end not in event.policy.dead_ends
+    ]
+    if not reopened:
         return None
-    return "space", f"the dead end {lost[0].knob}={show(lost[0].value)} was reopened; dead ends only grow"
+    return "space", f"the dead end {reopened[0].knob}={show(reopened[0].value)} was reopened; dead ends only grow"
 
 
-def _proven(history: History, event: e.PolicyUpdated) -> Breach | None:
+def _dead_ends_proven(history: History, event: e.PolicyUpdated) -> Breach | None:
     """A new dead end names candidates that the target itself has measured: dev alone closes nothing (design rule 9)."""
     measured = {trial.candidate for trial in history.measured("external")}
-    known = history.policy.dead_ends if history.policy else event.policy.dead_ends
+    earlier = history.policy.dead_ends if history.policy else event.policy.dead_ends
     for end in event.policy.dead_ends:
-        if end not in known and not (end.evidence and measured.issuperset(end.evidence)):
+        if end not in earlier and not (end.evidence and measured.issuperset(end.evidence)):
             by = ", ".join(end.evidence) or "nothing"
             return "space", f"{end.knob}={show(end.value)} was to be closed by {by}, which has no target score"
     return None
@@ -210,7 +215,7 @@ def _opened(history: History, event: e.PolicyUpdated) -> Breach | None:
 
 
 def _guarded_standing(history: History, event: e.PolicyUpdated) -> Breach | None:
-    """A new standing recipe is that of the candidate it is said to be from, and no guard objects to it."""
+    """A new standing recipe is that of the candidate it names, and no guard objects to it."""
     new, last = event.policy, history.policy
     if (
         not _law(history).guards
@@ -234,8 +239,8 @@ def _guarded_winner(history: History, event: e.CampaignFinished) -> Breach | Non
 
 def _objection(history: History, candidate: str) -> Breach | None:
     trial = history.trials.get(candidate)
-    said = objection(history, trial) if trial else None
-    return ("guards", f"{said}; only who keeps every guard can be promoted") if said else None
+    reason = objection(history, trial) if trial else None
+    return ("guards", f"{reason}; only who keeps every guard can be promoted") if reason else None
 
 
 def _winner(history: History, event: e.CampaignFinished) -> Breach | None:
@@ -245,11 +250,11 @@ def _winner(history: History, event: e.CampaignFinished) -> Breach | None:
 
 
 RULES: dict[type[Frozen], tuple[Rule, ...]] = {
-    e.RecipeProposed: (_round, _slots, _changes, _space, _open, _named),
-    e.SubmissionsChosen: (_known, _external, _confirm, _fresh, _final, _guarded_final),
-    e.PolicyUpdated: (_opened, _standing, _confirmed, _axes, _monotone, _proven, _guarded_standing),
+    e.RecipeProposed: (_round, _slots, _changes, _space, _no_dead_end, _differences_named),
+    e.SubmissionsChosen: (_measured, _external, _confirm, _not_queried, _final, _guarded_final),
+    e.PolicyUpdated: (_opened, _standing, _confirmed, _axes, _dead_ends_kept, _dead_ends_proven, _guarded_standing),
     e.DriftAssessed: (_threshold,),
     e.DriftDetected: (_threshold,),
     e.CampaignFinished: (_winner, _guarded_winner),
 }
-"""Which rules hold for which decision."""
+"""The rules of each decision."""

@@ -1,4 +1,4 @@
-"""What a recipe costs: tokens times active parameters, the same on every run, so it may steer a choice."""
+"""The cost of a recipe: tokens times active parameters, the same on every run, so it may steer a choice."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from schemas.recipe import Recipe
 
 
 def compute(history: History, recipe: Recipe) -> float:
-    """Expected training cost in tokens times active parameters: rows that the recipe sees, times the cost of a row."""
+    """Expected training cost in tokens times active parameters: rows of the recipe, times the cost of a row."""
     return float(round(recipe.steps * recipe.batch * _row(history, recipe)))
 
 
 def relative(history: History, recipe: Recipe) -> float:
-    """Expected training cost against that of the campaign's first recipe."""
+    """Expected training cost relative to the campaign's first recipe."""
     return compute(history, recipe) / max(1.0, compute(history, history.campaign.recipe))
 
 
 def price(history: History, recipes: Sequence[Recipe]) -> np.ndarray:
-    """What the constitution asks each recipe's gain to bring for its cost, in accuracy, (recipes,)."""
-    asked = history.campaign.constitution.price
-    return np.array([asked * relative(history, recipe) if asked else 0.0 for recipe in recipes])
+    """The gain that the constitution demands for each recipe's cost, in accuracy, (recipes,)."""
+    rate = history.campaign.constitution.price
+    return np.array([rate * relative(history, recipe) if rate else 0.0 for recipe in recipes])
 
 
 def _row(history: History, recipe: Recipe) -> float:
-    """Cost of one row: as measured on the recipes whose rows are most alike, else from the size of the snapshot."""
+    """Cost of one row: measured on the recipes with the most similar rows, else from the size of the snapshot."""
     trained = [t for t in history.trials.values() if t.recipe and t.checkpoint]
-    alike = [t for t in trained if t.recipe and _rows(t.recipe) == _rows(recipe)]
+    alike = [t for t in trained if t.recipe and _row_knobs(t.recipe) == _row_knobs(recipe)]
     if alike or trained:
         return _measured(alike or trained)
     snapshot = history.snapshots[history.round]
     return sum(snapshot.tokens.values()) / sum(snapshot.rows.values()) * history.substrate.active_parameters
 
 
-def _rows(recipe: Recipe) -> tuple[object, ...]:
+def _row_knobs(recipe: Recipe) -> tuple[object, ...]:
     """The knobs that decide how long a row is."""
     return recipe.traces, recipe.difficulty, recipe.wordings
 

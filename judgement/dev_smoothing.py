@@ -1,7 +1,7 @@
 """Smoothed dev: an exact Gaussian process over recipes for each domain, so that one lucky score is not a gain.
 
 Equations: Rasmussen and Williams (2006), 2.22-2.24 (posterior) and 5.8 (marginal likelihood). Every trial's own
-accuracy is the process at its recipe plus a seed effect, so replicates of one recipe (the anchors) tell the seed noise.
+accuracy is the process at its recipe plus a seed effect; replicates of one recipe (the anchors) show the seed noise.
 All domains share the shape of the kernel and the seed noise; each has its own amplitude.
 """
 
@@ -24,14 +24,14 @@ SEED_SDS = (0.005, 0.015, 0.03, 0.06)
 """Standard deviations of the seed effect tried, in accuracy."""
 
 FLOOR = 0.01
-"""Smallest prior variance of dev over recipes: two recipes may always differ by ten points."""
+"""Smallest prior variance of dev over recipes: two recipes may differ by ten points before any evidence."""
 
 
 def recipe_kernel(x: Floats, z: Floats, length: float) -> Floats:
     """Correlation of recipes x (N, F) and z (M, F), shape (N, M): half additive over coordinates, half joint.
 
-    The additive half carries what was learned of one knob to recipes that differ in others; the joint half lets knobs
-    interact.
+    The additive half transfers what was learned about one knob to recipes that differ in others; the joint half lets
+    knobs interact.
     """
     squared = (x[:, None, :] - z[None, :, :]) ** 2 / (2 * length**2)
     additive: Floats = np.exp(-squared).mean(axis=2)
@@ -61,7 +61,7 @@ class Smoothing:
     def joint(self, x: Floats, trial: np.ndarray) -> tuple[Floats, Floats]:
         """Posterior mean (D, P) and covariance (D, P, P) of the accuracy at P points.
 
-        `trial` (P,) holds the index of the trial whose own accuracy is asked for, or -1 for a run not made yet.
+        `trial` (P,) holds the index of the trial whose own accuracy is wanted, or -1 for a run not made yet.
         """
         own = (trial[:, None] == np.arange(len(self.x))[None, :]).astype(float)
         same = ((trial[:, None] == trial[None, :]) & (trial >= 0)) | np.eye(len(trial), dtype=bool)
@@ -99,7 +99,7 @@ def _scores_covariance(kernel: Floats, amplitude: Floats, noise: Floats, seed_sd
 
 
 def _evidence(kernel: Floats, residual: Floats, amplitude: Floats, noise: Floats, seed_sd: float) -> float:
-    """Log marginal likelihood of a shape, summed over the domains, to nine decimals so that ties fall the same way."""
+    """Log marginal likelihood of a shape, summed over the domains, to nine decimals so that ties are stable."""
     root = np.linalg.cholesky(_scores_covariance(kernel, amplitude, noise, seed_sd))
     white = np.linalg.solve(root, residual[:, :, None])
     return round(float(-0.5 * (white**2).sum() - np.log(np.einsum("dnn->dn", root)).sum()), 9)

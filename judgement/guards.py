@@ -1,7 +1,7 @@
-"""Guards as a gate: nobody is promoted who was not measured on all of them, or fell too far below the base on one.
+"""Guards as a gate: promotion needs a score on every guard, and none too far below the base's.
 
-The gate compares plain scores with the constitution's bound. It asks for no significance: chance may close it as well,
-and a guard with few items closes it more often, so its size is the price of its bound.
+The gate compares plain scores with the constitution's bound and requires no significance. Chance may close it as well,
+more often for a guard with few items, so a tight bound needs a large guard.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Broken:
     base: float
     """The base's score."""
     score: float
-    """The candidate's."""
+    """The candidate's score."""
 
     def __str__(self) -> str:
         fall = 100 * (self.base - self.score)
@@ -40,17 +40,17 @@ def broken(history: History, trial: Trial) -> tuple[Broken, ...]:
 
 
 def objection(history: History, trial: Trial) -> str | None:
-    """Why the guards forbid to promote a candidate, in words; None where they do not. The base keeps itself."""
+    """Why the guards forbid promoting a candidate; None if they do not. The base is always admitted."""
     if trial.candidate == BASE or not history.campaign.constitution.guards:
         return None
     if not _measured(history, trial):
         return f"{trial.candidate} was not measured on the guards as the base was"
-    found = broken(history, trial)
-    return f"{trial.candidate} breaks a guard: {'; '.join(map(str, found))}" if found else None
+    violations = broken(history, trial)
+    return f"{trial.candidate} breaks a guard: {'; '.join(map(str, violations))}" if violations else None
 
 
 def _measured(history: History, trial: Trial) -> bool:
-    """Whether both have every guard's score; the history keeps none of another stamp than the base's."""
+    """Whether both have every guard's score; the history keeps scores under the base's stamp only."""
     names = {guard.name for guard in history.campaign.constitution.guards}
     return names <= trial.guards.keys() & history.base.guards.keys()
 

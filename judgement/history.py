@@ -1,7 +1,7 @@
 """A campaign's events folded into the state that every decision is a function of.
 
-The fold is the only reading of the log that deciders share: recipes, oracle, policy, console and audit all see a
-campaign through it. It keeps no order between streams beyond the log's own.
+Recipes, oracle, policy, console and audit all read a campaign through this fold. Across streams it relies on the log's
+order only.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from judgement.stamp_correction import transferred
+from judgement.stamp_correction import corrected
 from judgement.trial import Trial
 from schemas import events as e
 from schemas.advisor import AdvisorAnswered, AdvisorFailed
@@ -33,14 +33,14 @@ from schemas.scores import BASE, Cost, Kind, Scores
 
 @dataclass
 class History:
-    """Everything a campaign's deciders may know."""
+    """Everything that a campaign's decisions may depend on."""
 
     id: str
     position: int = 0
     campaign: Campaign = None  # type: ignore[assignment]  # set by CampaignStarted, always the first event
     substrate: Substrate = None  # type: ignore[assignment]
     constitution_sha256: str = ""
-    """Of the constitution, as recorded at the start."""
+    """Hash of the constitution, as recorded at the start."""
     started_at: datetime = None  # type: ignore[assignment]
     policies: dict[int, Policy] = field(default_factory=dict)
     """Policy by the round that it opens."""
@@ -48,20 +48,20 @@ class History:
     snapshots: dict[int, e.DataBatchReady] = field(default_factory=dict)
     snapshot_times: dict[int, datetime] = field(default_factory=dict)
     fingerprints: FingerprintsPublished | None = None
-    """Of the sealed sets, where the campaign's data is freed of them."""
+    """Fingerprints of the sealed sets, if the campaign's data is decontaminated."""
     advice: dict[int, AdvisorAnswered | AdvisorFailed] = field(default_factory=dict)
-    """How asking the advisor ended, by round."""
+    """The advisor's answer or failure, by round."""
     trials: dict[str, Trial] = field(default_factory=lambda: {BASE: Trial(BASE)})
     submissions: dict[int, e.SubmissionsChosen] = field(default_factory=dict)
     submission_times: dict[int, datetime] = field(default_factory=dict)
     reservations: list[e.SubmissionReserved] = field(default_factory=list)
     assessments: dict[int, e.DriftAssessed] = field(default_factory=dict)
     standing_drifts: dict[str, e.DriftDetected] = field(default_factory=dict)
-    """`DriftDetected` not yet cleared, by scope."""
+    """`DriftDetected` that is not cleared, by scope."""
     spent: Cost = field(default_factory=Cost)
     """Everything charged so far, failures included."""
     refused: set[tuple[str, str]] = field(default_factory=set)
-    """Refused decisions as (type, article), so that none is refused twice."""
+    """Refused decisions as (type, article): each is refused once."""
     finished: e.CampaignFinished | None = None
     paused: bool = False
     stopped: bool = False
@@ -89,12 +89,12 @@ class History:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing is to be decided any more, or for now."""
+        """Whether the campaign is finished, stopped or paused: nothing is decided."""
         return self.finished is not None or self.stopped or self.paused
 
     @property
     def unpublished(self) -> bool:
-        """Whether the campaign's data is to be freed of the sealed sets, and their fingerprints are not there yet."""
+        """Whether the campaign decontaminates its data and the sealed sets' fingerprints are not published yet."""
         rule = self.campaign.constitution.data
         return rule is not None and rule.filters.decontaminate and self.fingerprints is None
 
@@ -116,7 +116,7 @@ class History:
             self.take(envelope)
 
     def take(self, envelope: Envelope) -> None:
-        """Fold an event wherever it stands: for histories that are told anew."""
+        """Fold an event whatever its position: for histories that are rebuilt in another order."""
         self.position = envelope.sequence
         self.streams[envelope.subject] = envelope.stream_version
         self.last_id = envelope.id
@@ -125,7 +125,7 @@ class History:
 
 
 def fold(campaign_id: str, envelopes: Iterable[Envelope]) -> History:
-    """The state of one campaign after its events, given in log order."""
+    """The state of one campaign after its events, which are in log order."""
     history = History(campaign_id)
     for envelope in envelopes:
         history.apply(envelope)
@@ -199,14 +199,14 @@ def _scored(h: History, event: e.ScoresReported, time: datetime) -> None:
 
 
 def _compare(h: History, trial: Trial, kind: Kind) -> None:
-    """Move a score that was taken otherwise than the base's to the base's stamp, or set it aside (design rule 4)."""
+    """Correct a score with another stamp than the base's to the base's stamp, or set it aside (design rule 4)."""
     reference = h.base.stamps.get(kind)
     if kind not in trial.scores or reference in (None, trial.stamps[kind]):
         return
     there, here = h.references.get(digest(trial.stamps[kind])), h.base.scores.get("dev")
     if kind in ("dev", "confirm") and there and here:
         trial.moved[kind] = trial.stamps[kind]
-        trial.scores[kind] = transferred(trial.scores[kind], there, here)
+        trial.scores[kind] = corrected(trial.scores[kind], there, here)
         trial.stamps[kind] = reference
     else:
         del trial.scores[kind]

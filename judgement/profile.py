@@ -27,12 +27,12 @@ EFFECT_LENGTH = 0.5
 """Length scale, in widths of an axis, of what recipes do to the target beyond dev."""
 
 Point = str | Recipe
-"""Where a target is asked for: a trial by its id, or a recipe not trained yet."""
+"""Where a target is predicted: a trial by its id, or a recipe not trained yet."""
 
 
 @dataclass(frozen=True)
 class Gains:
-    """Dev gains over the base at P points, for D domains, with what says how the points are related."""
+    """Dev gains over the base at P points, for D domains, and how the points are related."""
 
     mean: Floats
     """Posterior means, (D, P)."""
@@ -48,7 +48,7 @@ class Gains:
 
 @dataclass(frozen=True)
 class Profile:
-    """What is known about the dev and the target of a campaign's trials."""
+    """Dev and target of a campaign's trials."""
 
     domains: tuple[str, ...]
     """Domains in reporting order."""
@@ -67,11 +67,11 @@ class Profile:
     targets: dict[str, Scores]
     """Target score of the trials that have dev as well, ordered by round and slot, the base first."""
     source: tuple[Trial, ...]
-    """What all this was read from: the base and the trials with a dev score."""
+    """The trials behind all this: the base and the trials with a dev score."""
 
     @property
     def used(self) -> dict[str, Any]:
-        """The scores used, by candidate: what the digest of a decision is taken of."""
+        """The scores used, by candidate: the evidence in the digest of a decision."""
         return {trial.candidate: _record(trial) for trial in self.source}
 
     @cached_property
@@ -80,7 +80,7 @@ class Profile:
         return all(set(self.domains) <= set(scores.domains) for scores in self.targets.values())
 
     def target(self, candidate: str, rows: Sequence[int]) -> float:
-        """Measured target of a trial, mean over the given domains, or its total where that is all there is."""
+        """Measured target of a trial, mean over the given domains, or its total if the target gives no domains."""
         scores = self.targets[candidate]
         if not self.itemised:
             return scores.score
@@ -89,18 +89,19 @@ class Profile:
     def gains(self, points: Sequence[Point]) -> Gains:
         """Joint posterior of the dev gains at the points. Raises `KeyError` for a trial without a dev score."""
         trained = np.array([point != BASE for point in points], dtype=float)
-        known = [(-1, p) if isinstance(p, Recipe) else self.trials[p] for p in points if p != BASE]
-        rows = [features(recipe, self.space) if i < 0 else self.smoothing.x[i] for i, recipe in known]
-        x = np.array(rows).reshape(len(known), self.smoothing.x.shape[1])
-        index = np.array([i for i, _ in known], dtype=int)
+        indexed = [(-1, p) if isinstance(p, Recipe) else self.trials[p] for p in points if p != BASE]
+        rows = [features(recipe, self.space) if i < 0 else self.smoothing.x[i] for i, recipe in indexed]
+        x = np.array(rows).reshape(len(indexed), self.smoothing.x.shape[1])
+        index = np.array([i for i, _ in indexed], dtype=int)
         mean, covariance = self.smoothing.joint(x, index)
         same = ((index[:, None] == index[None, :]) & (index >= 0)) | np.eye(len(index), dtype=bool)
-        put = np.eye(len(points))[:, trained > 0]
+        # Places the trained points among all points; the base keeps gain 0 and is correlated with none.
+        place = np.eye(len(points))[:, trained > 0]
         return Gains(
-            mean=(mean - self.base_dev[0][:, None]) @ put.T,
-            covariance=put @ (covariance + self.base_dev[1][:, None, None]) @ put.T,
-            kernel=put @ recipe_kernel(x, x, EFFECT_LENGTH) @ put.T,
-            same=put @ same.astype(float) @ put.T,
+            mean=(mean - self.base_dev[0][:, None]) @ place.T,
+            covariance=place @ (covariance + self.base_dev[1][:, None, None]) @ place.T,
+            kernel=place @ recipe_kernel(x, x, EFFECT_LENGTH) @ place.T,
+            same=place @ same.astype(float) @ place.T,
             trained=trained,
         )
 
@@ -112,7 +113,7 @@ def coordinates_of(recipes: Sequence[Recipe], space: tuple[Axis, ...]) -> Floats
 
 
 def profile(history: History) -> Profile:
-    """The evidence so far. Trials that failed or are not measured yet are simply not in it."""
+    """The evidence so far, without the trials that failed or are not measured yet."""
     constitution, base = history.campaign.constitution, history.base
     domains, space = constitution.domains, constitution.space
     scored = [t for t in history.measured("dev") if t.recipe and _comparable(t, base, "dev")]
@@ -121,7 +122,7 @@ def profile(history: History) -> Profile:
     x = coordinates_of([recipe for _, recipe in trials.values()], space)
     base_dev = _base_dev(base, accuracy[:, 0], domains)
     targets = [t for t in history.measured("external") if _comparable(t, base, "external")]
-    kept = [t for t in targets if t is base or t.candidate in trials]
+    used = [t for t in targets if t is base or t.candidate in trials]
     return Profile(
         domains=domains,
         space=space,
@@ -130,7 +131,7 @@ def profile(history: History) -> Profile:
         accuracy=accuracy[:, 0],
         noise=accuracy[:, 1],
         smoothing=smooth(x, accuracy[:, 0], accuracy[:, 1], base_dev[0]),
-        targets={t.candidate: t.scores["external"] for t in kept},
+        targets={t.candidate: t.scores["external"] for t in used},
         source=(base, *scored),
     )
 
@@ -142,8 +143,8 @@ def _comparable(trial: Trial, base: Trial, kind: Kind) -> bool:
 def _pooled(trial: Trial, domains: tuple[str, ...]) -> Floats:
     """Accuracy and its variance per domain, (2, D); a confirmation counts as more items of dev."""
     kinds: tuple[Kind, ...] = ("dev", "confirm")
-    alike = [k for k in kinds if k in trial.scores and trial.stamps.get(k) == trial.stamps.get("dev")]
-    sets = [trial.scores[kind] for kind in alike]
+    same_stamp = [k for k in kinds if k in trial.scores and trial.stamps.get(k) == trial.stamps.get("dev")]
+    sets = [trial.scores[kind] for kind in same_stamp]
     n = np.array([[scores.domains[d].n for d in domains] for scores in sets], dtype=float)
     right = np.array([[scores.domains[d].score for d in domains] for scores in sets]) * n
     total, shrunk = n.sum(axis=0), (right.sum(axis=0) + 2) / (n.sum(axis=0) + 4)

@@ -1,8 +1,8 @@
-"""A score taken under another stamp, told as the base's stamp would have it (design rule 4).
+"""The correction of a score that was measured under another runtime stamp than the base's (design rule 4).
 
-What the two stamps say of the base on the same items of dev is the difference between them; a candidate's score is
-moved by it, and pays with items for what the difference itself leaves open. Without the base's dev score under the
-other stamp nothing can be moved, and the score is set aside.
+The base's dev scores under both stamps, on the same items, give the shift between the stamps. A candidate's score is
+moved by that shift, and counts as fewer items because the shift is uncertain itself. Without the base's dev score under
+the other stamp there is no correction, and the score is set aside.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ FLIPS = 0.024
 the Nemotron Reasoning Challenge when the engine's batch alone changed."""
 
 
-def transferred(scores: Scores, there: Scores, here: Scores) -> Scores:
+def corrected(scores: Scores, there: Scores, here: Scores) -> Scores:
     """The scores under the stamp of `here`, the base's dev, where `there` is the base's dev under their own.
 
     Raises `KeyError` for a domain that the base was not measured in.
     """
     parts = scores.domains.items()
-    return combined({name: _moved(part, there.domains[name], here.domains[name]) for name, part in parts})
+    return combined({name: _corrected(part, there.domains[name], here.domains[name]) for name, part in parts})
 
 
-def _moved(part: DomainScore, there: DomainScore, here: DomainScore) -> DomainScore:
-    """One domain's score: its items worth fewer by the variance that each verdict of the base may differ with."""
+def _corrected(part: DomainScore, there: DomainScore, here: DomainScore) -> DomainScore:
+    """One domain's score. Verdicts of the base may differ between the stamps; that variance lowers the items."""
     shift = here.score - there.score
     variance = part.se**2 + max(FLIPS, abs(shift)) / there.n
     return DomainScore(

@@ -1,4 +1,4 @@
-"""Shares, their errors and the plain tests on them: what can be said about a score without any model."""
+"""Shares, their errors and the plain tests on them: the statistics of scores without a model."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def combined(parts: Mapping[str, DomainScore]) -> Scores:
 
 
 def clopper_pearson(events: int, trials: int) -> tuple[float, float]:
-    """Exact two-sided 95 % interval of a rate (Clopper and Pearson 1934); all of [0, 1] where nothing was tried."""
+    """Exact two-sided 95 % interval of a rate (Clopper and Pearson 1934); all of [0, 1] without a trial."""
     low = float(betaincinv(events, trials - events + 1, 0.025)) if events else 0.0
     high = float(betaincinv(events + 1, trials - events, 0.975)) if events < trials else 1.0
     return low, high
@@ -80,7 +80,7 @@ def probability_positive(gain: Estimate) -> float:
 
 
 def gap_test(candidate: str, dev: Scores, target: Scores, base: tuple[Scores, Scores] | None = None) -> GapTest:
-    """Whether dev exceeds the target by more than chance, beyond the gap that the base (dev, target) has already."""
+    """Whether dev exceeds the target by more than chance, beyond the gap of the base (dev, target)."""
     gap, variance = dev.score - target.score, dev.se**2 + target.se**2
     if base:
         gap -= base[0].score - base[1].score

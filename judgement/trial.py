@@ -1,4 +1,4 @@
-"""A candidate as the log knows it: what was proposed, what became of it, what was measured."""
+"""A candidate's state in the history: its proposal, its checkpoint or failure, its measurements."""
 
 from __future__ import annotations
 
@@ -35,27 +35,26 @@ class Trial:
     scores: dict[Kind, Scores] = field(default_factory=dict)
     stamps: dict[Kind, Stamp] = field(default_factory=dict)
     moved: dict[Kind, Stamp] = field(default_factory=dict)
-    """The stamp of scores that were taken otherwise than the base's, and moved to its stamp
-    (`judgement.stamp_correction`)."""
+    """The original stamp of scores that were corrected to the base's stamp (`judgement.stamp_correction`)."""
     unmeasured: dict[Kind, str] = field(default_factory=dict)
-    """Kinds whose measurement failed for good, with the class of the failure; `OtherStamp` where it was taken otherwise
-    than the base's."""
+    """Kinds whose measurement failed for good, with the class of the failure; `OtherStamp` if its stamp was not the
+    base's and could not be corrected."""
     guards: dict[str, Scores] = field(default_factory=dict)
     """Scores by guard."""
     guard_stamp: Stamp | None = None
     unguarded: str | None = None
-    """As in `unmeasured`, where the candidate has no scores on the guards."""
+    """Class of the failure, as in `unmeasured`, if the candidate has no scores on the guards."""
 
     @property
     def ended(self) -> bool:
-        """Whether the candidate needs no further waiting: scored on dev, failed or expired."""
+        """Whether the round no longer waits for the candidate: scored on dev, failed or expired."""
         return "dev" in self.scores or self.failed is not None or self.expired
 
     def settled(self, kind: Kind) -> bool:
-        """Whether a measurement of this kind has ended one way or the other."""
+        """Whether a measurement of this kind has succeeded or failed."""
         return kind in self.scores or kind in self.unmeasured
 
     @property
     def guarded(self) -> bool:
-        """Whether the measurement on the guards has ended one way or the other."""
+        """Whether the measurement on the guards has succeeded or failed."""
         return bool(self.guards) or self.unguarded is not None

@@ -29,7 +29,7 @@ from schemas.scores import BASE, Scores
 
 
 def assess(history: History, round_: int) -> DriftAssessed:
-    """The test on everything measured so far. Without a candidate measured on both sets it returns the prior."""
+    """The test on all measurements so far; without a candidate measured on both sets it returns the prior."""
     evidence = profile(history)
     weighed = posterior(evidence, hypotheses(len(evidence.domains)))
     factor, threshold = any_drift(weighed), history.campaign.constitution.drift.threshold
@@ -53,18 +53,18 @@ def assess(history: History, round_: int) -> DriftAssessed:
 
 
 def verdicts(history: History, assessed: DriftAssessed) -> list[DriftDetected | DriftCleared]:
-    """What changes with an assessment: drifts newly detected, and standing ones cleared."""
-    found = [_detected(assessed, scope) for scope in alarming(assessed) if scope.scope not in history.standing_drifts]
+    """The verdicts that an assessment changes: drifts newly detected, and standing ones cleared."""
+    new = [_detected(assessed, scope) for scope in alarming(assessed) if scope.scope not in history.standing_drifts]
     rule = history.campaign.constitution.drift
-    ended = [scope for scope in assessed.scopes if scope.scope in history.standing_drifts]
-    quiet = [s for s in ended if _quiet_rounds(history, assessed, s.scope, rule.clear) >= rule.clear_rounds]
-    return [*found, *(_cleared(assessed, scope, rule.clear, rule.clear_rounds) for scope in quiet)]
+    standing = [scope for scope in assessed.scopes if scope.scope in history.standing_drifts]
+    quiet = [s for s in standing if _quiet_rounds(history, assessed, s.scope, rule.clear) >= rule.clear_rounds]
+    return [*new, *(_cleared(assessed, scope, rule.clear, rule.clear_rounds) for scope in quiet)]
 
 
 def alarming(assessed: DriftAssessed) -> list[ScopeAssessment]:
-    """The scopes that an assessment finds drifting: none unless the evidence for any drift passes the threshold too.
+    """The drifting scopes of an assessment: none unless the evidence for any drift passes the threshold too.
 
-    A drift over all domains is named only where it is likelier than not, and then instead of the single domains.
+    A drift over all domains is named only if it is likelier than not, and then instead of the single domains.
     """
     if assessed.bayes_factor < assessed.threshold:
         return []
@@ -92,7 +92,7 @@ def _basis(history: History, used: object) -> Basis:
 
 
 def _offset(base: Trial) -> Estimate:
-    """Target minus dev of the base; anything while one of them is not measured."""
+    """Target minus dev of the base; a wide estimate while one of them is not measured."""
     if "dev" not in base.scores or "external" not in base.scores:
         return Estimate(mean=0.0, sd=1.0)
     dev, target = base.scores["dev"], base.scores["external"]
@@ -100,7 +100,7 @@ def _offset(base: Trial) -> Estimate:
 
 
 def _gap(history: History, round_: int) -> GapTest | None:
-    """The plain gap test on the round's best dev candidate with both scores, by its fresh items where it has them."""
+    """The plain gap test on the round's best dev candidate with both scores, by its fresh items if it has them."""
     base = history.base.scores
     both = [t for t in history.of_round(round_) if "dev" in t.scores and "external" in t.scores]
     if not both:
@@ -146,20 +146,20 @@ NO_LEVEL = 1.0
 """Level of a blind drift: dev misses gains there, but the gains that it shows still count."""
 
 CAP = 1e9
-"""A Bayes factor above it says no more."""
+"""Bayes factors are capped here: above it the exact value carries no information."""
 
 
 def assess_scope(weighed: Posterior, scope: str) -> ScopeAssessment:
-    """The finding in one domain, or in `all`, in which every domain drifts in the same way."""
+    """The assessment of one domain, or of `all`, in which every domain drifts in the same way."""
     common, domains = scope == ALL, weighed.profile.domains
     rows = tuple(range(len(domains))) if common else (domains.index(scope),)
     prior, by_kind = (
-        weighed.layout.of_all(held) if common else weighed.layout.of_domain(held, rows[0])
-        for held in (weighed.layout.held, weighed.held)
+        weighed.layout.of_all(joint) if common else weighed.layout.of_domain(joint, rows[0])
+        for joint in (weighed.layout.joint, weighed.joint)
     )
     probability = min(1.0, max(0.0, float(by_kind[1:].sum())))
-    seen = observed(weighed, rows)
-    direction = _direction(weighed, seen)
+    measured = measured_gains(weighed, rows)
+    direction = _direction(weighed, measured)
     likely = _level(weighed, by_kind)
     inflated = direction == "inflated"
     return ScopeAssessment(
@@ -169,8 +169,8 @@ def assess_scope(weighed: Posterior, scope: str) -> ScopeAssessment:
         posterior=round(probability, 6),
         level=float(weighed.hyps.level[likely, 0]) if inflated else NO_LEVEL,
         slope=_beyond(weighed, rows, likely) if inflated else weighed.slope(),
-        highest_dev=seen.highest(seen.dev),
-        highest_target=seen.highest(seen.target),
+        highest_dev=measured.highest(measured.dev),
+        highest_target=measured.highest(measured.target),
     )
 
 
@@ -181,15 +181,15 @@ def bayes_factor(posterior: float, prior: float) -> float:
 
 
 @dataclass(frozen=True)
-class Observed:
-    """What the measured candidates gained over the base in a scope (mean of its domains)."""
+class MeasuredGains:
+    """Gains of the measured candidates over the base in a scope (mean of its domains)."""
 
     candidates: Sequence[str]
     """Names, N of them."""
     dev: Floats
     """Smoothed dev gains, (N,)."""
     target: Floats
-    """Target gains, (N,); zeros while the base's target is not known."""
+    """Target gains, (N,); zeros while the base's target is not measured."""
 
     def highest(self, gains: Floats) -> Contrast | None:
         """The first candidate with the largest of these gains."""
@@ -200,24 +200,24 @@ class Observed:
         return Contrast(candidate=self.candidates[at], dev=dev, target=target)
 
 
-def observed(weighed: Posterior, rows: Sequence[int]) -> Observed:
-    """Gains in the given domains; where the target gives only the total, its gain stands for every domain."""
+def measured_gains(weighed: Posterior, rows: Sequence[int]) -> MeasuredGains:
+    """Gains in the given domains; if the target gives only the total, its gain stands for every domain."""
     names = [name for name in weighed.measured if name != BASE]
     dev = weighed.profile.gains(names).mean[list(rows)].mean(axis=0)
     if BASE not in weighed.measured:
-        return Observed(names, dev, np.zeros(len(names)))
+        return MeasuredGains(names, dev, np.zeros(len(names)))
     scores = [weighed.profile.target(name, rows) for name in (BASE, *names)]
-    return Observed(names, dev, np.array(scores[1:]) - scores[0])
+    return MeasuredGains(names, dev, np.array(scores[1:]) - scores[0])
 
 
-def _direction(weighed: Posterior, seen: Observed) -> Direction:
-    """Blind where the target rose by more than dev says, over all measured candidates; inflated where by less."""
-    unexplained = (seen.target - weighed.slope().mean * seen.dev).sum()
+def _direction(weighed: Posterior, measured: MeasuredGains) -> Direction:
+    """Blind if the target rose by more than dev predicts, over all measured candidates; inflated if by less."""
+    unexplained = (measured.target - weighed.slope().mean * measured.dev).sum()
     return "blind" if round(float(unexplained), 9) > 0 else "inflated"
 
 
 def _level(weighed: Posterior, by_kind: Floats) -> int:
-    """The most probable inflated hypothesis; that of level 0 where recipes explain the target better than any level."""
+    """The most probable inflated hypothesis; that of level 0 if recipes explain the target better than any level."""
     inflated = _of(weighed, "inflated")
     if by_kind[_of(weighed, "blind")].sum() > by_kind[inflated].sum():
         return inflated[0]
@@ -225,7 +225,7 @@ def _level(weighed: Posterior, by_kind: Floats) -> int:
 
 
 def _of(weighed: Posterior, kind: str) -> list[int]:
-    return [h for h, said in enumerate(weighed.hyps.kinds) if said == kind]
+    return [h for h, name in enumerate(weighed.hyps.kinds) if name == kind]
 
 
 def _beyond(weighed: Posterior, rows: Sequence[int], likely: int) -> Estimate:

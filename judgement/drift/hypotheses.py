@@ -1,13 +1,13 @@
-"""What could be true of a domain: dev tracks the target, or one of the ways in which it does not.
+"""The hypotheses about a domain: dev tracks the target, or fails to in one of several ways.
 
 In every hypothesis the target gain of a trial over the base is, with slope rho common to the campaign,
 
     (rho + deviation) * min(gain, level) + slope * max(0, gain - level) + effect(recipe) + mismatch,
 
 where gain is the dev gain over the base. Tracking has no level and almost no effect. *Inflated*: beyond a level, dev
-gain does not count or hurts; level 0 is a domain whose dev says nothing. *Blind*: the target moves with the recipe
-(the interventions) in a way that dev does not show. All coefficients are Gaussian, so each hypothesis has an exact
-marginal likelihood.
+gain does not count or hurts; level 0 is a domain whose dev carries no information. *Blind*: the target moves with the
+recipe (the interventions) in a way that dev does not show. All coefficients are Gaussian, so each hypothesis has an
+exact marginal likelihood.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SLOPE_PRIOR = np.exp(-0.5 * ((SLOPES - 0.5) / 0.4) ** 2)
 """Prior of rho, N(.5, .4^2): wide, since real models have .1 to .4 and a target distributed as dev has 1."""
 
 DEVIATION = 0.2
-"""A domain's own slope differs from the campaign's by this share of it. Tight: a slope of nothing is no deviation."""
+"""Relative standard deviation of a domain's slope from the campaign's. Tight, so a slope of zero counts as drift."""
 
 OFFSET_MEAN, OFFSET_SD = 0.4, 0.4
 """Prior of the base's target accuracy: learned from the base's own target score."""
@@ -39,7 +39,7 @@ REGIMES = {"none": 0.5, "some": 0.42, "all": 0.08}
 """Prior of no drift, of domains that drift each in its own way, and of all domains drifting in the same way."""
 
 SOME = 0.4
-"""Probability that a given domain drifts where some do: what misleads one domain tends to mislead more."""
+"""Probability that a given domain drifts if some do: the cause in one domain often misleads others too."""
 
 Kind = Literal["tracking", "inflated", "blind", "drawn"]
 
@@ -49,7 +49,7 @@ class Hypotheses:
     """H hypotheses for each of D domains; the arrays are (H, D). The first is always that dev tracks the target."""
 
     kinds: tuple[Kind, ...]
-    """What each says."""
+    """Kind of each."""
     level: Floats
     """Dev gain beyond which the second slope holds."""
     slope_mean: Floats
@@ -61,12 +61,12 @@ class Hypotheses:
     effect_sd: Floats
     """Its prior standard deviation."""
     mismatch_sd: Floats
-    """Standard deviation of what neither dev nor recipe says about the target of one run."""
+    """Standard deviation of the target of one run that neither dev nor recipe explains."""
 
     def gated(self, levels: Mapping[int, float]) -> Hypotheses:
-        """The same, but in the given domains dev gain beyond the level counts for nothing, whatever is true.
+        """The same, but in the given domains no hypothesis counts dev gain beyond the level.
 
-        What the target did there is then explained by recipes alone. This is how a standing drift binds the search.
+        Recipes alone then explain the target there. This is how a standing drift binds the search.
         """
         columns = {"slope_mean": 0.0, "slope_sd": 0.0, "effect_mean": 0.0, "effect_sd": 0.25, "mismatch_sd": 0.04}
         arrays = {name: getattr(self, name).copy() for name in ("level", *columns)}
@@ -89,10 +89,10 @@ def hypotheses(domains: int) -> Hypotheses:
 
 @dataclass(frozen=True)
 class Layout:
-    """How hypotheses of domains combine into hypotheses of the C scores that a target gives.
+    """How hypotheses of domains combine into hypotheses of the C scores of a target.
 
-    A target with a score per domain has C = D independent scores, each with its domain's hypotheses. A target that
-    gives one number has C = 1, and its hypotheses say which domain drifts, or all.
+    A target with a score per domain has C = D independent scores, each with its domain's hypotheses. A target with one
+    number has C = 1, and its hypotheses name the domain that drifts, or all.
     """
 
     weights: Floats
@@ -114,32 +114,32 @@ class Layout:
         return float(self.regimes @ self.prior[:, :, 0].prod(axis=1))
 
     @property
-    def held(self) -> Floats:
+    def joint(self) -> Floats:
         """Prior joint probability of a regime and a score's hypothesis, (K, C, G)."""
         return self.regimes[:, None, None] * self.prior
 
-    def of_domain(self, held: Floats, domain: int) -> Floats:
+    def of_domain(self, joint: Floats, domain: int) -> Floats:
         """Probability of each hypothesis in a domain, (H,), from a joint probability (K, C, G)."""
-        part = (self.share[:, domain] > 0)[:, None] * held.sum(axis=0)
+        part = (self.share[:, domain] > 0)[:, None] * joint.sum(axis=0)
         return np.array([part[self.assigned[:, :, domain] == h].sum() for h in range(self.assigned.max() + 1)])
 
-    def of_all(self, held: Floats) -> Floats:
-        """Probability that all domains follow the same hypothesis, (H,); the first entry is all the rest."""
-        return np.array([held[:, 0][self.shared == h].sum() for h in range(self.assigned.max() + 1)])
+    def of_all(self, joint: Floats) -> Floats:
+        """Probability that all domains follow the same hypothesis, (H,); the first entry is the remainder."""
+        return np.array([joint[:, 0][self.shared == h].sum() for h in range(self.assigned.max() + 1)])
 
     def per_domain(self, drawn: np.ndarray) -> np.ndarray:
         """The hypothesis in each domain, (D,), from that of each score, (C,)."""
         owner = self.share.argmax(axis=0)
-        held: np.ndarray = self.assigned[owner, drawn[owner], np.arange(len(owner))]
-        return held
+        chosen: np.ndarray = self.assigned[owner, drawn[owner], np.arange(len(owner))]
+        return chosen
 
     def narrowed(self, hyps: Hypotheses, drawn: np.ndarray) -> tuple[Hypotheses, Layout]:
-        """The single hypothesis per domain that is left when each score's is drawn, (C,), and its layout."""
-        held = self.per_domain(drawn)
-        domain = np.arange(len(held))
+        """The single hypothesis per domain that remains when each score's is drawn, (C,), and its layout."""
+        chosen = self.per_domain(drawn)
+        domain = np.arange(len(chosen))
         names = ("level", "slope_mean", "slope_sd", "effect_mean", "effect_sd", "mismatch_sd")
-        one = replace(hyps, kinds=("drawn",), **{name: getattr(hyps, name)[None, held, domain] for name in names})
-        return one, replace(self, assigned=np.zeros((len(self.weights), 1, len(held)), dtype=int))
+        one = replace(hyps, kinds=("drawn",), **{name: getattr(hyps, name)[None, chosen, domain] for name in names})
+        return one, replace(self, assigned=np.zeros((len(self.weights), 1, len(chosen)), dtype=int))
 
 
 def itemised(domains: int, count: int) -> Layout:
@@ -162,7 +162,7 @@ def itemised(domains: int, count: int) -> Layout:
 
 
 def total(domains: int, count: int) -> Layout:
-    """Layout for a target that gives one number: tracking, one domain with one drift, or all domains with the same."""
+    """Layout for a target with one number: tracking, one domain with one drift, or all domains with the same."""
     single = [np.eye(domains, dtype=int)[d] * h for d in range(domains) for h in range(1, count)]
     common = [np.full(domains, h) for h in range(1, count)]
     one, all_ = REGIMES["some"] / len(single), REGIMES["all"] / len(common)

@@ -1,7 +1,7 @@
-"""The hypotheses weighed: exact Gaussian marginal likelihoods over the campaign's slope, the regimes and the domains.
+"""The posterior of the drift hypotheses: exact Gaussian marginal likelihoods over slope, regimes and domains.
 
-Given the slope and the regime the scores of a target are independent, so any number of domains may drift at once and
-the sum over all their combinations stays a product of small ones.
+Given the campaign's slope and the regime, the scores of a target are independent. So any number of domains may drift at
+once, and the sum over all their combinations is a product of small sums.
 
 Axes of the arrays: R slopes, K regimes, C scores of the target, G hypotheses of a score, H of a domain, D domains,
 P points, N measured trials.
@@ -46,6 +46,8 @@ class Law:
 def hinge(hyps: Hypotheses, gains: Gains) -> tuple[Floats, Floats]:
     """Expected dev gain beyond the level, and the probability of being beyond it, each (H, D, P)."""
     sd = np.sqrt(np.maximum(np.einsum("dpp->dp", gains.covariance), 1e-18))
+    # E max(0, X) for X ~ N(away, sd^2) is sd phi(away / sd) + away Phi(away / sd). An infinite level is set to 1e3, far
+    # beyond any gain, because inf - inf has no value.
     away = gains.mean[None] - np.where(np.isinf(hyps.level), 1e3, hyps.level)[:, :, None]
     density = np.exp(-0.5 * (away / sd) ** 2) / np.sqrt(2 * np.pi)
     beyond = ndtr(away / sd)
@@ -59,24 +61,28 @@ def law(hyps: Hypotheses, layout: Layout, gains: Gains, slopes: Floats) -> Law:
     """
     over, beyond = hinge(hyps, gains)
     under = gains.mean[None] - over
+    # Target per point of dev at each point: the tracking slope below the level, the second slope above it.
     per_dev = slopes[:, None, None, None] * (1 - beyond) + hyps.slope_mean[:, :, None] * beyond
     mean = (
         OFFSET_MEAN
         + slopes[:, None, None, None] * under
         + (hyps.slope_mean[:, :, None] * over + hyps.effect_mean[:, :, None] * gains.trained)
     )
+    # Each Gaussian coefficient adds its prior variance times the outer product of what multiplies it. The base has no
+    # recipe, so `kernel` and `same` are zero for it.
     fixed = (
         OFFSET_SD**2
         + (hyps.slope_sd**2)[:, :, None, None] * _outer(over)
         + (hyps.effect_sd**2)[:, :, None, None] * gains.kernel
         + (hyps.mismatch_sd**2)[:, :, None, None] * gains.same
     )
-    own = (DEVIATION * slopes[:, None, None, None, None]) ** 2 * _outer(under)
-    return _combine(mean, fixed + own + _outer(per_dev) * gains.covariance, layout)
+    own_slope = (DEVIATION * slopes[:, None, None, None, None]) ** 2 * _outer(under)
+    return _combine(mean, fixed + own_slope + _outer(per_dev) * gains.covariance, layout)
 
 
 def _combine(mean: Floats, covariance: Floats, layout: Layout) -> Law:
     """Laws of the target's scores (R, C, G, ...) from those of the domains (R, H, D, ...)."""
+    # Only the domains of a score enter its sum: C x G x D arrays would mostly hold zeros.
     means, covariances = [], []
     for share, assigned in zip(layout.share, layout.assigned, strict=True):
         parts = np.flatnonzero(share)
@@ -92,7 +98,7 @@ def _outer(column: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Posterior:
-    """The hypotheses after the measured trials, ready to predict the target anywhere."""
+    """The hypotheses given the measured trials; it predicts the target at any trial or recipe."""
 
     profile: Profile
     """Dev and target of the trials."""
@@ -101,7 +107,7 @@ class Posterior:
     layout: Layout
     """How they combine into the target's scores."""
     measured: tuple[str, ...]
-    """The trials whose target is known, N of them."""
+    """The trials whose target is measured, N of them."""
     outer: Floats
     """Probability of slope and regime, (R, K)."""
     inner: Floats
@@ -109,61 +115,68 @@ class Posterior:
     evidence: float
     """Log marginal likelihood of everything."""
     tracking: float
-    """Log marginal likelihood with dev tracking everywhere."""
+    """Log marginal likelihood if dev tracks the target in every domain."""
     precision: Floats
     """Inverse covariance of the measured scores, (R, C, G, N, N)."""
     surprise: Floats
-    """Precision times what the measured scores have beyond their expectation, (R, C, G, N)."""
+    """Precision times the residuals of the measured scores, (R, C, G, N)."""
 
     def predict(self, points: Sequence[Point]) -> Law:
         """Posterior law of the target's scores at the points, under each hypothesis."""
         prior = law(self.hyps, self.layout, self.profile.gains([*self.measured, *points]), SLOPES)
         return condition(prior, self.precision, self.surprise)
 
-    def drawn(self, rng: np.random.Generator) -> tuple[int, np.ndarray]:
-        """A slope, and a hypothesis for each score of the target, (C,), by their probability."""
-        slope, regime = np.unravel_index(rng.choice(self.outer.size, p=normal(self.outer.ravel())), self.outer.shape)
-        return int(slope), np.array([rng.choice(len(h), p=normal(h)) for h in self.inner[slope, regime]])
+    def sample(self, rng: np.random.Generator) -> tuple[int, np.ndarray]:
+        """A random slope, and a random hypothesis for each score of the target, (C,), by their probability."""
+        slope, regime = np.unravel_index(
+            rng.choice(self.outer.size, p=_normalised(self.outer.ravel())), self.outer.shape
+        )
+        return int(slope), np.array([rng.choice(len(h), p=_normalised(h)) for h in self.inner[slope, regime]])
 
     @cached_property
-    def held(self) -> Floats:
+    def joint(self) -> Floats:
         """Joint probability of a regime and a score's hypothesis, (K, C, G)."""
         joint: Floats = np.einsum("rk,rkcg->kcg", self.outer, self.inner)
         return joint
 
     def slope(self) -> Estimate:
-        """Points of target per point of dev where dev tracks it."""
+        """Points of target per point of dev if dev tracks it."""
         return mixture(self.outer.sum(axis=1), SLOPES, np.zeros(len(SLOPES)))
 
     def slope_beyond(self, domain: int, hypothesis: int) -> Estimate:
         """Points of target per point of dev beyond the level, if the hypothesis holds in the domain."""
+        # The second slope is one Gaussian coefficient. Its posterior follows from its lever: the gain beyond the level
+        # at each measured trial, times the domain's share of the score.
         over = hinge(self.hyps, self.profile.gains(self.measured))[0][hypothesis, domain]
         mean, variance = self.hyps.slope_mean[hypothesis, domain], self.hyps.slope_sd[hypothesis, domain] ** 2
         lever = self.layout.share[:, [domain]] * over
         means = mean + variance * np.einsum("cn,rcgn->rcg", lever, self.surprise)
         variances = variance - variance**2 * np.einsum("cn,rcgnm,cm->rcg", lever, self.precision, lever)
         where = (self.layout.share[:, [domain]] > 0) & (self.layout.assigned[:, :, domain] == hypothesis)
-        held = np.einsum("rk,rkcg->rcg", self.outer, self.inner) * where + 1e-300 * where
-        return mixture(held / float(held.sum()), means, variances)
+        # 1e-300 keeps the weights from summing to zero where the hypothesis has no posterior mass left.
+        weights = np.einsum("rk,rkcg->rcg", self.outer, self.inner) * where + 1e-300 * where
+        return mixture(weights / float(weights.sum()), means, variances)
 
 
 def posterior(profile: Profile, hyps: Hypotheses) -> Posterior:
-    """Weigh the hypotheses with every trial whose target is known; with none, the prior stands."""
+    """Weigh the hypotheses by every trial whose target is measured; without one the posterior is the prior."""
     count, domains = len(hyps.kinds), len(profile.domains)
     layout = itemised(domains, count) if profile.itemised else total(domains, count)
     scores, noise = measurements(profile)
     prior = law(hyps, layout, profile.gains(tuple(profile.targets)), SLOPES)
     covariance = prior.covariance + noise[:, None, :, None] * np.eye(noise.shape[1])
     precision = np.linalg.inv(covariance)
-    away = scores[:, None] - prior.mean
-    surprise = np.einsum("rcgpq,rcgq->rcgp", precision, away)
-    fit = -0.5 * (np.linalg.slogdet(covariance)[1] + (away * surprise).sum(axis=-1))
+    residual = scores[:, None] - prior.mean
+    surprise = np.einsum("rcgpq,rcgq->rcgp", precision, residual)
+    # Log Gaussian density of each score's measurements, (R, C, G); the constant is the same for all and cancels.
+    fit = -0.5 * (np.linalg.slogdet(covariance)[1] + (residual * surprise).sum(axis=-1))
+    # Sums are taken in logarithms: likelihoods of many trials underflow. Zero priors give -inf, which is wanted.
     with np.errstate(divide="ignore"):
         log_prior, log_regimes = np.log(layout.prior), np.log(layout.regimes)
     log_slopes = np.log(SLOPE_PRIOR / SLOPE_PRIOR.sum())
-    held = log_prior[None] + fit[:, None]
-    scored = logsumexp(held, axis=-1)
-    outer = log_slopes[:, None] + log_regimes + scored.sum(axis=-1)
+    weighed = log_prior[None] + fit[:, None]
+    per_score = logsumexp(weighed, axis=-1)
+    outer = log_slopes[:, None] + log_regimes + per_score.sum(axis=-1)
     evidence = float(logsumexp(outer))
     return Posterior(
         profile=profile,
@@ -171,7 +184,7 @@ def posterior(profile: Profile, hyps: Hypotheses) -> Posterior:
         layout=layout,
         measured=tuple(profile.targets),
         outer=np.exp(outer - evidence),
-        inner=np.exp(held - scored[..., None]),
+        inner=np.exp(weighed - per_score[..., None]),
         evidence=evidence,
         tracking=float(logsumexp(log_slopes + fit[:, :, 0].sum(axis=-1))),
         precision=precision,
@@ -180,19 +193,22 @@ def posterior(profile: Profile, hyps: Hypotheses) -> Posterior:
 
 
 def mixture(weights: Floats, means: Floats, variances: Floats) -> Estimate:
-    """Mean and standard deviation of a mixture, rounded so that no choice hangs on the last bits."""
+    """Mean and standard deviation of a mixture, rounded so that no choice depends on the last bits."""
     mean = float((weights * means).sum())
     variance = float((weights * (variances + (means - mean) ** 2)).sum())
     return Estimate(mean=round(mean, 9), sd=round(max(0.0, variance) ** 0.5, 9))
 
 
-def normal(weights: Floats) -> Floats:
-    """The weights, summing to 1 to the last bit, as drawing wants them."""
+def _normalised(weights: Floats) -> Floats:
+    """The weights with a sum of exactly 1, as `Generator.choice` requires."""
     return weights / float(weights.sum())
 
 
 def condition(prior: Law, precision: Floats, surprise: Floats) -> Law:
-    """The law at the later points given the scores of the first N, all under one prior law over both."""
+    """The law at the later points given the scores of the first N; `prior` covers both.
+
+    Gaussian conditioning: the mean moves by cross @ precision @ residual, which is cross @ surprise.
+    """
     n = surprise.shape[-1]
     cross = prior.covariance[..., n:, :n]
     mean = prior.mean[..., n:] + np.einsum("...pn,...n->...p", cross, surprise)
@@ -201,7 +217,7 @@ def condition(prior: Law, precision: Floats, surprise: Floats) -> Law:
 
 def measurements(profile: Profile) -> tuple[Floats, Floats]:
     """The measured scores of the target and their sampling variances, each (C, N)."""
-    read = _per_domain if profile.itemised else _in_all
+    read = _per_domain if profile.itemised else _total_only
     rows = [read(scores, profile.domains) for scores in profile.targets.values()]
     width = len(profile.domains) if profile.itemised else 1
     return tuple(np.array(rows).reshape(len(rows), 2, width).transpose(1, 2, 0))  # type: ignore[return-value]
@@ -211,5 +227,5 @@ def _per_domain(scores: Scores, domains: tuple[str, ...]) -> list[list[float]]:
     return [[scores.domains[d].score for d in domains], [scores.domains[d].se ** 2 for d in domains]]
 
 
-def _in_all(scores: Scores, domains: tuple[str, ...]) -> list[list[float]]:
+def _total_only(scores: Scores, domains: tuple[str, ...]) -> list[list[float]]:
     return [[scores.score], [scores.se**2]]

@@ -27,30 +27,31 @@ CAMPAIGNS = 200
 """Simulated campaigns: a rate of 5 % is then known to about 3 points."""
 
 MISMATCH_SD, SEED_SD = 0.025, 0.02
-"""Of one run in one domain, in accuracy: what neither dev nor recipe says about the target, and what the seed does."""
+"""Standard deviations of one run in one domain, in accuracy: the target's that dev and recipe do not explain, and the
+seed's effect on dev."""
 
 RISE, EFFECT_SD, BEND_SD, BENDS, WIDEST = 0.1, 0.25, 0.8, 5, 0.3
-"""How dev responds to recipes: most of them raise it, coordinates add up, act together a little, and saturate."""
+"""The response of dev to recipes: most raise it, coordinates add up, interact a little, and saturate."""
 
 
 def with_threshold(campaign: Campaign, count: int = CAMPAIGNS) -> Campaign:
     """The campaign with the threshold that holds its rate of false alarms, and the simulation's result beside it.
 
-    A constitution that names no rate keeps the threshold that it has.
+    A constitution without a rate keeps its threshold.
     """
     law = campaign.constitution
     if (allowed := law.drift.false_alarms) is None:
         return campaign
-    found = np.sort(strengths(campaign, count))[::-1]
-    threshold = max(law.drift.threshold, float(f"{found[int(allowed * count)] * 1.001:.4g}"))
-    alarms = int((found >= threshold).sum())
+    simulated = np.sort(strengths(campaign, count))[::-1]
+    threshold = max(law.drift.threshold, float(f"{simulated[int(allowed * count)] * 1.001:.4g}"))
+    alarms = int((simulated >= threshold).sum())
     null = NullRun(campaigns=count, alarms=alarms, upper=round(clopper_pearson(alarms, count)[1], 4))
     drift = law.drift.model_copy(update={"threshold": threshold, "null": null})
     return campaign.model_copy(update={"constitution": law.model_copy(update={"drift": drift})})
 
 
 def strengths(campaign: Campaign, count: int) -> Floats:
-    """The strongest evidence for drift that each of `count` campaigns without drift comes to, (count,)."""
+    """The strongest evidence for drift in each of `count` simulated campaigns without drift, (count,)."""
     seeds = np.random.SeedSequence([campaign.seed, 0xD21F7]).spawn(count)
     return np.array([_strongest(campaign, np.random.default_rng(seed)) for seed in seeds])
 
@@ -73,8 +74,8 @@ class World:
     """(D, BENDS, F)."""
 
     @classmethod
-    def drawn(cls, campaign: Campaign, rng: np.random.Generator) -> World:
-        """A world of the hypothesis that dev tracks the target."""
+    def random(cls, campaign: Campaign, rng: np.random.Generator) -> World:
+        """A random world under the hypothesis that dev tracks the target."""
         law, start = campaign.constitution, campaign.recipe
         count, width = len(law.domains), len(features(start, law.space))
         common = float(rng.choice(np.asarray(SLOPES), p=SLOPE_PRIOR / SLOPE_PRIOR.sum()))
@@ -97,18 +98,18 @@ class World:
         return np.asarray(np.clip(self.target + self.slope * (dev - self.base) + mismatch, 0.0, 1.0))
 
     def measured(self, kind: Kind, truth: Floats, rng: np.random.Generator) -> Scores:
-        """Binomial scores of a set's size; only the total where the target gives no more."""
+        """Binomial scores of a set's size; only the total if the target gives no domains."""
         if kind == "external" and isinstance(self.law.target, Outside):
-            return _answered(self.law.target, float(truth.mean()), rng)
+            return _board_score(self.law.target, float(truth.mean()), rng)
         items = getattr(self.law.evaluation, kind).items
         right = rng.binomial(items, truth)
-        found = scores({d: (int(k), items) for d, k in zip(self.law.domains, right, strict=True)})
+        measured = scores({d: (int(k), items) for d, k in zip(self.law.domains, right, strict=True)})
         itemised = kind != "external" or self.law.target == "sealed"
-        return found if itemised else found.model_copy(update={"domains": {}})
+        return measured if itemised else measured.model_copy(update={"domains": {}})
 
 
-def _answered(target: Outside, truth: float, rng: np.random.Generator) -> Scores:
-    """What a board would say of this accuracy: one number, as sure as the campaign states."""
+def _board_score(target: Outside, truth: float, rng: np.random.Generator) -> Scores:
+    """A board's score of this accuracy: one number, with the error that the campaign states."""
     if target.items:
         share = float(rng.binomial(target.items, truth)) / target.items
         return Scores(score=share, se=share_error(share, target.items), n=target.items, domains={})
@@ -117,49 +118,49 @@ def _answered(target: Outside, truth: float, rng: np.random.Generator) -> Scores
 
 
 def _strongest(campaign: Campaign, rng: np.random.Generator) -> float:
-    history, world = History("null", position=1, campaign=campaign), World.drawn(campaign, rng)
-    _measure(history, Trial(BASE), world, world.base, rng, asked=True)
-    standing, found = campaign.recipe, [0.0]
+    history, world = History("null", position=1, campaign=campaign), World.random(campaign, rng)
+    _measure(history, Trial(BASE), world, world.base, rng, queried=True)
+    standing, strengths = campaign.recipe, [0.0]
     for round_ in range(1, world.law.rounds + 1):
         standing = _round(history, world, round_, standing, rng)
-        found.append(strength(assess(history, round_)))
-    return max(found)
+        strengths.append(strength(assess(history, round_)))
+    return max(strengths)
 
 
 def _round(history: History, world: World, round_: int, standing: Recipe, rng: np.random.Generator) -> Recipe:
-    """One round of climbing dev: train, ask about the highest and about others by chance; the next standing recipe."""
+    """One round of climbing dev: train, query the highest and random others; returns the next standing recipe."""
     count = world.law.candidates
-    recipes = [standing, *(_changed(standing, world.law, rng) for _ in range(count - 1))]
+    recipes = [standing, *(_redrawn(standing, world.law, rng) for _ in range(count - 1))]
     truths = [world.dev(recipe, rng) for recipe in recipes]
     trials = [Trial(f"r{round_}s{i}", round_, i, recipe) for i, recipe in enumerate(recipes)]
     for trial, truth in zip(trials, truths, strict=True):
         trial.scores["dev"] = world.measured("dev", truth, rng)
     order = sorted(range(count), key=lambda i: -trials[i].scores["dev"].score)
-    asked = [order[0], *rng.permutation(order[1:])][: _room(history)]
+    queried = [order[0], *rng.permutation(order[1:])][: _queries_left(history)]
     for i, trial in enumerate(trials):
-        _measure(history, trial, world, truths[i], rng, asked=i in asked)
+        _measure(history, trial, world, truths[i], rng, queried=i in queried)
     return recipes[order[0]]
 
 
-def _room(history: History) -> int:
+def _queries_left(history: History) -> int:
     budget = history.campaign.constitution.budget
     return min(budget.external_per_round, budget.external_queries - len(history.measured("external")))
 
 
 def _measure(
-    history: History, trial: Trial, world: World, truth: Floats, rng: np.random.Generator, *, asked: bool
+    history: History, trial: Trial, world: World, truth: Floats, rng: np.random.Generator, *, queried: bool
 ) -> None:
-    kinds: Sequence[Kind] = ("dev", "confirm") if asked else ("dev",)
+    kinds: Sequence[Kind] = ("dev", "confirm") if queried else ("dev",)
     for kind in kinds:
         trial.scores.setdefault(kind, world.measured(kind, truth, rng))
-    if asked:
+    if queried:
         target = world.target if trial.candidate == BASE else world.external(truth, rng)
         trial.scores["external"] = world.measured("external", target, rng)
     history.trials[trial.candidate] = trial
 
 
-def _changed(recipe: Recipe, law: Constitution, rng: np.random.Generator) -> Recipe:
-    """The recipe with up to `max_changes` knobs drawn anew."""
+def _redrawn(recipe: Recipe, law: Constitution, rng: np.random.Generator) -> Recipe:
+    """The recipe with up to `max_changes` knobs redrawn."""
     count = min(int(rng.integers(1, law.max_changes + 1)), len(law.space))
     for index in rng.choice(len(law.space), count, replace=False):
         axis = law.space[index]

@@ -1,1 +1,1 @@
-"""Decisions and drift verdicts in plain words with their numbers."""
+"""The texts of decisions and drift verdicts, with their numbers. Events store them, so they keep their bytes."""

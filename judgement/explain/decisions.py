@@ -1,6 +1,7 @@
-"""Decisions in plain words with their numbers, for a person who knows neither the code nor the statistics.
+"""The texts of single decisions with their numbers, for a reader without the code or the statistics.
 
-A score is said in percent, a difference in points (1 point = 1 percent of the items), a belief as "x in 100".
+A score is written in percent, a difference in points (1 point = 1 percent of the items), a probability as "x in 100".
+Events store these texts, so they keep their bytes.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ def scores(trial: Trial) -> str:
 
 
 def label(trial: Trial) -> str:
-    """A candidate and what is special about it, as r1s2 (traces=1)."""
+    """A candidate and its changes, as r1s2 (traces=1)."""
     return f"{trial.candidate} ({trial.intervention})"
 
 
 def joined(parts: Sequence[str]) -> str:
-    """Words of a list, as a, b and c."""
+    """A list as text, as a, b and c."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
@@ -65,7 +66,7 @@ def highest_dev(trial: Trial) -> str:
 
 
 def reference(trial: Trial) -> str:
-    """Why the standing recipe is submitted."""
+    """Why the standing recipe is submitted as the reference."""
     return (
         f"Audit: the standing recipe, whose target was never asked ({scores(trial)}). Dev is not believed, so "
         f"without it nothing can be shown to be better."
@@ -73,7 +74,7 @@ def reference(trial: Trial) -> str:
 
 
 def audit(trial: Trial, deviation: float, loss: float) -> str:
-    """Why the candidate that teaches most is submitted."""
+    """Why the most informative candidate is submitted."""
     return (
         f"Audit: here an answer teaches most. Its target may lie ± {100 * deviation:.1f} points from what its dev "
         f"suggests, and is expected {100 * loss:.1f} points below the best ({scores(trial)})."
@@ -81,15 +82,15 @@ def audit(trial: Trial, deviation: float, loss: float) -> str:
 
 
 def promoted(trial: Trial, gain: Estimate, probability: float, threshold: float) -> str:
-    """That a recipe became the standing one."""
+    """The promotion of a candidate's recipe."""
     return (
         f"The standing recipe is now that of {label(trial)}: its target is {points(gain)} above the last one's, better "
         f"with a chance of {chance(probability)} (needed: {chance(threshold)})."
     )
 
 
-def kept(nearest: tuple[Trial, Estimate, float] | None, threshold: float) -> str:
-    """That the standing recipe stays."""
+def not_promoted(nearest: tuple[Trial, Estimate, float] | None, threshold: float) -> str:
+    """Why the standing recipe stays."""
     if nearest is None:
         return "The standing recipe stays: no other candidate has been measured twice or on the target."
     trial, gain, probability = nearest
@@ -100,7 +101,7 @@ def kept(nearest: tuple[Trial, Estimate, float] | None, threshold: float) -> str
 
 
 def distrusted(drift: Distrust) -> str:
-    """That a drift stands."""
+    """The consequence of a standing drift."""
     where = "over all domains" if drift.scope == "all" else f"in {drift.scope}"
     if drift.direction == "blind":
         return f"Since round {drift.since}, dev {where} misses gains of the target: a low dev speaks against nothing."
@@ -111,12 +112,12 @@ def distrusted(drift: Distrust) -> str:
 
 
 def closed(end: DeadEnd) -> str:
-    """That a value is closed."""
+    """A closed value with its reason."""
     return f"{end.knob}={show(end.value)} is closed: {end.reason}"
 
 
 def new_best(best: Best, last: Best | None) -> str:
-    """That a new best on the target is announced."""
+    """The announcement of a new best on the target."""
     if last is None:
         return f"The best on the target so far is {best.candidate} with {percent(best.score)}."
     gain = Estimate(mean=best.score - last.score, sd=math.hypot(best.se, last.se))
@@ -126,7 +127,7 @@ def new_best(best: Best, last: Best | None) -> str:
 
 
 def favoured(axis: AxisBelief) -> str:
-    """Where an axis leans."""
+    """The most probable value of an axis."""
     value, probability = max(zip(axis.values, axis.probabilities, strict=True), key=lambda pair: pair[1])
     if axis.retired:
         return f"{axis.knob} is settled at {show(value)}: no other value is likely to gain another point."
@@ -142,10 +143,10 @@ def winner(trial: Trial, estimate: Estimate) -> str:
 
 
 def finished(trial: Trial, base: Scores, best: Scores, gain: Estimate) -> str:
-    """How the campaign ended."""
-    sure = abs(gain.mean) > 2 * gain.sd
-    verdict = "more than chance explains" if sure else "no more than chance may explain"
-    if sure and gain.mean < 0:
+    """The result of a campaign with a winner."""
+    significant = abs(gain.mean) > 2 * gain.sd
+    verdict = "more than chance explains" if significant else "no more than chance may explain"
+    if significant and gain.mean < 0:
         verdict = "a loss that chance does not explain: the target's gain did not carry over"
     return (
         f"{label(trial)} won: on items that were asked once it has {percent(best.score)} right, the base "
@@ -154,7 +155,7 @@ def finished(trial: Trial, base: Scores, best: Scores, gain: Estimate) -> str:
 
 
 def unproven(trial: Trial) -> str:
-    """How the campaign ended where nothing beat the base, or nothing could be shown to."""
+    """The result of a campaign that ends with the base: nothing beat it, or nothing could be measured."""
     if trial.candidate == BASE:
         return "No candidate is expected to beat the base on the target, so the base stays."
     return f"{label(trial)} or the base could not be measured on the final set, so no gain is shown and the base stays."

@@ -1,4 +1,4 @@
-"""Drift in plain words with its numbers, for a person who knows neither the code nor the statistics."""
+"""The texts of the drift test with their numbers, for a reader without the code or the statistics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def assessed(
     gap: GapTest | None,
     candidates: int,
 ) -> str:
-    """One paragraph on a whole assessment; its scopes have the single findings."""
+    """One paragraph on a whole assessment; its scopes have a text each."""
     if not candidates:
         return "No candidate has both a dev and a target score yet, so nothing can be said about drift."
     measured = f"{candidates} candidate{'s' * (candidates > 1)} measured on both sets"
@@ -26,11 +26,11 @@ def assessed(
         if bayes_factor >= 1
         else "The scores speak for dev tracking the target everywhere."
     )
-    return " ".join([trend, verdict, _second(gap)]).strip()
+    return " ".join([trend, verdict, _gap_test(gap)]).strip()
 
 
 def detected(scope: ScopeAssessment, threshold: float) -> str:
-    """One paragraph on one finding."""
+    """One paragraph on one detected drift."""
     consequence = (
         f"From now on a dev gain {_where(scope)} of more than {points(scope.level)} over the base is no evidence."
         if scope.direction == "inflated"
@@ -42,7 +42,7 @@ def detected(scope: ScopeAssessment, threshold: float) -> str:
 
 
 def cleared(scope: ScopeAssessment, limit: float, rounds: int) -> str:
-    """One paragraph on a drift that is no longer supported."""
+    """One paragraph on a drift that the evidence no longer supports."""
     return (
         f"Dev {_where(scope)} counts again: for {rounds} assessment{'s' * (rounds > 1)} in a row the evidence for "
         f"drift was below {limit:g} (now a Bayes factor of {scope.bayes_factor:.3g})."
@@ -55,15 +55,15 @@ def points(share: float) -> str:
 
 
 def _finding(scope: ScopeAssessment) -> str:
-    seen = _contrast(scope)
+    pair = _contrast(scope)
     if scope.direction == "blind":
-        return f"Dev is blind {_where(scope)}: the target moved with the recipe in ways that dev does not show. {seen}"
+        return f"Dev is blind {_where(scope)}: the target moved with the recipe in ways that dev does not show. {pair}"
     beyond = (
         f"each further point of dev brought {scope.slope.mean:+.2f} (give or take {scope.slope.sd:.2f}) of the target"
     )
     if scope.level == 0.0:
-        return f"Dev is empty {_where(scope)}: what it gains over the base says nothing; {beyond}. {seen}"
-    return f"Dev is inflated {_where(scope)}: beyond {points(scope.level)} over the base, {beyond}. {seen}"
+        return f"Dev is empty {_where(scope)}: what it gains over the base says nothing; {beyond}. {pair}"
+    return f"Dev is inflated {_where(scope)}: beyond {points(scope.level)} over the base, {beyond}. {pair}"
 
 
 def _contrast(scope: ScopeAssessment) -> str:
@@ -94,8 +94,8 @@ def _odds(bayes_factor: float) -> str:
     )
 
 
-def _second(gap: GapTest | None) -> str:
+def _gap_test(gap: GapTest | None) -> str:
     if gap is None:
         return ""
-    says = "agrees" if gap.fires else "does not see it"
-    return f"A plain test of whether dev ran ahead of the target ({gap.candidate}, z = {gap.z:.2f}) {says}."
+    verdict = "agrees" if gap.fires else "does not see it"
+    return f"A plain test of whether dev ran ahead of the target ({gap.candidate}, z = {gap.z:.2f}) {verdict}."

@@ -98,7 +98,7 @@ def _not_promoted(history: History, rival: Rival | None, threshold: float) -> st
     measured = {t.candidate: t for kind in ("confirm", "external") for t in history.measured(kind)}
     if rival is None and any(objection(history, trial) for trial in measured.values()):
         return "The standing recipe stays: no other candidate that the guards admit has been measured twice."
-    return explain.kept((rival.trial, rival.gain, rival.probability) if rival else None, threshold)
+    return explain.not_promoted((rival.trial, rival.gain, rival.probability) if rival else None, threshold)
 
 
 def _effects(beliefs: Sequence[InterventionBelief]) -> list[str]:

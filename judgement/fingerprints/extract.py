@@ -1,4 +1,4 @@
-"""Taking fingerprints: which runs of an item or a document tell it, by what could as well be somebody else's."""
+"""Taking fingerprints: the runs that identify an item or a document and hardly occur elsewhere by chance."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import numpy as np
 from judgement.fingerprints.index import _FORMAT, BASE, NGRAM, NGRAMS, Fingerprints, Hashes, mix, tag
 from judgement.fingerprints.tokens import contents, number, words
 
-TELLING = 12
-"""Characters of contents that hardly meet by chance."""
+DISTINCTIVE = 12
+"""Characters of contents that hardly coincide by chance."""
 
 FEWEST_WORDS = 3
-"""Words of a copy."""
+"""Fewest words that count as a copy."""
 
 SHORT = 5
-"""Words of a document that is told as a whole, where it is too short for n-grams."""
+"""Fewest words of a document that is fingerprinted as a whole because it is too short for n-grams."""
 
 TEMPLATE = 0.01
-"""An n-gram in more than this share of a task's documents, and in more than two, is of its template."""
+"""An n-gram in more than this share of a task's documents, and in more than two, belongs to the template."""
 
 PER_ITEM = {"alone": 6, "prefix": 3, "answered": 3}
 """Most hashes of each kind that an item with three wordings has."""
@@ -32,45 +32,45 @@ _MASK = (1 << 64) - 1
 
 @dataclass
 class Prints:
-    """Fingerprints that are being taken."""
+    """Fingerprints under construction."""
 
     runs: dict[str, dict[int, set[int]]] = field(default_factory=dict)
     """Kind and length -> sums of the runs' tokens."""
 
     def item(self, prompts: Iterable[str], answer: str) -> None:
-        """An item, worded in each way that it may be."""
+        """Add an item with all its wordings."""
         for prompt in prompts:
-            if len(said := words(prompt)) >= FEWEST_WORDS:
-                self._run("words", said)
-            about = contents(prompt)
-            if sum(map(len, about)) >= TELLING:
-                self._run("contents", about)
-            elif about and len(result := contents(answer)) == 1:
-                self._run("prefix", about)
-                self._run("answered", about + result)
+            if len(prompt_words := words(prompt)) >= FEWEST_WORDS:
+                self._run("words", prompt_words)
+            run = contents(prompt)
+            if sum(map(len, run)) >= DISTINCTIVE:
+                self._run("contents", run)
+            elif run and len(result := contents(answer)) == 1:
+                self._run("prefix", run)
+                self._run("answered", run + result)
 
     def documents(self, texts: Sequence[str]) -> None:
-        """The documents of one task; what many of them share is its template and tells none."""
-        told = [words(text) for text in texts]
-        grams = [{tuple(said[at : at + NGRAM]) for at in range(len(said) - NGRAM + 1)} for said in told]
-        often = Counter(gram for document in grams for gram in document)
+        """Add the documents of one task; n-grams that many of them share belong to its template and identify none."""
+        documents = [words(text) for text in texts]
+        grams = [{tuple(doc[at : at + NGRAM]) for at in range(len(doc) - NGRAM + 1)} for doc in documents]
+        counts = Counter(gram for in_document in grams for gram in in_document)
         most = max(2, TEMPLATE * len(texts))
-        for gram, documents in often.items():
-            if documents <= most:
+        for gram, count in counts.items():
+            if count <= most:
                 self._run("ngram", gram)
-        for said in told:
-            if SHORT <= len(said) < NGRAM + NGRAMS - 1:
-                self._run("words", said)
+        for doc in documents:
+            if SHORT <= len(doc) < NGRAM + NGRAMS - 1:
+                self._run("words", doc)
 
     def fingerprints(self, salt: int, items: int = 0, pads: Random | None = None) -> Fingerprints:
-        """The file's content. With `pads`, sizes are those of `items` items, whatever the hashes had in common."""
+        """The file's content. With `pads`, sizes are those of `items` items, however many of their hashes coincide."""
         hashed = {
             "alone": [*self._hashes("words", salt), *self._hashes("contents", salt)],
             "prefix": self._hashes("prefix", salt),
             "answered": self._hashes("answered", salt),
             "ngram": self._hashes("ngram", salt),
         }
-        arrays = {kind: np.unique(np.concatenate([np.zeros(0, np.uint64), *found])) for kind, found in hashed.items()}
+        arrays = {kind: np.unique(np.concatenate([np.zeros(0, np.uint64), *parts])) for kind, parts in hashed.items()}
         if pads:
             arrays |= {kind: _padded(arrays[kind], items * most, pads) for kind, most in PER_ITEM.items()}
         lengths = {
@@ -93,7 +93,7 @@ class Prints:
 
 
 def _padded(hashes: Hashes, size: int, pads: Random) -> Hashes:
-    """The hashes among random ones, which look the same, so many that the size says nothing."""
+    """The hashes among random ones, which look the same, so that the size reveals nothing."""
     missing = max(0, size - len(hashes))
-    made = np.frombuffer(pads.randbytes(8 * missing), dtype=np.uint64)
-    return np.sort(np.concatenate((hashes, made)))
+    random = np.frombuffer(pads.randbytes(8 * missing), dtype=np.uint64)
+    return np.sort(np.concatenate((hashes, random)))

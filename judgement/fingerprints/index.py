@@ -25,16 +25,16 @@ NGRAM = 8
 """Words of an n-gram of a document."""
 
 NGRAMS = 3
-"""N-grams of documents that a row must share: a single one may be a turn of phrase."""
+"""N-grams of documents that a row must share: a single one may be a common phrase."""
 
 AFTER = 96
-"""Contents behind a prefix among which its answer is sought: worked steps may stand between."""
+"""Contents after a prefix in which its answer is searched: worked steps may come between."""
 
 CARRIED = 32
-"""Tokens of the source's row before that a row is read together with: an item may be split over two."""
+"""Tokens of the source's previous row that are read together with a row: an item may be split over two rows."""
 
 SPLIT = 2
-"""Tokens of a split item that must stand in the row before: with one, the items of one template run into each other."""
+"""Tokens of a split item that must be in the previous row: with one, items of one template match each other."""
 
 U64, U8 = np.uint64, np.uint8
 BASE = 0x9E3779B97F4A7C15
@@ -48,7 +48,7 @@ _FORMAT = 1
 
 
 class Readable(Protocol):
-    """What is read of a row."""
+    """The fields of a row that are read."""
 
     @property
     def source(self) -> str: ...  # noqa: D102
@@ -61,7 +61,7 @@ class Readable(Protocol):
 
 
 def tag(kind: str, length: int, salt: int) -> np.uint64:
-    """What tells the hashes of one kind and length from those of others."""
+    """A number that separates the hashes of one kind and length from all others."""
     with np.errstate(over="ignore"):
         return np.uint64(mix(np.array([_KIND[kind] ^ salt, length], dtype=U64)).sum())
 
@@ -71,13 +71,13 @@ def rolled(tokens: Hashes, lengths: Sequence[int]) -> Iterator[Hashes]:
     sums, longest = np.zeros(len(tokens) + 1, dtype=U64), 0
     for length in lengths:
         for longer in range(longest + 1, min(length, len(tokens)) + 1):
-            sums = sums[:-1] * U64(BASE) + tokens[longer - 1 :]  # modulo 2^64, which arrays are without a word
+            sums = sums[:-1] * U64(BASE) + tokens[longer - 1 :]  # modulo 2^64: numpy arrays wrap silently
         longest = length
         yield sums if length <= len(tokens) else sums[:0]
 
 
 class Member:
-    """A sorted set of hashes, behind a Bloom filter of two bits: nearly all that is asked for is not there."""
+    """A sorted set of hashes behind a Bloom filter of two bits: nearly all queries are absent from the set."""
 
     def __init__(self, hashes: Hashes) -> None:
         self.hashes = hashes
@@ -86,18 +86,18 @@ class Member:
         for place in self._places(hashes):
             np.bitwise_or.at(self.map, place >> U64(3), U8(1) << (place & U64(7)).astype(U8))
 
-    def hits(self, asked: Hashes) -> npt.NDArray[np.signedinteger[Any]]:
-        """Places of those asked that are in the set."""
-        first, _ = self._places(asked)
+    def hits(self, queries: Hashes) -> npt.NDArray[np.signedinteger[Any]]:
+        """Indices of the queries that are in the set."""
+        first, _ = self._places(queries)
         maybe = np.flatnonzero(self._set(first))
         if len(maybe):
-            _, second = self._places(asked[maybe])
+            _, second = self._places(queries[maybe])
             maybe = maybe[self._set(second) != 0]
         if not len(maybe):
             return maybe
-        found = np.minimum(np.searchsorted(self.hashes, asked[maybe]), len(self.hashes) - 1)
-        sure: npt.NDArray[np.signedinteger[Any]] = maybe[self.hashes[found] == asked[maybe]]
-        return sure
+        nearest = np.minimum(np.searchsorted(self.hashes, queries[maybe]), len(self.hashes) - 1)
+        present: npt.NDArray[np.signedinteger[Any]] = maybe[self.hashes[nearest] == queries[maybe]]
+        return present
 
     def _set(self, place: Hashes) -> npt.NDArray[np.uint8]:
         bits: npt.NDArray[np.uint8] = self.map[place >> U64(3)] & _BIT[place & U64(7)]
@@ -108,7 +108,7 @@ class Member:
 
 
 class Fingerprints:
-    """A file of fingerprints, and what it says of rows that are read in the order in which their sources give them."""
+    """A file of fingerprints, and its verdict on rows; each source's rows must come in their order."""
 
     def __init__(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
         if int(arrays["format"]) != _FORMAT:
@@ -121,17 +121,17 @@ class Fingerprints:
         self.lengths["prefix"] = [length for length in self.lengths["prefix"] if length > 1]
         self.lengths["ngram"] = [NGRAM]
         self.before: dict[str, tuple[Hashes, Hashes]] = {}
-        """The end of each source's last row."""
+        """The last tokens of each source's last row."""
         self._tags: dict[tuple[str, int], np.uint64] = {}
 
     @classmethod
     def load(cls, path: str | Path) -> Fingerprints:
-        """Those in a file. Raises `ValueError` for another format."""
+        """The fingerprints in a file. Raises `ValueError` for another format."""
         return cls.from_bytes(Path(path).read_bytes())
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Fingerprints:
-        """Those in a file's bytes."""
+        """The fingerprints in a file's bytes."""
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return cls(dict(arrays))
 
@@ -144,19 +144,19 @@ class Fingerprints:
         return sum(len(member.hashes) for member in self.members.values())
 
     def contaminated(self, row: Readable) -> str | None:
-        """Why a row must go; None where it shares nothing with what is fingerprinted.
+        """Why a row must be dropped; None if it shares nothing with the fingerprinted items and documents.
 
-        `copy`, `contents`, `answered` or `document`, with ` split` where it completes the row of its source before it.
+        `copy`, `contents`, `answered` or `document`, with ` split` if it completes its source's previous row.
         """
-        said, about = readings(f"{row.prompt}\n{row.trace}\n{row.answer}")
+        words, contents = readings(f"{row.prompt}\n{row.trace}\n{row.answer}")
         none = np.zeros(0, dtype=U64)
-        said_before, about_before = self.before.get(row.source, (none, none))
-        self.before[row.source] = said[-CARRIED:], about[-CARRIED:]
+        words_before, contents_before = self.before.get(row.source, (none, none))
+        self.before[row.source] = words[-CARRIED:], contents[-CARRIED:]
         return (
-            self._alone("words", said_before, said)
-            or self._alone("contents", about_before, about)
-            or self._answered(about_before, about)
-            or self._document(said)
+            self._alone("words", words_before, words)
+            or self._alone("contents", contents_before, contents)
+            or self._answered(contents_before, contents)
+            or self._document(words)
         )
 
     def _alone(self, kind: str, before: Hashes, tokens: Hashes) -> str | None:
@@ -180,12 +180,12 @@ class Fingerprints:
         return None
 
     def _is_answered(self, tokens: Hashes, start: int, end: int, answers: Hashes) -> bool:
-        """Whether any of the answers is right for the prefix; where it is no prefix, none is."""
+        """Whether any of the answers is right for the prefix; False if it is no prefix."""
         if end > len(tokens):
             return False
         (sums,) = rolled(tokens[start:end], [end - start])
-        told = mix((sums * U64(BASE) + answers) ^ self._tag("answered", end - start + 1))
-        return len(self.members["answered"].hits(told)) > 0
+        hashes = mix((sums * U64(BASE) + answers) ^ self._tag("answered", end - start + 1))
+        return len(self.members["answered"].hits(hashes)) > 0
 
     def _document(self, tokens: Hashes) -> str | None:
         if not len(self.members["ngram"].hashes):

@@ -1,7 +1,7 @@
-"""Two readings of a text: its words, and its contents alone, each as a row of 64-bit numbers.
+"""Two readings of a text: its words, and its contents alone, each as an array of 64-bit numbers.
 
-Words are all there is, in lower case, without marks. Contents are what a generated puzzle is about: numbers without
-their units, bit strings, Roman numerals, cipher words and signs, so that the words around them may be others.
+Words are the whole text in lower case without punctuation. Contents are the data of a generated puzzle: numbers without
+their units, bit strings, Roman numerals, cipher words and signs. They match whatever the wording around them.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ WORD = re.compile(r"\w+|[@#&%]")
 
 _ROMAN = r"(?=[MDCLXVI])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
 CONTENT = re.compile(rf"\d+|(?<![A-Za-z])(?:[a-j]{{3,5}}|{_ROMAN})(?![A-Za-z])|[@#&%]")
-"""A content; several may stand in a word."""
+"""A content; a word may hold several."""
 
-_KNOWN = 1 << 15
+_CACHED = 1 << 15
 Numbers = npt.NDArray[np.uint64]
 
 
@@ -36,10 +36,10 @@ def contents(text: str) -> list[str]:
 
 
 def readings(text: str) -> tuple[Numbers, Numbers]:
-    """The numbers of `words` and of `contents`, read in one go."""
-    found = WORD.findall(text)
-    said = np.fromiter(map(_word, found), dtype=np.uint64, count=len(found))
-    return said, np.fromiter(chain.from_iterable(map(_contents, found)), dtype=np.uint64)
+    """The numbers of `words` and of `contents`, in one pass."""
+    tokens = WORD.findall(text)
+    numbers = np.fromiter(map(_word, tokens), dtype=np.uint64, count=len(tokens))
+    return numbers, np.fromiter(chain.from_iterable(map(_contents, tokens)), dtype=np.uint64)
 
 
 def number(token: str) -> int:
@@ -47,11 +47,11 @@ def number(token: str) -> int:
     return int.from_bytes(blake2b(token.encode(errors="surrogatepass"), digest_size=8).digest(), "big")
 
 
-@lru_cache(maxsize=_KNOWN)
+@lru_cache(maxsize=_CACHED)
 def _word(word: str) -> int:
     return number(word.lower())
 
 
-@lru_cache(maxsize=_KNOWN)
+@lru_cache(maxsize=_CACHED)
 def _contents(word: str) -> tuple[int, ...]:
     return tuple(map(number, CONTENT.findall(word)))

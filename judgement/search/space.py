@@ -15,7 +15,7 @@ from schemas.recipe import Recipe, Value
 Floats = NDArray[np.floating[Any]]
 
 LEVELS = 3
-"""Weights over difficulties or wordings name at most three levels; those left out weigh nothing."""
+"""Weights over difficulties or wordings have at most three levels; a level left out has weight 0."""
 
 
 def features(recipe: Recipe, space: tuple[Axis, ...]) -> Floats:
@@ -27,15 +27,15 @@ def features(recipe: Recipe, space: tuple[Axis, ...]) -> Floats:
 
 @lru_cache(maxsize=64)
 def tables(space: tuple[Axis, ...]) -> tuple[dict[Value, Floats], ...]:
-    """Coordinates of the named values of each axis: recipes are looked up, since they are asked for often."""
+    """Coordinates of the named values of each axis, cached because recipes are looked up often."""
     return tuple({value: coordinates(value, axis) for value in axis.values} for axis in space)
 
 
 def coordinates_at(recipe: Recipe, axis: Axis, named: dict[Value, Floats]) -> Floats:
     """Coordinates of a recipe on one axis."""
     value = recipe.get(axis.knob)
-    found = named.get(value)
-    return coordinates(value, axis) if found is None else found
+    listed = named.get(value)
+    return coordinates(value, axis) if listed is None else listed
 
 
 def coordinates(value: Value, axis: Axis) -> Floats:

@@ -60,17 +60,17 @@ class Terms:
         return np.array([_index(axis, recipe) for axis in self.space])
 
     def point(self, recipe: Recipe) -> tuple[Floats, Floats]:
-        """Coordinates and squares of a recipe, each (F,); any recipe has them, on its axes' values or beside."""
+        """Coordinates and squares of a recipe, each (F,); defined for any recipe, also off the axes' values."""
         parts = [self._on(index, recipe.get(axis.knob)) for index, axis in enumerate(self.space)]
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
     def _on(self, index: int, value: Value) -> tuple[Floats, Floats]:
         """Coordinates and squares of a value of one axis, each (coordinates of the axis,)."""
-        found = self.named[index].get(value)
-        if found is None:
+        listed = self.named[index].get(value)
+        if listed is None:
             z, q = _terms(self.space[index], [value])
-            found = z[0], q[0]
-        return found
+            listed = z[0], q[0]
+        return listed
 
     @cached_property
     def named(self) -> list[dict[Value, tuple[Floats, Floats]]]:
@@ -113,12 +113,16 @@ class Surface:
         return value
 
     def moves(self, z: Floats, q: Floats) -> Floats:
-        """Values at every point that differs from this one by one axis's value, (V, D)."""
+        """Values at every point that differs from this one by one axis's value, (V, D).
+
+        Coordinates of one axis have no products with each other, so the change along one axis is linear in its own
+        coordinates, with the slope taken at this point.
+        """
         terms = self.terms
         _, slopes, squares, products = self.parts
         pull = slopes + products @ z
-        mine = terms.axis[:, None] == terms.owner[None, :]
-        along = (terms.linear - z * mine) @ pull.T + (terms.square - q * mine) @ squares.T
+        own = terms.axis[:, None] == terms.owner[None, :]
+        along = (terms.linear - z * own) @ pull.T + (terms.square - q * own) @ squares.T
         moved: Floats = self.at(z, q) + along
         return moved
 
@@ -148,9 +152,9 @@ def terms(space: tuple[Axis, ...]) -> Terms:
 def _terms(axis: Axis, values: Sequence[object]) -> tuple[Floats, Floats]:
     """Coordinates and squares of values of one axis, each (values, coordinates of the axis)."""
     named = np.array([coordinates(value, axis) for value in axis.values])
-    held = np.array([coordinates(value, axis) for value in values])  # type: ignore[arg-type]  # values of a recipe
+    points = np.array([coordinates(value, axis) for value in values])  # type: ignore[arg-type]  # values of a recipe
     middle, reach = (named.max(axis=0) + named.min(axis=0)) / 2, np.maximum(np.ptp(named, axis=0) / 2, 1e-9)
-    z = np.clip((held - middle) / reach, -2.0, 2.0)
+    z = np.clip((points - middle) / reach, -2.0, 2.0)
     if axis.scale == "choice":
         return z, np.zeros_like(z)
     return z, z**2 - 0.5
@@ -187,9 +191,9 @@ class Fit:
     """Cholesky root of the covariance of the observations, (N, N)."""
 
     def draw(self, rng: np.random.Generator, temperature: float = 1.0) -> Floats:
-        """Weights of one draw of all K functions, (K, size): a prior draw, corrected by what was seen (Matheron).
+        """Weights of one draw of all K functions, (K, size): a prior draw, corrected by the data (Matheron).
 
-        `temperature` is the share of the posterior spread that it has; at 0 it is the posterior mean.
+        `temperature` is the share of the posterior spread in the draw; at 0 it is the posterior mean.
         """
         count = self.values.shape[1]
         weights = temperature * rng.standard_normal((len(self.prior), count)) * np.sqrt(self.prior)[:, None]
@@ -211,7 +215,7 @@ class DevSurfaces:
     apart: Fit
     """Each domain less that mean."""
     center: Floats
-    """What each domain is expected to be in the middle of the space, (D,)."""
+    """Expected value of each domain in the middle of the space, (D,)."""
 
     def draw(self, rng: np.random.Generator, temperature: float = 1.0) -> Surface:
         """One draw of the dev of all domains; see `Fit.draw`."""
@@ -244,7 +248,7 @@ def _fit(
 
 
 def _evidence(fitted: Fit) -> float:
-    """Log marginal likelihood, to six decimals so that ties fall the same way everywhere."""
+    """Log marginal likelihood, to six decimals so that ties resolve the same on every machine."""
     white = solve_triangular(fitted.root, fitted.values, lower=True, check_finite=False)
     logs = np.log(np.diag(fitted.root)).sum() * fitted.values.shape[1]
     return round(float(-0.5 * (white**2).sum() - logs), 6)

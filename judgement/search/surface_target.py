@@ -1,7 +1,7 @@
-"""The target as a function of the whole recipe, drawn from everything that is believed: one step of Thompson sampling.
+"""Random draws of the target as a function of the whole recipe, from the posterior: one step of Thompson sampling.
 
-A draw takes a slope, one hypothesis of drift per domain and its coefficients from their posterior, and lays them over a
-draw of the dev surfaces. What a hypothesis says of recipes beyond dev is a response surface too.
+A draw takes a slope, one drift hypothesis per domain and its coefficients from their posterior, and applies them to a
+draw of the dev surfaces. A hypothesis's effect of the recipe beside dev is a response surface too.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Target:
     beyond: Floats
     """Points of target per point of dev beyond it, (D,)."""
     effect: Surface
-    """What the recipe does to the target beside dev, for each domain."""
+    """Effect of the recipe on the target beside dev, for each domain."""
     weights: Floats
     """Weight of each domain in the target, (D,)."""
 
@@ -53,7 +53,7 @@ class Target:
 
 
 class Targets:
-    """Draws of the target, given the weighed hypotheses."""
+    """Draws of the target from the posterior of the hypotheses."""
 
     def __init__(self, posterior: Posterior, terms: Terms) -> None:
         self.posterior, self.terms = posterior, terms
@@ -62,17 +62,19 @@ class Targets:
         self.unit = unit_variances(terms)
         measured = [profile.trials[name][1] if name in profile.trials else None for name in posterior.measured]
         self.features = np.array([self._row(recipe) for recipe in measured]).reshape(len(measured), terms.size)
-        known = profile.gains(posterior.measured)
-        self.gain, self.spread = known.mean, np.einsum("dpp->dp", known.covariance)
+        measured_gains = profile.gains(posterior.measured)
+        self.gain, self.spread = measured_gains.mean, np.einsum("dpp->dp", measured_gains.covariance)
         self.scores, self.noise = measurements(profile)
 
     def draw(self, rng: np.random.Generator, temperature: float = 1.0) -> Target:
-        """One possible target, over a draw of dev that has this share of the posterior's spread."""
+        """One possible target; its draw of dev has `temperature` times the posterior's spread."""
         p = self.posterior
-        slope, scores = p.drawn(rng)
-        held = p.layout.per_domain(scores)
-        hyps = [getattr(p.hyps, name)[held, np.arange(len(held))] for name in HELD]
-        level, mean, sd, effect_sd, mismatch = hyps
+        slope, scores = p.sample(rng)
+        chosen = p.layout.per_domain(scores)
+        level, mean, sd, effect_sd, mismatch = (
+            getattr(p.hyps, name)[chosen, np.arange(len(chosen))]
+            for name in ("level", "slope_mean", "slope_sd", "effect_sd", "mismatch_sd")
+        )
         under, beyond, weights = self._coefficients(rng, SLOPES[slope], level, mean, sd, effect_sd, mismatch)
         dev, effect = self.dev.draw(rng, temperature), Surface(self.terms, weights)
         return Target(dev, p.profile.base_dev[0], under, level, beyond, effect, p.layout.weights @ p.layout.share)
@@ -88,6 +90,7 @@ class Targets:
         mismatch: Floats,
     ) -> tuple[Floats, Floats, Floats]:
         """Slopes up to the level and beyond it, each (D,), and weights of the effects, (D, size): a posterior draw."""
+        # Coefficients of a domain, in this order: offset, slope up to the level, slope beyond it, the effect surface.
         over = np.maximum(0.0, self.gain - level[:, None])
         under, count = self.gain - over, len(level)
         size = 3 + self.terms.size
@@ -97,8 +100,11 @@ class Targets:
         variance[:, 0], variance[:, 1], variance[:, 2] = OFFSET_SD**2, (DEVIATION * slope) ** 2, sd**2
         variance[:, 3:] = effect_sd[:, None] ** 2 * self.unit
         theta = prior_mean + rng.standard_normal((count, size)) * np.sqrt(variance)
+        # Noise of a measured target beside its own sampling error: the run's mismatch (the base, whose features are all
+        # zero, has none), and the error of smoothed dev times the slope at that point.
         per_dev = np.where(over > 0, mean[:, None], slope)
         own = mismatch[:, None] ** 2 * (self.features[:, 0] > 0) + per_dev**2 * self.spread
+        # Each score of the target corrects the coefficients of the domains that it depends on.
         for share, scores, noise in zip(self.posterior.layout.share, self.scores, self.noise, strict=True):
             parts = np.flatnonzero(share)
             design = [
@@ -112,13 +118,14 @@ class Targets:
         return np.zeros(self.terms.size) if recipe is None else self.terms.features([recipe])[0]
 
 
-HELD = ("level", "slope_mean", "slope_sd", "effect_sd", "mismatch_sd")
-
-
 def _corrected(
     rng: np.random.Generator, design: list[Floats], theta: Floats, variance: Floats, scores: Floats, noise: Floats
 ) -> Floats:
-    """A prior draw of the coefficients made one of their posterior, given scores (Matheron's rule)."""
+    """A prior draw of the coefficients turned into a posterior draw by the scores (Matheron's rule).
+
+    A simulated measurement of the prior draw, with noise, is compared with the real one; the gain of the difference is
+    that of Gaussian conditioning. This needs no factor of the posterior covariance, which is (size x size).
+    """
     rows = np.concatenate(design, axis=1)
     flat, spread = theta.ravel(), variance.ravel()
     error = rng.standard_normal(len(scores)) * np.sqrt(noise)
@@ -129,7 +136,7 @@ def _corrected(
 
 
 def dev_surfaces(profile: Profile, terms: Terms) -> DevSurfaces:
-    """Dev of the trials as surfaces; seeds are noise here, since a recipe not run yet has none."""
+    """Dev of the trials as surfaces. The seed effect counts as noise here: a recipe that is not run yet has no seed."""
     recipes = [recipe for _, recipe in profile.trials.values()]
     noise = profile.noise + profile.smoothing.seed_sd**2
     center = profile.accuracy.mean(axis=0) if recipes else profile.base_dev[0]
@@ -139,6 +146,7 @@ def dev_surfaces(profile: Profile, terms: Terms) -> DevSurfaces:
 def unit_variances(terms: Terms) -> Floats:
     """Prior variances of a surface whose values have variance 1 on average over the space, (size,)."""
     raw = terms.variances(0.5, 1.0, 0.5, 0.3)
+    # The average is over 64 random recipes of a fixed seed: the space has too many to sum over.
     rng = np.random.default_rng(0)
     pick = [rng.choice(np.flatnonzero(terms.axis == a), 64) for a in range(len(terms.space))]
     z, q = (np.sum([table[rows] for rows in pick], axis=0) for table in (terms.linear, terms.square))

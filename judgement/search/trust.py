@@ -137,7 +137,7 @@ class TrustModel:
 
         sampled = []
         for _ in range(draws):
-            slope, hypotheses_ = self.posterior.drawn(rng)
+            slope, hypotheses_ = self.posterior.sample(rng)
             mean, root = total_law(slope, *hypotheses_.tolist())
             sampled.append(mean + root @ rng.standard_normal(len(mean)))
         return np.stack(sampled)

@@ -1,4 +1,4 @@
-"""When the policy owes the loop a choice: to begin, to close a round, to revise the search, to finish."""
+"""When the policy service decides: to begin, to close a round, to revise the policy, to finish."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from services.runtime.constitution_check import check_decisions
 
 def begin(history: History, now: datetime) -> Effect:
     """The first policy opens round 1."""
-    return NOTHING if history.policies else _say(history, campaign_stream(history.id), first_policy(history))
+    return NOTHING if history.policies else _append(history, campaign_stream(history.id), first_policy(history))
 
 
 def close_round(history: History, now: datetime) -> Effect:
@@ -26,7 +26,7 @@ def close_round(history: History, now: datetime) -> Effect:
         return NOTHING
     if (closed_by := _closed_by(history, now)) is None:
         return NOTHING
-    return _say(history, round_stream(history.id, round_), choose_submissions(history, round_, closed_by))
+    return _append(history, round_stream(history.id, round_), choose_submissions(history, round_, closed_by))
 
 
 def revise(history: History, now: datetime) -> Effect:
@@ -35,7 +35,7 @@ def revise(history: History, now: datetime) -> Effect:
     if history.round not in history.assessments or constitution.rounds + 1 in history.submissions:
         return NOTHING
     decision = update(history) if history.round < constitution.rounds else choose_final(history)
-    return _say(history, campaign_stream(history.id), decision)
+    return _append(history, campaign_stream(history.id), decision)
 
 
 def conclude(history: History, now: datetime) -> Effect:
@@ -43,13 +43,13 @@ def conclude(history: History, now: datetime) -> Effect:
     chosen = history.submissions.get(history.campaign.constitution.rounds + 1)
     if chosen is None or not all(history.trials[s.candidate].settled("final") for s in chosen.final):
         return NOTHING
-    return _say(history, campaign_stream(history.id), finish(history))
+    return _append(history, campaign_stream(history.id), finish(history))
 
 
 def _closed_by(history: History, now: datetime) -> Literal["complete", "deadline"] | None:
     trials, budget = history.of_round(history.round), history.campaign.constitution.budget
-    if all(trial.ended for trial in trials) and _base_known(history, ("dev", "confirm")):
-        if not history.reserved("external") or _base_known(history, ("external",)):
+    if all(trial.ended for trial in trials) and _base_measured(history, ("dev", "confirm")):
+        if not history.reserved("external") or _base_measured(history, ("external",)):
             return "complete"
         if now >= history.started_at + timedelta(seconds=budget.board_seconds):
             return "deadline"  # the target's: its score of the base will come late
@@ -57,11 +57,11 @@ def _closed_by(history: History, now: datetime) -> Literal["complete", "deadline
     return "deadline" if now >= first + timedelta(seconds=budget.round_seconds) else None
 
 
-def _base_known(history: History, kinds: tuple[Kind, ...]) -> bool:
-    """Whether the reference is complete, so that no choice depends on which of two jobs was quicker."""
+def _base_measured(history: History, kinds: tuple[Kind, ...]) -> bool:
+    """Whether the base is measured, so that no choice depends on which of two jobs ended first."""
     guarded = history.base.guarded or not history.campaign.constitution.guards
     return guarded and all(history.base.settled(kind) for kind in kinds)
 
 
-def _say(history: History, stream: str, decision: Frozen) -> Effect:
+def _append(history: History, stream: str, decision: Frozen) -> Effect:
     return check_decisions(history, [Append(history.id, stream, decision, expected=history.streams.get(stream, 0))])

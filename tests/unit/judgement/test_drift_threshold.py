@@ -49,7 +49,7 @@ def test_a_target_outside_is_simulated_as_sure_as_the_campaign_says_it_is(sure, 
     target = BoardTarget(url="https://board.example", **sure)
     given = campaign()
     law = given.constitution.model_copy(update={"target": target})
-    world = World.drawn(given.model_copy(update={"constitution": law}), np.random.default_rng(0))
+    world = World.random(given.model_copy(update={"constitution": law}), np.random.default_rng(0))
     rng, truth = np.random.default_rng(1), np.full(6, 0.5)
     said = [world.measured("external", truth, rng) for _ in range(2000)]
     assert {len(scores.domains) for scores in said} == {0}
