@@ -8,8 +8,7 @@ from eventstore.effect import Append, Effect, Work
 from eventstore.migrate import provision
 from eventstore.store import EventStore
 from schemas.envelope import campaign_stream
-from services.console.telemetry.exporter import ROLE
-from services.console.telemetry.watch import Watch
+from services.console.telemetry.exporter import ROLE, Watch
 from tests.work_for_tests import started_event
 
 PASSWORD = "secret of exporter"
@@ -38,7 +37,7 @@ async def test_it_shows_campaigns_queues_and_the_chain(store, stores, started):
     await trainer.advance("trainer", ["CampaignStarted"])
     watch = Watch(store)
     await watch.verify()
-    await watch.look()
+    await watch.read()
     registry = CollectorRegistry()
     registry.register(watch)
     page = generate_latest(registry).decode()

@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from services.console.telemetry.watch import Watch
+from services.console.telemetry.exporter import Watch
 from services.runtime.ports import free_ports
 from tests.brokers import broker
 from tests.cluster import SERVICES, Cluster, log_of, until
@@ -36,7 +36,7 @@ def names(text: str) -> set[str]:
 async def shown(watch: Watch) -> str:
     """What the exporter's page says."""
     await watch.verify()
-    await watch.look()
+    await watch.read()
     registry = CollectorRegistry()
     registry.register(watch)
     return generate_latest(registry).decode()

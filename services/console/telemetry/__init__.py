@@ -1,1 +1,1 @@
-"""What the log says, as Prometheus metrics: read in one place, shown by one process (`aevolve exporter`)."""
+"""Prometheus metrics of the log, exported by one process (`aevolve exporter`)."""

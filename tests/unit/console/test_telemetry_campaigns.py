@@ -8,8 +8,8 @@ from judgement.drift.assess import assess, strength
 from judgement.history import History
 from judgement.trial import Trial
 from schemas.recipe import Recipe
-from services.console.telemetry.campaigns import ROUNDS, campaign_metrics
-from services.console.telemetry.watch import CAMPAIGNS, newest
+from services.console.telemetry.exporter import CAMPAIGNS, newest
+from services.console.telemetry.metrics import ROUNDS, campaign_metrics
 from tests.unit.loopworld import World, campaign
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
