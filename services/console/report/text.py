@@ -9,11 +9,13 @@ from schemas.scores import BASE
 
 Data = Mapping[str, Any]
 
+GLOSSARY = "\n\nTerms: the glossary, at `/glossary` of `aevolve console` and in `docs/reference/glossary.md`.\n"
+
 
 def markdown(report: Data) -> str:
     """`report.md` from the data of `report.json`."""
     sections = (_head(report), _rounds(report), _drift(report), _phenomenon(report), _policies(report), _cost(report))
-    return "\n\n".join("\n".join(lines) for section in sections if (lines := list(section))) + "\n"
+    return "\n\n".join("\n".join(lines) for section in sections if (lines := list(section))) + GLOSSARY
 
 
 def percent(score: Data | None) -> str:

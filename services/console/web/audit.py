@@ -83,7 +83,7 @@ async def export(request: Request) -> Response:
     history, shown = await _story(envelopes, envelope)
     audited = await in_background(lambda: audits.audit(envelopes, envelope))
     css = Markup("\n".join((STATIC / name).read_text() for name in STYLES))  # noqa: S704 - our own files
-    values = {"history": history, "story": shown, "linked": False, "css": css, "audited": audited}
+    values: dict[str, Any] = {"history": history, "story": shown, "linked": False, "css": css, "audited": audited}
     response = render(request, "export.html", **(values | _verdict(audited)))
     file = f"{history.id}-{envelope.sequence}.html"
     response.headers["Content-Disposition"] = f'attachment; filename="{file}"'

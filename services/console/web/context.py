@@ -35,6 +35,10 @@ CONTENTS_CACHED = 64
 """The least recently used is dropped first."""
 
 
+NOT_VERIFIED: tuple[type[BaseException], ...] = (*DISCONNECTED, UserError)
+"""Failures of a verification that say nothing about the chain."""
+
+
 class Histories:
     """Each campaign's state, folded once and then caught up: a page costs the events since the last request."""
 
@@ -97,7 +101,7 @@ class ChainCheck:
             head = await self._store.verify(attested.heads)
         except ChainBroken as broken:
             self.level, self.result = "bad", f"broken at {broken}"
-        except (*DISCONNECTED, UserError) as error:
+        except NOT_VERIFIED as error:
             self.level, self.result = "warn", f"not verified: {error}"
         else:
             summary = f"{head.position} events, head {head.hash.hex()}, {len(attested.heads)} signed heads agree"
