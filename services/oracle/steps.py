@@ -18,11 +18,8 @@ from schemas.envelope import candidate_stream, round_stream
 from schemas.events import SubmissionReserved
 from schemas.scores import BASE, Kind
 from schemas.targets import Outside
+from services.oracle.orders import BOARD, SCORE, BaseReference, BoardOrder, ScoreOrder
 from services.runtime.constitution_check import check_decisions
-
-QUEUE = "score"
-BOARD_QUEUE = "board"
-"""Queries of a target outside: they wait for it here, in the way of nobody."""
 
 
 def measure_base(history: History, now: datetime) -> Effect:
@@ -119,11 +116,12 @@ def _works(history: History, trial: Trial, kinds: Sequence[Kind], round_: int) -
 
 def _measuring(history: History, trial: Trial, kinds: Sequence[Kind], round_: int, *, guards: bool) -> Work:
     budget = history.campaign.constitution.budget
+    order = ScoreOrder(**_measurement(history, trial, kinds, round_), guards=guards)
     return Work(
-        queue=QUEUE,
+        queue=SCORE,
         key=f"{candidate_stream(history.id, trial.candidate)}/{'+'.join((*kinds, 'guards') if guards else kinds)}",
         campaign=history.id,
-        payload=_payload(history, trial, kinds, round_) | ({"guards": True} if guards else {}),
+        payload=order.payload(),
         priority=0 if kinds == ("dev",) else 1,
         attempts=budget.attempts,
         deadline=trial.proposed_at + timedelta(seconds=budget.candidate_seconds)
@@ -138,31 +136,27 @@ def _asking(history: History, trial: Trial, kinds: Sequence[Kind], round_: int) 
     assert isinstance(target, Outside)
     asked_at = history.submission_times[round_] if round_ else history.started_at
     return Work(
-        queue=BOARD_QUEUE,
+        queue=BOARD,
         key=f"{candidate_stream(history.id, trial.candidate)}/{'+'.join(kinds)}",
         campaign=history.id,
-        payload=_payload(history, trial, kinds, round_),
+        payload=BoardOrder(**_measurement(history, trial, kinds, round_)).payload(),
         attempts=target.tries,
         deadline=asked_at + timedelta(seconds=target.give_up_seconds),
     )
 
 
-def _payload(history: History, trial: Trial, kinds: Sequence[Kind], round_: int) -> dict[str, Any]:
-    return _compared_with(history, trial) | {
+def _measurement(history: History, trial: Trial, kinds: Sequence[Kind], round_: int) -> dict[str, Any]:
+    """The fields of `services.oracle.orders.Measurement`."""
+    stamp = None if trial is history.base else history.base.stamps.get("dev")
+    return {
         "candidate": trial.candidate,
-        "kinds": list(kinds),
+        "kinds": tuple(kinds),
         "round": round_,
-        "checkpoint": trial.checkpoint.model_dump(mode="json") if trial.checkpoint else None,
-        "substrate": history.substrate.model_dump(mode="json"),
-        "campaign": history.campaign.model_dump(mode="json"),
+        "checkpoint": trial.checkpoint,
+        "substrate": history.substrate,
+        "campaign": history.campaign,
+        "reference": BaseReference(stamp=stamp, known=tuple(sorted(history.references))) if stamp else None,
     }
-
-
-def _compared_with(history: History, trial: Trial) -> dict[str, Any]:
-    """How the base's dev was taken, for a host that may take a score otherwise."""
-    if trial is history.base or (own := history.base.stamps.get("dev")) is None:
-        return {}
-    return {"reference": {"stamp": own.model_dump(mode="json"), "known": sorted(history.references)}}
 
 
 def _guards(history: History, trial: Trial, kinds: Sequence[Kind]) -> bool:

@@ -6,7 +6,9 @@ import asyncio
 
 from eventstore.effect import Append, Effect, Work
 from schemas.campaign import Evaluation, ItemSet
-from schemas.events import CampaignStarted
+from schemas.events import CampaignStarted, CheckpointTrained
+from schemas.evidence import Coverage
+from schemas.scores import Cost
 from services.console.embedded.base_model import substrate
 from services.oracle.engines.vllm import served_name
 from services.oracle.score_job import SCORING
@@ -30,6 +32,13 @@ def told(events):
     ]
 
 
+def trained(candidate, folder):
+    coverage = Coverage(modules={"q_proj": 1}, trainable=1, moved=1)
+    about = {"attempt": 1, "loss": 1.0, "cost": Cost(), "coverage": coverage}
+    event = CheckpointTrained(candidate=candidate, uri=str(folder), sha256=hash_folder(folder), **about)
+    return event.model_dump(mode="json")
+
+
 async def test_a_server_that_stumbles_and_a_bad_adapter_cost_the_other_candidates_nothing(stores, tmp_path) -> None:
     console, oracle = await stores("console"), await stores("oracle")
     base = make_model(tmp_path / "base")
@@ -49,7 +58,7 @@ async def test_a_server_that_stumbles_and_a_bad_adapter_cost_the_other_candidate
                 "candidate": candidate,
                 "kinds": ["dev"],
                 "round": 1,
-                "checkpoint": {"uri": str(folder), "sha256": hash_folder(folder)} if folder else None,
+                "checkpoint": trained(candidate, folder) if folder else None,
                 "substrate": facts.model_dump(mode="json"),
                 "campaign": asked.model_dump(mode="json"),
             },

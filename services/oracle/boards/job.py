@@ -11,12 +11,12 @@ from datetime import timedelta
 from eventstore.effect import Effect
 from eventstore.store import Job
 from schemas.base import digest
-from schemas.campaign import Campaign
 from schemas.events import ScoresReported
 from schemas.scores import Cost, Kind
+from schemas.targets import Outside
 from services.oracle.boards.board import Answer, Query
+from services.oracle.orders import BOARD, BoardOrder
 from services.oracle.score_job import append, failed
-from services.oracle.steps import BOARD_QUEUE
 from services.runtime.service import JobKind
 from services.runtime.settings import Settings
 from services.runtime.storage import artifacts
@@ -32,19 +32,19 @@ def key_of(campaign: str, candidate: str, kind: Kind) -> str:
 
 def prepare(job: Job, settings: Settings) -> Query:
     """The query. No file is read here, since most tries only poll."""
-    campaign = Campaign.model_validate(job.payload["campaign"])
-    trained = job.payload["checkpoint"] or {}
-    candidate, (kind,) = job.payload["candidate"], job.payload["kinds"]
+    order = BoardOrder.model_validate(job.payload)
+    (kind,), law = order.kinds, order.campaign.constitution
+    assert isinstance(law.target, Outside)
     return Query(
-        target=campaign.constitution.target,
-        key=key_of(job.campaign, candidate, kind),
+        target=law.target,
+        key=key_of(job.campaign, order.candidate, kind),
         campaign=job.campaign,
-        candidate=candidate,
-        domains=campaign.constitution.domains,
-        adapter=trained.get("uri"),
-        sha256=trained.get("sha256"),
-        base=job.payload["substrate"]["base_uri"],
-        module=campaign.recipe.target_modules[0],
+        candidate=order.candidate,
+        domains=law.domains,
+        adapter=order.checkpoint.uri if order.checkpoint else None,
+        sha256=order.checkpoint.sha256 if order.checkpoint else None,
+        base=order.substrate.base_uri,
+        module=order.campaign.recipe.target_modules[0],
         token_file=str(settings.board_token_file) if settings.board_token_file else None,
         work=str(settings.work),
         out=artifacts.join(settings.artifacts, "receipts"),
@@ -54,25 +54,27 @@ def prepare(job: Job, settings: Settings) -> Query:
 
 def finished(job: Job, answer: Answer) -> Effect:
     """The score."""
+    order = BoardOrder.model_validate(job.payload)
     score = ScoresReported(
-        candidate=job.payload["candidate"],
-        kind=job.payload["kinds"][0],
+        candidate=order.candidate,
+        kind=order.kinds[0],
         scores=answer.scores,
         receipt=answer.receipt,
         stamp=answer.stamp,
         cost=Cost(seconds=round(answer.seconds, 3), lost_seconds=job.lost_seconds),
     )
-    return Effect((append(job, score),))
+    return Effect((append(job, order.candidate, score),))
 
 
 def pause(job: Job) -> timedelta:
     """Doubles with every try, from the target's own pause to `LONGEST_PAUSE`."""
-    first = job.payload["campaign"]["constitution"]["target"]["poll_seconds"]
-    return min(LONGEST_PAUSE, timedelta(seconds=first * 2 ** min(job.attempt - 1, 20)))
+    target = BoardOrder.model_validate(job.payload).campaign.constitution.target
+    assert isinstance(target, Outside)
+    return min(LONGEST_PAUSE, timedelta(seconds=target.poll_seconds * 2 ** min(job.attempt - 1, 20)))
 
 
 ASKING = JobKind(
-    queue=BOARD_QUEUE,
+    queue=BOARD,
     function="services.oracle.boards.query:ask",
     prepare=prepare,
     finished=finished,

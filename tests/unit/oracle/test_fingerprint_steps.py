@@ -13,8 +13,9 @@ from schemas.evidence import Basis
 from schemas.scores import Cost, Receipt
 from schemas.sources import DataRule
 from services.data.steps import refresh
-from services.oracle.fingerprints.job import FINGERPRINTING, QUEUE, finished, prepare, publish_fingerprints
+from services.oracle.fingerprints.job import FINGERPRINTING, finished, prepare, publish_fingerprints
 from services.oracle.fingerprints.work import Published
+from services.oracle.orders import FINGERPRINTS
 from services.runtime.jobs.runner import JobFailed
 from services.runtime.settings import Settings
 from tests.unit.console_events import SHA, Log
@@ -78,7 +79,7 @@ def test_publishing_is_charged():
 
 def job(log):
     (work,) = publish_fingerprints(state(log), NOW).work
-    return Job(1, QUEUE, work.key, log.id, work.payload, 1, work.attempts, None, None, None, None)
+    return Job(1, FINGERPRINTS, work.key, log.id, work.payload, 1, work.attempts, None, None, None, None)
 
 
 def test_the_job_says_what_it_published_and_what_it_cost():
@@ -107,5 +108,5 @@ def test_the_job_is_found_again_from_the_log():
     jobs = CampaignJobs(History(log.id))
     for envelope in log.envelopes:
         jobs.take(envelope)
-    (rebuilt,) = [one for one in jobs.rebuilt() if one.work.queue == QUEUE]
+    (rebuilt,) = [one for one in jobs.rebuilt() if one.work.queue == FINGERPRINTS]
     assert rebuilt.states == ("done",)
