@@ -11,6 +11,7 @@ from services.data.job import Snapshot
 from services.data.snapshot_job import SNAPSHOT
 from services.oracle.boards.job import ASKING
 from services.oracle.job import Evaluated, Measured
+from services.oracle.orders import ScoreOrder
 from services.oracle.score_job import SCORING
 from services.runtime.service import Failure
 from services.trainer.adapter_job import TRAINING
@@ -53,6 +54,16 @@ ENDS = {
 }
 
 
+SCORE_ORDER = ScoreOrder(
+    candidate="r1s1",
+    kinds=("external",),
+    round=1,
+    checkpoint=ROUND.trials["r1s1"].checkpoint,
+    substrate=ROUND.substrate,
+    campaign=ROUND.campaign,
+)
+
+
 def job(kind, *, attempt=2, lost=0.0):
     basis = opened().snapshots[1].basis.model_dump(mode="json")
     payload = {
@@ -64,6 +75,8 @@ def job(kind, *, attempt=2, lost=0.0):
     }
     if kind is TRAINING:
         payload = TRAIN_ORDER.model_dump(mode="json")
+    elif kind in (SCORING, ASKING):
+        payload = SCORE_ORDER.payload()
     about = {"id": 1, "queue": "q", "key": "k", "campaign": "c", "payload": payload, "cause": None}
     return Job(**about, attempt=attempt, attempts=3, token=None, deadline=None, seconds_left=None, lost_seconds=lost)
 
