@@ -1,6 +1,7 @@
 """What a page names exists: linked pages and headings, files, modules, targets of make, commands."""
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,14 @@ def test_every_named_module_exists(page):
     for module in re.findall(rf"-m ((?:{TOP})(?:\.\w+)+)", page.read_text()):
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=name)
+def test_every_dotted_name_exists(page):
+    for dotted in re.findall(rf"`((?:{TOP})(?:\.\w+){{2,}})`", page.read_text()):
+        module, _, attribute = dotted.rpartition(".")
+        if not (ROOT / dotted.replace(".", "/")).with_suffix(".py").exists():
+            assert hasattr(import_module(module), attribute), dotted
 
 
 @pytest.mark.parametrize("page", CURRENT, ids=name)
