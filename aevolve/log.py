@@ -75,4 +75,4 @@ async def _read(dsn: str) -> list[Envelope]:
 
 async def _verify(dsn: str) -> Head:
     async with connected(settings_from_environment(postgres=dsn)) as store:
-        return await store.verify()
+        return await store.verify({})
