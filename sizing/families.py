@@ -106,8 +106,8 @@ def _qwen3_moe(config: Config) -> Shapes:
 
 def _nemotron_h(config: Config) -> Shapes:
     """One part per block, as `hybrid_override_pattern` or `layers_block_type` say."""
-    made: dict[str, Callable[[Config], Part]] = {"M": _mamba, "*": _attention, "-": _plain, "E": _nemotron_experts}
-    return _model(config, tuple((made[letter](config),) for letter in _pattern(config)))
+    builders: dict[str, Callable[[Config], Part]] = {"M": _mamba, "*": _attention, "-": _plain, "E": _nemotron_experts}
+    return _model(config, tuple((builders[letter](config),) for letter in _pattern(config)))
 
 
 NAMES = {"linear_attention": "M", "mamba": "M", "full_attention": "*", "attention": "*", "mlp": "-", "moe": "E"}

@@ -49,12 +49,12 @@ def count(number: float) -> str:
 
 def table(plan: Plan) -> Table:
     """Every figure with its name, in sections."""
-    made = Table("what", "figure", title=f"{plan.campaign.name} on {plan.device.title}", title_justify="left")
+    rows = Table("what", "figure", title=f"{plan.campaign.name} on {plan.device.title}", title_justify="left")
     for section in (_model, _memory, _time, _money):
         for what, figure in section(plan):
-            made.add_row(what, figure)
-        made.add_section()
-    return made
+            rows.add_row(what, figure)
+        rows.add_section()
+    return rows
 
 
 def _model(plan: Plan) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""A trained candidate as a folder that needs neither this project nor PEFT: the base, the adapter merged into it."""
+"""A trained candidate as a plain Hugging Face model, which needs neither this project nor PEFT."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from pathlib import Path
 from typing import Any
 
 MANIFEST = "aevolve.json"
-"""Where the folder says what it was made from."""
+"""File of the folder that names the model's origin."""
 
 
 def export(base: Path, trained: Path, folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write a plain Hugging Face model with its tokenizer; the folder appears complete or not at all.
 
-    `trained` holds an adapter, or already the whole model. Merged weights have the base's number format: in bfloat16 a
-    sum is rounded to 8 bits, so that answers may differ where an adapter beside its base would decide narrowly.
+    `trained` holds an adapter or the whole model. Merged weights have the base's number format: bfloat16 rounds a sum
+    to 8 bits, so close decisions may differ from those of an adapter beside its base.
     Raises `FileExistsError` where the folder exists.
     """
     if folder.exists():
         raise FileExistsError(f"{folder} exists; remove it or name another")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-        made = Path(scratch) / "model"
+        model = Path(scratch) / "model"
         if (trained / "adapter_config.json").is_file():
-            merge(base, trained, made)
+            merge(base, trained, model)
         else:
-            shutil.copytree(trained, made)
-        (made / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-        made.rename(folder)
+            shutil.copytree(trained, model)
+        (model / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+        model.rename(folder)
 
 
 def merge(base: Path, adapter: Path, folder: Path) -> None:
