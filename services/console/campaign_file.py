@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from judgement.search import registry
-from schemas.campaign import Campaign, Constitution
+from schemas.campaign import DOMAINS, Campaign, Constitution
+from services.console.bounded_yaml import read_file, read_mapping
 from services.oracle.folders import task_folder
 from services.runtime.user_error import UserError, nearest
 from services.trainer.registry import training_mistakes
@@ -27,32 +27,17 @@ OVERRIDES: Mapping[str, tuple[str, ...]] = {
 """Where the options of the commands stand in the file."""
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML reads `1e-3` as text (YAML 1.1); a learning rate is a number."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
-
-
 def load(path: Path, *, with_base: bool = True, **overrides: Any) -> Campaign:
     """The campaign that the file describes, with the options that are not None in place of its own values.
 
     `with_base=False` skips the check of the base. Raises `UserError` with one line per mistake: field, value, remedy.
     """
-    try:
-        text = path.read_text()
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror}); name a campaign file, such as demo.yaml"
-        ) from error
-    return parse(text, path, with_base=with_base, **overrides)
+    return parse(read_file(path), path, with_base=with_base, **overrides)
 
 
 def parse(text: str, path: Path, *, with_base: bool = True, **overrides: Any) -> Campaign:
     """The campaign that a file's text describes, as `load`; messages call the file by its path."""
-    data = _read(text, path)
+    data = read_mapping(text, path, f"a campaign is a mapping with the keys {_keys(Campaign)}")
     for option, value in overrides.items():
         if value is not None:
             _put(data, OVERRIDES[option], value)
@@ -65,18 +50,9 @@ def parse(text: str, path: Path, *, with_base: bool = True, **overrides: Any) ->
     if with_base:
         _check_base(path, campaign.model.base)
     _check_search(path, campaign.constitution.search)
+    _check_domains(path, campaign.constitution.domains)
     _check_folders(path, campaign.constitution)
     return campaign
-
-
-def _read(text: str, path: Path) -> dict[str, Any]:
-    try:
-        data = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(data, dict):
-        raise UserError(f"{path}: holds {type(data).__name__}; a campaign is a mapping with the keys {_keys(Campaign)}")
-    return data
 
 
 def _put(data: dict[str, Any], where: tuple[str, ...], value: Any) -> None:
@@ -98,6 +74,12 @@ def _check_base(path: Path, base: str) -> None:
 def _check_search(path: Path, search: str) -> None:
     if search not in registry.names():
         raise UserError(f"{path}: {registry.unknown(search)}")
+
+
+def _check_domains(path: Path, domains: Iterable[str]) -> None:
+    for domain in domains:
+        if domain not in DOMAINS:
+            raise UserError(f"{path}: constitution.domains: {domain!r}; known: {', '.join(DOMAINS)}")
 
 
 def _check_folders(path: Path, law: Constitution) -> None:
@@ -125,7 +107,7 @@ def _remedy(detail: ErrorDetails) -> str:
     value = detail["input"]
     if detail["type"] == "target" and isinstance(value, dict):
         value = value.get("kind")
-    return message if isinstance(value, dict) else f"{value!r}; {message}"
+    return message if isinstance(value, dict) else f"{reprlib.repr(value)}; {message}"
 
 
 def _meaning(model: type[BaseModel], where: tuple[int | str, ...]) -> str:

@@ -24,7 +24,7 @@ from services.console.commands import (
     plan,
     run,
 )
-from services.runtime.user_error import UserError
+from services.runtime.user_error import UserError, printable
 
 
 class Commands(TyperGroup):
@@ -35,7 +35,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except UserError as error:
-            typer.echo(f"aevolve: {error}", err=True)
+            typer.echo(f"aevolve: {printable(str(error))}", err=True)
             raise typer.Exit(2) from None
 
 

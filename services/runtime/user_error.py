@@ -12,6 +12,14 @@ class UserError(Exception):
     """Wrong input or a missing part. Its text is shown as it stands, without a traceback."""
 
 
+def printable(text: str) -> str:
+    """A text for a terminal: control and direction characters are written as escapes, line ends stay.
+
+    What a file, a log or a server says may hold anything, and a terminal obeys escape sequences.
+    """
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
 def without_password(address: str) -> str:
     """The address of a server as it may be shown: messages end up in logs."""
     return re.sub(r"(://[^/@:]*:)[^/@]*@", r"\1***@", address)

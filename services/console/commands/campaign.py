@@ -95,6 +95,7 @@ async def events(
     from audit.narrate import narrate
     from services.console.client import connected, history_of, read_settings
     from services.console.log_file import known_type
+    from services.runtime.user_error import printable
 
     for type_ in types or ():
         known_type(type_)
@@ -103,7 +104,7 @@ async def events(
             await history_of(store, campaign)
         async for envelope in _log(store, campaign, types or None, follow=follow):
             line = f"{envelope.sequence:6} {envelope.time.astimezone():%H:%M:%S} {envelope.subject:28}"
-            typer.echo(envelope.model_dump_json() if as_json else f"{line} {narrate(envelope)}")
+            typer.echo(envelope.model_dump_json() if as_json else printable(f"{line} {narrate(envelope)}"))
 
 
 async def _log(
