@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from judgement import decisions
 from judgement.deciders import RELEASES, version
-from judgement.decisions import DECIDES, RULES, ClosedBy
+from judgement.decisions import ClosedBy, Decider
 from judgement.history import History
 from schemas.base import Frozen
+from services.data import core as data
+
+DATA_RULES: dict[tuple[str, int], Decider] = {("data", 1): lambda history, _: data.decisions(history)}
+
+RULES = ChainMap(decisions.RULES, DATA_RULES)
+"""(decider, version of its rules) -> the function that decides."""
+
+DECIDES = {**decisions.DECIDES, "DataBatchReady": "data"}
+"""Event type -> its decider."""
+
+PARTS: dict[str, Callable[[Any], Frozen]] = {"DataBatchReady": data.decision_of}
+"""Event type -> the decision in such an event, if the rest of it is measured."""
 
 
 @dataclass(frozen=True)

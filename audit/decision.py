@@ -16,6 +16,8 @@ from audit.recompute import Recomputed, is_decision, recompute
 from schemas.advisor import AdviceWeighed
 from schemas.base import canonical_json
 from schemas.envelope import Envelope
+from schemas.events import DataBatchReady
+from services.data.core import Reused, decision_of
 from services.runtime.user_error import UserError
 
 EVIDENCE = ("ScoresReported", "GuardsReported", "DriftDetected", "DriftCleared")
@@ -111,6 +113,11 @@ def explanation(event: Any) -> list[str]:
     """The reasons that a decision carries."""
     if isinstance(event, AdviceWeighed):
         return [f"proposal {number}: {verdict}" for number, verdict in enumerate(event.verdicts, start=1)]
+    if isinstance(event, DataBatchReady):
+        made = decision_of(event)
+        if isinstance(made, Reused):
+            return [f"The data deadline has passed: snapshot {made.snapshot} serves round {made.round} too."]
+        return [f"{domain}: {rows} puzzles to draw" for domain, rows in made.puzzles.items()]
     if reasons := [getattr(event, name) for name in ("why", "words", "intervention") if hasattr(event, name)]:
         return [*reasons, *(said for said in getattr(event, "changed", ()) if said not in reasons[0])]
     chosen = (*event.confirm, *event.external, *event.final)
@@ -124,7 +131,7 @@ def verdict(audited: Audit) -> Iterator[str]:
     if not by.known:
         yield f"RULES UNKNOWN: taken by rules {by.rules} of {by.decider}, which are not here; {by.remedy}"
     elif again.identical:
-        size = len(canonical_json(again.envelope.data).encode())
+        size = len(canonical_json(again.recorded if again.is_part else again.envelope.data).encode())
         yield f"identical: {size} bytes, by rules {by.rules} of {by.decider}"
     elif again.event is None:
         yield "DIFFERENT: the same state does not lead to this decision"

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from audit.deciders import Ruling, decide, ruling
+from audit.deciders import DECIDES, PARTS, Ruling, decide, ruling
 from audit.difference import Difference, completed, differences
-from judgement.decisions import DECIDES, ClosedBy
+from judgement.decisions import ClosedBy
 from judgement.history import History
 from schemas.base import Frozen, canonical_json
 from schemas.envelope import Envelope
@@ -29,8 +29,15 @@ class Recomputed:
     """As today's rules take it."""
 
     @property
+    def is_part(self) -> bool:
+        """Whether a part of the event is compared, because the rest is measured."""
+        return self.envelope.type in PARTS
+
+    @property
     def recorded(self) -> Any:
         """The payload as today's schema spells it: fields that the recorded one could not have are at their default."""
+        if part := PARTS.get(self.envelope.type):
+            return part(self.envelope.event).model_dump(mode="json")
         data = upcast(self.envelope.type, self.envelope.version, self.envelope.data)
         return completed(data, self.envelope.event.model_dump(mode="json"))
 
@@ -99,8 +106,9 @@ class Replayer:
 
     def again(self, decision: Envelope) -> Recomputed:
         """One decision, on the events up to its basis."""
-        said = decision.event
-        by = ruling(said)
+        by = ruling(decision.event)
+        part = PARTS.get(decision.type)
+        said = part(decision.event) if part else decision.event
         event = counterpart(self._decided(by, said), said) if by.known else None
         today = event if by.rules == by.today else counterpart(self._decided(Ruling(by.decider, by.today), said), said)
         return Recomputed(decision, by, event, today)

@@ -1,16 +1,16 @@
-"""A row of a snapshot: what the data service writes and the trainer reads, with where it came from."""
+"""A row of a snapshot, with its provenance: the data service writes it and the trainer reads it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 UNGRADED = 0
-"""Difficulty of a row that nobody has graded, such as a page of the web; such a row has wording 0."""
+"""Difficulty of a row without a grade, such as a web page; such a row has wording 0."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row to train on. Two rows of a domain with the same core are the same row, however they are worded."""
+    """One training row. Two rows of a domain with the same core are the same row, however they are worded."""
 
     domain: str
     """Domain of the training mix."""
@@ -19,28 +19,28 @@ class Row:
     wording: int
     """0 (terse, dev's), 1 or 2."""
     prompt: str
-    """What the model reads, without the final line break; empty for a plain text, which is learnt whole."""
+    """The model's input, without the final line break; empty for a plain text, which is learnt whole."""
     answer: str
-    """The answer that a verifier accepts; empty where there is none."""
+    """The answer that a verifier accepts; empty for a plain text."""
     trace: str
     """The worked steps that lead to the answer; without an answer, the text that is learnt."""
     core: str
-    """The content without its wording: what tells rows apart and decides the split."""
+    """The content without its wording: it identifies the row and decides its split."""
     source: str = "puzzles"
     """Name of the source."""
     uri: str = ""
-    """Where it was found."""
+    """Origin of the row."""
     licence: str = ""
-    """Its licence, as far as the source says."""
+    """Its licence, if the source states one."""
     sha256: str = ""
-    """Hash of what was fetched, before it was read or cleaned."""
+    """Hash of the fetched bytes, before extraction and cleaning."""
     parent: str = ""
-    """Core of the row that this one was made from."""
+    """Core of the row that this one was derived from."""
     fetched_at: str = ""
-    """When it was fetched, ISO 8601 in UTC; no part of the snapshot's hash."""
+    """When it was fetched, ISO 8601 in UTC; not part of the snapshot's hash."""
 
     def completion(self, *, traced: bool) -> str:
-        """What the model is trained to write: the trace if wanted, then the boxed answer; a plain text as it is."""
+        """The training target: the trace (if `traced`), then the boxed answer; a plain text unchanged."""
         if not self.answer:
             return self.trace
         boxed = f"\\boxed{{{self.answer}}}"

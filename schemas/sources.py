@@ -1,13 +1,14 @@
-"""Where a campaign's training data comes from besides the puzzles, and what is kept of it.
+"""Sources and filters of a campaign's training data, besides the puzzles.
 
-Part of the constitution: what may be learnt, under which licence and after which filters, no round may change.
+They are part of the constitution: no round may change what is learnt, under which licence and after which filters.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, model_validator
+from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from schemas.base import Frozen, Grown, Name, Sha256, Share
 
@@ -16,37 +17,37 @@ Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s#]*)?$")]
 
 
 class Source(Frozen):
-    """What every source has."""
+    """Fields of every source."""
 
     name: Name
     """Its name in yields, drops and the data card."""
     domain: Name
     """Domain of the training mix that its rows belong to."""
     licence: str = ""
-    """Licence of its rows, where they do not say themselves."""
+    """Licence of its rows, for rows that state none."""
     cap: int | None = Field(None, ge=1)
-    """Most rows that it may have in one snapshot."""
+    """Maximum rows of this source in one snapshot."""
 
 
 class Columns(Source):
-    """What a source of records has: which of their columns are read."""
+    """Fields of a source of records: which columns are read."""
 
     text: str = "text"
     """Column (or field) of a plain text."""
     prompt: str | None = None
-    """Column of the question; with it `answer` must be given, and `text` is not read."""
+    """Column of the question; requires `answer`, and `text` is then not read."""
     answer: str | None = None
     """Column of the answer."""
     trace: str | None = None
     """Column of the worked steps."""
     uri_column: str | None = None
-    """Column of where the record was found, if it says."""
+    """Column of the record's origin."""
     licence_column: str | None = None
-    """Column of the record's licence, if it says."""
+    """Column of the record's licence."""
     verifier: Literal["none", "stated"] = "stated"
-    """`stated`: worked steps that box an answer are kept only where the challenge's scorer finds the row's there."""
+    """`stated`: a row whose worked steps box an answer is kept only if the scorer accepts that answer."""
     max_bytes: int = Field(5_000_000, ge=1)
-    """A line, document or value that is longer is refused."""
+    """Maximum length of a line, document or value; longer ones are refused."""
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -55,7 +56,7 @@ class Columns(Source):
 
     @property
     def optional(self) -> tuple[str, ...]:
-        """Columns that are read where a record has them."""
+        """Columns that are read if a record has them."""
         return tuple(column for column in (self.trace, self.uri_column, self.licence_column) if column)
 
     @model_validator(mode="after")
@@ -69,28 +70,28 @@ class Columns(Source):
 
 
 class WebSource(Source):
-    """Pages of the web, read politely and once: only what is new or changed since the last round is fetched."""
+    """Web pages. Each round fetches only what is new or changed since the last one, and obeys robots.txt."""
 
     kind: Literal["web"] = "web"
-    """Which source this is."""
+    """Kind of the source."""
     pages: tuple[Url, ...] = ()
     """Single pages."""
     feeds: tuple[Url, ...] = ()
     """RSS or Atom feeds, whose entries are read."""
     sitemaps: tuple[Url, ...] = ()
-    """Sitemaps or indices of such, whose pages are read."""
+    """Sitemaps or sitemap indices, whose pages are read."""
     per_second: float = Field(1.0, gt=0.0, le=100.0)
-    """Requests to one host per second; a longer Crawl-delay of its robots.txt wins."""
+    """Requests per second to one host; a longer Crawl-delay in its robots.txt takes precedence."""
     pages_per_round: int = Field(1_000, ge=1)
-    """Most pages that a round fetches."""
+    """Maximum pages fetched in a round."""
     max_bytes: int = Field(5_000_000, ge=1)
-    """A body that is longer, unpacked, is refused."""
+    """Maximum size of a body, decompressed; larger ones are refused."""
     timeout_seconds: float = Field(20.0, gt=0.0)
-    """Longest time that one page may take in all."""
+    """Maximum total time for one page."""
     private: bool = False
-    """Whether addresses of private networks and of this machine may be asked."""
+    """Whether addresses of private networks and of this machine may be requested."""
     contact: str = Field("", pattern=r"^[!-'*-~]*$")
-    """Address or mail box for those whose pages are read, said with each request."""
+    """Web address or mail address for site owners, sent with each request."""
 
     @model_validator(mode="after")
     def _something_is_read(self) -> WebSource:
@@ -103,72 +104,108 @@ class WarcSource(Source):
     """Web pages recorded in WARC files, such as Common Crawl's."""
 
     kind: Literal["warc"] = "warc"
-    """Which source this is."""
+    """Kind of the source."""
     paths: tuple[str, ...] = Field(min_length=1)
-    """Files, or patterns of such (`crawl/*.warc.gz`)."""
+    """Files or glob patterns (`crawl/*.warc.gz`)."""
     max_bytes: int = Field(5_000_000, ge=1)
-    """A record that is longer, unpacked, is refused."""
+    """Maximum size of a record, decompressed; larger ones are refused."""
 
 
 class FilesSource(Columns):
     """JSON lines, Parquet or text files."""
 
     kind: Literal["files"] = "files"
-    """Which source this is."""
+    """Kind of the source."""
     paths: tuple[str, ...] = Field(min_length=1)
-    """Files, or patterns of such; the ending says the format: .jsonl, .jsonl.gz,
-    .jsonl.zst, .parquet, .txt, .md."""
+    """Files or glob patterns; the suffix selects the format: .jsonl, .jsonl.gz, .jsonl.zst, .parquet, .txt, .md."""
 
 
 class HubSource(Columns):
-    """A data set of the Hugging Face hub, streamed, never with code of its own."""
+    """A data set of the Hugging Face hub, streamed; its own code is never run."""
 
     kind: Literal["hub"] = "hub"
-    """Which source this is."""
+    """Kind of the source."""
     dataset: str
     """Name on the hub, or a local folder."""
     config: str | None = None
-    """Its configuration."""
+    """Configuration of the data set."""
     split: str = "train"
-    """Its split."""
+    """Split of the data set."""
     revision: str | None = None
-    """Its revision; none for the newest."""
+    """Revision of the data set; none for the newest."""
     rows_per_round: int = Field(10_000, ge=1)
-    """Rows that a round reads, from where the last one ended."""
+    """Rows read in a round, starting where the last one ended."""
 
 
 class GymSource(Source):
     """Tasks that reasoning-gym generates and verifies."""
 
     kind: Literal["gym"] = "gym"
-    """Which source this is."""
+    """Kind of the source."""
     tasks: tuple[str, ...] = Field(min_length=1)
     """Names of reasoning-gym's data sets."""
     rows_per_round: int = Field(1_000, ge=1)
-    """Rows that a round makes."""
+    """Rows generated in a round."""
 
 
 class SelfSource(Source):
-    """Worked answers that a model of the campaign writes to puzzles, kept where the verifier accepts them."""
+    """Answers that a model of the campaign samples for puzzles; only those that the verifier accepts are kept."""
 
     kind: Literal["self"] = "self"
-    """Which source this is."""
+    """Kind of the source."""
     model: Literal["base", "standing"] = "base"
-    """Who writes: the base checkpoint, or the checkpoint of the standing recipe, which lets weights cross rounds."""
+    """Sampled model: the base checkpoint, or the standing recipe's checkpoint, which lets weights cross rounds."""
     prompts_per_round: int = Field(200, ge=1)
-    """Puzzles of `domain` that a round asks."""
+    """Puzzles of `domain` per round."""
     samples: int = Field(4, ge=1, le=256)
     """Answers per puzzle."""
     temperature: float = Field(0.8, gt=0.0, le=2.0)
-    """Of the sampling."""
+    """Sampling temperature."""
 
 
-AnySource = Annotated[WebSource | WarcSource | FilesSource | HubSource | GymSource | SelfSource, Discriminator("kind")]
-"""A source of a campaign file; `kind` says which."""
+class PluginSource(Source):
+    """A source whose kind another installed package registers, under the entry-point group `aevolve.sources`."""
+
+    kind: Name = "plugin"
+    """Name of the entry point."""
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+    """Settings of the source, as its package defines them."""
+
+
+BUILT_IN = (WebSource, WarcSource, FilesSource, HubSource, GymSource, SelfSource)
+KINDS = tuple(str(model.model_fields["kind"].default) for model in BUILT_IN)
+"""Kinds of this package's own sources."""
+
+
+def _tag(source: Any) -> str | None:
+    """Which model reads a source. A misspelt kind with its own fields is no plug-in: those go under `options`."""
+    fields = source if isinstance(source, dict) else vars(source) if isinstance(source, Source) else {}
+    kind = fields.get("kind")
+    if kind in KINDS:
+        return str(kind)
+    plugin = "options" in fields or fields.keys() <= PluginSource.model_fields.keys()
+    return "plugin" if isinstance(kind, str) and plugin else None
+
+
+AnySource = Annotated[
+    Annotated[WebSource, Tag("web")]
+    | Annotated[WarcSource, Tag("warc")]
+    | Annotated[FilesSource, Tag("files")]
+    | Annotated[HubSource, Tag("hub")]
+    | Annotated[GymSource, Tag("gym")]
+    | Annotated[SelfSource, Tag("self")]
+    | Annotated[SkipJsonSchema[PluginSource], Tag("plugin")],
+    Discriminator(
+        _tag,
+        custom_error_type="source",
+        custom_error_message=f"kind should be {', '.join(KINDS)}, or a plug-in's, whose settings go under `options`",
+    ),
+]
+"""A source of a campaign file, by its `kind`. The published JSON schema lists this package's own kinds only."""
 
 
 class ClassifierRule(Frozen):
-    """A classifier of one's own: a row that it gives one of the labels is dropped."""
+    """A user-supplied classifier: a row to which it gives one of the labels is dropped."""
 
     name: Name
     """Its name in the counts of dropped rows."""
@@ -179,20 +216,29 @@ class ClassifierRule(Frozen):
     drop: tuple[str, ...] = Field(min_length=1)
     """Labels of the model that drop a row."""
     threshold: Share = 0.5
-    """Probability of such a label from which on it does, in any part of the row."""
+    """Minimum probability of such a label, in any part of the row, that drops it."""
+
+
+class PluginFilter(Frozen):
+    """A filter that another installed package registers, under the entry-point group `aevolve.filters`."""
+
+    kind: Name
+    """Name of the entry point."""
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+    """Settings of the filter, as its package defines them."""
 
 
 class FilterRule(Grown):
-    """What a collected row must be to be kept."""
+    """Conditions that a collected row must meet to be kept."""
 
-    LATER = ("classifiers",)
+    LATER = ("classifiers", "plugins")
 
     languages: tuple[str, ...] = ("en",)
     """ISO 639-1 codes; empty for any language."""
     min_words: int = Field(5, ge=0)
-    """Fewest words of a text."""
+    """Minimum words of a text."""
     max_words: int = Field(100_000, ge=1)
-    """Most words of a text."""
+    """Maximum words of a text."""
     quality: tuple[Literal["gopher_quality", "gopher_repetition", "fineweb", "c4_badwords"], ...] = (
         "gopher_quality",
         "gopher_repetition",
@@ -201,13 +247,15 @@ class FilterRule(Grown):
     )
     """Filters of plain texts, in this order."""
     pii: Literal["off", "scrub", "drop"] = "scrub"
-    """Personal data: replaced by placeholders, or the row dropped."""
+    """Personal data: `scrub` replaces it by placeholders, `drop` drops the row."""
     safety: Literal["off", "drop"] = "drop"
-    """What helps to hurt people is dropped, each row with its verdict and reason."""
+    """Whether rows with instructions for harm are dropped, each with its verdict and reason."""
     classifiers: tuple[ClassifierRule, ...] = ()
-    """Models that read what the other filters have left."""
+    """Models that read the rows that the other filters kept."""
+    plugins: SkipJsonSchema[tuple[PluginFilter, ...]] = ()
+    """Filters of other packages, run after the classifiers."""
     near_duplicate: Share = 0.8
-    """Similarity (Jaccard, of word 5-grams) from which two texts are the same; 1 for exact duplicates alone."""
+    """Minimum similarity (Jaccard, word 5-grams) of two texts that makes them duplicates; 1 for exact ones alone."""
     decontaminate: bool = True
     """Whether rows that share n-grams with the sealed sets are dropped."""
 
@@ -218,11 +266,11 @@ class DataRule(Grown):
     sources: tuple[AnySource, ...] = Field(min_length=1)
     """Sources, by name."""
     filters: FilterRule = FilterRule()
-    """What is kept."""
+    """Conditions that a row must meet."""
     rows: int = Field(20_000, ge=1)
-    """Most collected rows of one snapshot, shared out by the policy's mix."""
+    """Maximum collected rows of one snapshot, split over the domains by the policy's mix."""
     variants: int = Field(0, ge=0, le=16)
-    """Other wordings made of each collected row that has an answer."""
+    """Rewordings made of each collected row that has an answer."""
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -232,6 +280,6 @@ class DataRule(Grown):
     @model_validator(mode="after")
     def _names_differ(self) -> DataRule:
         names = [source.name for source in self.sources]
-        if doubled := next((name for name in names if names.count(name) > 1 or name == "puzzles"), None):
-            raise ValueError(f"data.sources: the name {doubled!r} is taken; give each source a name of its own")
+        if duplicate := next((name for name in names if names.count(name) > 1 or name == "puzzles"), None):
+            raise ValueError(f"data.sources: the name {duplicate!r} is taken; give each source a name of its own")
         return self

@@ -11,6 +11,7 @@ from schemas.base import canonical_json, digest
 from schemas.evidence import Coverage, Yield
 from schemas.recipe import Recipe
 from schemas.scores import Stamp
+from services.data.core import plan
 from services.data.job import Snapshot
 from services.oracle import receipts
 from services.oracle.adapters import adapter
@@ -37,7 +38,11 @@ def make(job, report):
     told = {"seed": job.campaign.seed, "round": job.round}
     name, uri = digest(told), artifacts.join(job.out, digest(told))
     artifacts.write_once(uri, canonical_json(told).encode)
-    yields = tuple(Yield(source="stub", domain=d, made=10, kept=10) for d in rows)
+    planned = plan(job.policy, job.campaign, job.round).rows
+    yields = tuple(
+        Yield(source="puzzles", domain=domain, made=n, kept=10, dropped={"stub": n - 10})
+        for domain, n in planned.items()
+    )
     return Snapshot(snapshot=name, uri=uri, rows=rows, tokens=rows, yields=yields, seconds=0, device_seconds=0)
 
 

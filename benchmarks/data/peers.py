@@ -19,7 +19,7 @@ from datatrove.utils.hashing import HashConfig
 from datatrove.utils.text import ngrams, simplify_text
 
 from schemas.rows import Row
-from services.data.collect.sketch import PERMUTATIONS, shingles
+from services.data.collect.near_duplicates import PERMUTATIONS, shingles
 from services.data.filters.language import language_model
 from services.data.filters.quality import WORDS, BadWords
 

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from judgement.search import registry
 from schemas.campaign import DOMAINS, Campaign, Constitution
 from services.console.bounded_yaml import read_file, read_mapping
+from services.data.plugins import PluginInvalid, check_plugins
 from services.oracle.folders import task_folder
 from services.runtime.user_error import UserError, nearest
 from services.trainer.registry import training_mistakes
@@ -52,6 +53,7 @@ def parse(text: str, path: Path, *, with_base: bool = True, **overrides: Any) ->
     _check_search(path, campaign.constitution.search)
     _check_domains(path, campaign.constitution.domains)
     _check_folders(path, campaign.constitution)
+    _check_plugins(path, campaign.constitution)
     return campaign
 
 
@@ -92,6 +94,15 @@ def _check_folders(path: Path, law: Constitution) -> None:
             )
 
 
+def _check_plugins(path: Path, law: Constitution) -> None:
+    """Whether the plug-ins that collect and filter data are installed here and accept their options."""
+    try:
+        if law.data:
+            check_plugins(law.data)
+    except PluginInvalid as error:
+        raise UserError(f"{path}: constitution.{error}") from error
+
+
 def _lines(path: Path, error: ValidationError) -> Iterator[str]:
     for detail in error.errors():
         yield f"{path}: {_field(detail['loc'])}: {_remedy(detail)}"
@@ -105,7 +116,7 @@ def _remedy(detail: ErrorDetails) -> str:
         return f"missing; {_meaning(known, detail['loc'])}"
     message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "it should be")
     value = detail["input"]
-    if detail["type"] == "target" and isinstance(value, dict):
+    if detail["type"] in ("target", "source") and isinstance(value, dict):
         value = value.get("kind")
     return message if isinstance(value, dict) else f"{reprlib.repr(value)}; {message}"
 

@@ -66,7 +66,7 @@ def drops(harvest: Stored, n: int, folders: list[str]) -> Samples:
     with tempfile.TemporaryDirectory() as copies:
         manifest = manifests.read(harvest.model_copy(update={"uri": uri}), Path(copies))
         for shard in manifest.drops:
-            for drop in manifests.lines(shard, manifests.beside(uri), Path(copies)):
+            for drop in manifests.lines(shard, manifests.folder_of(uri), Path(copies)):
                 kept = found[f"{drop['source']}: {drop['filter']}/{drop['reason']}"]
                 if len(kept) < n:
                     kept.append(drop)

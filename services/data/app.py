@@ -1,4 +1,4 @@
-"""Data Generator: policy -> the round's training data as an immutable snapshot."""
+"""Data service: policy -> the round's training data as an immutable snapshot."""
 
 from __future__ import annotations
 

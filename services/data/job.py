@@ -1,6 +1,8 @@
-"""What the making of a snapshot is given and what it gives back."""
+"""Argument and result of making a snapshot."""
 
 from __future__ import annotations
+
+from collections import Counter
 
 from pydantic import Field
 
@@ -12,25 +14,33 @@ from schemas.scores import BASE
 
 
 class CellPlan(Frozen):
-    """Rows of one kind."""
+    """The planned rows of one domain, difficulty and wording."""
 
     domain: Name
-    """Family."""
+    """Puzzle family."""
     difficulty: int = Field(ge=1, le=3)
     """1, 2 or 3."""
     wording: int = Field(ge=0, le=2)
     """0, 1 or 2."""
     rows: int = Field(ge=1)
-    """Rows asked for; wordings share one draw per difficulty, so the number is met in the mean."""
+    """Planned rows; wordings share one draw per difficulty, so the number is met in the mean."""
 
 
 class SnapshotPlan(Frozen):
-    """The rows a round's snapshot is to hold, and the seed they are drawn from. Equal plans give equal snapshots."""
+    """The planned puzzles of a round's snapshot, and the seed of the draws. Equal plans give equal snapshots."""
 
     seed: str
     """Seed of the draws."""
     cells: tuple[CellPlan, ...] = Field(min_length=1)
     """Cells, by domain, difficulty and wording."""
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Planned puzzles by domain."""
+        rows: Counter[str] = Counter()
+        for cell in self.cells:
+            rows[cell.domain] += cell.rows
+        return dict(rows)
 
 
 class Sampled(Frozen):
@@ -41,32 +51,32 @@ class Sampled(Frozen):
     base_sha256: Sha256
     """Hash of its files."""
     candidate: Name = BASE
-    """Whose checkpoint stands, or `base`."""
+    """Candidate whose checkpoint stands, or `base`."""
     adapter: Stored | None = None
     """Its adapter; none for the base."""
 
 
 class Collecting(Frozen):
-    """What the collecting of a round begins with."""
+    """Where the collecting of a round starts, and where it writes."""
 
     work: str
-    """The round's own folder for what a resumed try needs."""
+    """The round's own folder, with the state that a retry continues from."""
     out: str
     """Folder of harvests and data cards."""
     copies: str
-    """Folder of copies of what lies in a store of objects."""
+    """Folder of local copies of artifacts from an object store."""
     last: Stored | None = None
     """Manifest of the last harvest; none in the first round."""
     fingerprints: Stored | None = None
-    """Of the sealed sets; none where the campaign does not ask for them."""
+    """Fingerprints of the sealed sets; none if the campaign does not publish them."""
     base: str | None = None
-    """Place of the base model, whose tokenizer counts tokens where it is here."""
+    """Folder of the base model, whose tokenizer counts tokens if it is on this machine."""
     sampled: Sampled | None = None
     """None unless a source samples a model."""
 
 
 class SnapshotJob(Frozen):
-    """One round's data."""
+    """The argument: one round's data."""
 
     policy: Policy
     """The policy that opened the round."""
@@ -81,7 +91,7 @@ class SnapshotJob(Frozen):
 
 
 class Snapshot(Frozen):
-    """A snapshot that exists: the part of `DataBatchReady` that the making decides."""
+    """The result: the measured part of `DataBatchReady`."""
 
     snapshot: Sha256
     """Its id: the hash of its rows."""
@@ -90,9 +100,9 @@ class Snapshot(Frozen):
     rows: dict[str, int]
     """Rows per domain."""
     tokens: dict[str, int]
-    """Whitespace-free characters per domain."""
+    """Characters per domain, without white space."""
     yields: tuple[Yield, ...]
-    """What each domain's generator and each source gave."""
+    """Yield of each domain's generator and each source."""
     seconds: float = Field(ge=0.0)
     """Wall time."""
     device_seconds: float = Field(ge=0.0)
@@ -100,9 +110,9 @@ class Snapshot(Frozen):
     card: Stored | None = None
     """Its data card."""
     harvest: Stored | None = None
-    """Manifest of the harvest behind it."""
+    """Manifest of its harvest."""
     lineage: tuple[Lineage, ...] = ()
-    """Which weights wrote rows of it."""
+    """Weights that wrote rows of it."""
 
 
 class DomainEmpty(Exception):

@@ -1,4 +1,4 @@
-"""A snapshot job as the log sees it."""
+"""The snapshot job in the worker: from its order to its argument, and from its result to the event."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from datetime import timedelta
 
 from eventstore.effect import NOTHING, Append, Effect
 from eventstore.store import Job
-from schemas.campaign import Substrate
 from schemas.events import DataBatchReady
-from schemas.evidence import Basis
 from schemas.scores import BASE, Cost
-from schemas.sources import DataRule
+from schemas.sources import DataRule, SelfSource
 from services.data.job import Collecting, Sampled, Snapshot, SnapshotJob
-from services.data.steps import QUEUE
+from services.data.orders import QUEUE, DataOrder
 from services.runtime.service import Failure, JobKind
 from services.runtime.settings import Settings
 from services.runtime.storage import artifacts
@@ -23,41 +21,48 @@ log = logging.getLogger(__name__)
 
 
 def prepare(job: Job, settings: Settings) -> SnapshotJob:
-    """The generator's argument."""
-    given = {key: job.payload[key] for key in ("policy", "campaign", "round")}
-    out = artifacts.join(settings.artifacts, "snapshots")
-    made = SnapshotJob.model_validate(given | {"out": out})
-    rule = made.campaign.constitution.data
-    return made.model_copy(update={"collecting": _collecting(job, settings, rule)}) if rule else made
+    """The argument of `services.data.snapshot.make`."""
+    order = DataOrder.model_validate(job.payload)
+    rule = order.campaign.constitution.data
+    return SnapshotJob(
+        policy=order.policy,
+        campaign=order.campaign,
+        round=order.round,
+        out=artifacts.join(settings.artifacts, "snapshots"),
+        collecting=_collecting(job.campaign, order, settings, rule) if rule else None,
+    )
 
 
-def _collecting(job: Job, settings: Settings, rule: DataRule) -> Collecting:
-    """Where collecting goes on. Raises `JobFailed` where a source samples a base that is not the campaign's."""
-    payload, substrate = job.payload, Substrate.model_validate(job.payload["substrate"])
-    models = {spec.model for spec in rule.sources if spec.kind == "self"}
+def _collecting(campaign: str, order: DataOrder, settings: Settings, rule: DataRule) -> Collecting:
+    """Where collecting continues. Raises `JobFailed` if the base to sample is not the campaign's."""
+    assert order.substrate is not None
+    assert order.standing is not None
+    models = {spec.model for spec in rule.sources if isinstance(spec, SelfSource)}
     sampled = None
     if models:
+        standing = "standing" in models
         sampled = Sampled(
-            base=str(base_folder(substrate)),
-            base_sha256=substrate.base_sha256,
-            candidate=payload["standing"] if "standing" in models else BASE,
-            adapter=payload["adapter"] if "standing" in models else None,
+            base=str(base_folder(order.substrate)),
+            base_sha256=order.substrate.base_sha256,
+            candidate=order.standing if standing else BASE,
+            adapter=order.adapter if standing else None,
         )
     return Collecting(
-        work=str(settings.work / "data" / job.campaign / str(payload["round"])),
+        work=str(settings.work / "data" / campaign / str(order.round)),
         out=artifacts.join(settings.artifacts, "harvests"),
         copies=str(settings.copies),
-        last=payload["last"],
-        fingerprints=payload.get("fingerprints"),
-        base=substrate.base_uri,
+        last=order.last,
+        fingerprints=order.fingerprints,
+        base=order.substrate.base_uri,
         sampled=sampled,
     )
 
 
 def finished(job: Job, result: Snapshot) -> Effect:
-    """The round's data exists; a round that has fallen back on older data meanwhile keeps that."""
+    """The round's data is ready; a round that meanwhile reuses older data keeps that."""
+    order = DataOrder.model_validate(job.payload)
     event = DataBatchReady(
-        round=job.payload["round"],
+        round=order.round,
         snapshot=result.snapshot,
         uri=result.uri,
         rows=result.rows,
@@ -71,19 +76,19 @@ def finished(job: Job, result: Snapshot) -> Effect:
             device_seconds=round(result.device_seconds, 3),
             lost_seconds=job.lost_seconds,
         ),
-        basis=Basis.model_validate(job.payload["basis"]),
+        basis=order.basis,
     )
     return Effect((Append(job.campaign, job.key, event, expected=0),))
 
 
 def failed(job: Job, failure: Failure) -> Effect:
-    """Tried again until the data deadline; no event, since nobody decides on it."""
+    """Retried until the data deadline; no event, since no decision depends on it."""
     log.error("the data of %s: %s: %s", job.key, failure.error, failure.message)
     return NOTHING
 
 
 def pause(job: Job) -> timedelta:
-    """A source that fails is left alone for longer and longer, up to a minute."""
+    """Exponential backoff after a failure, up to a minute."""
     return timedelta(seconds=min(60, 2 ** min(job.attempt - 1, 6)))
 
 
@@ -95,4 +100,4 @@ SNAPSHOT = JobKind(
     failed=failed,
     pause=pause,
 )
-"""How the data service's worker does its work."""
+"""The kind of job that the data service's worker runs."""

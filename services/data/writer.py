@@ -1,11 +1,13 @@
-"""Rows to a Parquet file that is called by their hash: a few hundred in memory at a time, and a file made once."""
+"""Writes a snapshot: a Parquet file named by the hash of its rows, a few hundred rows in memory at a time."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +15,79 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from puzzles.item import Item
+from schemas.evidence import Yield
 from schemas.rows import Row
+from services.data.job import Snapshot
 from services.runtime.storage import artifacts
 from services.runtime.storage.hashing import BATCH, hash_rows
 
-PLAIN = tuple(field.name for field in fields(Item))
-"""Columns of a snapshot of puzzles alone, as they were before rows had a provenance."""
+PUZZLE_COLUMNS = tuple(field.name for field in fields(Item))
+"""Columns of a snapshot of puzzles alone, the same since before rows had a provenance."""
 
-WHOLE = tuple(field.name for field in fields(Row))
-"""Columns of any other."""
+ALL_COLUMNS = tuple(field.name for field in fields(Row))
+"""Columns of a snapshot with collected rows."""
+
+Report = Callable[[dict[str, Any]], None]
+"""Takes the progress of a job."""
 
 
-def write(rows: Iterable[Row | Item], columns: Sequence[str], out: str) -> tuple[str, str]:
-    """Id and place of the rows' file; it appears whole, or it is there already."""
+class Clock:
+    """Wall and processor seconds since it was made."""
+
+    def __init__(self) -> None:
+        self.wall, self.processor = time.monotonic(), time.process_time()
+
+    def lap(self) -> tuple[float, float]:
+        """Wall seconds and processor seconds."""
+        return time.monotonic() - self.wall, time.process_time() - self.processor
+
+
+def write_snapshot(
+    puzzles: Sequence[Item],
+    collected: Iterable[Row],
+    columns: Sequence[str],
+    out: str,
+    yields: tuple[Yield, ...],
+    clock: Clock,
+    **extra: Any,
+) -> Snapshot:
+    """Write the rows to the folder `out`, counting them; `extra` holds further fields of the snapshot."""
+    rows, characters = Counter[str](), Counter[str]()
+
+    def counted() -> Iterator[Row]:
+        items = (Row(**{column: getattr(item, column) for column in PUZZLE_COLUMNS}) for item in puzzles)
+        for row in chain(items, collected):
+            rows[row.domain] += 1
+            characters[row.domain] += len("".join((row.prompt + row.completion(traced=True)).split()))
+            yield row
+
+    name, uri = write_rows(counted(), columns, out)
+    seconds, device_seconds = clock.lap()
+    return Snapshot(
+        snapshot=name,
+        uri=uri,
+        rows=dict(rows),
+        tokens=dict(characters),
+        yields=yields,
+        seconds=seconds,
+        device_seconds=device_seconds,
+        **extra,
+    )
+
+
+def write_rows(rows: Iterable[Row | Item], columns: Sequence[str], out: str) -> tuple[str, str]:
+    """Id and URI of the rows' file. The file appears complete; an existing one is kept."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "rows.parquet"
         with parquet.ParquetWriter(file, _schema(columns)) as writer:
-            name = hash_rows(_through(rows, columns, writer))
+            name = hash_rows(_written(rows, columns, writer))
         uri = artifacts.join(out, f"{name}.parquet")
         artifacts.copy_once(file, uri)
     return name, uri
 
 
-def _through(rows: Iterable[Row | Item], columns: Sequence[str], writer: Any) -> Iterator[dict[str, Any]]:
-    """The rows as they are written."""
+def _written(rows: Iterable[Row | Item], columns: Sequence[str], writer: Any) -> Iterator[dict[str, Any]]:
+    """Write the rows in batches and yield each."""
     rest = iter(rows)
     while batch := [{column: getattr(row, column) for column in columns} for row in islice(rest, BATCH)]:
         writer.write_table(pa.Table.from_pylist(batch, writer.schema))
@@ -44,5 +95,5 @@ def _through(rows: Iterable[Row | Item], columns: Sequence[str], writer: Any) ->
 
 
 def _schema(columns: Sequence[str]) -> Any:
-    whole = ("difficulty", "wording")
-    return pa.schema([(column, pa.int64() if column in whole else pa.string()) for column in columns])
+    integers = ("difficulty", "wording")
+    return pa.schema([(column, pa.int64() if column in integers else pa.string()) for column in columns])

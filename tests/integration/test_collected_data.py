@@ -143,7 +143,9 @@ def accounted(made) -> None:
     assert sum(row.parent != "" for row in rows_of(made) if row.source == "sums") == len(GOOD)
     manifest = manifests.read(made.harvest, Path())
     drops = [
-        drop for shard in manifest.drops for drop in manifests.lines(shard, manifests.beside(made.harvest.uri), Path())
+        drop
+        for shard in manifest.drops
+        for drop in manifests.lines(shard, manifests.folder_of(made.harvest.uri), Path())
     ]
     assert len(drops) == sum(n for one in gave.values() for why, n in one.dropped.items() if "balance" not in why)
 

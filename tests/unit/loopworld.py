@@ -22,9 +22,10 @@ from schemas import events as e
 from schemas.base import digest
 from schemas.campaign import Axis, Budget, Campaign, Constitution, Evaluation, ItemSet, Substrate
 from schemas.envelope import Envelope
-from schemas.evidence import Basis, Coverage
+from schemas.evidence import Basis, Coverage, Yield
 from schemas.recipe import Recipe
 from schemas.scores import BASE, Cost, DomainScore, Kind, Receipt, Scores, Stamp
+from services.data.core import Planned, decisions
 
 SHA = "0" * 64
 ITEMS = 100
@@ -169,6 +170,17 @@ def data_ready(round_: int) -> e.DataBatchReady:
     )
 
 
+def planned_data(history: History) -> e.DataBatchReady:
+    """The open round's data, on the decision that the data service takes at this state."""
+    planned = decisions(history)[0]
+    assert isinstance(planned, Planned)
+    yields = tuple(
+        Yield(source="puzzles", domain=domain, made=rows, kept=100, dropped={"duplicate": rows - 100})
+        for domain, rows in planned.puzzles.items()
+    )
+    return data_ready(planned.round).model_copy(update={"yields": yields, "basis": planned.basis})
+
+
 def trained(candidate: str, recipe: Recipe) -> e.CheckpointTrained:
     tokens = int(recipe.steps * recipe.batch * (40 + 40 * recipe.traces))
     return e.CheckpointTrained(
@@ -230,7 +242,7 @@ def play(of: Campaign, world: World, by: Deciders, fails: Iterable[str] = (), *,
 
 
 def play_round(log: Log, world: World, by: Deciders, round_: int, fails: set[str]) -> None:
-    log.append(data_ready(round_))
+    log.append(planned_data(log.history))
     proposals = by.propose(log.history)
     log.append(*proposals)
     for proposal in proposals:

@@ -1,6 +1,6 @@
-"""The data card of a snapshot, in Markdown: where every row came from, and what became of those that are not in it.
+"""The data card of a snapshot, in Markdown: the origin of every row, and why other rows are not in it.
 
-Nothing in it is estimated: per source, what was seen = skipped + dropped + left out + in the snapshot.
+All numbers are counts. Per source: seen = skipped + dropped + left out + in the snapshot.
 """
 
 from __future__ import annotations
@@ -9,27 +9,70 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from schemas.campaign import Campaign
+from schemas.rows import Row
 from schemas.sources import DataRule
 from services.data.collect.harvest import Harvest
 from services.data.collect.mix import BALANCE, chosen
 from services.data.job import Collecting, Snapshot
-from services.data.tokens import Lengths
 
 SHOWN = 120
-"""Characters of a text that somebody else wrote, such as a licence."""
+"""Maximum characters of a foreign text, such as a licence."""
 
 SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&$])")
 
-OF_ROWS = """
-SELECT {what}, count(*) FROM rows JOIN chosen USING (n) GROUP BY 1 ORDER BY 2 DESC, 1
+NEW_ROWS = "SELECT source, count(*) FROM rows WHERE round = ? GROUP BY 1"
+"""Rows that a round added, by source."""
+
+CHOSEN_BY = "SELECT {value}, count(*) FROM rows JOIN chosen USING (n) GROUP BY 1 ORDER BY 2 DESC, 1"
+"""Rows of the snapshot by a value of theirs, the most frequent first."""
+
+LICENCE = "json_extract(row, '$.licence')"
+IS_DERIVED = "json_extract(row, '$.parent') != ''"
+
+FETCHED = """
+SELECT min(json_extract(row, '$.fetched_at')), max(json_extract(row, '$.fetched_at'))
+FROM rows JOIN chosen USING (n) WHERE json_extract(row, '$.fetched_at') != ''
 """
+"""When the first and the last row of the snapshot were fetched."""
+
+END_TOKENS = 1
+"""The end token that the trainer adds to a row."""
+
+
+class Lengths:
+    """Counts rows that are longer than `model.max_length` in the model's own tokens: the trainer drops them."""
+
+    def __init__(self, tokenizer: Any, most: int) -> None:
+        self.tokenizer, self.most = tokenizer, most
+
+    @classmethod
+    def of(cls, base: str | None, most: int) -> Lengths | None:
+        """By the tokenizer of a base model; None if it is not on this machine, or the library that reads it."""
+        file = Path(base or "", "tokenizer.json")
+        if base is None or not file.is_file():
+            return None
+        try:
+            from tokenizers import Tokenizer  # noqa: PLC0415 - part of the extra `trainer`, which data does not need
+        except ModuleNotFoundError:
+            return None
+        tokenizer = Tokenizer.from_file(str(file))
+        tokenizer.no_truncation()
+        return cls(tokenizer, most)
+
+    def too_long(self, row: Row) -> bool:
+        """Whether the trainer drops a row with its worked steps; it encodes as `services.trainer.batches` does."""
+        prompt = len(self.tokenizer.encode(f"{row.prompt}\n" if row.prompt else "").ids)
+        completion = len(self.tokenizer.encode(row.completion(traced=True), add_special_tokens=False).ids)
+        return prompt + completion + END_TOKENS > self.most
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a card is written from."""
+class CardInput:
+    """The facts of a card."""
 
     campaign: Campaign
     round: int
@@ -46,130 +89,126 @@ class Told:
         assert rule is not None
         return rule
 
+    def query(self, statement: str, *values: int) -> list[tuple[Any, ...]]:
+        """Rows of a statement on the harvest's file."""
+        return self.harvest.db.execute(statement, values).fetchall()
 
-def card(told: Told) -> str:
+
+def card(facts: CardInput) -> str:
     """The card."""
-    title = f"# Data card: {told.campaign.name}, round {told.round}"
-    snapshot, rows = told.snapshot.snapshot, _n(sum(told.snapshot.rows.values()))
-    facts = f"Snapshot `{snapshot}`: {rows} rows, by the campaign's seed {told.campaign.seed}. {_fetched(told)}"
+    title = f"# Data card: {facts.campaign.name}, round {facts.round}"
+    snapshot, rows = facts.snapshot.snapshot, _n(sum(facts.snapshot.rows.values()))
+    first, last = facts.query(FETCHED)[0]
+    fetched = f"Fetched from {_safe(first)} to {_safe(last)}." if first else "No row was fetched."
+    summary = f"Snapshot `{snapshot}`: {rows} rows, campaign seed {facts.campaign.seed}. {fetched}"
     sections = (_sources, _this_round, _dropped, _skipped, _domains, _licences, _checks, _lineage)
-    return "\n\n".join([title, facts, *(text for section in sections for text in section(told))]) + "\n"
+    return "\n\n".join([title, summary, *(text for section in sections for text in section(facts))]) + "\n"
 
 
-def _sources(told: Told) -> Iterator[str]:
-    yield "## Where the rows come from"
+def _sources(facts: CardInput) -> Iterator[str]:
+    yield "## Sources"
     yield (
         "Since the campaign began. Seen = skipped + rows; rows = dropped + left out + in the snapshot. "
-        "Variants are among the rows of their source."
+        "Variants count as rows of their source."
     )
-    kinds = {spec.name: spec.kind for spec in told.rule.sources}
+    kinds = {spec.name: spec.kind for spec in facts.rule.sources}
     rows = []
-    for gave in told.snapshot.yields:
-        left = sum(n for reason, n in gave.dropped.items() if reason.startswith(BALANCE))
-        skipped = sum(gave.skipped.values())
-        fates = (gave.made + skipped, skipped, gave.made, sum(gave.dropped.values()) - left, left, gave.kept)
-        rows.append([gave.source, kinds.get(gave.source, "drawn"), gave.domain, *map(_n, fates)])
+    for counts in facts.snapshot.yields:
+        left = sum(n for reason, n in counts.dropped.items() if reason.startswith(BALANCE))
+        skipped, dropped = sum(counts.skipped.values()), sum(counts.dropped.values()) - left
+        numbers = (counts.made + skipped, skipped, counts.made, dropped, left, counts.kept)
+        rows.append([counts.source, kinds.get(counts.source, "generated"), counts.domain, *map(_n, numbers)])
     yield _table(
         ["source", "kind", "domain", "seen", "skipped", "rows", "dropped", "left out", "in the snapshot"], rows
     )
 
 
-def _this_round(told: Told) -> Iterator[str]:
-    yield "## What this round added"
+def _this_round(facts: CardInput) -> Iterator[str]:
+    yield "## Added in this round"
     counts: Counter[tuple[str, str]] = Counter()
-    for count in told.harvest.counts():
-        if count.round == told.round:
+    for count in facts.harvest.counts():
+        if count.round == facts.round:
             counts[count.source, count.kind] += count.n
-    kept = dict(_grouped(told, "SELECT source, count(*) FROM rows WHERE round = ? GROUP BY 1", told.round))
-    rows = [
-        [
-            spec.name,
-            *(_n(n) for n in (kept.get(spec.name, 0), counts[spec.name, "dropped"], counts[spec.name, "skipped"])),
-        ]
-        for spec in told.rule.sources
-    ]
+    kept = dict(facts.query(NEW_ROWS, facts.round))
+    rows = []
+    for source in (spec.name for spec in facts.rule.sources):
+        numbers = (kept.get(source, 0), counts[source, "dropped"], counts[source, "skipped"])
+        rows.append([source, *map(_n, numbers)])
     yield _table(["source", "kept", "dropped", "skipped"], rows)
 
 
-def _dropped(told: Told) -> Iterator[str]:
-    yield "## Why rows were dropped or left out"
-    rows = [[gave.source, why, _n(n)] for gave in told.snapshot.yields for why, n in sorted(gave.dropped.items())]
+def _dropped(facts: CardInput) -> Iterator[str]:
+    yield "## Rows dropped or left out"
+    rows = [
+        [counts.source, why, _n(n)] for counts in facts.snapshot.yields for why, n in sorted(counts.dropped.items())
+    ]
     yield _table(["source", "filter/reason", "rows"], rows)
 
 
-def _skipped(told: Told) -> Iterator[str]:
-    yield "## What sources refused or passed over"
-    rows = [[gave.source, why, _n(n)] for gave in told.snapshot.yields for why, n in sorted(gave.skipped.items())]
+def _skipped(facts: CardInput) -> Iterator[str]:
+    yield "## Input that gave no row"
+    rows = [
+        [counts.source, why, _n(n)] for counts in facts.snapshot.yields for why, n in sorted(counts.skipped.items())
+    ]
     yield _table(["source", "reason", "times"], rows)
 
 
-def _domains(told: Told) -> Iterator[str]:
+def _domains(facts: CardInput) -> Iterator[str]:
     yield "## Domains"
-    if told.lengths:
-        long = Counter(row.domain for row in chosen(told.harvest) if told.lengths.too_long(row))
-        yield f"Too long: collected rows of more than {told.lengths.most} tokens, which the trainer drops."
+    if facts.lengths:
+        long = Counter(row.domain for row in chosen(facts.harvest) if facts.lengths.too_long(row))
+        yield f"Too long: collected rows of more than {facts.lengths.most} tokens; the trainer drops them."
     else:
         long = None
         yield (
-            "How many rows are too long for the trainer, which drops them, was not counted: the tokenizer of the base "
-            "model is not on this machine."
+            "The number of rows too long for the trainer, which drops them, is unknown: the base model's tokenizer is "
+            "not on this machine."
         )
     rows = [
-        [domain, _n(n), _n(told.snapshot.tokens[domain]), _n(long[domain]) if long is not None else "unknown"]
-        for domain, n in told.snapshot.rows.items()
+        [domain, _n(n), _n(facts.snapshot.tokens[domain]), _n(long[domain]) if long is not None else "unknown"]
+        for domain, n in facts.snapshot.rows.items()
     ]
     yield _table(["domain", "rows", "characters", "too long"], rows)
 
 
-def _licences(told: Told) -> Iterator[str]:
+def _licences(facts: CardInput) -> Iterator[str]:
     yield "## Licences of the collected rows"
-    found = _grouped(told, OF_ROWS.format(what="json_extract(row, '$.licence')"))
-    yield _table(["licence", "rows"], [[licence or "not stated", _n(n)] for licence, n in found])
+    rows = [[licence or "not stated", _n(n)] for licence, n in facts.query(CHOSEN_BY.format(value=LICENCE))]
+    yield _table(["licence", "rows"], rows)
 
 
-def _checks(told: Told) -> Iterator[str]:
-    rule, filters = told.rule, told.rule.filters
+def _checks(facts: CardInput) -> Iterator[str]:
+    rule, filters = facts.rule, facts.rule.filters
     yield "## Checks"
-    sealed = (
-        f"compared with the fingerprints `{told.at.fingerprints.sha256}`" if told.at.fingerprints else "not compared"
-    )
-    variants = sum(n for made, n in _grouped(told, OF_ROWS.format(what="json_extract(row, '$.parent') != ''")) if made)
+    fingerprints = facts.at.fingerprints
+    sealed = f"compared with the fingerprints `{fingerprints.sha256}`" if fingerprints else "not compared"
+    derived = sum(n for is_derived, n in facts.query(CHOSEN_BY.format(value=IS_DERIVED)) if is_derived)
     yield "\n".join(
         [
-            "- Answers: the challenge's scorer must accept them; worked steps that can be computed must hold.",
+            "- Answers: the challenge's scorer must accept them; worked steps that can be computed must be right.",
             f"- Languages: {', '.join(filters.languages) or 'any'}; words: {filters.min_words} to {filters.max_words}.",
             f"- Quality: {', '.join(filters.quality) or 'no filter'}.",
-            f"- Personal data: {filters.pii}; what helps to hurt people: {filters.safety}.",
+            f"- Personal data: {filters.pii}; instructions for harm: {filters.safety}.",
             *(
                 f"- Classifier {one.name}: `{one.sha256}`, drops {', '.join(map(_safe, one.drop))}."
                 for one in filters.classifiers
             ),
+            *(f"- Filter of another package: {one.kind}." for one in filters.plugins),
             f"- Near-duplicates: similarity from {filters.near_duplicate:g}, within and across rounds.",
             f"- Sealed sets: {sealed}.",
-            f"- Rows made from another (variants, sampled answers): {_n(variants)}.",
-            f"- At most {_n(rule.rows)} collected rows, shared out by the policy's mix.",
+            f"- Derived rows (variants, sampled answers): {_n(derived)}.",
+            f"- At most {_n(rule.rows)} collected rows, split by the policy's mix.",
         ]
     )
 
 
-def _lineage(told: Told) -> Iterator[str]:
-    yield "## Whose weights wrote rows"
-    if not told.snapshot.lineage:
-        yield "Nobody's."
+def _lineage(facts: CardInput) -> Iterator[str]:
+    yield "## Weights that wrote rows"
+    if not facts.snapshot.lineage:
+        yield "None."
         return
-    rows = [[one.source, one.model, one.candidate, one.sha256] for one in told.snapshot.lineage]
-    yield _table(["source", "the constitution allows", "checkpoint", "hash"], rows)
-
-
-def _fetched(told: Told) -> str:
-    when = "json_extract(row, '$.fetched_at')"
-    query = f"SELECT min({when}), max({when}) FROM rows JOIN chosen USING (n) WHERE {when} != ''"  # noqa: S608  # constants
-    first, last = told.harvest.db.execute(query).fetchone()
-    return f"Fetched from {_safe(first)} to {_safe(last)}." if first else "Nothing of it was fetched."
-
-
-def _grouped(told: Told, query: str, *given: int) -> list[tuple[str, int]]:
-    return told.harvest.db.execute(query, given).fetchall()
+    rows = [[one.source, one.model, one.candidate, one.sha256] for one in facts.snapshot.lineage]
+    yield _table(["source", "allowed by the constitution", "checkpoint", "hash"], rows)
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -180,7 +219,7 @@ def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _safe(text: str) -> str:
-    """A text as it stands, whoever wrote it: on one line, bounded, and without a meaning in Markdown or HTML."""
+    """A foreign text on one line, shortened, and with Markdown and HTML escaped."""
     plain = " ".join(text.split())
     return SPECIAL.sub(r"\\\1", plain if len(plain) <= SHOWN else f"{plain[:SHOWN]}...")
 

@@ -1,129 +1,178 @@
-"""A snapshot of puzzles and of what the campaign's sources give: harvested, chosen, written, and told on a data card.
+"""Makes a snapshot of puzzles and collected rows: harvest, choose, write, and describe on a data card.
 
-Each part ends on disk before the next begins, so a killed job does again only what it was in the middle of.
+Each stage is complete on disk before the next begins, so a job that is killed repeats only its current stage. The
+harvests of a campaign lie on this host in one folder per round, side by side; a harvest that was too late for its
+round is taken over by the next one.
 """
 
 from __future__ import annotations
 
+import fcntl
+import shutil
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from judgement.fingerprints.index import Fingerprints
+from puzzles.item import Item
 from schemas.evidence import Lineage, Yield
-from schemas.sources import AnySource, DataRule
+from schemas.sources import DataRule, SelfSource
 from services.data.collect import manifest as manifests
-from services.data.collect.card import Told, card
-from services.data.collect.folders import FILE, alone, discard_old, take_over
+from services.data.collect.card import CardInput, Lengths, card
 from services.data.collect.harvest import Harvest
 from services.data.collect.manifest import Manifest
 from services.data.collect.mix import Choice, choose, chosen, writers
 from services.data.collect.stages import Sealed, Stages, index
 from services.data.core import expected, expected_shares
-from services.data.job import Collecting, Snapshot, SnapshotJob, SnapshotPlan
-from services.data.snapshot import Clock, Report, drawn, written
+from services.data.job import Collecting, Snapshot, SnapshotJob
 from services.data.sources.registry import make_source
-from services.data.sources.self_source import Asked, Sampler
-from services.data.sources.source import Source
-from services.data.tokens import Lengths
-from services.data.writer import WHOLE
+from services.data.sources.source import RoundContext, Sampling
+from services.data.writer import ALL_COLUMNS, Clock, Report, write_snapshot
 from services.runtime.storage import artifacts
 from services.runtime.storage.hashing import hash_file
 
+FILE = "harvest.db"
+"""File of a harvest in its round's folder."""
 
-def make_collected(job: SnapshotJob, planned: SnapshotPlan, report: Report) -> Snapshot:
+
+class HarvestBusy(Exception):
+    """Another process of this machine harvests in a folder."""
+
+
+def make_collected(
+    job: SnapshotJob, puzzles: Sequence[Item], yields: Sequence[Yield], clock: Clock, report: Report
+) -> Snapshot:
     """The round's snapshot with its card.
 
-    Raises `DomainEmpty`, `SourceFailed`, `HarvestBusy`, `ArtifactChanged`, or `StoreFailed`.
+    Raises `SourceFailed`, `HarvestBusy`, `ArtifactChanged`, or `StoreFailed`.
     """
-    at, rule, clock = job.collecting, job.campaign.constitution.data, Clock()
+    at, rule = job.collecting, job.campaign.constitution.data
     assert at is not None
     assert rule is not None
-    puzzles, yields = drawn(planned, report)
     before = manifests.read(at.last, Path(at.copies)) if at.last else None
-    with alone(Path(at.work)) as folder, closing(opened(folder, job, before)) as harvest:
+    with locked(Path(at.work)) as folder, closing(open_harvest(folder, job, before)) as harvest:
         collect(job, harvest, folder, report)
         stored = manifests.store(harvest, before, at.out)
         choice = choose(harvest, rule, expected_shares(job.policy, job.campaign.constitution.training_domains))
-        made = (*yields, *gave(harvest, rule, choice))
-        lineage = lineages(harvest, rule)
-        snapshot = written(puzzles, chosen(harvest), WHOLE, job.out, made, clock, harvest=stored, lineage=lineage)
+        snapshot = write_snapshot(
+            puzzles,
+            chosen(harvest),
+            ALL_COLUMNS,
+            job.out,
+            (*yields, *source_yields(harvest, rule, choice)),
+            clock,
+            harvest=stored,
+            lineage=lineages(harvest, rule),
+        )
         lengths = Lengths.of(at.base, job.campaign.model.max_length)
-        told = card(Told(job.campaign, job.round, snapshot, at, harvest, lengths))
+        text = card(CardInput(job.campaign, job.round, snapshot, at, harvest, lengths))
     discard_old(folder)
-    return snapshot.model_copy(update={"card": manifests.keep(told.encode(), at.out, ".md")})
+    return snapshot.model_copy(update={"card": manifests.keep(text.encode(), at.out, ".md")})
 
 
-def opened(folder: Path, job: SnapshotJob, before: Manifest | None) -> Harvest:
-    """The round's harvest as far as it has come; a new one begins with a late one, or with what the last round left."""
+@contextmanager
+def locked(folder: Path) -> Iterator[Path]:
+    """A round's folder, for one process at a time. Raises `HarvestBusy`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise HarvestBusy(f"{folder}: another process harvests there; the job is retried") from None
+        yield folder
+
+
+def open_harvest(folder: Path, job: SnapshotJob, before: Manifest | None) -> Harvest:
+    """The round's harvest so far; a new one starts from a late harvest, or from the last round's manifest."""
     used = before.round if before else 0
     if not (folder / FILE).exists() and not take_over(folder, job.round, used):
-        _begin(folder, job, before)
+        _start_harvest(folder, job, before)
     return Harvest(folder / FILE, job.round)
 
 
-def _begin(folder: Path, job: SnapshotJob, before: Manifest | None) -> None:
+def _start_harvest(folder: Path, job: SnapshotJob, before: Manifest | None) -> None:
     part = folder / "harvest.part"
-    for left in folder.glob("*.part*"):
-        left.unlink()
+    for stale in folder.glob("*.part*"):
+        stale.unlink()
     assert job.collecting is not None
     with closing(Harvest(part, job.round)) as harvest:
         if before and job.collecting.last:
-            beside = manifests.beside(job.collecting.last.uri)
-            manifests.load(harvest, before, beside, Path(job.collecting.copies))
+            shards = manifests.folder_of(job.collecting.last.uri)
+            manifests.load(harvest, before, shards, Path(job.collecting.copies))
     part.rename(folder / FILE)
 
 
+def take_over(folder: Path, round_: int, used: int) -> bool:
+    """Move a late harvest into this round's folder; false if there is none.
+
+    Late is the harvest of a round after `used`, the last one whose data the loop got. Its rows count as this round's,
+    and a source that filled its quota there has filled this round's. Raises `HarvestBusy` while it is still running.
+    """
+    for earlier in range(round_ - 1, used, -1):
+        late = folder.parent / str(earlier)
+        if (late / FILE).exists():
+            with locked(late):
+                with closing(Harvest(late / FILE, round_)) as harvest:
+                    harvest.adopt(used)
+                (late / FILE).rename(folder / FILE)
+            return True
+    return False
+
+
+def discard_old(folder: Path) -> None:
+    """Remove the folders of rounds before the last one: their harvests are stored as artifacts."""
+    for other in folder.parent.iterdir():
+        if other.name.isdecimal() and int(other.name) < int(folder.name) - 1:
+            shutil.rmtree(other, ignore_errors=True)
+
+
 def collect(job: SnapshotJob, harvest: Harvest, folder: Path, report: Report) -> None:
-    """Drive each source to the end of its share of the round, a step and a transaction at a time."""
-    rule = job.campaign.constitution.data
+    """Run each source to the end of its quota, one step and one transaction at a time."""
+    rule, context = job.campaign.constitution.data, _context(job)
     assert rule is not None
-    sealed = _fingerprints(job.collecting)
     with index(folder, harvest, rule.filters.near_duplicate) as near:
-        stages = Stages(rule, harvest, near, sealed)
+        stages = Stages(rule, harvest, near, _fingerprints(job.collecting))
         for spec in rule.sources:
             if harvest.ended(spec.name):
                 continue
             stages.recall(spec)
-            for step in source(spec, job).harvest(harvest.state(spec.name)):
+            for step in make_source(spec, context).harvest(harvest.state(spec.name)):
                 stages.take(spec, step)
-                report({"source": spec.name, "rows": harvest.held})
+                report({"source": spec.name, "rows": harvest.size})
             harvest.end(spec.name)
 
 
-def source(spec: AnySource, job: SnapshotJob) -> Source:
-    """The source of a part of the campaign file. Raises `SourceFailed`."""
-    if spec.kind != "self":
-        return make_source(spec, job.round, job.campaign.seed)
-    assert job.collecting is not None
-    assert job.collecting.sampled is not None
-    asked = Asked(
-        sampled=job.collecting.sampled,
+def _context(job: SnapshotJob) -> RoundContext:
+    at = job.collecting
+    if at is None or at.sampled is None:
+        return RoundContext(job.round, job.campaign.seed)
+    sampling = Sampling(
+        sampled=at.sampled,
         model=job.campaign.model,
-        copies=Path(job.collecting.copies),
+        copies=Path(at.copies),
         difficulty=expected(job.policy, "difficulty"),
         wordings=expected(job.policy, "wordings"),
     )
-    return Sampler(spec, job.round, job.campaign.seed, asked)
+    return RoundContext(job.round, job.campaign.seed, sampling)
 
 
 def _fingerprints(at: Collecting | None) -> Sealed | None:
     if at is None or at.fingerprints is None:
         return None
-    given = at.fingerprints
-    place = artifacts.fetch(given.uri, given.sha256, hash_file, Path(at.copies))
-    if (found := hash_file(place)) != given.sha256:
-        raise artifacts.ArtifactChanged(given.uri, found, given.sha256)
+    recorded = at.fingerprints
+    place = artifacts.fetch(recorded.uri, recorded.sha256, hash_file, Path(at.copies))
+    if (actual := hash_file(place)) != recorded.sha256:
+        raise artifacts.ArtifactChanged(recorded.uri, actual, recorded.sha256)
     return Fingerprints.load(place)
 
 
-def gave(harvest: Harvest, rule: DataRule, choice: Choice) -> Iterator[Yield]:
-    """What each source has given so far, and what became of it."""
-    counted = harvest.counts()
+def source_yields(harvest: Harvest, rule: DataRule, choice: Choice) -> Iterator[Yield]:
+    """Each source's yield since the campaign began."""
+    counts = harvest.counts()
     for spec in rule.sources:
         by_kind: dict[str, Counter[str]] = {"dropped": Counter(choice.left.get(spec.name, {})), "skipped": Counter()}
-        for count in counted:
+        for count in counts:
             if count.source == spec.name:
                 by_kind[count.kind][count.reason] += count.n
         kept, dropped = choice.kept.get(spec.name, 0), by_kind["dropped"]
@@ -138,10 +187,10 @@ def gave(harvest: Harvest, rule: DataRule, choice: Choice) -> Iterator[Yield]:
 
 
 def lineages(harvest: Harvest, rule: DataRule) -> tuple[Lineage, ...]:
-    """Which weights wrote chosen rows, in this round or an earlier one."""
-    asked = {spec.name: spec.model for spec in rule.sources if spec.kind == "self"}
+    """The weights that wrote chosen rows, in this round or an earlier one."""
+    models = {spec.name: spec.model for spec in rule.sources if isinstance(spec, SelfSource)}
     return tuple(
-        Lineage(source=source, model=asked[source], candidate=candidate, sha256=sha256)
-        for source, uri in writers(harvest, tuple(asked))
+        Lineage(source=source, model=models[source], candidate=candidate, sha256=sha256)
+        for source, uri in writers(harvest, tuple(models))
         for _, candidate, sha256 in [uri.split(":")]
     )

@@ -1,7 +1,7 @@
-"""What a round's sources have given so far, on disk: a killed job goes on behind the last step that was written whole.
+"""A round's harvest on disk, so that a killed job continues after its last complete step.
 
-One SQLite file for a campaign's round. A step's rows, drops and counts and what its source remembers are one
-transaction, so nothing is fetched, counted or kept twice, and no more than a step is in memory.
+It is one SQLite file per round of a campaign. The rows, drops and counts of a step and the state of its source are
+written in one transaction: nothing is fetched, counted or kept twice, and memory holds at most one step.
 """
 
 from __future__ import annotations
@@ -20,49 +20,78 @@ from services.data.filters.filter import Dropped, text_of
 from services.data.sources.source import State
 
 EXCERPT = 160
-"""Characters of a dropped row that are kept to look at."""
+"""Characters of a dropped row that are stored for inspection."""
 
 UNSHOWN = frozenset({"pii", "safety", "c4_badwords"})
-"""Filters whose drops are kept without a word of the text: it is the text that made them drop it."""
+"""Filters whose drops are stored without an excerpt, since the text itself is the reason for the drop."""
 
 TABLES = """
+-- The state of each source.
 CREATE TABLE IF NOT EXISTS state (
   source TEXT, key TEXT, value TEXT NOT NULL, PRIMARY KEY (source, key)) WITHOUT ROWID;
+-- Kept rows of all rounds, in harvest order.
 CREATE TABLE IF NOT EXISTS rows (
   n INTEGER PRIMARY KEY, round INTEGER NOT NULL, source TEXT NOT NULL, domain TEXT NOT NULL, core TEXT NOT NULL,
   row TEXT NOT NULL, UNIQUE (domain, core));
 CREATE INDEX IF NOT EXISTS of_domain ON rows (domain, source, round);
+-- Dropped rows of this round.
 CREATE TABLE IF NOT EXISTS drops (n INTEGER PRIMARY KEY, source TEXT NOT NULL, told TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS counts (
   round INTEGER, source TEXT, kind TEXT, reason TEXT, n INTEGER NOT NULL, PRIMARY KEY (round, source, kind, reason)
 ) WITHOUT ROWID;
+-- Sources that have filled their quota of this round.
 CREATE TABLE IF NOT EXISTS ended (source TEXT PRIMARY KEY) WITHOUT ROWID;
+-- The last row of each source in this round.
 CREATE TABLE IF NOT EXISTS last (source TEXT PRIMARY KEY, row TEXT NOT NULL);
 """
 
+ADD_ROW = "INSERT INTO rows (round, source, domain, core, row) VALUES (?, ?, ?, ?, ?)"
+ADD_DROP = "INSERT INTO drops (source, told) VALUES (?, ?)"
+ADD_COUNT = "INSERT INTO counts VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n"
+SET_STATE = "INSERT OR REPLACE INTO state VALUES (?, ?, ?)"
+SET_LAST = "INSERT OR REPLACE INTO last VALUES (?, ?)"
+SET_ENDED = "INSERT OR IGNORE INTO ended VALUES (?)"
+
+ADOPT = ("UPDATE rows SET round = ? WHERE round > ?", "UPDATE counts SET round = ? WHERE round > ?")
+"""Count everything after a round as another round's."""
+
+ROWS = "SELECT row FROM rows WHERE round = ? OR NOT ? ORDER BY n"
+"""Kept rows in harvest order: of one round (second parameter true) or of all."""
+
+SIZE = "SELECT coalesce(max(n), 0) FROM rows"
+HAS_ROW = "SELECT 1 FROM rows WHERE domain = ? AND core = ?"
+HAS_ENDED = "SELECT 1 FROM ended WHERE source = ?"
+LAST = "SELECT row FROM last WHERE source = ?"
+DROPS = "SELECT told FROM drops ORDER BY n"
+COUNTS = "SELECT * FROM counts ORDER BY 1, 2, 3, 4"
+STATES = "SELECT * FROM state ORDER BY source, key"
+STATE_VALUE = "SELECT value FROM state WHERE source = ? AND key = ?"
+STATE_KEYS = "SELECT key FROM state WHERE source = ? ORDER BY key"
+STATE_SIZE = "SELECT count(*) FROM state WHERE source = ?"
+
 Judged = Row | Dropped
-"""A row that is kept, perhaps changed, or why it is not."""
+"""The verdict on a row: kept (perhaps changed) or dropped."""
 
 
 @dataclass(frozen=True)
 class Count:
-    """How often something became of what a source gave, in one round."""
+    """A count of one outcome in one round."""
 
     round: int
     source: str
     kind: str
-    """`dropped`, or `skipped` before it was a row."""
+    """`dropped`, or `skipped` before it became a row."""
     reason: str
     n: int
 
 
 class Harvest:
-    """A round's harvest; `round` counts what is new."""
+    """A round's harvest; new rows and counts belong to `round`."""
 
     def __init__(self, place: Path, round_: int) -> None:
         self.round = round_
         self.db = sqlite3.connect(place, isolation_level=None)
-        # What was committed survives the death of the process; only the machine's own could lose the last steps.
+        # Committed steps survive the death of the process; only a crash of the machine could lose the last ones.
         self.db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + TABLES)
 
     def close(self) -> None:
@@ -71,7 +100,7 @@ class Harvest:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All of it or nothing."""
+        """Commit at the end, roll back on an error."""
         self.db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -81,106 +110,98 @@ class Harvest:
         self.db.execute("COMMIT")
 
     def state(self, source: str) -> State:
-        """What a source remembers, as it is at each look."""
+        """The live state of a source."""
         return _State(self.db, source)
 
     def ended(self, source: str) -> bool:
-        """Whether a source has given its share of this round."""
-        return bool(self.db.execute("SELECT 1 FROM ended WHERE source = ?", (source,)).fetchone())
+        """Whether a source has filled its quota of this round."""
+        return bool(self.db.execute(HAS_ENDED, (source,)).fetchone())
 
     def end(self, source: str) -> None:
-        """A source has nothing more for this round."""
-        self.db.execute("INSERT OR IGNORE INTO ended VALUES (?)", (source,))
+        """Mark a source's quota of this round as filled."""
+        self.db.execute(SET_ENDED, (source,))
 
     def last(self, source: str) -> Row | None:
-        """The row that a source gave last in this round, kept or not."""
-        found = self.db.execute("SELECT row FROM last WHERE source = ?", (source,)).fetchone()
+        """The last row of a source in this round, kept or not."""
+        found = self.db.execute(LAST, (source,)).fetchone()
         return Row(**json.loads(found[0])) if found else None
 
-    def given(self, row: Row) -> None:
-        """A source gave this row last."""
-        self.db.execute("INSERT OR REPLACE INTO last VALUES (?, ?)", (row.source, canonical_json(asdict(row))))
+    def set_last(self, row: Row) -> None:
+        """Record the last row of its source."""
+        self.db.execute(SET_LAST, (row.source, canonical_json(asdict(row))))
 
     def adopt(self, after: int) -> None:
-        """Count what came after a round as this round's."""
+        """Count everything after a round as this round's."""
         with self.transaction():
-            for table in ("rows", "counts"):
-                self.db.execute(f"UPDATE {table} SET round = ? WHERE round > ?", (self.round, after))  # noqa: S608
+            for statement in ADOPT:
+                self.db.execute(statement, (self.round, after))
 
     def skip(self, source: str, skipped: Mapping[str, int]) -> None:
-        """Count what a source refused or passed over."""
+        """Count refused input of a source."""
         for reason, n in skipped.items():
             self.count(Count(self.round, source, "skipped", reason, n))
 
     def has(self, row: Row) -> bool:
-        """Whether a row with this content is kept already, of this round or one before."""
-        found = self.db.execute("SELECT 1 FROM rows WHERE domain = ? AND core = ?", (row.domain, row.core))
-        return found.fetchone() is not None
+        """Whether a row with this content is kept already, in this round or an earlier one."""
+        return self.db.execute(HAS_ROW, (row.domain, row.core)).fetchone() is not None
 
     def keep(self, row: Row, round_: int | None = None) -> None:
         """Add a row."""
         values = (round_ or self.round, row.source, row.domain, row.core, canonical_json(asdict(row)))
-        self.db.execute("INSERT INTO rows (round, source, domain, core, row) VALUES (?, ?, ?, ?, ?)", values)
+        self.db.execute(ADD_ROW, values)
 
     def drop(self, source: str, row: Row, why: Dropped) -> None:
-        """Count a dropped row, and keep what can be shown of it."""
-        told = {"source": source, "domain": row.domain, "filter": why.filter, "reason": why.reason}
-        told |= {"detail": why.detail, "uri": row.uri, "sha256": row.sha256, "parent": row.parent}
-        told["excerpt"] = "" if why.filter in UNSHOWN else text_of(row)[:EXCERPT]
-        self.db.execute("INSERT INTO drops (source, told) VALUES (?, ?)", (source, canonical_json(told)))
+        """Count a dropped row, and store what may be shown of it."""
+        entry = {"source": source, "domain": row.domain, "filter": why.filter, "reason": why.reason}
+        entry |= {"detail": why.detail, "uri": row.uri, "sha256": row.sha256, "parent": row.parent}
+        entry["excerpt"] = "" if why.filter in UNSHOWN else text_of(row)[:EXCERPT]
+        self.db.execute(ADD_DROP, (source, canonical_json(entry)))
         self.count(Count(self.round, source, "dropped", why.key, 1))
 
     def count(self, more: Count) -> None:
         """Add to a count."""
-        self.db.execute(
-            "INSERT INTO counts VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
-            (more.round, more.source, more.kind, more.reason, more.n),
-        )
+        self.db.execute(ADD_COUNT, (more.round, more.source, more.kind, more.reason, more.n))
 
     def remember(self, source: str, values: Mapping[str, Any]) -> None:
         """Set keys of a source's state."""
-        pairs = [(source, key, canonical_json(value)) for key, value in values.items()]
-        self.db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?, ?)", pairs)
+        self.db.executemany(SET_STATE, [(source, key, canonical_json(value)) for key, value in values.items()])
 
     @property
-    def held(self) -> int:
-        """Kept rows, of all rounds."""
-        return int(self.db.execute("SELECT coalesce(max(n), 0) FROM rows").fetchone()[0])
+    def size(self) -> int:
+        """Kept rows of all rounds."""
+        return int(self.db.execute(SIZE).fetchone()[0])
 
     def counts(self) -> list[Count]:
-        """Every count, in a fixed order."""
-        return [Count(*found) for found in self.db.execute("SELECT * FROM counts ORDER BY 1, 2, 3, 4")]
+        """All counts, in a fixed order."""
+        return [Count(*values) for values in self.db.execute(COUNTS)]
 
     def rows(self, *, new: bool = False) -> Iterator[Row]:
-        """The kept rows in their order, of all rounds or only of this one."""
-        query = "SELECT row FROM rows WHERE round = ? OR NOT ? ORDER BY n"
-        return (Row(**json.loads(text)) for (text,) in self.db.execute(query, (self.round, new)))
+        """The kept rows in harvest order, of all rounds or (`new`) of this one."""
+        return (Row(**json.loads(text)) for (text,) in self.db.execute(ROWS, (self.round, new)))
 
     def drops(self) -> Iterator[dict[str, Any]]:
-        """What this round dropped, in its order."""
-        return (json.loads(told) for (told,) in self.db.execute("SELECT told FROM drops ORDER BY n"))
+        """The dropped rows of this round, in harvest order."""
+        return (json.loads(text) for (text,) in self.db.execute(DROPS))
 
     def states(self) -> Iterator[dict[str, Any]]:
         """The state of every source, in a fixed order."""
-        for source, key, value in self.db.execute("SELECT * FROM state ORDER BY source, key"):
+        for source, key, value in self.db.execute(STATES):
             yield {"source": source, "key": key, "value": json.loads(value)}
 
 
 class _State(Mapping[str, Any]):
-    """A source's keys, read from the file: a state of a million pages is not held in memory."""
+    """A source's state, read from the file key by key: it may have a million keys."""
 
     def __init__(self, db: sqlite3.Connection, source: str) -> None:
         self.db, self.source = db, source
 
     def __getitem__(self, key: str) -> Any:
-        query = "SELECT value FROM state WHERE source = ? AND key = ?"
-        if (found := self.db.execute(query, (self.source, key)).fetchone()) is None:
+        if (found := self.db.execute(STATE_VALUE, (self.source, key)).fetchone()) is None:
             raise KeyError(key)
         return json.loads(found[0])
 
     def __iter__(self) -> Iterator[str]:
-        found = self.db.execute("SELECT key FROM state WHERE source = ? ORDER BY key", (self.source,)).fetchall()
-        return (key for (key,) in found)
+        return (key for (key,) in self.db.execute(STATE_KEYS, (self.source,)).fetchall())
 
     def __len__(self) -> int:
-        return int(self.db.execute("SELECT count(*) FROM state WHERE source = ?", (self.source,)).fetchone()[0])
+        return int(self.db.execute(STATE_SIZE, (self.source,)).fetchone()[0])

@@ -1,7 +1,7 @@
-"""A harvest as artifacts: what the next round goes on from, on whatever host, and what an auditor can read.
+"""A harvest as artifacts, from which the next round continues on any host and which an auditor can read.
 
-Rows and drops lie in shards of JSON lines, called by their hash and written once; a round adds its own. The manifest
-names them all, with the counts and what the sources remember. Equal harvests have equal bytes.
+Rows, drops and source states are stored in shards of JSON lines, named by their hash and written once; a round adds
+its own. The manifest lists all shards and the counts. Equal harvests have equal bytes.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from services.runtime.storage import artifacts
 from services.runtime.storage.hashing import hash_file
 
 SHARD_BYTES = 8_000_000
-"""A shard is closed at so many bytes, unpacked: that much is in memory."""
+"""Maximum size of a shard, uncompressed; this much is in memory."""
 
 
 class Shard(Frozen):
-    """A file of JSON lines beside the manifest, packed by gzip."""
+    """A gzipped file of JSON lines in the manifest's folder."""
 
     sha256: Sha256
     """Hash of the file, and its name."""
     round: int = Field(ge=1)
     """The round that wrote it."""
     lines: int = Field(ge=1)
-    """Its lines."""
+    """Number of lines."""
 
 
 class Manifest(Frozen):
@@ -44,17 +44,17 @@ class Manifest(Frozen):
     round: int = Field(ge=1)
     """The round."""
     rows: tuple[Shard, ...]
-    """Kept rows of all rounds, in their order."""
+    """Kept rows of all rounds, in harvest order."""
     drops: tuple[Shard, ...]
-    """Dropped rows of all rounds: source, filter, reason, place and an excerpt."""
+    """Dropped rows of all rounds: source, filter, reason, origin and an excerpt."""
     state: tuple[Shard, ...]
-    """What the sources remember."""
+    """State of the sources."""
     counts: tuple[tuple[int, str, str, str, int], ...]
-    """(round, source, `dropped` or `skipped`, reason, how many)."""
+    """(round, source, `dropped` or `skipped`, reason, number)."""
 
 
 def store(harvest: Harvest, before: Manifest | None, folder: str) -> Stored:
-    """Write what is new of a harvest to a folder, and a manifest of all of it."""
+    """Write the new part of a harvest to a folder, and a manifest of the whole."""
     new_rows = (asdict(row) for row in harvest.rows(new=True))
     manifest = Manifest(
         round=harvest.round,
@@ -67,7 +67,7 @@ def store(harvest: Harvest, before: Manifest | None, folder: str) -> Stored:
 
 
 def load(harvest: Harvest, manifest: Manifest, folder: str, copies: Path) -> None:
-    """Fill an empty harvest with what earlier rounds have left. Raises `ArtifactChanged` or `FileNotFoundError`."""
+    """Fill an empty harvest from the shards of earlier rounds. Raises `ArtifactChanged` or `FileNotFoundError`."""
     with harvest.transaction():
         for shard in manifest.rows:
             for row in lines(shard, folder, copies):
@@ -80,12 +80,12 @@ def load(harvest: Harvest, manifest: Manifest, folder: str, copies: Path) -> Non
 
 
 def read(stored: Stored, copies: Path) -> Manifest:
-    """A manifest as recorded. Raises as `load` does."""
+    """A stored manifest. Raises as `load` does."""
     return Manifest.model_validate_json(_fetch(stored.uri, stored.sha256, copies).read_bytes())
 
 
-def beside(uri: str) -> str:
-    """The folder in which a manifest's shards lie."""
+def folder_of(uri: str) -> str:
+    """The folder of a manifest's shards."""
     return uri.rpartition("/")[0]
 
 
@@ -98,7 +98,7 @@ def lines(shard: Shard, folder: str, copies: Path) -> Iterator[dict[str, Any]]:
 
 
 def keep(data: bytes, folder: str, suffix: str) -> Stored:
-    """Bytes as an artifact that is called by its hash."""
+    """Store bytes as an artifact named by its hash."""
     name = sha256(data).hexdigest()
     uri = artifacts.join(folder, f"{name}{suffix}")
     artifacts.write_once(uri, lambda: data)
@@ -107,13 +107,13 @@ def keep(data: bytes, folder: str, suffix: str) -> Stored:
 
 def _fetch(uri: str, recorded: str, copies: Path) -> Path:
     place = artifacts.fetch(uri, recorded, hash_file, copies)
-    if (found := hash_file(place)) != recorded:
-        raise artifacts.ArtifactChanged(uri, found, recorded)
+    if (actual := hash_file(place)) != recorded:
+        raise artifacts.ArtifactChanged(uri, actual, recorded)
     return place
 
 
 def _write(entries: Iterable[Mapping[str, Any]], round_: int, folder: str) -> Iterator[Shard]:
-    """The entries in as many shards as they need."""
+    """Write the entries in shards of at most `SHARD_BYTES`, and yield each shard."""
     for texts in _pieces(f"{canonical_json(entry)}\n".encode() for entry in entries):
         packed = gzip.compress(b"".join(texts), mtime=0)
         yield Shard(sha256=keep(packed, folder, ".jsonl.gz").sha256, round=round_, lines=len(texts))

@@ -1,30 +1,52 @@
-"""Near-duplicates within a round and across rounds: an index on disk of the sketches of all rows that were kept.
+"""Finds near-duplicates within a round and across rounds: an index on disk of the MinHash sketches of all kept rows.
 
-The index is one SQLite file: memory stays the same however long it gets, a transaction ends where the caller says,
-and a copy of it is the state that the next round begins with. A row that was added before a crash and comes again
-afterwards is not its own duplicate.
+The index is one SQLite file, so memory does not grow with it, the caller ends its transactions, and a copy of it is
+the next round's start. A row that was added before a crash and comes again is not its own duplicate.
+
+MinHash: Broder, 1997; banding: Leskovec et al., chapter 3. Sketches are rensa's, in Rust: full-set R-MinHash over the
+word 5-grams of a text. docs/guides/data.md compares it with its peers.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import sqlite3
+import zlib
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
+import rensa
 
+from judgement.fingerprints.index import mix
 from schemas.rows import Row
-from services.data.collect.sketch import ALGORITHM, PERMUTATIONS, Bands, Sketch, sketch
+
+WORDS = 5
+"""Words of a shingle."""
+
+PERMUTATIONS = 128
+"""Slots of a sketch: the standard error of a similarity of 0.8 is 0.035."""
+
+SEED = 20240229
+"""Seed of the permutations; sketches of different seeds are not comparable."""
+
+ALGORITHM = f"rensa/{rensa.RMinHash.ALGORITHM_VERSION}/{PERMUTATIONS}/{WORDS}/{SEED}"
+"""Identifies how stored sketches were made."""
+
+RECALL = 0.95
+"""Minimum share of pairs at the threshold that must share a band; sharing one only leads to a comparison."""
 
 CACHE_KIB = 8_192
 """Memory of SQLite's page cache."""
 
-MEETINGS = 1_000
-"""Most rows that one row is compared with, the earliest: boilerplate makes many meet that are not alike."""
+CANDIDATES = 1_000
+"""Maximum rows that one row is compared with, the earliest ones: boilerplate makes many share a band."""
 
-SCHEMA = """
+TABLES = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rows (id INTEGER PRIMARY KEY, identity BLOB, exact BLOB, core TEXT, round INTEGER,
   session INTEGER, sketch BLOB);
@@ -32,16 +54,38 @@ CREATE INDEX IF NOT EXISTS rows_exact ON rows (exact);
 CREATE TABLE IF NOT EXISTS bands (key INTEGER, row INTEGER, PRIMARY KEY (key, row)) WITHOUT ROWID;
 """
 
+SET_ABOUT = "INSERT OR IGNORE INTO about VALUES ('made_by', ?), ('sessions', 0)"
+ABOUT = "SELECT name, value FROM about"
+NEW_SESSION = "UPDATE about SET value = value + 1 WHERE name = 'sessions'"
+ADD_ROW = "INSERT INTO rows (identity, exact, core, round, session, sketch) VALUES (?, ?, ?, ?, ?, ?)"
+ADD_BAND = "INSERT OR IGNORE INTO bands VALUES (?, ?)"
+
+NOT_ITSELF = "NOT (identity = :identity AND round = :round AND session < :session)"
+"""Excludes the row itself, added before a crash."""
+
+EXACT = f"SELECT core FROM rows WHERE exact = :exact AND {NOT_ITSELF} ORDER BY id LIMIT 1"  # noqa: S608 - a constant
+"""The earliest row with the same core."""
+
+SHARING_A_BAND = (
+    "SELECT core, sketch FROM rows WHERE id IN (SELECT row FROM bands WHERE key IN ({keys})) "  # noqa: S608 - integers
+    f"AND {NOT_ITSELF} ORDER BY id LIMIT {CANDIDATES}"
+)
+"""The earliest rows that share one of the bands."""
+
+WORD = re.compile(r"\w+")
+U64 = np.uint64
+Sketch = npt.NDArray[np.uint32]
+
 _BYTE_CHANCE = 1 / 256
-"""How often two different slots have the same lowest byte, which alone is kept of each."""
+"""How often two different slots have the same lowest byte, the only one that is stored."""
 
 
 class IndexForeign(Exception):
-    """An index was made by other rules, so its sketches cannot be compared with ours."""
+    """An index was made by other rules, so its sketches are not comparable."""
 
 
 class NearDuplicates:
-    """The rows seen so far. Not for several threads or processes at a time."""
+    """The index of all rows seen so far, for one thread of one process."""
 
     def __init__(self, connection: sqlite3.Connection, threshold: float, round_: int) -> None:
         self.connection, self.threshold, self.round = connection, threshold, round_
@@ -51,10 +95,10 @@ class NearDuplicates:
 
     @classmethod
     def open(cls, path: str | Path, threshold: float, *, round_: int = 0) -> NearDuplicates:
-        """The index in a file, which is made where it is missing.
+        """Open an index, and create a missing file.
 
-        `threshold` is a Jaccard similarity of word 5-grams, 1 for exact duplicates alone. `round_` tells a row that
-        comes again after a crash within a round from one that a later round brings again. Raises `IndexForeign`.
+        `threshold` is a Jaccard similarity of word 5-grams, 1 for exact duplicates alone. `round_` distinguishes a row
+        that is repeated after a crash from one that a later round yields again. Raises `IndexForeign`.
         """
         connection = sqlite3.connect(path)
         connection.execute("PRAGMA journal_mode = WAL")
@@ -69,94 +113,113 @@ class NearDuplicates:
         self.close()
 
     def seen(self, row: Row) -> str | None:
-        """The core of the earliest row that is the same or nearly so; None where there is none."""
-        if (core := self._exact(row)) is not None:
-            return core
-        return self._near(row) if self.bands else None
+        """The core of the earliest equal or similar row; None if there is none."""
+        identity = {"identity": _identity(row), "round": self.round, "session": self.session}
+        found = self.connection.execute(EXACT, {"exact": _hash(row.domain, row.core), **identity}).fetchone()
+        if found:
+            return str(found[0])
+        if self.bands is None:
+            return None
+        values = self._sketch(row)
+        keys = ",".join(map(str, self.bands.keys(values, row.answer)))
+        candidates = self.connection.execute(SHARING_A_BAND.format(keys=keys), identity).fetchall()
+        if not candidates:
+            return None
+        stored = np.frombuffer(b"".join(sketch for _, sketch in candidates), dtype=np.uint8).reshape(-1, PERMUTATIONS)
+        equal = (stored == values.astype(np.uint8)).mean(axis=1)
+        similar = (equal - _BYTE_CHANCE) / (1 - _BYTE_CHANCE) >= self.threshold
+        return str(candidates[int(similar.argmax())][0]) if similar.any() else None
 
     def add(self, row: Row) -> None:
-        """Remember a row, from the next `commit` on for good."""
+        """Add a row; it is durable after the next `commit`."""
         values = self._sketch(row) if self.bands else None
-        kept = None if values is None else values.astype(np.uint8).tobytes()
+        stored = None if values is None else values.astype(np.uint8).tobytes()
         inserted = self.connection.execute(
-            "INSERT INTO rows (identity, exact, core, round, session, sketch) VALUES (?, ?, ?, ?, ?, ?)",
-            (_identity(row), _hash(row.domain, row.core), row.core, self.round, self.session, kept),
+            ADD_ROW, (_identity(row), _hash(row.domain, row.core), row.core, self.round, self.session, stored)
         )
         if self.bands and values is not None:
             keys = self.bands.keys(values, row.answer)
-            self.connection.executemany(
-                "INSERT OR IGNORE INTO bands VALUES (?, ?)", [(key, inserted.lastrowid) for key in keys]
-            )
+            self.connection.executemany(ADD_BAND, [(key, inserted.lastrowid) for key in keys])
 
     def commit(self) -> None:
-        """Make what was added outlast a crash."""
+        """Make added rows survive a crash."""
         self.connection.commit()
 
     def save(self, path: str | Path) -> None:
-        """Write a compact copy of all that was committed, for the next round; `path` must not exist."""
+        """Write a compact copy of everything committed, for the next round; `path` must not exist."""
         self.commit()
         self.connection.execute("VACUUM INTO ?", (str(path),))
 
     def close(self) -> None:
-        """Forget what was not committed."""
+        """Close the index; uncommitted rows are lost."""
         self.connection.close()
 
     def _begin(self) -> int:
-        self.connection.executescript(SCHEMA)
+        self.connection.executescript(TABLES)
         ours = f"{ALGORITHM}/{self.threshold}"
-        self.connection.execute("INSERT OR IGNORE INTO about VALUES ('made_by', ?), ('sessions', 0)", (ours,))
-        about = dict(self.connection.execute("SELECT name, value FROM about").fetchall())
+        self.connection.execute(SET_ABOUT, (ours,))
+        about = dict(self.connection.execute(ABOUT).fetchall())
         if about["made_by"] != ours:
             raise IndexForeign(
                 f"near-duplicates: the index was made by {about['made_by']}, filters.near_duplicate and this release "
-                f"make {ours}; begin with an empty one"
+                f"make {ours}; start with an empty index"
             )
-        self.connection.execute("UPDATE about SET value = value + 1 WHERE name = 'sessions'")
+        self.connection.execute(NEW_SESSION)
         self.commit()
         return int(about["sessions"]) + 1
 
-    def _exact(self, row: Row) -> str | None:
-        found = self.connection.execute(
-            f"SELECT core FROM rows WHERE exact = :exact AND {_OTHER} ORDER BY id LIMIT 1",  # noqa: S608  # a constant
-            {"exact": _hash(row.domain, row.core), **self._self(row)},
-        ).fetchone()
-        return found[0] if found else None
-
-    def _near(self, row: Row) -> str | None:
-        assert self.bands
-        values = self._sketch(row)
-        keys = self.bands.keys(values, row.answer)
-        marks = ",".join(map(str, keys))
-        met = self.connection.execute(
-            f"SELECT core, sketch FROM rows WHERE id IN (SELECT row FROM bands WHERE key IN ({marks})) "  # noqa: S608
-            f"AND {_OTHER} ORDER BY id LIMIT {MEETINGS}",
-            self._self(row),
-        ).fetchall()
-        if not met:
-            return None
-        kept = np.frombuffer(b"".join(sketch for _, sketch in met), dtype=np.uint8).reshape(-1, PERMUTATIONS)
-        equal = (kept == values.astype(np.uint8)).mean(axis=1)
-        alike = (equal - _BYTE_CHANCE) / (1 - _BYTE_CHANCE) >= self.threshold
-        return str(met[int(alike.argmax())][0]) if alike.any() else None
-
     def _sketch(self, row: Row) -> Sketch:
-        """A row is asked for first and added then: its sketch is made once."""
+        """The row's sketch, computed once for `seen` and the `add` that follows."""
         if self._last[0] is not row:
             self._last = row, sketch(row)
         return self._last[1]
 
-    def _self(self, row: Row) -> dict[str, object]:
-        return {"identity": _identity(row), "round": self.round, "session": self.session}
-
-
-_OTHER = "NOT (identity = :identity AND round = :round AND session < :session)"
-"""Not the row itself, added before a crash."""
-
 
 def _identity(row: Row) -> bytes:
-    """The same for a row that a source gives again."""
+    """Equal for a row that a source yields again."""
     return _hash(row.domain, row.source, row.uri, row.core, row.prompt)
 
 
 def _hash(*parts: str) -> bytes:
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).digest()
+
+
+def shingles(text: str) -> list[str]:
+    """The word 5-grams of a text, lower case and without punctuation; a shorter text is one shingle."""
+    words = WORD.findall(text.lower())
+    if len(words) <= WORDS:
+        return [" ".join(words)]
+    return list(map(" ".join, zip(*(words[at:] for at in range(WORDS)), strict=False)))
+
+
+def sketch(row: Row) -> Sketch:
+    """The sketch of a row's prompt and trace. Shape (PERMUTATIONS,)."""
+    minhash = rensa.RMinHash(num_perm=PERMUTATIONS, seed=SEED)
+    minhash.update(shingles(f"{row.prompt} {row.trace}"))
+    return np.array(minhash.digest(), dtype=np.uint32)
+
+
+class Bands:
+    """How a sketch is cut into bands for a threshold; rows that share a band are compared."""
+
+    def __init__(self, threshold: float) -> None:
+        self.rows = max(rows for rows in range(1, PERMUTATIONS + 1) if rows == 1 or _meet(threshold, rows) >= RECALL)
+        self.count = PERMUTATIONS // self.rows
+
+    @cached_property
+    def _weights(self) -> npt.NDArray[np.uint64]:
+        return np.random.default_rng(SEED).integers(1, 2**63, size=self.rows, dtype=U64) | U64(1)
+
+    def keys(self, values: Sketch, answer: str) -> list[int]:
+        """One signed 64-bit key per band. Texts with different answers share none: they ask different questions."""
+        cut = values[: self.count * self.rows].reshape(self.count, self.rows).astype(U64)
+        salt = np.arange(1, self.count + 1, dtype=U64) << U64(32) | U64(zlib.crc32(answer.encode()))
+        with np.errstate(over="ignore"):
+            mixed = mix((cut * self._weights).sum(axis=1, dtype=U64) ^ mix(salt))
+        keys: list[int] = mixed.view(np.int64).tolist()
+        return keys
+
+
+def _meet(similarity: float, rows: int) -> float:
+    """Probability that two texts of a similarity share a band of so many rows."""
+    return float(1 - (1 - similarity**rows) ** (PERMUTATIONS // rows))

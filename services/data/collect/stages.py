@@ -1,8 +1,9 @@
-"""What becomes of a row that a source gives: every check in its order, and the variants that are made of what is kept.
+"""The checks of a harvested row in their order, and the variants made of a kept one.
 
     exact duplicate -> sealed sets -> verifier -> filters -> near-duplicate -> kept -> its variants, by the same checks
 
-What has a parent is not compared with its likes: variants of a row and sampled answers to a puzzle are alike by design.
+A row with a parent skips the near-duplicate check: variants of a row and sampled answers to a puzzle are alike by
+design.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from schemas.rows import Row
-from schemas.sources import AnySource, DataRule
-from services.data.collect.augment import variants
+from schemas.sources import AnySource, Columns, DataRule, SelfSource
 from services.data.collect.harvest import Harvest, Judged
 from services.data.collect.near_duplicates import NearDuplicates
 from services.data.collect.verify import verified
@@ -26,57 +26,79 @@ DUPLICATE = Dropped("duplicate", "exact")
 NEAR = "near"
 SEALED = "decontamination"
 
+TEMPLATES = (
+    "Question: {prompt}\nAnswer:",
+    "Solve the following task.\n\n{prompt}",
+    "{prompt}\nThink step by step, then give the answer.",
+    "Here is a problem: {prompt}\nWhat is the answer?",
+    "Please answer this question.\n{prompt}",
+    "Q: {prompt}\nA:",
+    "{prompt}\n\nWrite the final answer in a box.",
+    "Work this out and box the result: {prompt}",
+    "I need help with this: {prompt}",
+    "Task\n----\n{prompt}",
+    "Read carefully and answer.\n\n{prompt}\n\nYour answer:",
+    "[problem] {prompt} [solution]",
+    "Could you solve this for me? {prompt}",
+    "Exercise. {prompt}",
+    "{prompt}\nShow your work.",
+    "Answer with the result in a box.\n{prompt}",
+)
+"""Frames around a question, for its variants."""
+
 
 class Sealed(Protocol):
-    """What knows the texts of the sealed sets again (`judgement.fingerprints.index`)."""
+    """Recognises the texts of the sealed sets (`judgement.fingerprints.index`)."""
 
     def contaminated(self, row: Row) -> str | None:
-        """Why a row must go; none where it shares nothing with them. Rows come in the order of their source."""
+        """The reason to drop a row; none if it shares nothing with them. Rows come in the order of their source."""
 
 
 class Stages:
-    """The checks of one campaign's rule, in front of one round's harvest."""
+    """The checks of a campaign's rule, writing to a round's harvest."""
 
     def __init__(self, rule: DataRule, harvest: Harvest, near: NearDuplicates, sealed: Sealed | None) -> None:
         self.harvest, self.near, self.sealed, self.variants = harvest, near, sealed, rule.variants
         self.filters: Sequence[Filter] = make_filters(rule.filters)
 
     def recall(self, spec: AnySource) -> None:
-        """Show the sealed sets' fingerprints where a source was before a crash: an item may be split over two rows."""
+        """Show the sealed sets a source's last row before a crash: an item may be split over two rows."""
         if self.sealed and (last := self.harvest.last(spec.name)):
             self.sealed.contaminated(last)
 
     def take(self, spec: AnySource, step: Step) -> None:
-        """Write a step whole: its rows as they were judged, what was made of them, and what the source remembers."""
+        """Store a step in one transaction: verdicts on its rows, their variants, and the source's state."""
         harvest = self.harvest
         with harvest.transaction():
-            for given in step.rows:
-                for row, verdict in self._judge(spec, given):
+            for source_row in step.rows:
+                for row, verdict in self._judge(spec, source_row):
                     harvest.drop(spec.name, row, verdict) if isinstance(verdict, Dropped) else harvest.keep(verdict)
-                harvest.given(given)
+                harvest.set_last(source_row)
             harvest.remember(spec.name, step.remember)
             harvest.skip(spec.name, step.skipped)
-            self.near.commit()  # first: what is there and not yet in the harvest comes again and is known as itself
+            # Before the harvest's own commit: a row that is in the index alone comes again and is known as itself.
+            self.near.commit()
 
-    def _judge(self, spec: AnySource, given: Row) -> Iterator[tuple[Row, Judged]]:
-        """A source's row and its verdict, then the same of each of its variants."""
-        verdict = self._verdict(spec, given, given)
+    def _judge(self, spec: AnySource, row: Row) -> Iterator[tuple[Row, Judged]]:
+        """A source's row with its verdict, then each of its variants with its own."""
+        verdict = self._verdict(spec, row, row)
         if isinstance(verdict, Row) and not verdict.parent:
             verdict = self._near(verdict)
-        yield given, verdict
+        yield row, verdict
         if isinstance(verdict, Row):
             for variant in variants(verdict, self.variants):
-                # Fingerprints follow a source from row to row; a variant is not what it gave next.
+                # The fingerprints follow a source from row to row, and a variant is not its source's next row.
                 yield variant, self._verdict(spec, variant, replace(variant, source=f"{variant.source} variants"))
 
     def _verdict(self, spec: AnySource, row: Row, shown: Row) -> Judged:
-        """What holds for rows and variants alike; `shown` is what the fingerprints are shown."""
+        """The checks that rows and variants share; `shown` is the row that the fingerprints get."""
         contaminated = self.sealed.contaminated(shown) if self.sealed else None
         if self.harvest.has(row):
             return DUPLICATE
         if contaminated:
             return Dropped(SEALED, contaminated.replace(" ", "_"))
-        if getattr(spec, "verifier", "stated") != "none" and (wrong := verified(row, sampled=spec.kind == "self")):
+        verify = not isinstance(spec, Columns) or spec.verifier != "none"
+        if verify and (wrong := verified(row, sampled=isinstance(spec, SelfSource))):
             return wrong
         return judged(self.filters, row)
 
@@ -87,12 +109,25 @@ class Stages:
         return row
 
 
+def variants(row: Row, n: int) -> Iterator[Row]:
+    """The first `n` rewordings of a row with a question and an answer, from templates.
+
+    The answer and the worked steps stay; a variant names its parent and shares its split and its place in the mix.
+    """
+    if not (row.prompt and row.answer):
+        return
+    for number, template in enumerate(TEMPLATES[:n], start=1):
+        core = f"{row.core} #{number}"
+        # The parent of a sampled answer is its puzzle, which decides the split, also of its variants.
+        yield replace(row, prompt=template.format(prompt=row.prompt), core=core, parent=row.parent or row.core)
+
+
 def index(folder: Path, harvest: Harvest, threshold: float) -> NearDuplicates:
-    """The near-duplicate index of a harvest; where its file is missing it is made from the rows of earlier rounds."""
+    """The near-duplicate index of a harvest; a missing file is rebuilt from the rows of earlier rounds."""
     place, part = folder / "near.db", folder / "near.part"
     if not place.exists():
-        for left in folder.glob(f"{part.name}*"):
-            left.unlink()
+        for stale in folder.glob(f"{part.name}*"):
+            stale.unlink()
         with NearDuplicates.open(part, threshold, round_=harvest.round - 1) as made:
             for row in harvest.rows():
                 if not row.parent:

@@ -1,7 +1,7 @@
-"""Nothing wrong is taught: an answer that its verifier refuses, or a worked step that does not hold, drops its row.
+"""Drops a row whose answer the scorer rejects or whose worked steps are wrong.
 
-Of a collected row the challenge's scorer must find the stated answer in what the model would learn to write. Worked
-steps are checked where they can be computed: sums of numbers, `12*3+4=40`. Words between them are not judged.
+The challenge's scorer must find a row's stated answer in its training target. Worked steps are checked if they can be
+computed: sums of numbers, `12*3+4=40`. The words between them are not checked.
 """
 
 from __future__ import annotations
@@ -17,58 +17,58 @@ from schemas.rows import Row
 from services.data.filters.filter import Dropped
 
 NAME = "verifier"
-"""Filter under which these drops are counted."""
+"""Filter name of these drops."""
 
 TOLERANCE = 0.01
-"""Relative error of a step: steps round, and the challenge's scorer accepts as much."""
+"""Maximum relative error of a step, for rounding; the challenge's scorer accepts the same."""
 
 _NUMBER = r"\d{1,15}(?:,\d{3}){0,5}(?:\.\d{1,15})?"
 STEP = re.compile(
     rf"(?<![\w.,)^(*/+-])({_NUMBER}(?:\s?[-+*/]\s?{_NUMBER}){{1,9}})\s?=\s?(-?{_NUMBER})"
     r"(?![\w%(^*/+-]|[.,]\d|\s?[-+*/]\s?\w)"
 )
-"""A sum of numbers and the number that it is said to be, where neither is part of something larger. Every repetition is
-bounded, so that no text takes longer than its length."""
+"""A sum of numbers and its stated value, neither of them part of something larger. Every repetition is bounded, so the
+time grows with the text's length only."""
 AFTER_OPERATOR = re.compile(r"[-+*/^(]\s*$")
 
 
 def verified(row: Row, *, sampled: bool = False) -> Dropped | None:
-    """Why a row must not be taught; none where nothing is wrong with it, or it states no answer.
+    """The reason to drop a row; none if it is correct or states no answer.
 
-    A `sampled` row is of a puzzle, whose core must be of the train split; its steps were compared with the solver's.
+    A `sampled` row answers a puzzle: its core must be in the train split, and its steps are checked by its source.
     """
     if not row.answer:
         return None
     if not correct(row.prompt, row.completion(traced=True), row.answer):
         return Dropped(NAME, "unverified")
-    if sampled and not of_train(row):
+    if sampled and not _is_train(row):
         return Dropped(NAME, "split")
     if not sampled and (wrong := next(wrong_steps(row.trace), None)):
         return Dropped(NAME, "wrong_step", wrong)
     return None
 
 
-def of_train(row: Row) -> bool:
-    """Whether the puzzle that a row is, or was made from, may be trained on."""
+def _is_train(row: Row) -> bool:
+    """Whether a row's puzzle is in the train split."""
     return row.domain in FAMILIES and split_of(row.domain, row.parent or row.core) == "train"
 
 
 def wrong_steps(trace: str, solved: str = "") -> Iterator[str]:
-    """The steps of a trace that can be computed and do not hold, and that a solver's own trace does not show either.
+    """The steps of a trace whose computed value differs from the stated one, except those of a solver's own trace.
 
-    A solver may write a sum in a notation of its own: the puzzles' `6-7-0=19` borrows a ten.
+    A solver may use a notation of its own: the puzzles' `6-7-0=19` borrows a ten.
     """
-    known = set(solved.split())
+    accepted = set(solved.split())
     for found in STEP.finditer(trace):
-        if found[0] in known or AFTER_OPERATOR.search(trace[: found.start()][-9:]):
-            continue  # the latter is the end of a longer sum, whose beginning is not a number
+        if found[0] in accepted or AFTER_OPERATOR.search(trace[: found.start()][-9:]):
+            continue  # the latter is the end of a longer sum that begins with something else than a number
         value = _value(found[1])
         if value is not None and not math.isclose(value, _number(found[2]), rel_tol=TOLERANCE, abs_tol=1e-9):
             yield found[0]
 
 
 def _value(text: str) -> float | None:
-    """The value of a sum without brackets; none where it divides by zero."""
+    """The value of a sum without brackets; none for a division by zero."""
     total = 0.0
     for sign, term in re.findall(r"([-+]?)([^-+]+)", text.replace(" ", "")):
         factors = re.split(r"([*/])", term)

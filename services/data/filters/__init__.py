@@ -1,1 +1,1 @@
-"""What a collected row must pass to be kept: language, quality, personal data, safety."""
+"""Filters of collected rows: length, language, quality, safety, personal data."""

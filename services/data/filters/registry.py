@@ -1,20 +1,25 @@
-"""The filters that a campaign's rule asks for, in the order that saves most work: the cheap ones first."""
+"""The filters of a campaign's rule, the cheapest first.
+
+`services.data.filters.quality.QUALITY` lists those that a rule names; `services.data.plugins` loads those of other
+packages.
+"""
 
 from __future__ import annotations
 
 from schemas.sources import FilterRule
 from services.data.filters.filter import Filter
 from services.data.filters.language import Language
-from services.data.filters.length import Length
 from services.data.filters.pii import DropPersonal, ScrubPersonal
-from services.data.filters.quality import QUALITY
+from services.data.filters.quality import QUALITY, Length
 from services.data.filters.safety import Safety
+from services.data.plugins import load_plugin
 
 
 def make_filters(rule: FilterRule) -> tuple[Filter, ...]:
-    """Filters to give to `judged`. Models and word lists are loaded here, once per call, and nothing from a network.
+    """Filters for `judged`. Models and word lists are loaded here, once per call, and never from a network.
 
-    Raises `ValueError` for a language that has no word list or model, `ClassifierRefused`, or `PickledWeights`.
+    Raises `ValueError` for a language without word list or model, `ClassifierRefused`, `PickledWeights`, or
+    `PluginInvalid`.
     """
     filters: list[Filter] = [Length(rule.min_words, rule.max_words)]
     if rule.languages:
@@ -23,13 +28,10 @@ def make_filters(rule: FilterRule) -> tuple[Filter, ...]:
     if rule.safety == "drop":
         filters.append(Safety())
     if rule.classifiers:
-        filters += _classifiers(rule)
+        from services.data.filters.classifier import Classifier  # noqa: PLC0415 - torch, which no other filter needs
+
+        filters += [Classifier(one) for one in rule.classifiers]
+    filters += [load_plugin(one)(one) for one in rule.plugins]
     if rule.pii != "off":
         filters.append(ScrubPersonal() if rule.pii == "scrub" else DropPersonal())
     return tuple(filters)
-
-
-def _classifiers(rule: FilterRule) -> list[Filter]:
-    from services.data.filters.classifier import Classifier  # noqa: PLC0415 - torch, which no other filter needs
-
-    return [Classifier(one) for one in rule.classifiers]

@@ -1,82 +1,104 @@
-"""JSON lines: a row for each line, from where the last reading ended."""
+"""JSON lines: one row per line, read on from where the last reading ended.
+
+The place is a mark: the offset (in decompressed bytes) and the hash of the bytes before it. A file that has grown keeps
+its mark and yields only its new lines; one that changed before the mark is read from the start.
+"""
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, BinaryIO, Self, cast
+
+import pyarrow as pa
 
 from schemas.rows import Row
 from schemas.sources import FilesSource
-from services.data.sources.batch import Batch
-from services.data.sources.lines import BROKEN, PIECE, Lines, key, mark_of
-from services.data.sources.refusal import Refused
-from services.data.sources.rows import Found, from_record, now, sha256
-from services.data.sources.source import Step
+from services.data.sources.rows import Provenance, from_record, now, path_key, sha256
+from services.data.sources.source import Batch, Refused, Step
+
+BLOCK = 16_384
+"""Bytes before a mark that are hashed."""
+
+PIECE = 1_048_576
+"""Bytes in memory of a line that is skipped."""
 
 PIECES_PER_STEP = 64
-"""Pieces of a line that are passed over between two steps, so that a crash does not begin a long line again."""
+"""Pieces of a skipped line between two steps, so that a crash does not restart a long line."""
 
-BOMB = 400
-"""A line of a packed file that unpacks to so many times the allowed length is no text: the rest of the file is left."""
+EXPANSION = 400
+"""A line of a compressed file longer than this many times the maximum is no text: the rest of the file is skipped."""
+
+COMPRESSED = (".gz", ".zst")
+"""Suffixes of compressed files."""
+
+Place = tuple[int, bytes]
+"""An offset, and up to `BLOCK` bytes before it."""
+
+BROKEN = (OSError, EOFError, zlib.error)
+"""Errors of reading a file that is cut off, damaged or gone."""
 
 
-def harvest(spec: FilesSource, path: Path, known: Mapping[str, Any]) -> Iterator[Step]:
-    """Steps that remember the file's mark under its path.
+def read_lines(spec: FilesSource, path: Path, before: Mapping[str, Any]) -> Iterator[Step]:
+    """The rows behind the file's mark; each step stores the new mark under the file's path.
 
-    Raises `Refused` for a packed file that unpacks without end, and one of `BROKEN` where it cannot be read on.
+    Raises `Refused` for a compressed file that expands without end, and one of `BROKEN` if it cannot be read on.
     """
     with Lines(path) as lines:
-        if "offset" in known and not lines.resume(known):
-            known = {}
+        if "offset" in before and not lines.resume(before):
+            before = {}
             lines.rewind()
-        if known.get("inside"):
-            yield from _pass_over(spec, path, lines)
-        yield from _lines(spec, path, lines)
+        if before.get("inside"):
+            yield from _skip_line(spec, path, lines)
+        yield from _read_steps(spec, path, lines)
 
 
-def _lines(spec: FilesSource, path: Path, lines: Lines) -> Iterator[Step]:
-    batch, place, broken = Batch(), lines.place, None
+def _read_steps(spec: FilesSource, path: Path, lines: Lines) -> Iterator[Step]:
+    key, batch, place, failure = path_key(path), Batch(), lines.place, None
     while True:
         try:
             line = lines.piece(spec.max_bytes + 1)
         except BROKEN as error:
-            broken = error
+            failure = error
             break
         if not line:
             break
-        closed = line.endswith(b"\n")
-        if not closed and len(line) <= spec.max_bytes and not _is_json(line):
-            batch.skip("unfinished")  # somebody is still writing it: the next round reads it
+        ends = line.endswith(b"\n")
+        if not ends and len(line) <= spec.max_bytes and not _is_json(line):
+            batch.skip("unfinished")  # its writer has not finished it: the next round reads it
             break
         place = lines.place
-        if closed or len(line) <= spec.max_bytes:
-            _take(batch, spec, path, line)
+        if ends or len(line) <= spec.max_bytes:
+            _add(batch, spec, path, line)
         else:
             batch.skip("too_long")
-            yield batch.step({key(path): {**mark_of(place), "inside": True}})
-            yield from _pass_over(spec, path, lines)
+            yield batch.step({key: {**mark_of(place), "inside": True}})
+            yield from _skip_line(spec, path, lines)
             place = lines.place
         if batch.full:
-            yield batch.step({key(path): mark_of(place)})
-    yield batch.step({key(path): mark_of(place)})
-    if broken:
-        raise broken
+            yield batch.step({key: mark_of(place)})
+    yield batch.step({key: mark_of(place)})
+    if failure:
+        raise failure
 
 
-def _pass_over(spec: FilesSource, path: Path, lines: Lines) -> Iterator[Step]:
-    """Go to the end of a line that is too long, with no more than a piece of it in memory."""
+def _skip_line(spec: FilesSource, path: Path, lines: Lines) -> Iterator[Step]:
+    """Go to the end of a line that is too long, with one piece of it in memory."""
     pieces = 0
     while (piece := lines.piece(PIECE)) and not piece.endswith(b"\n"):
         pieces += 1
-        if lines.packed and pieces * PIECE > BOMB * spec.max_bytes:
+        if lines.compressed and pieces * PIECE > EXPANSION * spec.max_bytes:
             raise Refused("bomb")
         if pieces % PIECES_PER_STEP == 0:
-            yield Step(remember={key(path): {**mark_of(lines.place), "inside": True}})
+            yield Step(remember={path_key(path): {**mark_of(lines.place), "inside": True}})
 
 
-def _take(batch: Batch, spec: FilesSource, path: Path, line: bytes) -> None:
+def _add(batch: Batch, spec: FilesSource, path: Path, line: bytes) -> None:
     if not line.strip():
         return
     try:
@@ -94,7 +116,7 @@ def _row(spec: FilesSource, path: Path, line: bytes) -> Row:
         raise Refused("not_json") from error
     if not isinstance(record, dict):
         raise Refused("not_an_object")
-    return from_record(spec, record, Found(str(path), sha256(line), now()))
+    return from_record(spec, record, Provenance(str(path), sha256(line), now()))
 
 
 def _is_json(line: bytes) -> bool:
@@ -103,3 +125,66 @@ def _is_json(line: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
+
+
+def mark_of(place: Place) -> dict[str, Any]:
+    """The stored mark of a place."""
+    offset, before = place
+    return {"offset": offset, "block": sha256(before)}
+
+
+class Lines:
+    """The lines of a file, read in pieces of bounded size."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.compressed = path.suffix in COMPRESSED
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Start (again) at the first line."""
+        self._file = _open(self._path)
+        self._offset = 0
+        self._before = b""
+
+    def piece(self, size: int) -> bytes:
+        """The next bytes up to a line break, at most `size`; empty at the end. Raises one of `BROKEN`."""
+        piece = self._file.readline(size)
+        self._offset += len(piece)
+        self._before = (self._before + piece)[-BLOCK:]
+        return piece
+
+    @property
+    def place(self) -> Place:
+        """The current offset and the bytes before it."""
+        return self._offset, self._before
+
+    def resume(self, mark: Mapping[str, Any]) -> bool:
+        """Go from the start to a mark; false if the file before it has changed."""
+        start = max(0, mark["offset"] - BLOCK)
+        self._skip(start)
+        self._before = self._file.read(mark["offset"] - start)
+        self._offset = start + len(self._before)
+        return mark_of(self.place) == {"offset": mark["offset"], "block": mark["block"]}
+
+    def _skip(self, count: int) -> None:
+        if not self.compressed:
+            self._file.seek(count)
+            return
+        while count > 0 and (passed := len(self._file.read(min(count, PIECE)))):
+            count -= passed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+
+
+def _open(path: Path) -> BinaryIO:
+    """The file, decompressed as it is read, never more at a time than requested."""
+    if path.suffix == ".gz":
+        return cast(BinaryIO, gzip.open(path))
+    if path.suffix == ".zst":
+        return io.BufferedReader(pa.input_stream(path, compression="zstd"), PIECE)
+    return path.open("rb")

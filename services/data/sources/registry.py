@@ -1,38 +1,53 @@
-"""From a source of the campaign file to the source: the table of kinds.
+"""The registry of source kinds. A kind's module is imported only for a campaign that has such a source.
 
-A kind's module is loaded only when a campaign has such a source: nobody waits for, or needs, libraries of others.
+So no kind needs the libraries of another. Kinds of other packages: `services.data.plugins`.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any, cast
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
+from typing import cast
 
-from services.data.sources.source import Source, SourceFailed
+from schemas.sources import AnySource, PluginSource
+from services.data.plugins import SOURCES, PluginInvalid, load_plugin
+from services.data.sources.source import RoundContext, Source, SourceFailed
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One of this package's kinds."""
+
+    target: str
+    """Module and class, written as for an entry point."""
+    extra: str = "data"
+    """Extra of this distribution that the kind needs."""
+
 
 KINDS = {
-    "web": "services.data.sources.web.pages:Web",
-    "warc": "services.data.sources.web.warc:Warc",
-    "files": "services.data.sources.files:Files",
-    "hub": "services.data.sources.hub:Hub",
-    "gym": "services.data.sources.gym:Gym",
+    "web": Kind("services.data.sources.web.pages:Web"),
+    "warc": Kind("services.data.sources.web.warc:Warc"),
+    "files": Kind("services.data.sources.files:Files"),
+    "hub": Kind("services.data.sources.hub:Hub"),
+    "gym": Kind("services.data.sources.gym:Gym", extra="gym"),
+    "self": Kind("services.data.sources.self_source:SelfSampler", extra="trainer"),
 }
-"""Module and class of each kind; the class takes the source's part of the campaign file, the round and a seed."""
-
-EXTRAS = {"gym": "gym"}
-"""Extra of the distribution that a kind needs besides `data`."""
+"""This package's kinds, each read by the model of `schemas.sources` with the same `kind`."""
 
 
-def make_source(spec: Any, round_: int, seed: int = 0) -> Source:
-    """The source for a round (1, 2, ...); the seed is the campaign's.
-
-    Raises `KeyError` for a kind that is not of this table, and `SourceFailed` where its libraries are not installed.
-    """
-    module, _, name = KINDS[spec.kind].partition(":")
+def make_source(spec: AnySource, context: RoundContext) -> Source:
+    """The source of a part of the campaign file. Raises `SourceFailed` if its libraries are not installed."""
+    if isinstance(spec, PluginSource):
+        try:
+            return cast(Source, load_plugin(spec)(spec, context))
+        except PluginInvalid as error:
+            raise SourceFailed(str(error)) from error
+    kind = KINDS[spec.kind]
     try:
-        made = getattr(import_module(module), name)
+        make = EntryPoint(spec.kind, kind.target, SOURCES).load()
     except ModuleNotFoundError as error:
-        extra = EXTRAS.get(spec.kind, "data")
-        told = f"data.sources: {spec.name}: kind {spec.kind!r} needs {error.name}, which is not installed"
-        raise SourceFailed(f"{told}; pip install 'aevolve[{extra}]'") from error
-    return cast(Source, made(spec, round_, seed))
+        raise SourceFailed(
+            f"data.sources: {spec.name}: kind {spec.kind!r} needs {error.name}, which is not installed; "
+            f"pip install 'aevolve[{kind.extra}]'"
+        ) from error
+    return cast(Source, make(spec, context))

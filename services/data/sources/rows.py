@@ -1,7 +1,7 @@
-"""How a row is made of what a source found: its core, its provenance, and the check of an answer that it states.
+"""Builds a row from a source's record: its core, its provenance, and the check of a stated answer.
 
-The core of a row is what it says, without how it looks: of a question the normalised prompt, of a plain text the
-SHA-256 of the normalised text. Normal is: Unicode's NFKC, case-folded, each run of white space one blank, none outside.
+The core of a row is its content without its form: of a question the normalised prompt, of a plain text the SHA-256 of
+the normalised text. Normalised: Unicode's NFKC, case-folded, each run of white space one blank, none at the ends.
 """
 
 from __future__ import annotations
@@ -10,29 +10,30 @@ import hashlib
 import math
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from judgement.scorer import BOX, correct
 from schemas.base import canonical_json
 from schemas.rows import UNGRADED, Row
 from schemas.sources import Columns, Source
-from services.data.sources.refusal import Refused
+from services.data.sources.source import Refused
 
 
 @dataclass(frozen=True)
-class Found:
-    """Where a row comes from."""
+class Provenance:
+    """The provenance of a row."""
 
     uri: str
-    """Its address or place."""
+    """Its origin."""
     sha256: str
-    """Hash of what was fetched."""
+    """Hash of the fetched bytes."""
     fetched_at: str
-    """When, ISO 8601 in UTC."""
+    """ISO 8601 in UTC."""
     licence: str = ""
-    """Its licence, where it says one itself."""
+    """Its own licence, if it states one."""
 
 
 def now() -> str:
@@ -50,56 +51,55 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def plain(spec: Source, text: str, found: Found) -> Row:
-    """A row of plain text. Raises `Refused` where there is none."""
+def plain(spec: Source, text: str, provenance: Provenance) -> Row:
+    """A row of plain text. Raises `Refused` if it is empty."""
     text = clean(text).strip()
     if not text:
         raise Refused("no_text")
-    return _row(spec, found, trace=text, core=sha256(normal(text).encode()))
+    return _row(spec, provenance, trace=text, core=sha256(normal(text).encode()))
 
 
-def question(spec: Source, prompt: str, answer: str, trace: str, found: Found) -> Row:
-    """A row of question and answer. Raises `Refused` where one is missing."""
+def question(spec: Source, prompt: str, answer: str, trace: str, provenance: Provenance) -> Row:
+    """A row of question and answer. Raises `Refused` if one is missing."""
     prompt, answer, trace = clean(prompt).rstrip("\n"), clean(answer).strip(), clean(trace).strip()
     if not prompt.strip():
         raise Refused("no_prompt")
     if not answer:
         raise Refused("no_answer")
-    trace = trace.removesuffix(f"{BOX}{answer}}}").rstrip()  # the completion adds it
-    return _row(spec, found, prompt=prompt, answer=answer, trace=trace, core=normal(prompt))
+    trace = trace.removesuffix(f"{BOX}{answer}}}").rstrip()  # `Row.completion` adds it
+    return _row(spec, provenance, prompt=prompt, answer=answer, trace=trace, core=normal(prompt))
 
 
-def from_record(spec: Columns, record: Mapping[str, Any], found: Found) -> Row:
-    """The row that a record's columns hold.
+def from_record(spec: Columns, record: Mapping[str, Any], provenance: Provenance) -> Row:
+    """The row of a record's columns.
 
-    Raises `Refused` where a column is missing, is no text, or holds an answer that its worked steps do not give.
+    Raises `Refused` for a column that is missing or no text, and for an answer that its worked steps do not give.
     """
     if any(len(value) > spec.max_bytes for value in record.values() if isinstance(value, str)):
         raise Refused("too_long")
-    found = Found(
-        uri=_optional(record, spec.uri_column) or found.uri,
-        sha256=found.sha256,
-        fetched_at=found.fetched_at,
-        licence=_optional(record, spec.licence_column) or found.licence,
+    provenance = replace(
+        provenance,
+        uri=_optional(record, spec.uri_column) or provenance.uri,
+        licence=_optional(record, spec.licence_column) or provenance.licence,
     )
     if spec.prompt is None or spec.answer is None:
-        return plain(spec, _text(record, spec.text, "no_text"), found)
+        return plain(spec, _text(record, spec.text, "no_text"), provenance)
     prompt = _text(record, spec.prompt, "no_prompt")
     answer = _text(record, spec.answer, "no_answer")
     trace = _optional(record, spec.trace)
     if spec.verifier == "stated" and BOX in trace and not correct(prompt, trace, answer):
         raise Refused("unverified")
-    return question(spec, prompt, answer, trace, found)
+    return question(spec, prompt, answer, trace, provenance)
 
 
 def record_sha256(record: Mapping[str, Any]) -> str:
-    """Hash of a record that has no bytes of its own: of its canonical JSON, values that JSON does not know as text."""
-    known = {key: value if _is_json(value) else str(value) for key, value in record.items()}
-    return sha256(canonical_json(known).encode(errors="surrogatepass"))
+    """Hash of a record without bytes of its own: of its canonical JSON, with other values as text."""
+    values = {key: value if _is_json(value) else str(value) for key, value in record.items()}
+    return sha256(canonical_json(values).encode(errors="surrogatepass"))
 
 
 def clean(text: str) -> str:
-    """The text without U+0000, which no database keeps. Raises `Refused` where it holds half a character."""
+    """The text without U+0000, which databases refuse. Raises `Refused` for half a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -108,11 +108,16 @@ def clean(text: str) -> str:
 
 
 def whole(name: str) -> str:
-    """A name with what is no character, such as bytes of a file's name that are no UTF-8, spelt out."""
+    """A name with its invalid bytes, such as those of a file name that is no UTF-8, as escapes."""
     return name.replace("\0", "").encode(errors="backslashreplace").decode()
 
 
-def _row(spec: Source, found: Found, *, trace: str, core: str, prompt: str = "", answer: str = "") -> Row:
+def path_key(path: Path) -> str:
+    """The state key of a file: its path."""
+    return whole(str(path))
+
+
+def _row(spec: Source, provenance: Provenance, *, trace: str, core: str, prompt: str = "", answer: str = "") -> Row:
     return Row(
         domain=spec.domain,
         difficulty=UNGRADED,
@@ -122,10 +127,10 @@ def _row(spec: Source, found: Found, *, trace: str, core: str, prompt: str = "",
         trace=trace,
         core=core,
         source=spec.name,
-        uri=whole(found.uri),
-        licence=whole(found.licence or spec.licence),
-        sha256=found.sha256,
-        fetched_at=found.fetched_at,
+        uri=whole(provenance.uri),
+        licence=whole(provenance.licence or spec.licence),
+        sha256=provenance.sha256,
+        fetched_at=provenance.fetched_at,
     )
 
 

@@ -1,8 +1,8 @@
-"""Worked answers that a model of the campaign writes to puzzles, kept where the verifier accepts them.
+"""Answers that a model of the campaign samples for puzzles; only those that the verifier accepts become rows.
 
-Rejection sampling (STaR, arXiv 2203.14465): puzzles of the train split are asked several times; an answer that the
-challenge's scorer accepts, with no step that is known to be wrong, becomes a row. The model is the base unless the
-constitution says `standing` (design rule 1), and each row says whose weights wrote it.
+Rejection sampling (STaR, arXiv 2203.14465): each puzzle of the train split gets several answers; one that the scorer
+accepts, without a step known to be wrong, becomes a row. The model is the base unless the constitution says `standing`
+(design rule 1), and each row names the weights that wrote it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from judgement.scorer import BOX, correct
 from puzzles.draw import FAMILIES, draw
@@ -23,51 +26,35 @@ from schemas.rows import Row
 from schemas.scores import BASE
 from schemas.sources import SelfSource
 from services.data.collect.verify import wrong_steps
-from services.data.job import Sampled
-from services.data.sources.source import SourceFailed, State, Step
+from services.data.sources.source import RoundContext, SourceFailed, State, Step
 from services.runtime.storage import artifacts
 from services.runtime.storage.hashing import hash_folder
+from services.runtime.storage.model_folders import model_folder
 
 PROMPTS = 16
-"""Puzzles that are asked at a time, each `samples` times: a step."""
+"""Puzzles of one step, each with `samples` answers."""
 
 LICENCE = "written by the campaign's model"
 
-Weights = Sequence[float]
 
+class SelfSampler:
+    """A source of sampled answers. State: the last round that sampled, and how many of its puzzles are done."""
 
-@dataclass(frozen=True)
-class Asked:
-    """Who is asked, and for what."""
-
-    sampled: Sampled
-    """The models."""
-    model: Model
-    """Limits of prompts and answers."""
-    copies: Path
-    """Folder of copies of what lies in a store of objects."""
-    difficulty: Weights
-    """Weights of the levels 1, 2, 3: what the policy expects to be trained on."""
-    wordings: Weights
-    """Weights of the wordings 0, 1, 2."""
-
-
-class Sampler:
-    """A source of sampled answers. State: the round that asked last, and how many of its puzzles."""
-
-    def __init__(self, spec: SelfSource, round_: int, seed: int, asked: Asked) -> None:
-        self.name, self._spec, self._round, self._asked = spec.name, spec, round_, asked
-        self._seed = digest([seed, round_, spec.name])
+    def __init__(self, spec: SelfSource, context: RoundContext) -> None:
+        if context.sampling is None:
+            raise SourceFailed(f"data.sources: {spec.name}: the round has no model to sample; this is an error of ours")
+        self.name, self._spec, self._round, self._sampling = spec.name, spec, context.round, context.sampling
+        self._seed = digest([context.seed, context.round, spec.name])
 
     def harvest(self, state: State) -> Iterator[Step]:
-        """A step per few puzzles. Raises `SourceFailed` for an unknown domain, or where torch is not installed."""
+        """A step per `PROMPTS` puzzles. Raises `SourceFailed` for an unknown domain."""
         if self._spec.domain not in FAMILIES:
-            known = ", ".join(FAMILIES)
             raise SourceFailed(
-                f"data.sources: {self.name}: domain {self._spec.domain!r} has no puzzles to ask; say one of {known}"
+                f"data.sources: {self.name}: domain {self._spec.domain!r} has no puzzles; "
+                f"give one of {', '.join(FAMILIES)}"
             )
-        said = state.get("asked", {})
-        done = said["prompts"] if said.get("round") == self._round else 0
+        last = state.get("asked", {})
+        done = last["prompts"] if last.get("round") == self._round else 0
         puzzles = self._puzzles()
         if done >= len(puzzles):
             return
@@ -76,38 +63,30 @@ class Sampler:
             batch = puzzles[start : start + PROMPTS]
             outputs = writer.write([item.prompt for item in batch], seed=f"{self._seed}/{start}")
             rows, skipped = self._accepted(batch, outputs)
-            told = {"round": self._round, "prompts": start + len(batch)}
-            yield Step(tuple(rows), {"asked": told}, dict(skipped))
+            progress = {"round": self._round, "prompts": start + len(batch)}
+            yield Step(tuple(rows), {"asked": progress}, dict(skipped))
 
     def _puzzles(self) -> list[Item]:
         """The round's puzzles, each once."""
-        spec, asked = self._spec, self._asked
-        drawn = draw(
-            spec.domain,
-            spec.prompts_per_round,
-            difficulty=asked.difficulty,
-            wordings=asked.wordings,
+        items = draw(
+            self._spec.domain,
+            self._spec.prompts_per_round,
+            difficulty=self._sampling.difficulty,
+            wordings=self._sampling.wordings,
             split="train",
             seed=self._seed,
         )
-        return list({item.core: item for item in drawn}.values())
+        return list({item.core: item for item in items}.values())
 
-    def _writer(self) -> Any:
-        try:
-            from services.data.sampling import Writer  # noqa: PLC0415 - torch, which no other source needs
-        except ModuleNotFoundError as missing:
-            raise SourceFailed(
-                f"data.sources: {self.name}: kind 'self' needs {missing.name}, which is not installed; "
-                "pip install 'aevolve[trainer]'"
-            ) from missing
-        asked = self._asked
-        base, adapter = Path(asked.sampled.base), None
-        if self._standing and asked.sampled.adapter:
-            kept = asked.sampled.adapter
-            adapter = artifacts.fetch(kept.uri, kept.sha256, hash_folder, asked.copies)
-            if (found := hash_folder(adapter)) != kept.sha256:
-                raise artifacts.ArtifactChanged(kept.uri, found, kept.sha256)
-        return Writer(base, adapter, asked.model, self._spec.samples, self._spec.temperature)
+    def _writer(self) -> Writer:
+        """The model, loaded. Raises `ArtifactChanged` if the adapter is not the recorded one."""
+        sampling, adapter = self._sampling, None
+        if self._standing and (stored := sampling.sampled.adapter):
+            adapter = artifacts.fetch(stored.uri, stored.sha256, hash_folder, sampling.copies)
+            if (actual := hash_folder(adapter)) != stored.sha256:
+                raise artifacts.ArtifactChanged(stored.uri, actual, stored.sha256)
+        base = Path(sampling.sampled.base)
+        return Writer(base, adapter, sampling.model, self._spec.samples, self._spec.temperature)
 
     @property
     def _standing(self) -> bool:
@@ -115,19 +94,19 @@ class Sampler:
 
     @property
     def _uri(self) -> str:
-        """Whose weights write: `model:CANDIDATE:HASH`."""
-        asked = self._asked.sampled
-        if self._standing and asked.adapter:
-            return f"model:{asked.candidate}:{asked.adapter.sha256}"
-        return f"model:{BASE}:{asked.base_sha256}"
+        """The weights that write: `model:CANDIDATE:HASH`."""
+        sampled = self._sampling.sampled
+        if self._standing and sampled.adapter:
+            return f"model:{sampled.candidate}:{sampled.adapter.sha256}"
+        return f"model:{BASE}:{sampled.base_sha256}"
 
     def _accepted(self, batch: Sequence[Item], outputs: Sequence[Sequence[str]]) -> tuple[list[Row], Counter[str]]:
-        """The distinct outputs that hold, and how many were refused for what."""
+        """Rows of the distinct accepted outputs, and refusals by reason."""
         rows: dict[str, Row] = {}
         skipped: Counter[str] = Counter()
-        for item, said in zip(batch, outputs, strict=True):
-            skipped["too_long"] += not said
-            for output in said:
+        for item, answers in zip(batch, outputs, strict=True):
+            skipped["too_long"] += not answers
+            for output in answers:
                 if not correct(item.prompt, output, item.answer):
                     skipped["wrong_answer"] += 1
                 elif next(wrong_steps(output, item.trace), None):
@@ -154,3 +133,48 @@ class Sampler:
             sha256=hashlib.sha256(output.encode()).hexdigest(),
             parent=item.core,
         )
+
+
+class Writer:
+    """A loaded causal language model that samples in batches: equal seeds give equal texts on the same machine."""
+
+    def __init__(self, base: Path, adapter: Path | None, model: Model, samples: int, temperature: float) -> None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        if device == "cpu":
+            torch.set_num_threads(1)  # sums must not depend on the number of free cores
+        folder = model_folder(str(base))
+        self.limits, self.samples, self.temperature = model, samples, temperature
+        self.tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
+        if self.tokenizer.pad_token is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32 if device == "cpu" else torch.bfloat16
+        )
+        self.model = (PeftModel.from_pretrained(loaded, adapter) if adapter else loaded).to(device).eval()
+
+    @torch.inference_mode()
+    def write(self, prompts: Sequence[str], seed: str) -> list[list[str]]:
+        """`samples` continuations of each prompt; an empty list for a prompt that leaves no room for an answer."""
+        room = self.limits.max_length - self.limits.max_new_tokens
+        texts = [f"{prompt}\n" for prompt in prompts]
+        fitting = [at for at, text in enumerate(texts) if len(self.tokenizer(text)["input_ids"]) <= room]
+        answers: list[list[str]] = [[] for _ in prompts]
+        if not fitting:
+            return answers
+        batch = self.tokenizer([texts[at] for at in fitting], return_tensors="pt", padding=True).to(self.model.device)
+        torch.manual_seed(int(hashlib.sha256(seed.encode()).hexdigest()[:15], 16))
+        generated = self.model.generate(
+            input_ids=batch["input_ids"],
+            attention_mask=batch["attention_mask"],
+            do_sample=True,
+            temperature=self.temperature,
+            top_k=0,
+            top_p=1.0,
+            num_return_sequences=self.samples,
+            max_new_tokens=self.limits.max_new_tokens,
+            pad_token_id=self.tokenizer.pad_token_id,
+        )[:, batch["input_ids"].shape[1] :]
+        outputs = self.tokenizer.batch_decode(generated, skip_special_tokens=True)
+        for place, at in enumerate(fitting):
+            answers[at] = outputs[place * self.samples : (place + 1) * self.samples]
+        return answers

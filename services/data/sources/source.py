@@ -1,46 +1,128 @@
-"""What a source is: a stream of steps, each of which can be the last one before a crash.
+"""The interface of a source: a stream of steps, each of which may be the last before a crash.
 
-A step brings rows together with what the source must remember to go on behind them. Whoever drives a source keeps both
-in one transaction, so that a source killed at any moment neither fetches nor gives a row twice.
+A step holds rows and the state needed to continue after them. The caller stores both in one transaction, so a source
+that is killed at any moment neither fetches nor yields a row twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
+from schemas.campaign import Model
 from schemas.rows import Row
+from services.data.job import Sampled
 
 State = Mapping[str, Any]
-"""What a source remembers: JSON values by key, of all earlier rounds and of this round's steps so far."""
+"""A source's stored state: JSON values by key, of all earlier rounds and of this round's steps so far."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A piece of a harvest."""
+    """One piece of a harvest."""
 
     rows: tuple[Row, ...] = ()
-    """Rows that are new."""
+    """New rows."""
     remember: Mapping[str, Any] = field(default_factory=dict)
-    """Keys of the state that have new values."""
+    """State keys with new values."""
     skipped: Mapping[str, int] = field(default_factory=dict)
-    """What was refused or passed over, counted by reason: short names such as `robots` or `too_long`."""
+    """Input that gave no row, counted by reason: short names such as `robots` or `too_long`."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """The model that a source may sample, and the puzzles that the policy expects to train on."""
+
+    sampled: Sampled
+    """The model's files."""
+    model: Model
+    """Limits of prompts and answers."""
+    copies: Path
+    """Local copies of artifacts from an object store."""
+    difficulty: Sequence[float]
+    """Weights of the difficulties 1, 2, 3."""
+    wordings: Sequence[float]
+    """Weights of the wordings 0, 1, 2."""
+
+
+@dataclass(frozen=True)
+class RoundContext:
+    """What a source gets besides its part of the campaign file."""
+
+    round: int
+    """The round, from 1."""
+    seed: int = 0
+    """The campaign's seed."""
+    sampling: Sampling | None = None
+    """None unless the campaign has a `self` source."""
 
 
 class Source(Protocol):
-    """A source of a campaign, made for one round from its part of the campaign file."""
+    """A source of a campaign in one round. Its class is called with its part of the campaign file and the context."""
 
     name: str
     """Its name in the campaign file."""
 
     def harvest(self, state: State) -> Iterator[Step]:
-        """What is new since the state, in steps of bounded size; ends when nothing is left or the round's share is had.
+        """Everything new since the state, in steps of bounded size, up to the round's quota.
 
-        `state` is live: it shows what the steps before have remembered. Bad input is counted in `skipped`; only what
+        `state` is live: it includes what earlier steps stored. Bad input is counted in `skipped`; only an error that
         makes the whole source unusable is raised, as `SourceFailed`.
         """
 
 
 class SourceFailed(Exception):
-    """A source cannot be read at all; its text names the field, the value and the remedy."""
+    """A source cannot be read at all; its message names the field, the value and the remedy."""
+
+
+class Refused(Exception):
+    """A page, line or record that gives no row; `reason` is its name in `Step.skipped`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+STEP_ROWS = 200
+"""Maximum rows of a step: few enough to repeat after a crash, enough to make transactions cheap."""
+
+STEP_CHARACTERS = 4_000_000
+"""Characters of a step beyond which no row is added."""
+
+
+class Batch:
+    """Collects rows and refusals until they make a step."""
+
+    def __init__(self) -> None:
+        self._rows: list[Row] = []
+        self._skipped: Counter[str] = Counter()
+        self._characters = 0
+
+    def add(self, row: Row) -> None:
+        """Add a row."""
+        self._rows.append(row)
+        self._characters += len(row.prompt) + len(row.trace)
+
+    def skip(self, reason: str, count: int = 1) -> None:
+        """Count refused input."""
+        self._skipped[reason] += count
+
+    @property
+    def empty(self) -> bool:
+        """Whether it holds neither rows nor refusals."""
+        return not self._rows and not self._skipped
+
+    @property
+    def full(self) -> bool:
+        """Whether the step should end here."""
+        size = len(self._rows) + self._skipped.total()
+        return size >= STEP_ROWS or self._characters >= STEP_CHARACTERS
+
+    def step(self, remember: Mapping[str, Any]) -> Step:
+        """The collected step with its state; the batch is empty afterwards."""
+        step = Step(tuple(self._rows), dict(remember), dict(self._skipped))
+        self._rows, self._skipped, self._characters = [], Counter(), 0
+        return step

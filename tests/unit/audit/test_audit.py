@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from audit.decision import audit, find, text
 from audit.difference import differences
-from audit.recompute import is_decision, recompute
+from audit.recompute import is_decision, recompute, state_at
 from audit.replay import altered, replay, substance, under
 from eventstore.row import Row
 from judgement import decisions
@@ -18,6 +18,7 @@ from schemas.base import canonical_json
 from services.console.cli import app
 from services.console.log_file import read_envelopes
 from services.console.log_source import of_campaign
+from services.data.core import reused
 from services.runtime.user_error import UserError
 
 RECORDED = Path(__file__).parents[2] / "recorded" / "demo.jsonl"
@@ -64,6 +65,32 @@ def test_a_decider_that_changed_without_a_new_version_is_told_what_to_do(envelop
     other = lambda h, c: tuple(p.model_copy(update={"seed": p.seed + 1}) for p in first(h, c))  # noqa: E731
     monkeypatch.setitem(decisions.RULES, ("propose", version("propose")), other)
     assert {one.ruling.decider for one in replay(envelopes) if not one.identical} == {"propose"}
+
+
+def with_yields(envelopes, change):
+    """The log with the first batch of data changed in its first yield, and that batch."""
+    at = next(i for i, x in enumerate(envelopes) if x.type == "DataBatchReady")
+    data = json.loads(canonical_json(envelopes[at].data))
+    data["yields"][0] |= change(data["yields"][0])
+    batch = envelopes[at].model_copy(update={"data": data})
+    return [*envelopes[:at], batch, *envelopes[at + 1 :]], batch
+
+
+def test_the_planned_puzzles_are_a_decision_and_the_kept_rows_are_measured(envelopes):
+    again = recompute(*with_yields(envelopes, lambda one: {"made": one["made"] + 1}))
+    assert [difference.path for difference in again.differences] == ["puzzles.bits"]
+    assert recompute(*with_yields(envelopes, lambda one: {"kept": one["kept"] - 1})).identical
+
+
+def test_data_that_a_later_round_reuses_is_decided_again(envelopes):
+    later = next(i for i, x in enumerate(envelopes) if x.type == "DataBatchReady" and x.data["round"] == 2)
+    told = envelopes[:later]
+    history = state_at(told, told[0].correlationid, told[-1].sequence)
+    batch = envelopes[later].model_copy(update={"data": reused(history).model_dump(mode="json")})
+    assert recompute([*told, batch], batch).identical
+    data = batch.data | {"snapshot": "0" * 64}
+    other = batch.model_copy(update={"data": data})
+    assert [difference.path for difference in recompute([*told, other], other).differences] == ["snapshot"]
 
 
 def test_a_touched_score_shows_in_the_policy_that_rested_on_it(envelopes, tmp_path):

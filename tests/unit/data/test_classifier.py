@@ -122,9 +122,9 @@ def test_it_reads_what_the_other_filters_have_left(folder):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"model": "/nowhere"}, "model '/nowhere' holds no config.json; put"),
+        ({"model": "/nowhere"}, "model '/nowhere' has no config.json; put"),
         ({"sha256": "0" * 64}, "sha256 '0+', but the files of .* have .*; restore them"),
-        ({"drop": ["unsafe"]}, "drop 'unsafe' is no label of .*; say one of fine, loud"),
+        ({"drop": ["unsafe"]}, "drop 'unsafe' is no label of .*; give one of fine, loud"),
     ],
 )
 def test_a_classifier_that_cannot_be_used_is_named_with_the_remedy(folder, changes, words):

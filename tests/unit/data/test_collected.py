@@ -131,8 +131,8 @@ def test_the_card_tells_what_became_of_every_row_and_quotes_nothing_raw(folder):
     assert "| notes | files | prose | 7 | 0 | 7 | 1 | 0 | 6 |" in card
     assert "| sums | verifier/wrong\\_step | 1 |" in card
     assert "CC-BY-4.0 \\| \\<b\\>" in card
-    assert "| puzzles | drawn | roman |" in card
-    assert "was not counted" in card
+    assert "| puzzles | generated | roman |" in card
+    assert "is unknown" in card
 
 
 def test_the_same_inputs_give_the_same_snapshot_on_another_day(folder, monkeypatch):

@@ -16,8 +16,7 @@ from sqlite3 import IntegrityError
 import pytest
 
 from schemas.rows import Row
-from services.data.collect import collect as collected
-from services.data.collect import folders
+from services.data.collect import collect
 from services.data.collect import manifest as manifests
 from services.data.collect.harvest import Harvest
 from services.data.snapshot import make
@@ -62,8 +61,8 @@ def attempt(folder: Path, die_at: int, told) -> None:
         return db
 
     real, sqlite3.connect = sqlite3.connect, connect
-    sources = collected.make_source
-    collected.make_source = lambda spec, *a: Pages(folder / "fetched") if spec.name == "notes" else sources(spec, *a)
+    sources = collect.make_source
+    collect.make_source = lambda spec, *a: Pages(folder / "fetched") if spec.name == "notes" else sources(spec, *a)
     sys.addaudithook(lambda event, _: tick() if event == "open" else None)
     snapshot = make(job(folder, variants=2), lambda _: None)
     told.send((snapshot.model_dump_json(exclude={"seconds", "device_seconds"}), ticks))
@@ -123,9 +122,9 @@ def test_a_step_whose_checks_fail_leaves_nothing(tmp_path):
 
 
 def test_two_processes_never_harvest_for_one_round(tmp_path):
-    with folders.alone(tmp_path / "1"), pytest.raises(folders.HarvestBusy, match="another process harvests"):
-        folders.alone(tmp_path / "1").__enter__()
-    with folders.alone(tmp_path / "1"):
+    with collect.locked(tmp_path / "1"), pytest.raises(collect.HarvestBusy, match="another process harvests"):
+        collect.locked(tmp_path / "1").__enter__()
+    with collect.locked(tmp_path / "1"):
         pass
 
 

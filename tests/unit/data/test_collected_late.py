@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from schemas.rows import Row
-from services.data.collect import collect as collected
-from services.data.collect import folders
+from services.data.collect import collect
 from services.data.collect import manifest as manifests
 from services.data.job import Snapshot
 from services.data.sources.source import Step
@@ -34,7 +33,7 @@ def test_a_late_harvest_is_the_next_rounds_and_no_source_is_read_again(tmp_path,
     notes(tmp_path, [6, 7])
     late = made(tmp_path, 2, used)
     with monkeypatch.context() as patched:
-        patched.setattr(collected, "source", lambda spec, _: pytest.fail(f"{spec.name} is read again"))
+        patched.setattr(collect, "make_source", lambda spec, _: pytest.fail(f"{spec.name} is read again"))
         third = made(tmp_path, 3, used)
     assert rows_of(third, "prose") == rows_of(late, "prose")
     assert new_rows(tmp_path, late, used) == [(2, 2)]
@@ -79,10 +78,8 @@ class Torn:
 
 
 def test_one_that_was_torn_is_gone_on_with_behind_its_last_step(tmp_path, used, monkeypatch):
-    sources = collected.make_source
-    monkeypatch.setattr(
-        collected, "make_source", lambda spec, *a: Torn() if spec.name == "notes" else sources(spec, *a)
-    )
+    sources = collect.make_source
+    monkeypatch.setattr(collect, "make_source", lambda spec, *a: Torn() if spec.name == "notes" else sources(spec, *a))
     with pytest.raises(ConnectionError):
         made(tmp_path, 2, used)
     Torn.lost = False
@@ -94,7 +91,7 @@ def test_one_that_was_torn_is_gone_on_with_behind_its_last_step(tmp_path, used, 
 def test_what_is_still_harvested_is_waited_for(tmp_path, used):
     notes(tmp_path, [6])
     made(tmp_path, 2, used)
-    with folders.alone(tmp_path / "work" / "2"), pytest.raises(folders.HarvestBusy):
+    with collect.locked(tmp_path / "work" / "2"), pytest.raises(collect.HarvestBusy):
         made(tmp_path, 3, used)
     assert new_rows(tmp_path, made(tmp_path, 3, used), used) == [(3, 1)]
 
@@ -103,4 +100,4 @@ def test_a_harvest_that_was_used_is_left_where_it_is(tmp_path, used):
     notes(tmp_path, [6])
     second = made(tmp_path, 2, used)
     made(tmp_path, 3, second)
-    assert (tmp_path / "work" / "2" / folders.FILE).exists()
+    assert (tmp_path / "work" / "2" / collect.FILE).exists()

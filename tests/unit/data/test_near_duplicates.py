@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.rows import Row
-from services.data.collect.near_duplicates import IndexForeign, NearDuplicates
-from services.data.collect.sketch import Bands, shingles
+from services.data.collect.near_duplicates import Bands, IndexForeign, NearDuplicates, shingles
 
 VOCABULARY = [f"word{at}" for at in range(4_000)]
 BAND = 0.12

@@ -19,8 +19,9 @@ from schemas.evidence import Stored
 from schemas.sources import SelfSource
 from services.data.collect.verify import verified
 from services.data.job import Sampled
-from services.data.sources.self_source import Asked, Sampler
-from services.data.sources.source import SourceFailed
+from services.data.sources.registry import make_source
+from services.data.sources.self_source import SelfSampler
+from services.data.sources.source import RoundContext, Sampling, SourceFailed
 from services.runtime.storage.artifacts import ArtifactChanged
 from services.runtime.storage.hashing import hash_folder
 from tests.tiny_model import make_model, memorise
@@ -29,14 +30,14 @@ SPEC = SelfSource(name="own", domain="roman", prompts_per_round=24, samples=3, t
 EASY = (1.0, 0.0, 0.0)
 
 
-def asked(base: Path, **sampled) -> Asked:
+def sampling(base: Path, **sampled) -> Sampling:
     given = Sampled(base=str(base), base_sha256=hash_folder(base), **sampled)
     model = Model(max_length=96, max_new_tokens=40)
-    return Asked(sampled=given, model=model, copies=base.parent / "copies", difficulty=EASY, wordings=EASY)
+    return Sampling(sampled=given, model=model, copies=base.parent / "copies", difficulty=EASY, wordings=EASY)
 
 
-def sampler(base: Path, spec: SelfSource = SPEC, round_: int = 1, **sampled) -> Sampler:
-    return Sampler(spec, round_, 0, asked(base, **sampled))
+def sampler(base: Path, spec: SelfSource = SPEC, round_: int = 1, **sampled) -> SelfSampler:
+    return SelfSampler(spec, RoundContext(round_, sampling=sampling(base, **sampled)))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def base(tmp_path_factory):
     return folder
 
 
-def harvested(source: Sampler, state=None):
+def harvested(source: SelfSampler, state=None):
     state = {} if state is None else state
     for step in source.harvest(state):
         state.update(step.remember)
@@ -114,15 +115,14 @@ def test_an_adapter_that_is_not_the_recorded_one_is_not_asked(base, adapter, tmp
 
 
 def test_a_domain_without_puzzles_is_named(base):
-    with pytest.raises(SourceFailed, match="domain 'prose' has no puzzles to ask; say one of bits"):
+    with pytest.raises(SourceFailed, match="domain 'prose' has no puzzles; give one of bits"):
         next(sampler(base, SPEC.model_copy(update={"domain": "prose"})).harvest({}))
 
 
 def test_without_torch_the_extra_is_named(base, monkeypatch):
-    monkeypatch.setitem(sys.modules, "services.data.sampling", None)
-    monkeypatch.delattr("services.data.sampling", raising=False)
-    with pytest.raises(SourceFailed, match=r"needs services\.data\.sampling, which is not installed; pip install"):
-        next(sampler(base).harvest({}))
+    monkeypatch.setitem(sys.modules, "services.data.sources.self_source", None)
+    with pytest.raises(SourceFailed, match=r"needs services\.data\..*; pip install 'aevolve\[trainer\]'"):
+        make_source(SPEC, RoundContext(1, sampling=sampling(base)))
 
 
 def test_a_sealed_puzzle_is_never_taught(base):

@@ -15,11 +15,11 @@ from pyarrow import parquet
 
 from schemas.rows import UNGRADED
 from schemas.sources import FilesSource
-from services.data.sources import batch, jsonl
-from services.data.sources import parquet as table
+from services.data.sources import files, jsonl
+from services.data.sources import source as source_module
 from services.data.sources.registry import make_source
 from services.data.sources.rows import normal, sha256
-from services.data.sources.source import SourceFailed
+from services.data.sources.source import RoundContext, SourceFailed
 from tests.harvests import Harvest
 
 LONG = 200
@@ -27,7 +27,7 @@ LONG = 200
 
 def source(*paths, round_=1, **more):
     given = {"name": "notes", "domain": "prose", "paths": [str(path) for path in paths], "max_bytes": LONG, **more}
-    return make_source(FilesSource.model_validate(given), round_)
+    return make_source(FilesSource.model_validate(given), RoundContext(round_))
 
 
 def lines(*texts):
@@ -36,8 +36,8 @@ def lines(*texts):
 
 @pytest.fixture
 def small_steps(monkeypatch):
-    monkeypatch.setattr(batch, "STEP_ROWS", 3)
-    monkeypatch.setattr(table, "STEP_ROWS", 3)
+    monkeypatch.setattr(source_module, "STEP_ROWS", 3)
+    monkeypatch.setattr(files, "STEP_ROWS", 3)
 
 
 def packed(path: Path, data: bytes) -> Path:
@@ -111,7 +111,7 @@ def test_a_bad_line_is_counted_and_its_neighbours_are_kept(tmp_path, line, reaso
 
 @pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz"])
 def test_a_line_of_gigabytes_is_passed_over_in_bounded_memory_and_goes_on_after_a_crash(tmp_path, ending, monkeypatch):
-    monkeypatch.setattr(jsonl, "BOMB", 10_000_000)
+    monkeypatch.setattr(jsonl, "EXPANSION", 10_000_000)
     monkeypatch.setattr(jsonl, "PIECES_PER_STEP", 16)
     path = tmp_path / f"a.{ending}"
     opened = gzip.open(path, "wb", compresslevel=1) if ending.endswith("gz") else path.open("wb")
@@ -201,7 +201,7 @@ def test_bad_parquet_is_counted_and_its_neighbours_are_kept(tmp_path):
 
 
 def test_a_row_group_that_unpacks_too_far_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(table, "GROUP", 100)
+    monkeypatch.setattr(files, "EXPANSION", 100)
     values = ["x" * 100_000, "y", "small", "fine"]
     path = tmp_path / "a.parquet"
     parquet.write_table(pa.table({"text": values}), path, row_group_size=2, compression="zstd", use_dictionary=False)
@@ -235,7 +235,7 @@ def test_a_name_that_is_no_text_names_its_rows_and_its_state(tmp_path):
 
 
 def test_paths_that_name_nothing_fail_the_source_and_a_missing_one_does_not(tmp_path):
-    with pytest.raises(SourceFailed, match=r"notes: paths .*\*\.jsonl'\] name no file; check them"):
+    with pytest.raises(SourceFailed, match=r"notes: paths .*\*\.jsonl'\] match no file; correct them"):
         Harvest().go_on(source(tmp_path / "*.jsonl"))
     (tmp_path / "a.txt").write_text("here")
     (tmp_path / "folder.txt").mkdir()
@@ -257,8 +257,8 @@ TEXTS = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), 
 )
 def test_killed_after_any_step_and_gone_on_gives_every_row_exactly_once(first, second, ending, kills, size):
     with pytest.MonkeyPatch.context() as patched, tempfile.TemporaryDirectory() as folder:
-        patched.setattr(batch, "STEP_ROWS", size)
-        patched.setattr(table, "STEP_ROWS", size)
+        patched.setattr(source_module, "STEP_ROWS", size)
+        patched.setattr(files, "STEP_ROWS", size)
         harvest, written = Harvest(), []
         for i, texts in enumerate((first, second)):
             path = Path(folder) / (f"{i}.parquet" if ending == "parquet" else f"a.{ending}")

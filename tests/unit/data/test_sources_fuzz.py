@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from services.data.sources.refusal import Refused
+from services.data.sources.source import Refused
 from services.data.sources.web import listings, text
 from services.data.sources.web.fetch import address
 from services.data.sources.web.public_addresses import is_public

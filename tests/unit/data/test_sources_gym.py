@@ -8,20 +8,19 @@ import pytest
 
 from schemas.rows import UNGRADED
 from schemas.sources import GymSource
-from services.data.sources import gym
-from services.data.sources import registry as make
+from services.data.sources import gym, registry
 from services.data.sources.registry import make_source
-from services.data.sources.source import SourceFailed
+from services.data.sources.source import RoundContext, SourceFailed
 from tests.harvests import Harvest
 
 
 def source(*tasks, round_=1, seed=0, rows=6):
     given = {"name": "gym", "domain": "sums", "tasks": tasks, "rows_per_round": rows}
-    return make_source(GymSource.model_validate(given), round_, seed)
+    return make_source(GymSource.model_validate(given), RoundContext(round_, seed))
 
 
 def test_a_round_shares_its_rows_out_and_each_has_its_own(monkeypatch):
-    monkeypatch.setattr(gym, "MADE", 2)
+    monkeypatch.setattr(gym, "STEP_TASKS", 2)
     harvest = Harvest()
     for round_ in (1, 2):
         for steps in (0, 1, 1, None):
@@ -70,17 +69,17 @@ def test_tasks_without_a_stated_answer_or_with_settings_of_their_own_are_counted
 
 
 def test_a_task_that_does_not_exist_fails_with_its_nearest_names():
-    with pytest.raises(SourceFailed, match=r"gym: tasks names 'basic_arithmetik'.* did you mean basic_arithmetic"):
+    with pytest.raises(SourceFailed, match=r"no 'basic_arithmetik'.* did you mean basic_arithmetic"):
         Harvest().go_on(source("basic_arithmetik"))
 
 
 def test_without_the_extra_the_source_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(make.KINDS, "gym", "a_library_that_nobody_has:Gym")
+    monkeypatch.setitem(registry.KINDS, "gym", registry.Kind("a_library_that_nobody_has:Gym", extra="gym"))
     with pytest.raises(SourceFailed, match=r"needs a_library_that_nobody_has.*pip install 'aevolve\[gym\]'"):
         source("basic_arithmetic")
 
 
-def test_the_table_of_kinds_loads_no_library_of_a_kind():
+def test_the_registry_of_kinds_loads_no_library_of_a_kind():
     code = "import services.data.sources.registry, services.data.app, sys; print(*sys.modules)"
     root = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)

@@ -5,15 +5,15 @@ import json
 import pytest
 
 from schemas.sources import HubSource
-from services.data.sources import batch
+from services.data.sources import source as source_module
 from services.data.sources.registry import make_source
-from services.data.sources.source import SourceFailed
+from services.data.sources.source import RoundContext, SourceFailed
 from tests.harvests import Harvest
 
 
 def source(folder, round_=1, **more):
     given = {"name": "set", "domain": "prose", "dataset": str(folder), "rows_per_round": 4, **more}
-    return make_source(HubSource.model_validate(given), round_)
+    return make_source(HubSource.model_validate(given), RoundContext(round_))
 
 
 def fill(folder, name, *records):
@@ -21,7 +21,7 @@ def fill(folder, name, *records):
 
 
 def test_each_round_reads_its_share_once_also_when_killed(tmp_path, monkeypatch):
-    monkeypatch.setattr(batch, "STEP_ROWS", 2)
+    monkeypatch.setattr(source_module, "STEP_ROWS", 2)
     fill(tmp_path, "a.jsonl", *({"text": f"text {i}", "other": i} for i in range(10)))
     (tmp_path / "README.md").write_text("---\nlicense: mit\n---\nA set.\n")
     harvest = Harvest()

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.sources import WarcSource
-from services.data.sources import batch
+from services.data.sources import source as source_module
 from services.data.sources.registry import make_source
+from services.data.sources.source import RoundContext
 from tests.harvests import Harvest
 from tests.web_server import article, bomb
 
@@ -19,7 +20,7 @@ LIMIT = 20_000
 
 def source(path, round_=1):
     given = {"name": "crawl", "domain": "prose", "paths": [str(path)], "max_bytes": LIMIT, "licence": "unknown"}
-    return make_source(WarcSource.model_validate(given), round_)
+    return make_source(WarcSource.model_validate(given), RoundContext(round_))
 
 
 def record(uri, payload, kind="response", length=None, content="application/http; msgtype=response"):
@@ -190,7 +191,7 @@ def test_killed_after_any_step_and_gone_on_gives_every_record_exactly_once(tmp_p
     records = [page(f"Page {i}") if kind == "good" else BAD[kind] for i, kind in enumerate(order)]
     path = write(tmp_path_factory.mktemp("warc") / f"a.{ending}", records)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(batch, "STEP_ROWS", 2)
+        patched.setattr(source_module, "STEP_ROWS", 2)
         harvest = Harvest()
         for steps in kills:
             harvest.go_on(source(path), steps)

@@ -6,12 +6,10 @@ import socket
 import pytest
 
 from schemas.sources import WebSource
-from services.data.sources.refusal import Refused
 from services.data.sources.rows import sha256
-from services.data.sources.source import SourceFailed
+from services.data.sources.source import Refused, RoundContext, SourceFailed
 from services.data.sources.web import pages as web
-from services.data.sources.web.fetch import address
-from services.data.sources.web.pace import Pace
+from services.data.sources.web.fetch import Pace, address
 from services.data.sources.web.public_addresses import is_public
 from tests import web_server
 from tests.certificates import Authority
@@ -44,7 +42,7 @@ def source(round_=1, clock=None, **given):
     spec = {"name": "rivers", "domain": "prose", "private": True, "timeout_seconds": 5.0, "per_second": 100.0, **given}
     clock = clock or Clock()
     spec = WebSource.model_validate(spec)
-    return web.Web(spec, round_, 0, Pace(spec.per_second, clock, clock.sleep))
+    return web.Web(spec, RoundContext(round_), Pace(spec.per_second, clock, clock.sleep))
 
 
 def abouts(harvest):
@@ -382,7 +380,7 @@ def test_what_is_no_address_of_the_web_is_refused(link):
 
 
 def test_a_campaign_file_with_no_address_fails_with_the_field(site):
-    with pytest.raises(SourceFailed, match="rivers: feeds: 'http://a:99999999/' is no address of the web; correct it"):
+    with pytest.raises(SourceFailed, match="rivers: feeds: 'http://a:99999999/' is no web address; correct it"):
         Harvest().go_on(source(pages=[site.page("/a", article("A"))], feeds=["http://a:99999999/"]))
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from puzzles.draw import FAMILIES, draw
 from schemas.rows import Row
-from services.data.collect.augment import TEMPLATES, variants
+from services.data.collect.stages import TEMPLATES, variants
 from services.data.collect.verify import verified, wrong_steps
 
 

@@ -8,6 +8,7 @@ from eventstore.work import Job
 from schemas.evidence import Coverage
 from schemas.scores import Cost, Receipt
 from services.data.job import Snapshot
+from services.data.orders import DataOrder
 from services.data.snapshot_job import SNAPSHOT
 from services.oracle.boards.job import ASKING
 from services.oracle.job import Evaluated, Measured
@@ -65,18 +66,15 @@ SCORE_ORDER = ScoreOrder(
 
 
 def job(kind, *, attempt=2, lost=0.0):
-    basis = opened().snapshots[1].basis.model_dump(mode="json")
-    payload = {
-        "substrate": {"active_parameters": 2},
-        "candidate": "r1s1",
-        "kinds": ["external"],
-        "round": 1,
-        "basis": basis,
-    }
+    history = opened()
+    ground = history.snapshots[1].basis
     if kind is TRAINING:
         payload = TRAIN_ORDER.model_dump(mode="json")
     elif kind in (SCORING, ASKING):
         payload = SCORE_ORDER.payload()
+    else:
+        order = DataOrder(round=1, policy=history.policy, campaign=history.campaign, basis=ground)
+        payload = order.model_dump(mode="json")
     about = {"id": 1, "queue": "q", "key": "k", "campaign": "c", "payload": payload, "cause": None}
     return Job(**about, attempt=attempt, attempts=3, token=None, deadline=None, seconds_left=None, lost_seconds=lost)
 

@@ -1,7 +1,7 @@
-"""Feeds and sitemaps: pages that name other pages.
+"""Feeds and sitemaps: documents that list pages.
 
-lxml reads them, with the mends that broken feeds need; it resolves no entity and asks nobody for anything. A sitemap
-may also be lines of addresses (sitemaps.org), and packed.
+lxml parses them and recovers from the errors of broken feeds; it resolves no entity and fetches nothing. A sitemap may
+also be lines of addresses (sitemaps.org), and gzipped.
 """
 
 from __future__ import annotations
@@ -12,40 +12,40 @@ from typing import Literal
 
 from lxml import etree
 
-from services.data.sources.refusal import Refused
+from services.data.sources.source import Refused
 from services.data.sources.web.fetch import address
 from services.data.sources.web.inflate import MAGIC, unpacked
 
 ROOTS: dict[str, Kind] = {"rss": "feed", "RDF": "feed", "feed": "feed", "urlset": "sitemap", "sitemapindex": "index"}
-"""What a listing is, by its outermost element."""
+"""Kind of a listing, by its root element."""
 
 Kind = Literal["feed", "sitemap", "index"]
 
 
 @dataclass(frozen=True)
 class Link:
-    """A page that is named."""
+    """A listed page."""
 
     url: str
     """Its address."""
     changed: str = ""
-    """When it changed last, as the listing says."""
+    """Its last change, as the listing states it."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What a feed or sitemap names."""
+    """The content of a feed or sitemap."""
 
     kind: Kind
-    """An index names sitemaps; the others name pages."""
+    """An index lists sitemaps; the others list pages."""
     links: tuple[Link, ...]
     """Each address once, in the listing's order."""
     bad: int
-    """Links that are no addresses of the web."""
+    """Links that are no web addresses."""
 
 
 def read(body: bytes, url: str, limit: int) -> Listing:
-    """A listing that was found at an address. Raises `Refused("no_listing")`, or as `unpacked` does."""
+    """The listing at an address. Raises `Refused("no_listing")`, or as `unpacked` does."""
     if body.startswith(MAGIC):
         body = unpacked([body], limit)
     root = _root(body)
@@ -58,7 +58,7 @@ def read(body: bytes, url: str, limit: int) -> Listing:
 
 
 def _root(body: bytes) -> etree._Element | None:
-    """The outermost element, what is broken inside left out; none for plain text."""
+    """The root element, without its broken parts; None for plain text."""
     if not body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         return None
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, recover=True)
@@ -74,17 +74,17 @@ def _root(body: bytes) -> etree._Element | None:
 def _sitemap(root: etree._Element) -> Iterator[tuple[str, str]]:
     for entry in root:
         if _name(entry) in ("url", "sitemap"):
-            said = {_name(child): (child.text or "").strip() for child in entry}
-            yield said.get("loc", ""), said.get("lastmod", "")
+            fields = {_name(child): (child.text or "").strip() for child in entry}
+            yield fields.get("loc", ""), fields.get("lastmod", "")
 
 
 def _feed(root: etree._Element) -> Iterator[tuple[str, str]]:
     for entry in root.iter("{*}item", "{*}entry"):
         links = [child for child in entry if _name(child) == "link"]
-        told = {_name(child): (child.text or "").strip() for child in entry}
-        wanted = [link for link in links if link.get("rel", "alternate") == "alternate"]
-        for link in wanted[:1]:
-            yield link.get("href") or (link.text or ""), told.get("updated", "")
+        fields = {_name(child): (child.text or "").strip() for child in entry}
+        alternate = [link for link in links if link.get("rel", "alternate") == "alternate"]
+        for link in alternate[:1]:
+            yield link.get("href") or (link.text or ""), fields.get("updated", "")
 
 
 def _lines(body: bytes) -> list[tuple[str, str]]:
@@ -94,16 +94,17 @@ def _lines(body: bytes) -> list[tuple[str, str]]:
     return [(line, "") for line in lines]
 
 
-def _listing(kind: Kind, named: Iterable[tuple[str, str]], url: str) -> Listing:
+def _listing(kind: Kind, entries: Iterable[tuple[str, str]], url: str) -> Listing:
+    """The listing of (link, last change) entries, with links resolved against its address."""
     links: dict[str, Link] = {}
     bad = 0
-    for said, changed in named:
+    for text, changed in entries:
         try:
-            found = address(said, url)
+            link = address(text, url)
         except Refused:
             bad += 1
         else:
-            links.setdefault(found, Link(found, changed))
+            links.setdefault(link, Link(link, changed))
     return Listing(kind, tuple(links.values()), bad)
 
 

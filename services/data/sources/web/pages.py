@@ -1,8 +1,8 @@
-"""Pages of the web, read once: a round asks for what its pages, feeds and sitemaps name and no earlier round has had.
+"""Web pages: a round fetches what its pages, feeds and sitemaps name and no earlier round has fetched.
 
-Single pages and listings are asked for in every round, with the validators of the last answer; the pages of a listing
-only until they are had, or refused for good, or said to have changed. The validators of a listing are remembered only
-once nothing is left to be had from it, so "not modified" always means "nothing new".
+Single pages and listings are requested every round, with the validators of the last answer; the pages of a listing only
+until they are fetched, refused for good, or reported as changed. The validators of a listing are stored only once all
+its pages are settled, so "not modified" always means "nothing new".
 """
 
 from __future__ import annotations
@@ -13,40 +13,37 @@ from typing import Any
 
 from schemas.rows import Row
 from schemas.sources import WebSource
-from services.data.sources.refusal import Refused
-from services.data.sources.rows import Found, now, plain, sha256
-from services.data.sources.source import SourceFailed, State, Step
+from services.data.sources.rows import Provenance, now, plain, sha256
+from services.data.sources.source import Refused, RoundContext, SourceFailed, State, Step
 from services.data.sources.web import listings
-from services.data.sources.web.fetch import TRANSIENT, Fetcher, Page, address, host
+from services.data.sources.web.fetch import TRANSIENT, Fetcher, Pace, Page, Robots, address, host
 from services.data.sources.web.listings import Link, Listing
-from services.data.sources.web.pace import Pace
-from services.data.sources.web.robots import Robots
 from services.data.sources.web.text import read
 
 TRIES = 3
-"""Rounds that ask for a page of a listing which its server fails to give."""
+"""Rounds that request a page of a listing which its server fails to deliver."""
 
 LISTINGS = 1_000
-"""Feeds and sitemaps that a round asks for."""
+"""Maximum feeds and sitemaps requested in a round."""
 
-NOT_ASKED = frozenset({"robots", "robots_unreachable", "crawl_delay", "host_failing"})
-"""Reasons for which a page was not even asked for."""
+NOT_REQUESTED = frozenset({"robots", "robots_unreachable", "crawl_delay", "host_failing"})
+"""Reasons for which a page was not requested at all."""
 
-AGAIN = TRANSIENT | NOT_ASKED
-"""Reasons for which a later round looks again."""
+RETRIED = TRANSIENT | NOT_REQUESTED
+"""Reasons for which a later round tries again."""
 
 
 class Web:
-    """A source of web pages. State: `page URL`, `list URL`, and how many pages this round has asked for."""
+    """A source of web pages. State: `page URL`, `list URL`, and the number of pages requested in this round."""
 
-    def __init__(self, spec: WebSource, round_: int, seed: int, pace: Pace | None = None) -> None:
+    def __init__(self, spec: WebSource, context: RoundContext, pace: Pace | None = None) -> None:
         self.name = spec.name
         self._spec = spec
-        self._round = round_
+        self._round = context.round
         self._pace = pace or Pace(spec.per_second)
 
     def harvest(self, state: State) -> Iterator[Step]:
-        """A step for each page or listing that is asked for. Raises `SourceFailed` for what is no address."""
+        """A step for each requested page or listing. Raises `SourceFailed` for an invalid address."""
         with Fetcher(self._spec, self._pace) as fetcher:
             yield from _Round(self._spec, self._round, fetcher, state).steps()
 
@@ -63,41 +60,42 @@ class _Round:
         self._listed: list[tuple[str, Page, Listing]] = []
 
     def steps(self) -> Iterator[Step]:
-        yield from self._listings()
-        single = {url: Link(url) for url in self._given("pages")}
-        named = {link.url: link for _, _, listing in self._listed if listing.kind != "index" for link in listing.links}
-        wanted = [link for link in {**named, **single}.values() if self._is_wanted(link, always=link.url in single)]
-        for link in _in_turn(wanted):
-            if self._asked() >= self._spec.pages_per_round:
+        yield from self._read_listings()
+        single = {url: Link(url) for url in self._addresses("pages")}
+        linked = {link.url: link for _, _, listing in self._listed if listing.kind != "index" for link in listing.links}
+        due = [link for link in {**linked, **single}.values() if self._is_due(link, always=link.url in single)]
+        for link in _interleaved(due):
+            if self._requested() >= self._spec.pages_per_round:
                 break
             yield self._page(link)
-        yield from self._complete()
+        yield from self._settle_listings()
 
-    def _given(self, field: str) -> list[str]:
-        """Addresses of the campaign file. Raises `SourceFailed` for one that is none."""
-        found = []
+    def _addresses(self, field: str) -> list[str]:
+        """Addresses of a field of the campaign file. Raises `SourceFailed` for an invalid one."""
+        addresses = []
         for url in getattr(self._spec, field):
             try:
-                found.append(address(url))
+                addresses.append(address(url))
             except Refused as refusal:
-                told = f"data.sources: {self._spec.name}: {field}: {url!r} is no address of the web"
-                raise SourceFailed(f"{told}; correct it") from refusal
-        return found
+                raise SourceFailed(
+                    f"data.sources: {self._spec.name}: {field}: {url!r} is no web address; correct it"
+                ) from refusal
+        return addresses
 
     # The listings.
 
-    def _listings(self) -> Iterator[Step]:
-        waiting = dict.fromkeys(self._given("feeds") + self._given("sitemaps"))
-        asked: set[str] = set()
-        while left := [url for url in waiting if url not in asked]:
-            for url in left[: LISTINGS - len(asked)]:
+    def _read_listings(self) -> Iterator[Step]:
+        listed = dict.fromkeys(self._addresses("feeds") + self._addresses("sitemaps"))
+        requested: set[str] = set()
+        while rest := [url for url in listed if url not in requested]:
+            for url in rest[: LISTINGS - len(requested)]:
                 yield from self._listing(url)
-                asked.add(url)
-            if len(asked) == LISTINGS:
+                requested.add(url)
+            if len(requested) == LISTINGS:
                 break
             indices = (listing for _, _, listing in self._listed if listing.kind == "index")
-            waiting |= {link.url: None for index in indices for link in index.links}
-        if over := len(waiting) - len(asked):
+            listed |= {link.url: None for index in indices for link in index.links}
+        if over := len(listed) - len(requested):
             yield Step(skipped={"listings": over})
 
     def _listing(self, url: str) -> Iterator[Step]:
@@ -113,8 +111,8 @@ class _Round:
         if listing.bad:
             yield Step(skipped={"bad_link": listing.bad})
 
-    def _complete(self) -> Iterator[Step]:
-        """Remember the listings that have nothing left; an index never, since its sitemaps change without it."""
+    def _settle_listings(self) -> Iterator[Step]:
+        """Store the validators of listings without a page left; never of an index, whose sitemaps change without it."""
         done = {
             f"list {url}": page.validators
             for url, page, listing in self._listed
@@ -125,66 +123,63 @@ class _Round:
 
     # The pages.
 
-    def _known(self, url: str) -> Mapping[str, Any]:
-        known: Mapping[str, Any] = self._state.get(f"page {url}", {})
-        return known
+    def _stored(self, url: str) -> Mapping[str, Any]:
+        stored: Mapping[str, Any] = self._state.get(f"page {url}", {})
+        return stored
 
-    def _is_wanted(self, link: Link, *, always: bool) -> bool:
-        return self._known(link.url).get("round") != self._round and (always or self._is_left(link))
+    def _is_due(self, link: Link, *, always: bool) -> bool:
+        return self._stored(link.url).get("round") != self._round and (always or self._is_left(link))
 
     def _is_left(self, link: Link) -> bool:
-        """Whether a listing's page is still to be had: new, changed, or not given so far for a passing reason."""
-        known = self._known(link.url)
-        if not known or known.get("changed", "") != link.changed:
+        """Whether a listing's page is still to be fetched: new, changed, or failed for a transient reason."""
+        stored = self._stored(link.url)
+        if not stored or stored.get("changed", "") != link.changed:
             return True
-        return known.get("reason") in AGAIN and known.get("tries", 0) < TRIES
+        return stored.get("reason") in RETRIED and stored.get("tries", 0) < TRIES
 
-    def _asked(self) -> int:
-        asked = self._state.get("asked", {})
-        return int(asked["pages"]) if asked.get("round") == self._round else 0
+    def _requested(self) -> int:
+        count = self._state.get("asked", {})
+        return int(count["pages"]) if count.get("round") == self._round else 0
 
     def _page(self, link: Link) -> Step:
-        """Ask for a page; whatever comes of it is remembered, so that the round does not ask again."""
-        had = {key: self._known(link.url).get(key) for key in ("etag", "last-modified", "sha256", "tries")}
-        known = {key: value for key, value in had.items() if value}
+        """Request a page; any outcome is stored, so the round does not request it again."""
+        before = {key: self._stored(link.url).get(key) for key in ("etag", "last-modified", "sha256", "tries")}
+        about = {key: value for key, value in before.items() if value}
         rows: tuple[Row, ...] = ()
         reason = ""
         try:
-            page = self._get(link.url, known)
+            page = self._get(link.url, about)
             if page.status != HTTPStatus.NOT_MODIFIED:
-                before, known = known, {"sha256": sha256(page.body), **page.validators}
-                rows = self._rows(page, before)
+                last, about = about.get("sha256"), {"sha256": sha256(page.body), **page.validators}
+                rows = self._rows(page, about["sha256"]) if about["sha256"] != last else ()
         except Refused as refusal:
             reason = refusal.reason
-            known["tries"] = known.get("tries", 0) + (reason in TRANSIENT)
-        said = {**known, "round": self._round, "changed": link.changed, "reason": reason}
-        asked = {"round": self._round, "pages": self._asked() + (reason not in NOT_ASKED)}
-        kept = {key: value for key, value in said.items() if value}
-        return Step(rows, {f"page {link.url}": kept, "asked": asked}, {reason: 1} if reason else {})
+            about["tries"] = about.get("tries", 0) + (reason in TRANSIENT)
+        about |= {"round": self._round, "changed": link.changed, "reason": reason}
+        count = {"round": self._round, "pages": self._requested() + (reason not in NOT_REQUESTED)}
+        stored = {key: value for key, value in about.items() if value}
+        return Step(rows, {f"page {link.url}": stored, "asked": count}, {reason: 1} if reason else {})
 
-    def _rows(self, page: Page, known: Mapping[str, Any]) -> tuple[Row, ...]:
-        """The page's row, unless its bytes are those of the last time."""
-        if known.get("sha256") == (found := sha256(page.body)):
-            return ()
+    def _rows(self, page: Page, digest: str) -> tuple[Row, ...]:
         text, licence = read(page.body, page.headers.get("content-type", ""))
-        return (plain(self._spec, text, Found(page.url, found, now(), licence)),)
+        return (plain(self._spec, text, Provenance(page.url, digest, now(), licence)),)
 
     def _get(self, url: str, known: Mapping[str, Any]) -> Page:
-        """An answer, unless its host has failed too often; how it ended is counted for the host."""
+        """A page, unless its host has failed too often; the outcome is counted for the host."""
         if self._fetcher.pace.closed(host(url)):
             raise Refused("host_failing")
         try:
             page = self._fetcher.get(url, self._robots.check, known)
         except Refused as refusal:
-            if refusal.reason not in NOT_ASKED:
-                self._fetcher.pace.answered(host(url), well=refusal.reason not in TRANSIENT)
+            if refusal.reason not in NOT_REQUESTED:
+                self._fetcher.pace.record(host(url), success=refusal.reason not in TRANSIENT)
             raise
-        self._fetcher.pace.answered(host(url), well=True)
+        self._fetcher.pace.record(host(url), success=True)
         return page
 
 
-def _in_turn(links: Iterable[Link]) -> Iterator[Link]:
-    """One of each host in turn, so that the wait for one host is spent on the others."""
+def _interleaved(links: Iterable[Link]) -> Iterator[Link]:
+    """One link of each host in turn, so that the wait for one host is used for the others."""
     queues: dict[str, list[Link]] = {}
     for link in links:
         queues.setdefault(host(link.url), []).append(link)

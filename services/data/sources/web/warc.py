@@ -1,105 +1,120 @@
-"""Pages recorded in WARC files, and the texts of WET files, read on from the last record of the round before."""
+"""Pages recorded in WARC files, and the texts of WET files, read on from the last record of the round before.
+
+FastWARC reads the records with bounded memory. After an unreadable part, the next record is searched: each starts with
+its own gzip member or zstd frame, or with the name of the format.
+"""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC
+from enum import Enum
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from fastwarc import WarcRecord, WarcRecordType
+from fastwarc import ArchiveIterator, WarcRecord, WarcRecordType
 from fastwarc.stream_io import BrotliReader, ChunkedReader
 
 from schemas.rows import Row
 from schemas.sources import WarcSource
-from services.data.sources.batch import Batch
-from services.data.sources.files import matches
-from services.data.sources.lines import key
-from services.data.sources.refusal import Refused
-from services.data.sources.rows import Found, plain, sha256
-from services.data.sources.source import State, Step
-from services.data.sources.web import warc_records as records
+from services.data.sources.files import matching_files
+from services.data.sources.rows import Provenance, path_key, plain, sha256
+from services.data.sources.source import Batch, Refused, RoundContext, State, Step
 from services.data.sources.web.inflate import MAGIC, unpacked
 from services.data.sources.web.text import read
-from services.data.sources.web.warc_records import Records
 
 BLOCK = 16_384
-"""Bytes before a record that are hashed, to know the file again."""
+"""Bytes before a record that are hashed, to recognise the file."""
 
-BEGIN = 64
-"""Bytes of the record itself that are hashed with them: fewer than the shortest has."""
+RECORD_START = 64
+"""Bytes of the record itself that are hashed with them: fewer than the shortest record has."""
+
+MAGICS = (b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"WARC/1.")
+"""First bytes of a record: of gzip, of zstd, or uncompressed."""
+
+EXPANSION = 400
+"""A record that claims more than this many times the maximum length is skipped without decompressing it."""
+
+WINDOW = 1_048_576
+"""Bytes that are searched at a time."""
+
+TYPES = WarcRecordType.response | WarcRecordType.conversion
+"""Recorded responses, and the texts that Common Crawl extracts from them."""
+
+Record = tuple[WarcRecord, bytes] | Refused
+"""A record with its payload, or the reason why it has none."""
 
 
 class Warc:
     """A source of WARC files. State: by path, the last record and, once all are read, the size."""
 
-    def __init__(self, spec: WarcSource, round_: int, seed: int) -> None:
+    def __init__(self, spec: WarcSource, context: RoundContext) -> None:
         self.name = spec.name
         self._spec = spec
 
     def harvest(self, state: State) -> Iterator[Step]:
-        """Rows of the records behind the state's. Raises `SourceFailed` where there is no file at all."""
-        for path in matches(self._spec.name, self._spec.paths):
+        """Rows of the records behind the state. Raises `SourceFailed` if there is no file at all."""
+        for path in matching_files(self._spec.name, self._spec.paths):
             try:
-                yield from self._file(path, state.get(key(path), {}))
+                yield from self._file(path, state.get(path_key(path), {}))
             except OSError as error:
                 yield Step(skipped={"missing" if isinstance(error, FileNotFoundError) else "broken": 1})
 
-    def _file(self, path: Path, known: Mapping[str, Any]) -> Iterator[Step]:
-        size, last = path.stat().st_size, -1
-        if known and _mark(path, known["at"])["block"] == known["block"]:
-            if known.get("size") == size:
+    def _file(self, path: Path, before: Mapping[str, Any]) -> Iterator[Step]:
+        key, size, last = path_key(path), path.stat().st_size, -1
+        if before and _mark(path, before["at"])["block"] == before["block"]:
+            if before.get("size") == size:
                 return
-            last = known.get("again", known["at"])
+            last = before.get("again", before["at"])
         batch, again = Batch(), last
-        for at, found in Records(path, last, self._spec.max_bytes):
+        for at, record in Records(path, last, self._spec.max_bytes):
             last = max(at, 0)
-            again = again if _is_broken(found) else last
-            self._take(batch, found)
+            again = again if isinstance(record, Refused) and record.reason == "broken" else last
+            self._add(batch, record)
             if batch.full:
-                yield batch.step({key(path): _mark(path, last)})
-        cut_off = {"again": again} if again < last else {}  # the end may still be on its way
-        yield batch.step({key(path): {**_mark(path, last), "size": size, **cut_off}})
+                yield batch.step({key: _mark(path, last)})
+        cut_off = {"again": again} if again < last else {}  # the file may still be arriving
+        yield batch.step({key: {**_mark(path, last), "size": size, **cut_off}})
 
-    def _take(self, batch: Batch, found: records.Found) -> None:
+    def _add(self, batch: Batch, record: Record) -> None:
         try:
-            if isinstance(found, Refused):
-                raise found
-            if row := self._row(*found):
+            if isinstance(record, Refused):
+                raise record
+            if row := self._row(*record):
                 batch.add(row)
         except Refused as refusal:
             batch.skip(refusal.reason)
 
     def _row(self, record: WarcRecord, payload: bytes) -> Row | None:
-        """The row of a record; none for an answer that is not HTTP's."""
+        """The row of a record; None for a response of another protocol than HTTP."""
         if record.record_type == WarcRecordType.conversion:
             body, kind = payload, "text/plain; charset=utf-8"
         elif not record.is_http:
             return None
         else:
-            body, kind = self._answer(record, payload), record.http_headers.get("content-type") or ""
+            body, kind = self._body(record, payload), record.http_headers.get("content-type") or ""
         text, licence = read(body, kind)
         uri = record.headers.get("WARC-Target-URI") or ""
-        return plain(self._spec, text, Found(uri, sha256(body), _date(record), licence))
+        return plain(self._spec, text, Provenance(uri, sha256(body), _date(record), licence))
 
-    def _answer(self, record: WarcRecord, payload: bytes) -> bytes:
-        """The content of a recorded answer, without its chunks and unpacked."""
+    def _body(self, record: WarcRecord, payload: bytes) -> bytes:
+        """The content of a recorded response, without chunking and decompressed."""
         status = record.http_headers.status_code if record.http_headers else None
         if status != HTTPStatus.OK:
             raise Refused("broken" if status is None else "status")
         try:
             if "chunked" in (record.http_headers.get("transfer-encoding") or "").lower():
                 payload = ChunkedReader(io.BytesIO(payload)).read(len(payload))
-            return self._unpacked((record.http_headers.get("content-encoding") or "").lower(), payload)
+            return self._decompressed((record.http_headers.get("content-encoding") or "").lower(), payload)
         except OSError as error:
             raise Refused("broken") from error
 
-    def _unpacked(self, packing: str, payload: bytes) -> bytes:
-        if payload.startswith(MAGIC):  # whoever recorded it may have unpacked it and kept the header
+    def _decompressed(self, encoding: str, payload: bytes) -> bytes:
+        if payload.startswith(MAGIC):  # the header proves nothing: some recorders decompress the body and keep it
             return unpacked([payload], self._spec.max_bytes)
-        if packing != "br":
+        if encoding != "br":
             return payload
         body = BrotliReader(io.BytesIO(payload)).read(self._spec.max_bytes + 1)
         if len(body) > self._spec.max_bytes:
@@ -107,21 +122,102 @@ class Warc:
         return bytes(body)
 
 
-def _is_broken(found: records.Found) -> bool:
-    return isinstance(found, Refused) and found.reason == "broken"
-
-
 def _mark(path: Path, at: int) -> dict[str, Any]:
-    """The last record, and by what it is known again; before the first, nothing but the begin of the file."""
+    """The last record, with a hash that identifies it; before the first one, the start of the file."""
     start = max(0, at - BLOCK)
     with path.open("rb") as file:
         file.seek(start)
-        return {"at": at, "block": sha256(file.read(max(0, at) - start + BEGIN))}
+        return {"at": at, "block": sha256(file.read(max(0, at) - start + RECORD_START))}
 
 
 def _date(record: WarcRecord) -> str:
-    """When it was recorded; empty where it does not say, or no calendar has the day."""
+    """When it was recorded; empty if it states no date, or an impossible one."""
     try:
         return record.record_date.astimezone(UTC).isoformat(timespec="seconds") if record.record_date else ""
     except OverflowError:
         return ""
+
+
+class Gap(Enum):
+    """What is known of the bytes behind the last record."""
+
+    NONE = "none"
+    SILENT = "silent"
+    """The reader saw the end there; a damaged header looks the same."""
+    COUNTED = "counted"
+    """A refusal there has been counted."""
+
+
+class Records:
+    """The response and conversion records of a file behind an offset."""
+
+    def __init__(self, path: Path, last: int, limit: int) -> None:
+        self._path = path
+        self._last = last
+        self._position = max(0, last)
+        self._limit = limit
+        self._gap = Gap.NONE
+
+    def __iter__(self) -> Iterator[tuple[int, Record]]:
+        """Offset and record. Every record is behind an offset of -1."""
+        with self._path.open("rb") as file, self._path.open("rb") as lookahead:
+            first = lookahead.read(8)
+            magic = next((magic for magic in MAGICS if first.startswith(magic)), None)
+            if magic is None:
+                yield 0, Refused("no_warc")
+                return
+            start: int | None = self._position
+            while start is not None:
+                self._position = start
+                file.seek(start)
+                for at, record in self._stretch(ArchiveIterator(file)):
+                    lookahead.seek(at)
+                    if not lookahead.read(8).startswith(magic):
+                        yield at, Refused("one_member")
+                        return
+                    yield at, record
+                start = _next(lookahead, magic, self._position + 1)
+
+    def _stretch(self, records: Iterable[WarcRecord]) -> Iterator[tuple[int, Record]]:
+        """Records up to the end, or up to an unreadable part."""
+        try:
+            for record in records:
+                before, self._position = self._position, record.stream_pos
+                if self._position <= self._last:
+                    continue
+                if self._gap is Gap.SILENT:
+                    yield before, Refused("broken")
+                self._gap = Gap.NONE
+                if record.record_type & TYPES:
+                    yield self._position, self._read(record)
+                if self._gap is Gap.COUNTED:
+                    return
+        except OSError:
+            if self._gap is Gap.NONE:
+                self._gap = Gap.COUNTED
+                yield self._position, Refused("broken")
+        else:
+            self._gap = Gap.SILENT
+
+    def _read(self, record: WarcRecord) -> Record:
+        length = record.content_length
+        if length > self._limit:
+            self._gap = Gap.COUNTED if length > EXPANSION * self._limit else Gap.NONE
+            return Refused("too_long")
+        payload = record.reader.read(length)
+        if len(payload) < length:
+            self._gap = Gap.COUNTED
+            return Refused("broken")
+        return record, payload
+
+
+def _next(file: BinaryIO, magic: bytes, start: int) -> int | None:
+    """Offset of the next place from `start` on that looks like the start of a record."""
+    file.seek(start)
+    base, buffer = start, b""
+    while window := file.read(WINDOW):
+        buffer += window
+        if (found := buffer.find(magic)) >= 0:
+            return base + found
+        base, buffer = base + len(buffer) - len(magic) + 1, buffer[-len(magic) + 1 :]
+    return None
