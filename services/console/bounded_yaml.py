@@ -43,7 +43,7 @@ class _Loader(yaml.SafeLoader):
             raise Refused(f"{where}: nested more than {MAX_DEPTH} levels deep; a campaign needs fewer than 10")
         self.depth += 1
         try:
-            return super().compose_node(parent, index)  # type: ignore[arg-type]
+            return super().compose_node(parent, index)
         finally:
             self.depth -= 1
 

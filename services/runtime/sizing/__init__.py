@@ -1,1 +1,0 @@
-"""How large a training is and how long it takes, from shapes alone: arithmetic without torch."""
