@@ -35,12 +35,16 @@ class Registry(Generic[T]):
         for entry_point in entry_points(group=self.group, name=name):
             plugin: T = entry_point.load()
             return plugin
-        raise UnknownName(
-            f"{self.field}: {name!r} is not known; use one of {', '.join(self.names())}, or install the package that "
-            f"adds it (entry points {self.group})"
-        )
+        raise UnknownName(self.unknown(name))
 
     def names(self) -> tuple[str, ...]:
         """All names: this project's, then the other packages'."""
         added = sorted({point.name for point in entry_points(group=self.group)} - self.builtin.keys())
         return (*self.builtin, *added)
+
+    def unknown(self, name: str) -> str:
+        """The message for a name that no package provides: field, value, known names and remedy."""
+        return (
+            f"{self.field}: {name!r} is not known; use one of {', '.join(self.names())}, or install the package that "
+            f"adds it (entry points {self.group})"
+        )

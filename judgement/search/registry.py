@@ -9,51 +9,40 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import entry_points
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from judgement.history import History
-from judgement.search.baselines import DevGreedy, Random
-from judgement.search.policy import SearchPolicy
-from judgement.search.trust import Trust
+from schemas.plugins import Registry
 
-GROUP = "aevolve.search_policies"
-"""Entry point group of policies outside this package."""
+if TYPE_CHECKING:  # a campaign file is checked by the names alone, without numpy
+    from judgement.history import History
+    from judgement.search.policy import SearchPolicy
 
-BUILT_IN: dict[str, Callable[[], SearchPolicy]] = {"trust": Trust, "dev_greedy": DevGreedy, "random": Random}
-"""Policies of this package."""
+BUILT_IN: dict[str, str | Callable[[], SearchPolicy]] = {
+    "trust": "judgement.search.trust:Trust",
+    "dev_greedy": "judgement.search.baselines:DevGreedy",
+    "random": "judgement.search.baselines:Random",
+}
+"""Policies of this package: `module:class`, imported when it is used."""
 
-
-class UnknownPolicy(ValueError):
-    """A constitution names a search policy that is not installed here."""
-
-
-def names() -> tuple[str, ...]:
-    """Names of all policies that can be used here: the built-in ones first."""
-    return tuple(dict.fromkeys((*BUILT_IN, *sorted(point.name for point in entry_points(group=GROUP)))))
-
-
-def unknown(name: str) -> str:
-    """The message for a name that is not installed here: field, value and remedy."""
-    return (
-        f"constitution.search: {name!r}; no policy of this name is installed: choose {', '.join(names())}, "
-        f"or install the package that offers it (entry point group {GROUP})"
-    )
+POLICIES = Registry("constitution.search", "aevolve.search_policies", BUILT_IN)
+"""All policies that can be used here."""
 
 
 def policy(name: str) -> SearchPolicy:
-    """The policy of this name. Raises `UnknownPolicy` with the known names."""
-    if make := BUILT_IN.get(name):
-        return make()
-    return _installed(name)
+    """The policy of this name. Raises `schemas.plugins.UnknownName` with the known names."""
+    make = POLICIES.get(name) if name in BUILT_IN else _installed(name)
+    if isinstance(make, str):
+        module, _, attribute = make.partition(":")
+        make = getattr(import_module(module), attribute)
+    created: SearchPolicy = make()
+    return created
 
 
 @cache
-def _installed(name: str) -> SearchPolicy:
-    """A policy of another package, loaded once per process."""
-    for point in entry_points(group=GROUP, name=name):
-        made: SearchPolicy = point.load()()
-        return made
-    raise UnknownPolicy(unknown(name))
+def _installed(name: str) -> str | Callable[[], SearchPolicy]:
+    """The entry point of another package, looked up once per process."""
+    return POLICIES.get(name)
 
 
 def policy_of(history: History) -> SearchPolicy:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from judgement.search import registry
+from judgement.search.registry import POLICIES
 from schemas.campaign import DOMAINS, Campaign, Constitution
 from services.console.bounded_yaml import read_file, read_mapping
 from services.data.plugins import PluginInvalid, check_plugins
@@ -74,8 +74,8 @@ def _check_base(path: Path, base: str) -> None:
 
 
 def _check_search(path: Path, search: str) -> None:
-    if search not in registry.names():
-        raise UserError(f"{path}: {registry.unknown(search)}")
+    if search not in POLICIES.names():
+        raise UserError(f"{path}: {POLICIES.unknown(search)}")
 
 
 def _check_domains(path: Path, domains: Iterable[str]) -> None:

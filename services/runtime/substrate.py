@@ -23,20 +23,17 @@ SHARED = (
 DATA = (
     "judgement.fingerprints.index",
     "judgement.fingerprints.tokens",
-    "services.data.collect.augment",
     "services.data.collect.collect",
     "services.data.collect.harvest",
     "services.data.collect.manifest",
     "services.data.collect.mix",
     "services.data.collect.near_duplicates",
-    "services.data.collect.sketch",
     "services.data.collect.stages",
     "services.data.collect.verify",
     "services.data.filters",
-    "services.data.sampling",
+    "services.data.plugins",
     "services.data.snapshot",
     "services.data.sources",
-    "services.data.tokens",
     "services.data.writer",
 )
 TRAINING = (

@@ -21,11 +21,14 @@ ORDER = "the order and its result: plain data"
 READS = "says where this process finds things"
 ESTIMATES = "estimates memory for a refusal before the work"
 EXEMPT = {
+    "judgement.deciders": DECIDES,
+    "judgement.history": DECIDES,
+    "judgement.stamp_correction": DECIDES,
     "judgement.statistics": "intervals of scores for people and judgement; verdicts are recorded in receipts",
+    "judgement.trial": DECIDES,
     "schemas": CONTRACT,
     "sizing": ESTIMATES,
     "services.data.collect.card": "describes a finished snapshot",
-    "services.data.collect.folders": "names folders of this host",
     "services.data.core": DECIDES,
     "services.data.job": ORDER,
     "services.oracle.folders": "names folders of this host",

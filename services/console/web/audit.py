@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from audit import decision as audits
+from audit.deciders import DECIDES
 from audit.replay import substantial, under
-from judgement.decisions import DECIDES
 from judgement.history import History, fold
 from schemas.envelope import Envelope
 from services.console.web.context import site

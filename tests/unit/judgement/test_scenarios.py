@@ -28,7 +28,7 @@ from services.oracle.steps import assess_drift, query
 from services.policy.steps import revise
 from services.trainer.distributed.data_parallel import ALONE
 from services.trainer.job import AdapterUntrained, TargetModuleMissing
-from services.trainer.model.lora import ADAPTER, attach, coverage
+from services.trainer.model.lora import ADAPTER, Lora
 from tests.unit.driftworld import add, anyhow, conclude, counted, drawn, history
 from tests.unit.loopworld import SHA, STAMP, Log, report, scores_of, trained
 from tests.unit.searchcases import even, scored_round, with_scores
@@ -180,15 +180,15 @@ def test_an_adapter_that_touches_4_of_56_layers_is_no_checkpoint():
     silent = get_peft_model(Hybrid(), LoraConfig(target_modules=["q_proj", "gate_proj"]))
     assert len({name.split(".")[3] for name, _ in silent.named_parameters() if "lora_A" in name}) == 4
     with pytest.raises(TargetModuleMissing, match="'gate_proj' is no linear layer of the model"):
-        attach(Hybrid(), Recipe(target_modules=("q_proj", "gate_proj")))
+        Lora().attach(Hybrid(), Recipe(target_modules=("q_proj", "gate_proj")))
 
 
 def test_an_adapter_of_which_4_of_56_layers_learnt_is_no_checkpoint():
-    adapted = attach(Hybrid(), Recipe(target_modules=("q_proj", "in_proj")))
+    adapted = Lora().attach(Hybrid(), Recipe(target_modules=("q_proj", "in_proj")))
     for layer in list(adapted.base_model.model.layers)[::14]:
         layer["q_proj"].lora_B[ADAPTER].weight.data.fill_(1.0)
     with pytest.raises(AdapterUntrained, match="52 of 56 adapted layers did not move"):
-        coverage(adapted, None, ALONE)
+        Lora().coverage(adapted, None, ALONE)
 
 
 @pytest.mark.parametrize("domain", DOMAINS)

@@ -8,6 +8,8 @@ import pytest
 
 from judgement.decisions import choose_final, choose_submissions, finish, first_policy, propose, update
 from judgement.search import registry
+from judgement.search.trust import Trust
+from schemas.plugins import UnknownName
 from services.console.campaign_file import parse
 from services.runtime.user_error import UserError
 from tests.unit.judgement.test_search_loop import assessed
@@ -32,7 +34,7 @@ def plugin(tmp_path, monkeypatch):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: outside-policy\nVersion: 1.0\n")
     points = "highest_rank = outside_policy:HighestRank\ntrust = outside_policy:HighestRank\n"
-    (info / "entry_points.txt").write_text(f"[{registry.GROUP}]\n{points}")
+    (info / "entry_points.txt").write_text(f"[{registry.POLICIES.group}]\n{points}")
     monkeypatch.syspath_prepend(str(tmp_path))
     yield tmp_path
     registry._installed.cache_clear()
@@ -51,8 +53,8 @@ def test_a_policy_of_another_package_plays_a_campaign_within_the_constitution(pl
 
 
 def test_a_built_in_name_cannot_be_replaced(plugin):
-    assert registry.names() == ("trust", "dev_greedy", "random", "highest_rank")
-    assert type(registry.policy("trust")) is registry.BUILT_IN["trust"]
+    assert registry.POLICIES.names() == ("trust", "dev_greedy", "random", "highest_rank")
+    assert type(registry.policy("trust")) is Trust
 
 
 def test_a_campaign_file_may_name_it_once_it_is_installed(plugin):
@@ -60,10 +62,10 @@ def test_a_campaign_file_may_name_it_once_it_is_installed(plugin):
 
 
 def test_a_policy_that_is_not_installed_is_refused_with_the_known_names():
-    known = r"constitution\.search: 'highest_rank'; .*: choose trust, dev_greedy, random, or install the package"
+    known = r"constitution\.search: 'highest_rank' is not known; use one of trust, dev_greedy, random, or install"
     with pytest.raises(UserError, match=rf"demo\.yaml: {known}"):
         parse(named("highest_rank"), DEMO)
-    with pytest.raises(registry.UnknownPolicy, match=known):
+    with pytest.raises(UnknownName, match=known):
         registry.policy("highest_rank")
 
 

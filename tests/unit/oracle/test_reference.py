@@ -9,6 +9,7 @@ from schemas.scores import BASE, Receipt
 from schemas.tasks import Guard
 from services.oracle import steps
 from services.oracle.job import Evaluated, EvaluationJob, Measured, OtherStamp, Reference, SealedSet
+from services.oracle.orders import ScoreOrder
 from services.oracle.reference import owed
 from services.oracle.score_job import finished
 from tests.unit.loopworld import SHA, STAMP
@@ -56,20 +57,27 @@ def test_guards_are_left_to_a_host_like_the_base_s():
         owed(asking("confirm", guards=(guard,)), OTHER)
 
 
+def order(history, candidate, kind):
+    """The order of a measurement, as the step queues it."""
+    trial = history.trials[candidate] if candidate != BASE else history.base
+    return ScoreOrder.model_validate(steps._works(history, trial, (kind,), trial.round)[0].payload)
+
+
 def test_a_job_knows_how_the_base_was_measured_and_the_base_s_own_does_not():
     history = scored_round()
     history.references["f" * 64] = even(0.3)
-    trial = history.trials["r1s1"]
-    told = steps._payload(history, trial, ("dev",), 1)["reference"]
-    assert told == {"stamp": STAMP.model_dump(mode="json"), "known": ["f" * 64]}
-    assert "reference" not in steps._payload(history, history.base, ("external",), 0)
+    reference = order(history, "r1s1", "dev").reference
+    assert (reference.stamp, reference.known) == (STAMP, ("f" * 64,))
+    assert order(history, BASE, "external").reference is None
 
 
 def test_the_base_s_score_is_said_before_the_score_that_it_moves():
     taken = {"receipt": Receipt(uri="r", sha256=SHA), "stamp": OTHER, "tokens": 1, "seconds": 1, "device_seconds": 1}
     measured = Measured(kind="dev", scores=even(0.4), **taken)
-    payload = {"candidate": "r1s1", "substrate": {"active_parameters": 2}}
+    payload = order(scored_round(), "r1s1", "dev").payload()
     about = {"id": 1, "queue": "score", "campaign": "c", "key": "c/r1s1/dev", "payload": payload, "attempt": 1}
     rest = {"cause": None, "attempts": 2, "token": None, "deadline": None, "seconds_left": None, "lost_seconds": 0.0}
-    said = finished(Job(**about, **rest), Evaluated(candidate="r1s1", measured=(measured,), reference=measured)).events
-    assert [(one.subject, one.event.candidate) for one in said] == [("c/base", BASE), ("c/r1s1", "r1s1")]
+    events = finished(
+        Job(**about, **rest), Evaluated(candidate="r1s1", measured=(measured,), reference=measured)
+    ).events
+    assert [(one.subject, one.event.candidate) for one in events] == [("c/base", BASE), ("c/r1s1", "r1s1")]

@@ -214,7 +214,7 @@ def test_a_store_that_cannot_be_asked_is_no_missing_receipt(measured) -> None:
     uri = moved(measured, "nope://b")
     result = measured.call()
     assert result.exit_code == 2
-    assert f"receipts: {uri}: no library here asks it" in result.output
+    assert f"receipts: {uri}: no library for it is installed" in result.output
 
 
 def test_a_file_that_is_no_receipt_is_found(measured) -> None:

@@ -73,12 +73,12 @@ def test_what_our_trainer_saves_can_be_submitted(tmp_path):
     from transformers import AutoModelForCausalLM
 
     from schemas.recipe import Recipe
-    from services.trainer.model.lora import attach, save
+    from services.trainer.model.lora import Lora
     from tests.tiny_model import make_model
 
     base = make_model(tmp_path / "base")
-    model = attach(AutoModelForCausalLM.from_pretrained(base), Recipe(rank=4))
-    save(model, model.state_dict(), tmp_path / "adapter", base)
+    model = Lora().attach(AutoModelForCausalLM.from_pretrained(base), Recipe(rank=4))
+    Lora().save(model, model.state_dict(), tmp_path / "adapter", base)
     package = packed(tmp_path / "adapter", base, tmp_path / "out")
     assert zipfile.ZipFile(package).namelist() == ["adapter_config.json", "adapter_model.safetensors"]
 
