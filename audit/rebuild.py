@@ -112,7 +112,7 @@ class CampaignJobs:
                 consumer=WORKING[work.queue].name,
                 states=states,
                 tries=tries,
-                seen=min((word.time for word in words if not getattr(word.event, "reused", False)), default=None),
+                logged_at=min((word.time for word in words if not getattr(word.event, "reused", False)), default=None),
                 due=key in self.due,
             )
 

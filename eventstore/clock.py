@@ -23,19 +23,19 @@ class Clock:
     def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]]) -> None:
         self._connect = connect
         self._read: tuple[float, datetime] | None = None
-        """When by the monotonic clock, and what."""
+        """The monotonic clock and the database's time at the last reading."""
 
     async def now(self) -> datetime:
         """The time, with its zone."""
         if self._read is None or time.monotonic() - self._read[0] > FRESH_SECONDS:
             self._read = await self._ask()
-        begun, told = self._read
-        return told + timedelta(seconds=time.monotonic() - begun)
+        read_at, database_time = self._read
+        return database_time + timedelta(seconds=time.monotonic() - read_at)
 
     async def _ask(self) -> tuple[float, datetime]:
         connection = await self._connect()
         try:
-            told: datetime = await connection.fetchval(QUERIES["clock"])
-            return time.monotonic(), told
+            database_time: datetime = await connection.fetchval(QUERIES["clock"])
+            return time.monotonic(), database_time
         finally:
             await connection.close()

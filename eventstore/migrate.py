@@ -37,35 +37,35 @@ def migrations() -> Iterator[tuple[str, str]]:
 
 
 async def migrate(dsn: str, *, before: bool = False) -> list[str]:
-    """Apply what is missing, as the owner; the names of what was applied.
+    """Apply the missing migrations as the owner, and return their names.
 
-    With `before`, only as far as the services of the version before can go on with. The owner must be allowed to create
-    roles. Raises `MigrationEdited` where history was rewritten.
+    With `before`, stop before the first migration that the previous version's services cannot run with. The owner must
+    be allowed to create roles. Raises `MigrationEdited` if an applied migration was changed.
     """
     connection = await asyncpg.connect(dsn, server_settings={"search_path": SETTINGS["search_path"]})
     try:
         await connection.execute(QUERIES["lock_migrations"])
         await connection.execute(QUERIES["create_migrations"])
-        known = {row["name"]: row["sha256"] for row in await connection.fetch(QUERIES["applied_migrations"])}
-        due = takewhile(lambda file: not before or _harmless(file[0], known), migrations())
-        applied = [name for name, text in due if await _apply(connection, name, text, known)]
+        hashes = {row["name"]: row["sha256"] for row in await connection.fetch(QUERIES["applied_migrations"])}
+        due = takewhile(lambda file: not before or _harmless(file[0], hashes), migrations())
+        applied = [name for name, text in due if await _apply(connection, name, text, hashes)]
         await _allow_writers(connection)
         return applied
     finally:
         await connection.close()
 
 
-def _harmless(name: str, known: Mapping[str, str]) -> bool:
-    """Whether it takes nothing away that has not been taken away already."""
-    return name in known or not name.endswith(AFTER)
+def _harmless(name: str, hashes: Mapping[str, str]) -> bool:
+    """Whether the migration is applied already or removes nothing; `hashes` are those of the applied ones."""
+    return name in hashes or not name.endswith(AFTER)
 
 
-async def _apply(connection: asyncpg.Connection, name: str, text: str, known: Mapping[str, str]) -> bool:
-    """Apply one migration unless it is known; say whether it was applied."""
+async def _apply(connection: asyncpg.Connection, name: str, text: str, hashes: Mapping[str, str]) -> bool:
+    """Apply one migration unless `hashes` has it; return whether it was applied."""
     sha256 = hashlib.sha256(text.encode()).hexdigest()
-    if known.get(name, sha256) != sha256:
+    if hashes.get(name, sha256) != sha256:
         raise MigrationEdited(name)
-    if name in known:
+    if name in hashes:
         return False
     async with connection.transaction():
         await connection.execute(text)

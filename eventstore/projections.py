@@ -32,11 +32,11 @@ class Rebuilt:
     states: tuple[str, ...]
     """The states that the log allows."""
     tries: tuple[int, int]
-    """Least and most tries that it can have had."""
-    seen: datetime | None
-    """When the log first spoke of it; None where it has not."""
+    """Minimum and maximum number of tries."""
+    logged_at: datetime | None
+    """When the log first mentions it; None if it does not."""
     due: bool
-    """Whether it is owed at the end of the log."""
+    """Whether it must be queued at the end of the log."""
 
 
 @dataclass(frozen=True)
@@ -94,4 +94,4 @@ async def sizes(connection: asyncpg.Connection) -> dict[str, int]:
 def _row(job: Rebuilt) -> tuple[object, ...]:
     work = job.work
     queued = (work.queue, work.key, job.consumer, work.campaign, canonical_json(work.payload))
-    return (*queued, work.priority, work.attempts, work.deadline, list(job.states), *job.tries, job.seen, job.due)
+    return (*queued, work.priority, work.attempts, work.deadline, list(job.states), *job.tries, job.logged_at, job.due)

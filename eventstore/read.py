@@ -77,14 +77,14 @@ async def scan(
 ) -> AsyncIterator[Row]:
     """The events of a part of the log after a position, in log order, as recorded."""
     while limit is None or limit > 0:
-        wanted = PAGE if limit is None else min(PAGE, limit)
-        page = await _page(session, after, part, wanted)
+        page_size = PAGE if limit is None else min(PAGE, limit)
+        page = await _page(session, after, part, page_size)
         for record in page:
             yield Row._make(record)
-        if len(page) < wanted:
+        if len(page) < page_size:
             return
         after = page[-1]["position"]
-        limit = None if limit is None else limit - wanted
+        limit = None if limit is None else limit - page_size
 
 
 async def _page(

@@ -22,20 +22,20 @@ class Wake:
         self._connect, self._head = connect, head
         self._connection: asyncpg.Connection | None = None
         self._opening = asyncio.Lock()
-        self._heard = asyncio.Event()
+        self._wakeup = asyncio.Event()
 
     async def wait(self, after: int, timeout: float) -> bool:  # noqa: ASYNC109  # a timeout is an answer here, no error
-        """Wait until the log is longer than `after`, at most `timeout` seconds; say whether it is.
+        """Wait until the log is longer than `after`, at most `timeout` seconds; return whether it is.
 
-        A wait that is woken by a lost session says so too: looking finds out.
+        A lost session also ends the wait with True; the caller reads the log in any case.
         """
         await self._listen()
-        heard = self._heard  # taken before the log is asked, so that nothing falls in between
+        wakeup = self._wakeup  # read before the head, so that no notification is lost between the two
         if await self._head() > after:
             return True
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):  # before Python 3.12, `wait_for` may swallow a cancellation
-                return await heard.wait()
+                return await wakeup.wait()
         return await self._head() > after
 
     async def close(self) -> None:
@@ -52,5 +52,5 @@ class Wake:
 
     def _wake(self, *_: Any) -> None:
         """Wake all that wait now; those that come later wait for the next."""
-        self._heard.set()
-        self._heard = asyncio.Event()
+        self._wakeup.set()
+        self._wakeup = asyncio.Event()

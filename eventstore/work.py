@@ -87,29 +87,29 @@ async def lease_work(connection: asyncpg.Connection, names: Sequence[str], worke
 
 async def heartbeat_work(session: asyncpg.Pool, job: Job, ttl: timedelta) -> None:
     """Prolong a lease to `ttl` from now, or raise `LeaseLost`."""
-    _held(await session.fetchval(QUERIES["heartbeat_work"], job.id, job.token, ttl), job)
+    _check_lease(await session.fetchval(QUERIES["heartbeat_work"], job.id, job.token, ttl), job)
 
 
 async def end_work(connection: asyncpg.Connection, job: Job, state: str) -> None:
     """End a leased job as `done` or `failed`, or raise `LeaseLost`."""
-    _held(await connection.fetchval(QUERIES["end_work"], job.id, job.token, state), job)
+    _check_lease(await connection.fetchval(QUERIES["end_work"], job.id, job.token, state), job)
 
 
 async def requeue_work(connection: asyncpg.Connection, job: Job, pause: timedelta) -> None:
     """Give a leased job back for another try after a pause, or raise `LeaseLost`."""
-    _held(await connection.fetchval(QUERIES["requeue_work"], job.id, job.token, pause), job)
+    _check_lease(await connection.fetchval(QUERIES["requeue_work"], job.id, job.token, pause), job)
 
 
 async def postpone_work(session: asyncpg.Pool, job: Job, pause: timedelta) -> None:
     """Give a leased job back untried, to be taken again after a pause, or raise `LeaseLost`."""
-    _held(await session.fetchval(QUERIES["postpone_work"], job.id, job.token, pause), job)
+    _check_lease(await session.fetchval(QUERIES["postpone_work"], job.id, job.token, pause), job)
 
 
 async def reap_work(connection: asyncpg.Connection, job: Job) -> None:
     """End an overdue job as failed, or raise `LeaseLost` where it has moved on since it was read."""
-    _held(await connection.fetchval(QUERIES["reap_work"], job.id, job.token), job)
+    _check_lease(await connection.fetchval(QUERIES["reap_work"], job.id, job.token), job)
 
 
-def _held(row: object, job: Job) -> None:
+def _check_lease(row: object, job: Job) -> None:
     if row is None:
         raise LeaseLost(job.queue, job.key)

@@ -75,8 +75,8 @@ def propose(history: History) -> tuple[RecipeProposed, ...]:
     advised = accepted_recipes(history)
     # The search draws as many recipes as without an advisor, so that advice does not change its random numbers.
     slots = history.campaign.constitution.candidates - 1
-    drawn = search.propose(history, slots, generator(ground))
-    searched = [proposal for proposal in drawn if proposal[0] not in advised][: slots - len(advised)]
+    suggestions = search.propose(history, slots, generator(ground))
+    searched = [proposal for proposal in suggestions if proposal[0] not in advised][: slots - len(advised)]
     proposals = [anchor, *_advised_proposals(history, search, advised), *searched]
     return tuple(
         _proposed(history, slot, recipe, gain, ground, "advisor" if 0 < slot <= len(advised) else "search")

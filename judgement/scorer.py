@@ -36,8 +36,8 @@ def extract(text: str) -> str:
     if boxes:
         return next((box for box in reversed(boxes) if box), "")
     for phrase in FALLBACKS:
-        if found := phrase.findall(text):
-            return str(found[-1]).strip()
+        if matches := phrase.findall(text):
+            return str(matches[-1]).strip()
     if numbers := LAST_NUMBER.findall(text):
         return str(numbers[-1])
     lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -61,11 +61,11 @@ def verify(stored: str, predicted: str) -> bool:
 
 
 def correct(prompt: str, output: str, stored: str) -> bool:
-    """The verdict on a model's whole output, in which a repetition of the prompt, whole or cut off, says nothing."""
-    said = output.replace(prompt, "") if prompt.strip() else output
-    if not said.strip() or prompt.strip().startswith(said.strip()):
+    """Whether a model's whole output gives the stored answer; a repeated prompt in it, whole or cut off, is ignored."""
+    completion = output.replace(prompt, "") if prompt.strip() else output
+    if not completion.strip() or prompt.strip().startswith(completion.strip()):
         return False
-    return verify(stored, extract(said))
+    return verify(stored, extract(completion))
 
 
 def _boxes(text: str) -> list[str]:

@@ -50,7 +50,7 @@ class Trial:
         """Whether the round no longer waits for the candidate: scored on dev, failed or expired."""
         return "dev" in self.scores or self.failed is not None or self.expired
 
-    def settled(self, kind: Kind) -> bool:
+    def has_outcome(self, kind: Kind) -> bool:
         """Whether a measurement of this kind has succeeded or failed."""
         return kind in self.scores or kind in self.unmeasured
 

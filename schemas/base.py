@@ -41,11 +41,11 @@ class Grown(Frozen):
 
     @model_serializer(mode="wrap")
     def _without_unused(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        said, given = dump(self), self.model_fields_set
+        values, set_names = dump(self), self.model_fields_set
         for name, default in _defaults(type(self)):
-            if name not in given or getattr(self, name) == default:
-                said.pop(name, None)
-        return said
+            if name not in set_names or getattr(self, name) == default:
+                values.pop(name, None)
+        return values
 
 
 @cache

@@ -38,11 +38,11 @@ class Model(Grown):
 
     @model_validator(mode="before")
     @classmethod
-    def _lengths_of_the_profile(cls, given: Any) -> Any:
-        named = PROFILES.get(given.get("profile", "plain")) if isinstance(given, dict) else None
+    def _lengths_of_the_profile(cls, values: Any) -> Any:
+        named = PROFILES.get(values.get("profile", "plain")) if isinstance(values, dict) else None
         if named is None or not named.chat:
-            return given
-        return {"max_length": named.max_length, "max_new_tokens": named.max_new_tokens, **given}
+            return values
+        return {"max_length": named.max_length, "max_new_tokens": named.max_new_tokens, **values}
 
 
 class ItemSet(Frozen):
@@ -108,8 +108,8 @@ class Axis(Frozen):
         if self.scale != "choice":
             for value in self.values:
                 if not isinstance(value, (int, float)) or (self.scale == "log" and value <= 0):
-                    wanted = "a number above 0" if self.scale == "log" else "a number"
-                    raise ValueError(f"{self.knob}: scale {self.scale} needs {wanted}, not {value!r}; or say choice")
+                    number = "a number above 0" if self.scale == "log" else "a number"
+                    raise ValueError(f"{self.knob}: scale {self.scale} needs {number}, not {value!r}; or say choice")
         return self
 
 
@@ -198,9 +198,9 @@ class Constitution(Grown):
         """The sets that lists of tasks stand in for, by kind; the others are sealed."""
         if not isinstance(self.target, TaskTarget):
             return {}
-        given = {"external": self.target.tasks, "final": self.target.final}
+        task_names = {"external": self.target.tasks, "final": self.target.final}
         where = {"include": self.target.include, "limit": self.target.limit}
-        return {kind: TaskList(tasks=tasks, **where) for kind, tasks in given.items() if tasks}
+        return {kind: TaskList(tasks=tasks, **where) for kind, tasks in task_names.items() if tasks}
 
     @model_validator(mode="after")
     def _guards_are_named_once(self) -> Constitution:
@@ -225,11 +225,11 @@ def _try(knob: str, value: Value, domains: tuple[str, ...]) -> None:
     if domain and domain not in domains:
         raise ValueError(f"space: knob {knob!r} names the domain {domain!r}; domains are {', '.join(domains)}")
     try:
-        held = Recipe().replace(knob, value).get(knob)
+        parsed = Recipe().replace(knob, value).get(knob)
     except ValidationError as error:
         raise ValueError(f"space: {knob} cannot be {value!r}: {error.errors()[0]['msg']}") from error
-    if isinstance(value, str) and held != value:
-        raise ValueError(f"space: {knob} cannot be {value!r}: it is text; write it as a number, such as {held!r}")
+    if isinstance(value, str) and parsed != value:
+        raise ValueError(f"space: {knob} cannot be {value!r}: it is text; write it as a number, such as {parsed!r}")
 
 
 class Campaign(Grown):
@@ -258,29 +258,29 @@ class Campaign(Grown):
     def _target_fits(self) -> Campaign:
         law, target = self.constitution, self.constitution.target
         ranks = [self.recipe.rank, *(value for value in law.values("rank") if isinstance(value, int))]
-        found = []
+        faults = []
         if (highest := max(ranks)) > (room := PROFILES[self.model.profile].max_rank):
-            found.append(
+            faults.append(
                 f"rank: {highest} is above the {room} that model.profile {self.model.profile} gives "
                 "room to; leave it out of recipe and space"
             )
         if self.null_twin and target != "sealed":
-            found.append(
+            faults.append(
                 "null_twin: only sealed sets can be distributed as dev; say target: sealed, or leave null_twin out"
             )
         if isinstance(target, Outside):
-            found += target.mistakes(law.budget.external_queries, law.budget.board_seconds, ranks)
-        if found:
-            raise ValueError("; ".join(found))
+            faults += target.mistakes(law.budget.external_queries, law.budget.board_seconds, ranks)
+        if faults:
+            raise ValueError("; ".join(faults))
         return self
 
     def item_set(self, kind: Literal["dev", "confirm", "external", "final"]) -> ItemSet:
         """The distribution and size of a set, with the null twin applied."""
-        drawn: ItemSet = getattr(self.constitution.evaluation, kind)
+        item_set: ItemSet = getattr(self.constitution.evaluation, kind)
         if self.null_twin and kind in ("external", "final"):
             dev = self.constitution.evaluation.dev
-            return drawn.model_copy(update={"difficulty": dev.difficulty, "wordings": dev.wordings})
-        return drawn
+            return item_set.model_copy(update={"difficulty": dev.difficulty, "wordings": dev.wordings})
+        return item_set
 
     @property
     def constitution_sha256(self) -> str:

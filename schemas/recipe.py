@@ -98,8 +98,8 @@ class Recipe(Grown):
     def get(self, knob: str) -> Value:
         """The value at a knob's path; a domain without its own weight or repetition holds 1."""
         head, _, domain = knob.partition(".")
-        held = getattr(self, head)
-        value: Value = held.get(domain, 1.0) if domain else held
+        field_value = getattr(self, head)
+        value: Value = field_value.get(domain, 1.0) if domain else field_value
         return value
 
     def shares(self, domains: tuple[str, ...]) -> dict[str, float]:
@@ -112,8 +112,8 @@ class Recipe(Grown):
     def replace(self, knob: str, value: Any) -> Recipe:
         """A validated copy with one knob changed. Raises `pydantic.ValidationError` outside the bounds."""
         head, _, domain = knob.partition(".")
-        held = {**getattr(self, head), domain: value} if domain else value
-        return Recipe.model_validate({**self.model_dump(), head: held})
+        field_value = {**getattr(self, head), domain: value} if domain else value
+        return Recipe.model_validate({**self.model_dump(), head: field_value})
 
 
 class Change(Frozen):

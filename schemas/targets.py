@@ -60,18 +60,18 @@ class Outside(Frozen):
         ranks: Sequence[int],
     ) -> list[str]:
         """What in the campaign contradicts this target, a sentence each."""
-        found = []
+        faults = []
         if external_queries < 2:
-            found.append(
+            faults.append(
                 f"budget.external_queries: {external_queries} asks the target about no candidate; give 2 or more, or "
                 "say target: sealed"
             )
         if self.poll_seconds >= board_seconds:
-            found.append(
+            faults.append(
                 f"target.poll_seconds: {self.poll_seconds:g} is not below budget.board_seconds {board_seconds:g}, so "
                 "every score would come late; lower the one or raise the other"
             )
-        return found
+        return faults
 
 
 class BoardTarget(Outside):
@@ -97,10 +97,10 @@ class KaggleTarget(Outside):
 
     def mistakes(self, external_queries: int, board_seconds: float, ranks: Sequence[int]) -> list[str]:
         """Those of every board, and ranks that the competition would refuse."""
-        found = super().mistakes(external_queries, board_seconds, ranks)
+        faults = super().mistakes(external_queries, board_seconds, ranks)
         if (highest := max(ranks)) > self.max_rank:
-            found.append(f"rank: {highest} is above target.max_rank {self.max_rank}; leave it out of recipe and space")
-        return found
+            faults.append(f"rank: {highest} is above target.max_rank {self.max_rank}; leave it out of recipe and space")
+        return faults
 
 
 def _kind(target: Any) -> Any:

@@ -142,8 +142,8 @@ class Plan:
         def on(devices: int) -> Recipe:
             return recipe.model_copy(update={"devices": devices, "sharding": "fsdp"})
 
-        if self.fits(alone := recipe.model_copy(update={"devices": 1, "sharding": "replicated"})):
-            return alone
+        if self.fits(single := recipe.model_copy(update={"devices": 1, "sharding": "replicated"})):
+            return single
         if not self.traits(recipe).shardable or not self.fits(on(MAX_DEVICES)):
             return None
         low, high = 1, MAX_DEVICES

@@ -77,7 +77,7 @@ def distinct(pages: Iterable[Row]) -> Iterator[Row]:
         NearDuplicates.open(Path(place) / "near.db", RULE.near_duplicate) as index,
     ):
         for number, row in enumerate(pages):
-            if index.seen(row) is None:
+            if index.earliest_match(row) is None:
                 index.add(row)
                 yield row
             if number % 1_000 == 0:

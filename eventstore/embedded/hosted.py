@@ -76,21 +76,21 @@ class Hosted:
 
 
 def serve(server: Callable[[], AbstractContextManager[dict[str, Any]]]) -> int:
-    """The child's side: open the server, say where it is, and close it at the end of standard input or on SIGTERM."""
+    """The child's side: open the server, print its description, and close it at the end of input or on SIGTERM."""
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with server() as said:
-            _say(said)
+        with server() as description:
+            _print_json(description)
             sys.stdin.read()
     except (OSError, RuntimeError) as error:
-        _say({"error": str(error)})
+        _print_json({"error": str(error)})
         return 1
     return 0
 
 
-def _say(words: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(words) + "\n")
+def _print_json(values: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(values) + "\n")
     sys.stdout.flush()
 
 

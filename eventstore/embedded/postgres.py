@@ -136,10 +136,10 @@ def running(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _password(file: Path) -> str:
-    """The owner's password, made once and readable by our user alone."""
+    """The owner's password, created once; only our user can read the file."""
     if not file.exists():
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as made:
-            made.write(secrets.token_urlsafe(24))
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as password_file:
+            password_file.write(secrets.token_urlsafe(24))
     return file.read_text(encoding="utf-8")
 
 
@@ -196,9 +196,9 @@ def _start(data: Path, socket: Path, log: Path) -> subprocess.Popen[bytes]:
     command = [*unprivileged(), str(programs() / "postgres"), "-D", str(data), "-k", str(socket), *settings]
     with log.open("ab") as output:
         server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-    patience = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + START_SECONDS
     while not _ready(data, server.pid):
-        if server.poll() is not None or time.monotonic() > patience:
+        if server.poll() is not None or time.monotonic() > deadline:
             server.kill()
             raise RuntimeError(f"PostgreSQL did not start; the end of {log}: {log.read_text(errors='replace')[-1000:]}")
         time.sleep(POLL_SECONDS)

@@ -72,17 +72,17 @@ class Signer:
 
 @dataclass
 class Attested:
-    """What anchors say of a log, and which of them cannot be believed."""
+    """The heads of a log that anchors attest, and the anchors that are not accepted."""
 
     heads: dict[int, bytes] = field(default_factory=dict)
-    """Hash by position, of the genuine ones; the first word counts where two differ."""
+    """Hash by position, from genuine anchors; if two differ, the first counts."""
     refused: list[str] = field(default_factory=list)
-    """What is wrong with those that are not: forged, unsigned, or at odds with another."""
+    """Why an anchor was refused: forged, unsigned, or in conflict with another."""
     foreign: Counter[str] = field(default_factory=Counter)
-    """How many there are of each key that is not among the known ones; nothing is known of what they say."""
+    """Number of anchors by key id, for keys that are not configured; these anchors are not checked."""
 
-    def hear(self, where: str, anchor: Anchor, keys: Mapping[str, Ed25519PublicKey]) -> None:
-        """Take in one anchor, found at `where`."""
+    def add(self, where: str, anchor: Anchor, keys: Mapping[str, Ed25519PublicKey]) -> None:
+        """Check one anchor and store its hash or the fault; `where` is its place for the message."""
         if wrong := fault(anchor, keys):
             self.refused.append(f"{where}: position {anchor.position}: {wrong}")
         elif anchor.key not in keys:
@@ -95,7 +95,7 @@ class Attested:
 
 
 def fault(anchor: Anchor, keys: Mapping[str, Ed25519PublicKey]) -> str | None:
-    """Why an anchor is none; None where it is genuine, or of a key that is not known here."""
+    """Why an anchor is refused; None if it is genuine or its key is not in `keys`."""
     if anchor.key is None or anchor.signature is None:
         return "the anchor is not signed"
     if anchor.key not in keys:
@@ -107,7 +107,7 @@ def fault(anchor: Anchor, keys: Mapping[str, Ed25519PublicKey]) -> str | None:
     return None
 
 
-def known(publics: Iterable[bytes]) -> dict[str, Ed25519PublicKey]:
+def keys_by_id(publics: Iterable[bytes]) -> dict[str, Ed25519PublicKey]:
     """Public keys (32 bytes each) by their id."""
     return {key_id(public): Ed25519PublicKey.from_public_bytes(public) for public in publics}
 
@@ -120,8 +120,8 @@ def make_key(file: Path) -> Signer:
     """Write a new private key (PKCS 8, PEM, mode 0600). Raises `FileExistsError`: a key is never overwritten."""
     private = Ed25519PrivateKey.generate()
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as made:
-        made.write(pem)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as key_file:
+        key_file.write(pem)
     return Signer(private)
 
 

@@ -76,34 +76,34 @@ class Chain:
             yield row
 
     def add(self, row: Row) -> None:
-        """Go on to the next row. Raises `ChainBroken` where it is not what was written after the last one."""
+        """Check the next row. Raises `ChainBroken` if it is not the row that follows the head."""
         position = self.head.position + 1
         if row.position > position:
             raise ChainBroken(position, f"the event is missing, {row.position} follows")
         if row.position < position:
             raise ChainBroken(position, f"event {row.position} stands in its place")
-        found = next_hash(self.head.hash, row)
-        if row.hash != found:
+        computed_hash = next_hash(self.head.hash, row)
+        if row.hash != computed_hash:
             raise ChainBroken(position, "the event was altered, inserted or moved: its hash does not fit it")
         if position in self._anchors:
-            self._compare(position, found)
-        self.head = Head(position, found)
+            self._compare(position, computed_hash)
+        self.head = Head(position, computed_hash)
 
-    def _compare(self, position: int, found: bytes) -> None:
-        if self._anchors[position] != found:
+    def _compare(self, position: int, computed_hash: bytes) -> None:
+        if self._anchors[position] != computed_hash:
             words = f"the log was rewritten somewhere from position {self._agreed + 1} to this event"
             raise ChainBroken(position, f"an anchor has another hash: {words}")
         self._agreed = position
 
     def end(self, recorded: Head | None = None) -> Head:
-        """The head, after the last row. Raises `ChainBroken` where there were events behind it or should be none.
+        """The head, after the last row. Raises `ChainBroken` if events are missing after it or were added.
 
-        `recorded` is the counter row's head, which a file does not have.
+        `recorded` is the head in the counter row; a file has none.
         """
         position = self.head.position
-        known = max([*self._anchors, recorded.position if recorded else 0])
-        if position < known:
-            raise ChainBroken(position + 1, f"the event is missing, {known} events were recorded")
+        last_position = max([*self._anchors, recorded.position if recorded else 0])
+        if position < last_position:
+            raise ChainBroken(position + 1, f"the event is missing, {last_position} events were recorded")
         if recorded and position > recorded.position:
             raise ChainBroken(recorded.position + 1, f"the event was inserted, {recorded.position} were recorded")
         if recorded and self.head != recorded:

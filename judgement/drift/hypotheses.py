@@ -127,15 +127,15 @@ class Layout:
         """Probability that all domains follow the same hypothesis, (H,); the first entry is the remainder."""
         return np.array([joint[:, 0][self.shared == h].sum() for h in range(self.assigned.max() + 1)])
 
-    def per_domain(self, drawn: np.ndarray) -> np.ndarray:
+    def per_domain(self, by_score: np.ndarray) -> np.ndarray:
         """The hypothesis in each domain, (D,), from that of each score, (C,)."""
         owner = self.share.argmax(axis=0)
-        chosen: np.ndarray = self.assigned[owner, drawn[owner], np.arange(len(owner))]
+        chosen: np.ndarray = self.assigned[owner, by_score[owner], np.arange(len(owner))]
         return chosen
 
-    def narrowed(self, hyps: Hypotheses, drawn: np.ndarray) -> tuple[Hypotheses, Layout]:
-        """The single hypothesis per domain that remains when each score's is drawn, (C,), and its layout."""
-        chosen = self.per_domain(drawn)
+    def narrowed(self, hyps: Hypotheses, by_score: np.ndarray) -> tuple[Hypotheses, Layout]:
+        """The single hypothesis per domain under `by_score`, one hypothesis per score (C,), and its layout."""
+        chosen = self.per_domain(by_score)
         domain = np.arange(len(chosen))
         names = ("level", "slope_mean", "slope_sd", "effect_mean", "effect_sd", "mismatch_sd")
         one = replace(hyps, kinds=("drawn",), **{name: getattr(hyps, name)[None, chosen, domain] for name in names})

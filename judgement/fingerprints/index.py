@@ -153,13 +153,13 @@ class Fingerprints:
         words_before, contents_before = self.before.get(row.source, (none, none))
         self.before[row.source] = words[-CARRIED:], contents[-CARRIED:]
         return (
-            self._alone("words", words_before, words)
-            or self._alone("contents", contents_before, contents)
+            self._standalone("words", words_before, words)
+            or self._standalone("contents", contents_before, contents)
             or self._answered(contents_before, contents)
             or self._document(words)
         )
 
-    def _alone(self, kind: str, before: Hashes, tokens: Hashes) -> str | None:
+    def _standalone(self, kind: str, before: Hashes, tokens: Hashes) -> str | None:
         for start, end in self._hits(kind, "alone", np.concatenate((before, tokens))):
             if start >= len(before):
                 return _REASONS[kind]

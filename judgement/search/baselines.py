@@ -96,7 +96,7 @@ class DevGreedy:
         question = Question(history, self.model(history), round_, tuple(unmeasured(history)))
         ranked = sorted(question.open, key=question.mean, reverse=True)
         chosen = [Submission(candidate=t.candidate, reason=f"Highest dev: {question.mean(t):.3f}.") for t in ranked]
-        confirm = [s for s in chosen if not history.trials[s.candidate].settled("confirm")]
+        confirm = [s for s in chosen if not history.trials[s.candidate].has_outcome("confirm")]
         return tuple(confirm[: history.campaign.constitution.budget.confirm_per_round]), tuple(
             chosen[: queries_left(history)]
         )

@@ -69,6 +69,6 @@ class SearchPolicy(Protocol):
 
 def gains(model: Model, standing: Recipe, recipes: Sequence[Recipe], rng: np.random.Generator) -> list[Estimate]:
     """Expected gain of the target over the standing recipe, for each recipe, by the model."""
-    drawn = model.samples([standing, *recipes], rng, DRAWS)
-    over = drawn[:, 1:] - drawn[:, :1]
+    samples = model.samples([standing, *recipes], rng, DRAWS)
+    over = samples[:, 1:] - samples[:, :1]
     return [Estimate(mean=round(float(g.mean()), DIGITS), sd=round(float(g.std()), DIGITS)) for g in over.T]

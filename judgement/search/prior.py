@@ -69,11 +69,11 @@ def _position(axis: Axis, value: Value) -> float:
 def covariance(space: Sequence[Axis], standing: Recipe, recipes: Sequence[Recipe]) -> Floats:
     """Prior covariance of the recipes' effects against the standing recipe, shape (recipes, recipes)."""
     kernels = [effect_sd(axis.knob) ** 2 * _kernel(axis, standing, recipes) for axis in space]
-    alone = np.sum(kernels, axis=0)
+    main_effects = np.sum(kernels, axis=0)
     # sum over pairs of k_a k_b / (s_a s_b), by the square of the sum
     scaled = [k / effect_sd(axis.knob) for axis, k in zip(space, kernels, strict=True)]
     pairs = (np.sum(scaled, axis=0) ** 2 - np.sum(np.square(scaled), axis=0)) / 2
-    return np.asarray(alone + INTERACTION * pairs)
+    return np.asarray(main_effects + INTERACTION * pairs)
 
 
 def _kernel(axis: Axis, standing: Recipe, recipes: Sequence[Recipe]) -> Floats:
@@ -119,9 +119,9 @@ JITTER = 1e-8
 def unseen(history: History, recipes: Sequence[Recipe], queried: Sequence[Recipe] = ()) -> Floats:
     """Covariance of the recipes' unseen parts, (P, P), given all target scores and those of the `queried` recipes."""
     measured = [t.recipe for t in history.measured("external") if t.recipe]
-    given, campaign = [*measured, *queried], history.campaign
-    whole = covariance(campaign.constitution.space, campaign.recipe, [*given, *recipes])
-    n = len(given)
+    observed, campaign = [*measured, *queried], history.campaign
+    whole = covariance(campaign.constitution.space, campaign.recipe, [*observed, *recipes])
+    n = len(observed)
     precision = np.linalg.inv(whole[:n, :n] + NOISE**2 * np.eye(n))
     return np.asarray(whole[n:, n:] - whole[n:, :n] @ precision @ whole[:n, n:])
 

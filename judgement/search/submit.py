@@ -54,7 +54,7 @@ def choose(history: History, model: Model, round_: int) -> tuple[tuple[Submissio
     others = [t for t in question.open if t.candidate not in queried and t.round == round_ and t.changes]
     ranked = sorted(others, key=question.mean, reverse=True)
     more = [Submission(candidate=t.candidate, reason=_best_reason(question, t)) for t in ranked]
-    confirm = [s for s in (*external, *more) if not history.trials[s.candidate].settled("confirm")]
+    confirm = [s for s in (*external, *more) if not history.trials[s.candidate].has_outcome("confirm")]
     return tuple(confirm[:room]), external
 
 
@@ -64,10 +64,10 @@ def unmeasured(history: History) -> list[Trial]:
     A candidate that breaks a guard cannot be promoted, so no query is spent on it.
     """
     queried = {r.candidate for r in history.reservations if r.kind == "external"}
-    known = [history.trials[c].recipe for c in queried]
+    queried_recipes = [history.trials[c].recipe for c in queried]
     trials = [t for t in history.measured("dev") if t.recipe and not t.failed]
     trials = [t for t in trials if not broken(history, t)]
-    return [t for t in trials if t.recipe not in known and not t.settled("external")]
+    return [t for t in trials if t.recipe not in queried_recipes and not t.has_outcome("external")]
 
 
 def external_queries(question: Question, room: int) -> tuple[Submission, ...]:

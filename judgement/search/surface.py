@@ -200,8 +200,8 @@ class Fit:
         error = temperature * rng.standard_normal(self.values.shape) * np.sqrt(self.noise)[:, None]
         away = self.values - self.features @ weights - error
         solved = cho_solve((self.root, True), away, check_finite=False)
-        drawn: Floats = (weights + self.prior[:, None] * (self.features.T @ solved)).T
-        return drawn
+        posterior_draw: Floats = (weights + self.prior[:, None] * (self.features.T @ solved)).T
+        return posterior_draw
 
 
 @dataclass(frozen=True, eq=False)

@@ -132,8 +132,8 @@ class TrustModel:
         gains = self.posterior.profile.gains([*self.posterior.measured, *recipes])
 
         @cache
-        def total_law(slope: int, *drawn: int) -> tuple[Floats, Floats]:
-            return self._total_law(gains, slope, np.array(drawn))
+        def total_law(slope: int, *indices: int) -> tuple[Floats, Floats]:
+            return self._total_law(gains, slope, np.array(indices))
 
         sampled = []
         for _ in range(draws):
@@ -142,13 +142,13 @@ class TrustModel:
             sampled.append(mean + root @ rng.standard_normal(len(mean)))
         return np.stack(sampled)
 
-    def _total_law(self, gains: Gains, slope: int, drawn: np.ndarray) -> tuple[Floats, Floats]:
+    def _total_law(self, gains: Gains, slope: int, indices: np.ndarray) -> tuple[Floats, Floats]:
         """Mean (P,) and Cholesky root (P, P) of the total under a slope and a hypothesis for each score."""
         p = self.posterior
-        hyps, layout = p.layout.narrowed(p.hyps, drawn)
+        hyps, layout = p.layout.narrowed(p.hyps, indices)
         prior = law(hyps, layout, gains, SLOPES[slope : slope + 1])
-        score = np.arange(len(drawn))
-        fitted = p.precision[slope, score, drawn], p.surprise[slope, score, drawn]
+        score = np.arange(len(indices))
+        fitted = p.precision[slope, score, indices], p.surprise[slope, score, indices]
         after = condition(Law(prior.mean[0, :, 0], prior.covariance[0, :, 0]), *fitted)
         total = np.einsum("c,cpq->pq", layout.weights**2, after.covariance)
         return layout.weights @ after.mean, np.linalg.cholesky(total + JITTER * np.eye(len(total)))

@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import ValidationError
 
-from eventstore.integrity.anchors import Anchor, Attested, Signer, known, read_key, read_public
+from eventstore.integrity.anchors import Anchor, Attested, Signer, keys_by_id, read_key, read_public
 from services.console.kafka_messages import messages
 from services.console.log_file import read_anchors
 from services.runtime.kafka.broker import ANCHOR_TOPIC
@@ -48,7 +48,7 @@ async def read_attested(sources: AnchorSources, settings: Settings) -> Attested:
     keys = _trusted_keys(sources, settings)
     if sources.file and not (sources.sign and not sources.file.exists()):
         for number, anchor in enumerate(read_anchors(sources.file), start=1):
-            attested.hear(f"{sources.file}: line {number}", anchor, keys)
+            attested.add(f"{sources.file}: line {number}", anchor, keys)
     if sources.kafka:
         await _read_topic(attested, settings, keys)
     if not (attested.heads or attested.refused or sources.sign):
@@ -60,7 +60,7 @@ async def _read_topic(attested: Attested, settings: Settings, keys: Keys) -> Non
     for message in await messages(settings, ANCHOR_TOPIC):
         where = f"{ANCHOR_TOPIC} {message.partition}:{message.offset}"
         try:
-            attested.hear(where, Anchor.model_validate_json(message.value or b"", strict=True), keys)
+            attested.add(where, Anchor.model_validate_json(message.value or b"", strict=True), keys)
         except ValidationError:
             attested.refused.append(f"{where}: it is no anchor")
 
@@ -74,11 +74,11 @@ def _none_found(sources: AnchorSources, attested: Attested, keys: Keys) -> str:
 def _trusted_keys(sources: AnchorSources, settings: Settings) -> Keys:
     """The trusted public keys: those that were given, else the one of the settings."""
     if sources.keys:
-        return known(public_key("--public-key", text) for text in sources.keys)
+        return keys_by_id(public_key("--public-key", text) for text in sources.keys)
     if sources.sign:
-        return known([private_key("--sign", sources.sign).public])
+        return keys_by_id([private_key("--sign", sources.sign).public])
     if settings.anchor_public_key:
-        return known([public_key("AEVOLVE_ANCHOR_PUBLIC_KEY", settings.anchor_public_key)])
+        return keys_by_id([public_key("AEVOLVE_ANCHOR_PUBLIC_KEY", settings.anchor_public_key)])
     raise UserError(
         "--public-key: not given; without it an anchor proves nothing: "
         "give the one that `aevolve anchors keygen` printed, or set AEVOLVE_ANCHOR_PUBLIC_KEY"

@@ -28,11 +28,11 @@ class PluginInvalid(ValueError):
 def load_plugin(spec: PluginSource | PluginFilter) -> Any:
     """The class that a package registers for a kind. Raises `PluginInvalid` if none does."""
     group, field = (SOURCES, f"data.sources: {spec.name}") if isinstance(spec, PluginSource) else (FILTERS, _FILTERS)
-    registered = {found.name: found for found in entry_points(group=group)}
+    registered = {entry.name: entry for entry in entry_points(group=group)}
     if spec.kind not in registered:
-        known = sorted({*registered, *(KINDS if group == SOURCES else ())})
+        kinds = sorted({*registered, *(KINDS if group == SOURCES else ())})
         raise PluginInvalid(
-            f"{field}: kind {spec.kind!r} is not one of {', '.join(known) or 'no installed filters'}; correct it, or "
+            f"{field}: kind {spec.kind!r} is not one of {', '.join(kinds) or 'no installed filters'}; correct it, or "
             f"install the package that registers it under {group}"
         )
     try:

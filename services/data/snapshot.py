@@ -42,28 +42,28 @@ def draw_puzzles(planned: SnapshotPlan, report: Report) -> tuple[list[Item], tup
     items: list[Item] = []
     yields: list[Yield] = []
     for domain, cells in groupby(planned.cells, key=lambda cell: cell.domain):
-        drawn, counts = _draw_domain(domain, list(cells), planned.seed)
-        items, yields = items + drawn, [*yields, counts]
+        domain_items, counts = _draw_domain(domain, list(cells), planned.seed)
+        items, yields = items + domain_items, [*yields, counts]
         report({"step": len(yields), "rows": len(items)})
     return items, tuple(yields)
 
 
 def _draw_domain(domain: str, cells: list[CellPlan], seed: str) -> tuple[list[Item], Yield]:
     """The rows of a domain that pass the filters, and its yield."""
-    drawn = [item for level in range(1, 4) for item in _draw_level(domain, level, cells, seed)]
-    kept: dict[str, Item] = {}
+    drafts = [item for level in range(1, 4) for item in _draw_level(domain, level, cells, seed)]
+    accepted: dict[str, Item] = {}
     dropped: Counter[str] = Counter()
-    for item in drawn:
-        if item.core in kept:
+    for item in drafts:
+        if item.core in accepted:
             dropped["duplicate"] += 1
         elif not correct(item.prompt, item.completion(traced=True), item.answer):
             dropped["unverified"] += 1
         else:
-            kept[item.core] = item
-    if not kept:
-        raise DomainEmpty(f"domain {domain}: all {len(drawn)} rows were dropped ({dict(dropped)}); fix its generator")
-    counts = Yield(source="puzzles", domain=domain, made=len(drawn), kept=len(kept), dropped=dict(dropped))
-    return list(kept.values()), counts
+            accepted[item.core] = item
+    if not accepted:
+        raise DomainEmpty(f"domain {domain}: all {len(drafts)} rows were dropped ({dict(dropped)}); fix its generator")
+    counts = Yield(source="puzzles", domain=domain, made=len(drafts), kept=len(accepted), dropped=dict(dropped))
+    return list(accepted.values()), counts
 
 
 def _draw_level(domain: str, level: int, cells: Iterable[CellPlan], seed: str) -> list[Item]:

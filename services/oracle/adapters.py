@@ -25,7 +25,7 @@ def adapter(uri: str | None, sha256: str | None, copies: Path) -> Path | None:
     except (FileNotFoundError, NotADirectoryError):
         found = "missing"
     except artifacts.ArtifactChanged as changed:
-        found = changed.found
+        found = changed.actual
     if found != sha256:
         raise AdapterChanged(f"adapter {uri}: its hash is {found}, the trainer recorded {sha256}; train it again")
     return folder

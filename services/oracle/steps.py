@@ -48,7 +48,7 @@ def query(history: History, now: datetime) -> Effect:
             effect += _reserve(history, new, kind, chosen.round)
         for candidate in dict.fromkeys(s.candidate for s in (*chosen.confirm, *chosen.external, *chosen.final)):
             trial = history.trials[candidate]
-            kinds = tuple(k for k in _asked(chosen, candidate) if not trial.settled(k))
+            kinds = tuple(k for k in _asked(chosen, candidate) if not trial.has_outcome(k))
             effect += Effect(work=_works(history, trial, kinds, round_))
     return effect
 
@@ -78,7 +78,7 @@ def _answered(history: History, now: datetime) -> bool:
 
 def _settled(history: History, candidate: str, kind: Kind) -> bool:
     trial = history.trials[candidate]
-    return trial.settled(kind) and (trial.guarded or not history.campaign.constitution.guards)
+    return trial.has_outcome(kind) and (trial.guarded or not history.campaign.constitution.guards)
 
 
 def _asked(chosen: object, candidate: str) -> list[Kind]:

@@ -41,7 +41,7 @@ def revise(history: History, now: datetime) -> Effect:
 def conclude(history: History, now: datetime) -> Effect:
     """The campaign is finished when the base and the winner have their final scores, or never will."""
     chosen = history.submissions.get(history.campaign.constitution.rounds + 1)
-    if chosen is None or not all(history.trials[s.candidate].settled("final") for s in chosen.final):
+    if chosen is None or not all(history.trials[s.candidate].has_outcome("final") for s in chosen.final):
         return NOTHING
     return _append(history, campaign_stream(history.id), finish(history))
 
@@ -60,7 +60,7 @@ def _closed_by(history: History, now: datetime) -> Literal["complete", "deadline
 def _base_measured(history: History, kinds: tuple[Kind, ...]) -> bool:
     """Whether the base is measured, so that no choice depends on which of two jobs ended first."""
     guarded = history.base.guarded or not history.campaign.constitution.guards
-    return guarded and all(history.base.settled(kind) for kind in kinds)
+    return guarded and all(history.base.has_outcome(kind) for kind in kinds)
 
 
 def _append(history: History, stream: str, decision: Frozen) -> Effect:

@@ -117,12 +117,12 @@ def _message(name: str) -> dict[str, Any]:
 
 
 def _schemas(names: Iterable[str]) -> dict[str, Any]:
-    """The payloads and all that they are made of, which events share."""
-    found: dict[str, Any] = {"CloudEvent": HEADERS}
+    """The JSON schemas of the payloads and of the models that they use."""
+    schemas: dict[str, Any] = {"CloudEvent": HEADERS}
     for name in names:
         schema = EVENTS[name].model_json_schema(ref_template=f"{SCHEMAS}/{{model}}")
-        found |= schema.pop("$defs", {}) | {name: schema}
-    return found
+        schemas |= schema.pop("$defs", {}) | {name: schema}
+    return schemas
 
 
 def files() -> dict[Path, str]:

@@ -82,15 +82,15 @@ def send(
 
 
 def _pool(url: httpx2.URL, seconds: float, *, use_proxy: bool) -> httpcore2.ConnectionPool:
-    given: dict[str, Any] = {"network_backend": _Backend(seconds)}
+    options: dict[str, Any] = {"network_backend": _Backend(seconds)}
     if url.scheme == "https":
-        given["ssl_context"] = _trusted()
+        options["ssl_context"] = _trusted()
     proxy = urllib.request.getproxies().get(url.scheme) if use_proxy else None
     if not proxy or urllib.request.proxy_bypass(url.netloc.decode()):
-        return httpcore2.ConnectionPool(**given)
+        return httpcore2.ConnectionPool(**options)
     place = httpx2.URL(proxy if "://" in proxy else f"http://{proxy}")
     user = (unquote(place.username), unquote(place.password)) if place.userinfo else None
-    return httpcore2.HTTPProxy(f"{place.scheme}://{place.netloc.decode()}", proxy_auth=user, **given)
+    return httpcore2.HTTPProxy(f"{place.scheme}://{place.netloc.decode()}", proxy_auth=user, **options)
 
 
 @cache
@@ -105,8 +105,8 @@ class _Backend(httpcore2.NetworkBackend):
     def __init__(self, seconds: float) -> None:
         self._seconds, self._sockets = seconds, httpcore2.SyncBackend()
 
-    def connect_tcp(self, host: str, port: int, timeout: float | None = None, *given: Any, **options: Any) -> _Stream:
-        return _Stream(self._sockets.connect_tcp(host, port, self._seconds, *given, **options), self._seconds)
+    def connect_tcp(self, host: str, port: int, timeout: float | None = None, *args: Any, **options: Any) -> _Stream:
+        return _Stream(self._sockets.connect_tcp(host, port, self._seconds, *args, **options), self._seconds)
 
 
 class _Stream(httpcore2.NetworkStream):

@@ -119,7 +119,7 @@ async def serve(service: Service, settings: Settings, runner: JobRunner) -> None
     """Open the log, start everything, and serve HTTP until a signal comes."""
     signer = read_signer(settings)
     await check_connection(settings)
-    await settled(partial(declare_topics, settings))
+    await retry_while_settling(partial(declare_topics, settings))
     store = await EventStore.open(settings.postgres, service=service.name, password=settings.secret())
     reactor, pulse = Reactor(service, store), Pulse(settings.catch_up_seconds)
     broker = make_broker(service, settings, reactor.react)
@@ -141,15 +141,15 @@ async def serve(service: Service, settings: Settings, runner: JobRunner) -> None
             loop.cancel()
 
 
-async def settled(ask: Run) -> None:
-    """Ask a cluster again while it says that it is still sorting itself out, such as after the death of a node.
+async def retry_while_settling(request: Run) -> None:
+    """The result of a Kafka request, repeated while its error is retriable, such as after the loss of a node.
 
-    Raises the last `KafkaError` where that takes too long, and any other at once.
+    Raises the last `KafkaError` after `SETTLING_SECONDS`, and any other at once.
     """
     end = time.monotonic() + SETTLING_SECONDS
     while True:
         try:
-            return await ask()
+            return await request()
         except KafkaError as error:
             if not error.retriable or time.monotonic() > end:
                 raise

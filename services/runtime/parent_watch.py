@@ -1,9 +1,10 @@
 """A child process that cannot outlive its parent, however the parent ends.
 
 The parent holds the writing end of the child's standard input and never writes; the kernel closes it with the parent,
-also on SIGKILL. The child then asks itself to stop, and after a grace time kills its whole process group.
+also on SIGKILL. The child then sends itself SIGTERM, and after a grace time kills its whole process group.
 
-`python -m services.runtime.parent_watch MODULE [ARGUMENTS]` runs a module like `python -m MODULE`, tethered.
+`python -m services.runtime.parent_watch MODULE [ARGUMENTS]` runs a module like `python -m MODULE`, and ends
+it with the parent.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ GRACE = 6.0
 """Seconds between SIGTERM and SIGKILL: an aiokafka producer without a broker leaves after its 5 s request timeout."""
 
 
-def tether() -> None:
-    """From now on this process ends with the one that holds the other end of its standard input."""
-    threading.Thread(target=_watch, name="tether", daemon=True).start()
+def end_with_parent() -> None:
+    """Start a thread that ends this process when the other end of its standard input closes."""
+    threading.Thread(target=_watch, name="parent watch", daemon=True).start()
 
 
 def _watch() -> None:
@@ -39,5 +40,5 @@ def _leave(signum: int, frame: object) -> None:
 if __name__ == "__main__":
     del sys.argv[0]
     signal.signal(signal.SIGTERM, _leave)
-    tether()
+    end_with_parent()
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

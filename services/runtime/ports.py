@@ -18,23 +18,23 @@ USUAL_FIRST = 32_768
 
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """Different ports of `host` at which nobody listens.
+    """Different ports of `host` on which no process listens.
 
-    Where the kernel leaves any from `LOWEST` on, none of them is one that it lends to outgoing connections: such a port
-    may be gone before the server has started, and port 0 gives no others. Drawn by chance, so that processes that ask
-    at once hardly meet.
+    They lie outside the kernel's range for outgoing connections if it leaves ports from `LOWEST` on: a port in that
+    range may be taken before the server has started, and port 0 gives only such ports. The choice is random, so that
+    parallel calls rarely choose the same port.
     """
     chance = SystemRandom()
-    found: list[int] = []
-    with ExitStack() as held:
-        while len(found) < count:
+    ports: list[int] = []
+    with ExitStack() as sockets:
+        while len(ports) < count:
             port = chance.choice(_never_lent())
             try:
-                held.enter_context(socket.create_server((host, port)))
-            except OSError:  # taken, maybe by ourselves
+                sockets.enter_context(socket.create_server((host, port)))
+            except OSError:  # in use, maybe by this loop
                 continue
-            found.append(port)
-    return found
+            ports.append(port)
+    return ports
 
 
 def _never_lent() -> range:

@@ -92,7 +92,7 @@ class Reactor:
     async def tick(self, now: datetime | None = None) -> None:
         """Carry out what has become due by time alone in the campaigns that run."""
         now = now or await self.clock.now()
-        await asyncio.gather(*(self._alone(c, self._timers(c, now)) for c in await self._running()))
+        await asyncio.gather(*(self._isolated(c, self._timers(c, now)) for c in await self._running()))
 
     async def catch_up(self) -> bool:
         """Handle what the log holds and Kafka did not deliver; whether nothing is left behind."""
@@ -104,10 +104,10 @@ class Reactor:
 
     async def _in_order(self, events: Iterable[Envelope]) -> bool:
         """Handle a campaign's events one after the other, while other campaigns go on; whether all succeeded."""
-        return all([await self._alone(envelope.correlationid, self.react(envelope)) for envelope in events])
+        return all([await self._isolated(envelope.correlationid, self.react(envelope)) for envelope in events])
 
-    async def _alone(self, campaign: str, work: Coroutine[Any, Any, None]) -> bool:
-        """Do a campaign's work so that its failure stops no other campaign; whether it succeeded."""
+    async def _isolated(self, campaign: str, work: Coroutine[Any, Any, None]) -> bool:
+        """Run a campaign's work; a failure is logged and stops no other campaign. Returns whether it succeeded."""
         try:
             await work
         except DISCONNECTED:

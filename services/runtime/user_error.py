@@ -34,8 +34,8 @@ def with_password(address: str, password: str) -> str:
     return re.sub(r"(://[^/@:]+)(:[^/@]*)?@", lambda user: f"{user[1]}:{quote(password, safe='')}@", address, count=1)
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """`did you mean X?`, or the known words where none is near."""
-    names = list(known)
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """`did you mean X?`, or the list of choices if none is similar."""
+    names = list(choices)
     close = get_close_matches(word, names, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"

@@ -76,29 +76,29 @@ def prepare(job: TrainingJob, tokenizer: Any) -> Data:
 def _fitting(job: TrainingJob, tokenizer: Any, stream: Iterator[Draw], n: int) -> tuple[list[Example], int]:
     """The stream's next n examples of at most `max_length` tokens, and how many were longer."""
     fitting: list[Example] = []
-    drawn = 0
+    row_count = 0
     while (missing := n - len(fitting)) > 0:
         encoded = encode(tokenizer, take(stream, missing), job.profile)
         more = [example for example in encoded if len(example.tokens) <= job.max_length]
         if not more and missing == n:
             raise RowsMissing(f"model.max_length: no row of the snapshot fits {job.max_length} tokens; raise it")
-        fitting, drawn = fitting + more, drawn + missing
-    return fitting, drawn - n
+        fitting, row_count = fitting + more, row_count + missing
+    return fitting, row_count - n
 
 
-def encode(tokenizer: Any, drawn: Sequence[Draw], profile: ProfileName = "plain") -> list[Example]:
+def encode(tokenizer: Any, pairs: Sequence[Draw], profile: ProfileName = "plain") -> list[Example]:
     """Tokenised rows. Prompt and completion are encoded separately, as in evaluation.
 
     A row without prompt is plain text, learned in full. The token that the tokenizer puts before a text (BOS) stands
     before the prompt, exactly as in evaluation.
     """
-    questions = [question(row.prompt, profile, tokenizer) if row.prompt else "" for row, _ in drawn]
+    questions = [question(row.prompt, profile, tokenizer) if row.prompt else "" for row, _ in pairs]
     prompts = _encode(tokenizer, questions, special=adds_special_tokens(profile))
-    completions = _encode(tokenizer, [row.completion(traced=traced) for row, traced in drawn], special=False)
+    completions = _encode(tokenizer, [row.completion(traced=traced) for row, traced in pairs], special=False)
     end = tokenizer.eos_token_id
     return [
         Example((*prompt, *completion, end), len(prompt), row.difficulty)
-        for (row, _), prompt, completion in zip(drawn, prompts, completions, strict=True)
+        for (row, _), prompt, completion in zip(pairs, prompts, completions, strict=True)
     ]
 
 

@@ -26,7 +26,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, Shard, zeros
 
 from schemas.base import digest
-from services.trainer.distributed.data_parallel import ALONE, Ranks
+from services.trainer.distributed.data_parallel import SINGLE_RANK, Ranks
 from services.trainer.distributed.fsdp import Sharded
 from services.trainer.job import TrainingJob
 
@@ -41,7 +41,7 @@ NOTE = "sharded tensor"
 State = dict[str, Any]
 
 
-def save(job: TrainingJob, state: State, ranks: Ranks = ALONE) -> None:
+def save(job: TrainingJob, state: State, ranks: Ranks = SINGLE_RANK) -> None:
     """Replace the job's checkpoint; the random generators of all ranks are part of it."""
     whole = {"job": identity(job, ranks), "rng": ranks.gather(_random_generators()), **state}
     if isinstance(ranks, Sharded):
@@ -50,7 +50,7 @@ def save(job: TrainingJob, state: State, ranks: Ranks = ALONE) -> None:
         _write_file(_file(job), whole)
 
 
-def load(job: TrainingJob, ranks: Ranks = ALONE) -> State | None:
+def load(job: TrainingJob, ranks: Ranks = SINGLE_RANK) -> State | None:
     """The job's checkpoint, its random generators restored; None if there is none, or if it is another job's."""
     if isinstance(ranks, Sharded):
         state = _load_sharded(Path(job.work) / "checkpoint", identity(job, ranks), ranks)

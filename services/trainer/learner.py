@@ -12,7 +12,7 @@ import torch
 from schemas.recipe import Recipe
 from services.trainer import registry
 from services.trainer.batches import IGNORED, Batch
-from services.trainer.distributed.data_parallel import ALONE, Ranks
+from services.trainer.distributed.data_parallel import SINGLE_RANK, Ranks
 from services.trainer.distributed.fsdp import base_of
 from services.trainer.job import TrainingJob
 from services.trainer.layout import LAYOUTS, Inputs
@@ -34,7 +34,7 @@ JUDGEMENTS = 10
 class Learner:
     """Base class of the training methods. The constructor builds the model; `restore`, then `run`, trains it."""
 
-    def __init__(self, job: TrainingJob, base: Path, held_out: Batch, ranks: Ranks = ALONE) -> None:
+    def __init__(self, job: TrainingJob, base: Path, held_out: Batch, ranks: Ranks = SINGLE_RANK) -> None:
         self.job, self.base, self.held_out, self.ranks = job, base, held_out, ranks
         recipe = job.recipe
         self.device, self.dtype = place()

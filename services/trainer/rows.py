@@ -118,14 +118,14 @@ def draws(recipe: Recipe, cells: dict[Cell, list[Row]], seed: int) -> Iterator[D
         )
     rng = np.random.default_rng([seed, 2])
     names, weights = list(weights_by_cell), list(weights_by_cell.values())
-    drawn = dict.fromkeys(names, 0)
+    use_counts = dict.fromkeys(names, 0)
     while True:
         picks = rng.choice(len(names), size=1024, p=weights)
         for pick, chance in zip(picks, rng.random(1024), strict=True):
             cell = names[pick]
             rows = cells[cell]
-            yield rows[drawn[cell] % len(rows)], bool(chance < recipe.traces)
-            drawn[cell] += 1
+            yield rows[use_counts[cell] % len(rows)], bool(chance < recipe.traces)
+            use_counts[cell] += 1
 
 
 def take(stream: Iterator[Draw], n: int) -> list[Draw]:

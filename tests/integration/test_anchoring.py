@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from eventstore.effect import Append
-from eventstore.integrity.anchors import Signer, known
+from eventstore.integrity.anchors import Signer, keys_by_id
 from schemas.advisor import AdvisorFailed
 from services.runtime import anchoring
 from services.runtime.anchoring import Anchorer
@@ -35,7 +35,7 @@ async def test_the_committed_head_is_signed_once(store):
     (anchor,) = kept
     head = await store.verify({})
     assert (anchor.position, anchor.hash) == head
-    known([SIGNER.public])[anchor.key].verify(anchor.signature, anchor.signed())
+    keys_by_id([SIGNER.public])[anchor.key].verify(anchor.signature, anchor.signed())
 
 
 async def test_a_place_that_fails_is_tried_again(store):

@@ -129,10 +129,10 @@ def _this_round(facts: CardInput) -> Iterator[str]:
     for count in facts.harvest.counts():
         if count.round == facts.round:
             counts[count.source, count.kind] += count.n
-    kept = dict(facts.query(NEW_ROWS, facts.round))
+    new_rows = dict(facts.query(NEW_ROWS, facts.round))
     rows = []
     for source in (spec.name for spec in facts.rule.sources):
-        numbers = (kept.get(source, 0), counts[source, "dropped"], counts[source, "skipped"])
+        numbers = (new_rows.get(source, 0), counts[source, "dropped"], counts[source, "skipped"])
         rows.append([source, *map(_n, numbers)])
     yield _table(["source", "kept", "dropped", "skipped"], rows)
 

@@ -175,12 +175,12 @@ def source_yields(harvest: Harvest, rule: DataRule, choice: Choice) -> Iterator[
         for count in counts:
             if count.source == spec.name:
                 by_kind[count.kind][count.reason] += count.n
-        kept, dropped = choice.kept.get(spec.name, 0), by_kind["dropped"]
+        rows, dropped = choice.rows.get(spec.name, 0), by_kind["dropped"]
         yield Yield(
             source=spec.name,
             domain=spec.domain,
-            made=kept + dropped.total(),
-            kept=kept,
+            made=rows + dropped.total(),
+            kept=rows,
             dropped=dict(sorted(dropped.items())),
             skipped=dict(sorted(by_kind["skipped"].items())),
         )

@@ -123,8 +123,8 @@ class Harvest:
 
     def last(self, source: str) -> Row | None:
         """The last row of a source in this round, kept or not."""
-        found = self.db.execute(LAST, (source,)).fetchone()
-        return Row(**json.loads(found[0])) if found else None
+        record = self.db.execute(LAST, (source,)).fetchone()
+        return Row(**json.loads(record[0])) if record else None
 
     def set_last(self, row: Row) -> None:
         """Record the last row of its source."""
@@ -196,9 +196,9 @@ class _State(Mapping[str, Any]):
         self.db, self.source = db, source
 
     def __getitem__(self, key: str) -> Any:
-        if (found := self.db.execute(STATE_VALUE, (self.source, key)).fetchone()) is None:
+        if (record := self.db.execute(STATE_VALUE, (self.source, key)).fetchone()) is None:
             raise KeyError(key)
-        return json.loads(found[0])
+        return json.loads(record[0])
 
     def __iter__(self) -> Iterator[str]:
         return (key for (key,) in self.db.execute(STATE_KEYS, (self.source,)).fetchall())

@@ -56,7 +56,7 @@ BALANCE = "balance"
 class Choice:
     """The numbers of a choice, by source."""
 
-    kept: Mapping[str, int] = field(default_factory=dict)
+    rows: Mapping[str, int] = field(default_factory=dict)
     """Rows in the snapshot."""
     left: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Rows left out: `balance/cap` over the source's cap, `balance/share` over the domain's share."""
@@ -70,12 +70,12 @@ def choose(harvest: Harvest, rule: DataRule, shares: Mapping[str, float]) -> Cho
     db.executemany(ADD_CAP, [(name, cap, place) for place, (name, cap) in enumerate(caps.items())])
     for domain, rows in quotas(dict(db.execute(USABLE).fetchall()), shares, rule.rows).items():
         db.execute(CHOOSE, (domain, rows))
-    kept, left = {}, {}
-    for source, total, taken in db.execute(BY_SOURCE).fetchall():
+    row_counts, left = {}, {}
+    for source, total, chosen_rows in db.execute(BY_SOURCE).fetchall():
         over = max(0, total - caps.get(source, 0))
-        out = {f"{BALANCE}/cap": over, f"{BALANCE}/share": total - taken - over}
-        kept[source], left[source] = taken, {reason: n for reason, n in out.items() if n}
-    return Choice(kept, left)
+        out = {f"{BALANCE}/cap": over, f"{BALANCE}/share": total - chosen_rows - over}
+        row_counts[source], left[source] = chosen_rows, {reason: n for reason, n in out.items() if n}
+    return Choice(row_counts, left)
 
 
 def quotas(usable: Mapping[str, int], shares: Mapping[str, float], rows: int) -> dict[str, int]:
@@ -84,15 +84,15 @@ def quotas(usable: Mapping[str, int], shares: Mapping[str, float], rows: int) ->
     >>> quotas({"web": 10, "books": 1000}, {"web": 0.5, "books": 0.5}, 100)
     {'web': 10, 'books': 90}
     """
-    settled: dict[str, int] = {}
+    final: dict[str, int] = {}
     open_ = {domain: shares.get(domain, 0.0) for domain in usable if usable[domain] and shares.get(domain, 0.0) > 0}
     while open_:
-        rest, total = rows - sum(settled.values()), sum(open_.values())
+        rest, total = rows - sum(final.values()), sum(open_.values())
         quota = {domain: int(rest * share / total) for domain, share in open_.items()}
         full = {domain: usable[domain] for domain in quota if usable[domain] <= quota[domain]}
-        settled |= full or quota
+        final |= full or quota
         open_ = {domain: share for domain, share in open_.items() if full and domain not in full}
-    return settled
+    return final
 
 
 def chosen(harvest: Harvest) -> Iterator[Row]:

@@ -112,12 +112,12 @@ class NearDuplicates:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def seen(self, row: Row) -> str | None:
+    def earliest_match(self, row: Row) -> str | None:
         """The core of the earliest equal or similar row; None if there is none."""
         identity = {"identity": _identity(row), "round": self.round, "session": self.session}
-        found = self.connection.execute(EXACT, {"exact": _hash(row.domain, row.core), **identity}).fetchone()
-        if found:
-            return str(found[0])
+        exact = self.connection.execute(EXACT, {"exact": _hash(row.domain, row.core), **identity}).fetchone()
+        if exact:
+            return str(exact[0])
         if self.bands is None:
             return None
         values = self._sketch(row)

@@ -103,7 +103,7 @@ class Stages:
         return judged(self.filters, row)
 
     def _near(self, row: Row) -> Judged:
-        if (core := self.near.seen(row)) is not None:
+        if (core := self.near.earliest_match(row)) is not None:
             return Dropped("duplicate", NEAR, core[:80])
         self.near.add(row)
         return row
@@ -128,10 +128,10 @@ def index(folder: Path, harvest: Harvest, threshold: float) -> NearDuplicates:
     if not place.exists():
         for stale in folder.glob(f"{part.name}*"):
             stale.unlink()
-        with NearDuplicates.open(part, threshold, round_=harvest.round - 1) as made:
+        with NearDuplicates.open(part, threshold, round_=harvest.round - 1) as rebuilt_index:
             for row in harvest.rows():
                 if not row.parent:
-                    made.add(row)
-            made.commit()
+                    rebuilt_index.add(row)
+            rebuilt_index.commit()
         part.rename(place)
     return NearDuplicates.open(place, threshold, round_=harvest.round)

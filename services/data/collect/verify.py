@@ -59,12 +59,12 @@ def wrong_steps(trace: str, solved: str = "") -> Iterator[str]:
     A solver may use a notation of its own: the puzzles' `6-7-0=19` borrows a ten.
     """
     accepted = set(solved.split())
-    for found in STEP.finditer(trace):
-        if found[0] in accepted or AFTER_OPERATOR.search(trace[: found.start()][-9:]):
+    for match in STEP.finditer(trace):
+        if match[0] in accepted or AFTER_OPERATOR.search(trace[: match.start()][-9:]):
             continue  # the latter is the end of a longer sum that begins with something else than a number
-        value = _value(found[1])
-        if value is not None and not math.isclose(value, _number(found[2]), rel_tol=TOLERANCE, abs_tol=1e-9):
-            yield found[0]
+        value = _value(match[1])
+        if value is not None and not math.isclose(value, _number(match[2]), rel_tol=TOLERANCE, abs_tol=1e-9):
+            yield match[0]
 
 
 def _value(text: str) -> float | None:

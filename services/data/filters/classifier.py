@@ -85,11 +85,11 @@ def _checked(rule: ClassifierRule) -> Path:
     return folder
 
 
-def _indices(rule: ClassifierRule, known: dict[str, int]) -> dict[str, int]:
+def _indices(rule: ClassifierRule, indices: dict[str, int]) -> dict[str, int]:
     """Label -> its index in the model's outputs. Raises `ClassifierRefused` for an unknown label."""
-    if unknown := [label for label in rule.drop if label not in known]:
+    if unknown := [label for label in rule.drop if label not in indices]:
         raise ClassifierRefused(
             f"data.filters.classifiers: {rule.name}: drop {unknown[0]!r} is no label of {rule.model}; "
-            f"give one of {', '.join(sorted(known))}"
+            f"give one of {', '.join(sorted(indices))}"
         )
-    return {label: known[label] for label in rule.drop}
+    return {label: indices[label] for label in rule.drop}

@@ -81,8 +81,8 @@ class Quality:
         if row.answer:
             return row
         verdict = self.inner.filter(Document(text=row.trace, id=row.core))
-        kept, reason = verdict if isinstance(verdict, tuple) else (verdict, "refused")
-        return row if kept else Dropped(self.name, _code(reason))
+        passes, reason = verdict if isinstance(verdict, tuple) else (verdict, "refused")
+        return row if passes else Dropped(self.name, _code(reason))
 
 
 class BadWords(C4BadWordsFilter):  # type: ignore[misc]

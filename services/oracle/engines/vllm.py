@@ -21,7 +21,7 @@ from schemas.campaign import Model
 from schemas.profiles import PROFILES
 from services.oracle.job import EngineUse
 from services.runtime.jobs.runner import JobFailed
-from services.runtime.parent_watch import GRACE, tether
+from services.runtime.parent_watch import GRACE, end_with_parent
 from services.runtime.ports import free_ports
 from services.runtime.settings import Settings
 
@@ -131,6 +131,6 @@ def environment(own: Mapping[str, str], key: str, place: Path) -> dict[str, str]
 
 
 if __name__ == "__main__":
-    tether()
+    end_with_parent()
     (command,) = entry_points(group="console_scripts", name="vllm")
     sys.exit(command.load()())

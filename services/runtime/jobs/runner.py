@@ -124,11 +124,11 @@ def _child(pipe: Connection, function: str, argument: Any) -> None:
     except Exception as error:
         configure(f"job {name}", os.environ.get("AEVOLVE_LOG_FORMAT", "text"))
         log.exception("the job failed")
-        pipe.send(("failed", *_told(error)))
+        pipe.send(("failed", *_failure(error)))
 
 
-def _told(error: Exception) -> tuple[str, str, float]:
-    """Class, message and device seconds of a failure; a job that ran processes of its own knows their failure."""
+def _failure(error: Exception) -> tuple[str, str, float]:
+    """Class, message and device seconds of a failure; a `JobFailed` carries those of the job's own processes."""
     if isinstance(error, JobFailed):
         return error.error, error.message, error.device_seconds
     return type(error).__name__, safe_message(error), sum(os.times()[:4])

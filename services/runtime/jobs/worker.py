@@ -1,6 +1,6 @@
 """A worker leases one job at a time, runs it in a subprocess, and keeps the lease from outside that subprocess.
 
-A worker that loses its lease kills its job and says nothing: the log belongs to whoever holds the lease.
+A worker that loses its lease kills its job and writes nothing: only the worker with the lease writes to the log.
 """
 
 from __future__ import annotations
@@ -66,17 +66,17 @@ class Worker:
         return job is not None
 
     async def lease(self, spans: ExitStack) -> Job | None:
-        """The next job, with its span begun inside the transaction that leases it: its start is told from there."""
+        """The next job. Its span starts inside the transaction that leases it, so it covers the start events."""
         with ExitStack() as appends:
 
-            def begun(job: Job) -> Sequence[Append]:
+            def start_events(job: Job) -> Sequence[Append]:
                 spans.enter_context(job_span(job, self.name))
                 return appends.enter_context(append_spans(Effect(tuple(self.kind.started(job, self.name))))).events
 
-            return await self.store.lease(self.kind.queue, self.name, self.ttl, begun)
+            return await self.store.lease(self.kind.queue, self.name, self.ttl, start_events)
 
     async def bury(self) -> None:
-        """Report the jobs that nobody will finish: out of tries with a dead worker, or past their deadline."""
+        """Report the jobs that no worker will finish: out of tries with a dead worker, or past their deadline."""
         for job in await self.store.overdue(self.kind.queue):
             dead = job.seconds_left is not None and job.seconds_left <= 0
             error, message = (
@@ -86,14 +86,14 @@ class Worker:
             )
             failure = Failure(error, message, terminal=True, cost=Cost(lost_seconds=job.lost_seconds))
             effect: Effect = self.kind.failed(job, failure)
-            # Suppressed where another worker has buried it meanwhile, or its own has come back.
+            # Suppressed if another worker has ended it meanwhile, or its own worker has come back.
             with contextlib.suppress(LeaseLost), job_span(job, self.name), append_spans(effect) as traced:
                 await self.store.reap(job, traced)
 
     async def hold(self, job: Job) -> None:
-        """Run one leased job to its end, whatever that is."""
+        """Run one leased job to its end: success, failure, or loss of the lease."""
         RUNNING.labels(job.queue).inc()
-        begun = time.monotonic()
+        start = time.monotonic()
         run = asyncio.create_task(self.run(job))
         heart = asyncio.create_task(self.keep(job))
         try:
@@ -104,22 +104,22 @@ class Worker:
             mark_failed("LeaseLost")
             log.warning("%s", lost)
         except asyncio.CancelledError:
-            await _cancel(run, heart)  # first: whoever takes the job next must not meet our process
+            await _cancel(run, heart)  # before the release: the next worker must not run beside our process
             await self.store.release(job)
             raise
         finally:
             await _cancel(run, heart)
             RUNNING.labels(job.queue).dec()
-            JOB_SECONDS.labels(job.queue).inc(time.monotonic() - begun)
+            JOB_SECONDS.labels(job.queue).inc(time.monotonic() - start)
 
     async def run(self, job: Job) -> None:
-        """Run the job's function and write its end; filtered on the lease by the store."""
-        begun = time.monotonic()
+        """Run the job's function and write its result; the store checks the lease."""
+        start = time.monotonic()
         try:
             argument = self.kind.prepare(job, self.settings)
             result = await self.runner.run(self.kind.function, argument, self.progress(job), job.seconds_left)
         except JobFailed as failed:
-            await self.fail(job, failed, time.monotonic() - begun)
+            await self.fail(job, failed, time.monotonic() - start)
         else:
             if isinstance(result, Again):
                 await retry_until_connected(lambda: self.store.postpone(job, timedelta(seconds=result.seconds)))
@@ -127,7 +127,7 @@ class Worker:
                 await self.finish(job, self.kind.finished(job, result))
 
     async def finish(self, job: Job, effect: Effect) -> None:
-        """Write the result, as soon as there is a database; or nothing, where the log has gone on without it."""
+        """Write the result once the database is reachable; end the job without it if its stream has moved on."""
         try:
             with append_spans(effect) as traced:
                 await retry_until_connected(lambda: self.store.finish(job, traced))
@@ -138,20 +138,20 @@ class Worker:
             log.warning("job %s came too late: %s", job.key, late)
 
     async def fail(self, job: Job, failed: JobFailed, seconds: float) -> None:
-        """Charge a failed try, and queue the next where there is one.
+        """Charge a failed try, and queue the next unless the failure is terminal.
 
-        What is found before the work costs nothing, but for what a worker before took that died.
+        Failures found in preflight are free; time lost by crashed workers is still charged.
         """
         terminal = failed.error in self.kind.permanent or job.attempt >= job.attempts
         cost = Cost(lost_seconds=job.lost_seconds)
         if failed.error not in self.kind.uncharged:
-            taken = {"seconds": round(seconds, 3), "device_seconds": round(failed.device_seconds, 3)}
-            cost = cost.model_copy(update=taken)
+            usage = {"seconds": round(seconds, 3), "device_seconds": round(failed.device_seconds, 3)}
+            cost = cost.model_copy(update=usage)
         message = f"{failed.message}; {self.kind.remedy}" if failed.error == "DeadlinePassed" else failed.message
         effect: Effect = self.kind.failed(job, Failure(failed.error, message, terminal, cost))
         mark_failed(failed.error)
         if not terminal:
-            await self.tell(job, {"error": failed.error, "message": message})
+            await self.write_progress(job, {"error": failed.error, "message": message})
         with append_spans(effect) as traced:
             await retry_until_connected(
                 lambda: self.store.fail(job, traced, None if terminal else self.kind.pause(job))
@@ -161,15 +161,15 @@ class Worker:
     def progress(self, job: Job) -> Report:
         """A reporter that overwrites the job's row in the progress table, without waiting for it."""
         loop = asyncio.get_running_loop()
-        return lambda data: _forget(loop.create_task(self.tell(job, data)))
+        return lambda data: _forget(loop.create_task(self.write_progress(job, data)))
 
-    async def tell(self, job: Job, data: dict[str, Any]) -> None:
-        """Overwrite the progress; one that no database hears is followed by the next."""
+    async def write_progress(self, job: Job, data: dict[str, Any]) -> None:
+        """Overwrite the progress; it is skipped while the database is unreachable, the next one replaces it."""
         with contextlib.suppress(*DISCONNECTED):
             await self.store.set_progress(job.campaign, job.key, data)
 
     async def keep(self, job: Job) -> None:
-        """Renew the lease three times per its life, also after the database was away. Raises `LeaseLost`."""
+        """Renew the lease three times per lifetime, also after a loss of the database. Raises `LeaseLost`."""
         while True:
             await asyncio.sleep(self.settings.lease_seconds / 3)
             await retry_until_connected(lambda: self.store.heartbeat(job, self.ttl))

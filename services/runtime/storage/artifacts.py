@@ -28,11 +28,11 @@ IN_USE_SECONDS = 3600.0
 class ArtifactChanged(Exception):
     """An artifact differs from the hash in the log."""
 
-    def __init__(self, uri: str, found: str, sha256: str | None) -> None:
+    def __init__(self, uri: str, actual: str, sha256: str | None) -> None:
         super().__init__(
-            f"{uri}: its hash is {found}, recorded is {sha256}; restore it from a backup, or make it again"
+            f"{uri}: its hash is {actual}, recorded is {sha256}; restore it from a backup, or make it again"
         )
-        self.found = found
+        self.actual = actual
 
 
 def join(store: str, *names: str) -> str:
@@ -137,8 +137,8 @@ def _copy(uri: str, copy: Path, sha256: str | None, hashed: Callable[[Path], str
     with tempfile.TemporaryDirectory(dir=copy.parent) as folder:
         part = Path(folder) / "part"
         retry_while_unreachable(lambda: object_store.download(uri, part))
-        if (found := _hash(part, hashed)) != sha256:
-            raise ArtifactChanged(uri, found, sha256)
+        if (actual := _hash(part, hashed)) != sha256:
+            raise ArtifactChanged(uri, actual, sha256)
         with contextlib.suppress(OSError):  # another job was faster: a folder cannot replace a full one
             part.rename(copy)
 

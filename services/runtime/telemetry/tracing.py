@@ -54,17 +54,17 @@ def span(
     parent: str | None = None,
     attributes: Attributes | None = None,
 ) -> Iterator[Span]:
-    """A span that lasts as long as the block and is the parent of spans begun in it; an exception marks it as failed.
+    """A span that lasts as long as the block and is the parent of the spans in it; an exception marks it as failed.
 
     Its own parent is `parent`, or the current span.
     """
-    begun = TRACER.get().start_span(name, _parse(parent) if parent else None, kind, attributes)
+    new_span = TRACER.get().start_span(name, _parse(parent) if parent else None, kind, attributes)
     with (
-        _ending(begun),
-        use_span(begun, record_exception=False, set_status_on_exception=False),
-        log_fields(traceparent=traceparent(begun)),
+        _ending(new_span),
+        use_span(new_span, record_exception=False, set_status_on_exception=False),
+        log_fields(traceparent=traceparent(new_span)),
     ):
-        yield begun
+        yield new_span
 
 
 def mark_failed(error: str) -> None:
@@ -74,7 +74,7 @@ def mark_failed(error: str) -> None:
 
 @contextmanager
 def event_span(service: str, cause: Envelope) -> Iterator[Span]:
-    """The span in which a service handles an event; it belongs to the event's trace, however late it comes."""
+    """The span in which a service handles an event; it belongs to the event's trace, even if it is handled late."""
     attributes = _event_attributes(cause.type, cause.subject, cause.data.get("candidate")) | {
         "aevolve.campaign": cause.correlationid,
         "aevolve.event.id": str(cause.id),
@@ -82,9 +82,9 @@ def event_span(service: str, cause: Envelope) -> Iterator[Span]:
     }
     with (
         log_fields(event_id=str(cause.id), event_type=cause.type, correlation_id=cause.correlationid),
-        span(f"{service} handle {cause.type}", SpanKind.CONSUMER, cause.traceparent, attributes) as begun,
+        span(f"{service} handle {cause.type}", SpanKind.CONSUMER, cause.traceparent, attributes) as new_span,
     ):
-        yield begun
+        yield new_span
 
 
 @contextmanager
@@ -100,9 +100,9 @@ def job_span(job: Job, worker: str) -> Iterator[Span]:
     cause = str(job.cause) if job.cause else None
     with (
         log_fields(event_id=cause, correlation_id=job.campaign, queue=job.queue, job=job.key, attempt=job.attempt),
-        span(f"job {job.queue}", SpanKind.CONSUMER, job.traceparent, attributes) as begun,
+        span(f"job {job.queue}", SpanKind.CONSUMER, job.traceparent, attributes) as new_span,
     ):
-        yield begun
+        yield new_span
 
 
 @contextmanager
@@ -133,21 +133,21 @@ def _producer(
     name: str, parent: Context | None, links: Iterable[SpanContext], attributes: Attributes
 ) -> Iterator[Span]:
     """A span that has no child in this process; its parent is the current span unless a context is given."""
-    begun = TRACER.get().start_span(name, parent, SpanKind.PRODUCER, attributes, [Link(link) for link in links])
-    with _ending(begun):
-        yield begun
+    new_span = TRACER.get().start_span(name, parent, SpanKind.PRODUCER, attributes, [Link(link) for link in links])
+    with _ending(new_span):
+        yield new_span
 
 
 @contextmanager
-def _ending(begun: Span) -> Iterator[None]:
+def _ending(open_span: Span) -> Iterator[None]:
     """End the span with the block; an exception marks it by its class alone, because messages may quote data."""
     try:
         yield
     except BaseException as error:
-        _fail(begun, type(error).__name__)
+        _fail(open_span, type(error).__name__)
         raise
     finally:
-        begun.end()
+        open_span.end()
 
 
 def _fail(failed: Span, error: str) -> None:

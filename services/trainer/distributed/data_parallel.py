@@ -125,7 +125,7 @@ class Ranks:
         return values
 
 
-ALONE = Ranks()
+SINGLE_RANK = Ranks()
 
 
 def this_rank() -> Ranks:

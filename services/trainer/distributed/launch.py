@@ -75,7 +75,7 @@ def _torchrun(devices: int, folder: str) -> subprocess.Popen[bytes]:
 
 @dataclass
 class Line:
-    """What is known of a rank."""
+    """The connection and the state of a rank."""
 
     connection: Connection
     rank: int = -1
@@ -83,12 +83,12 @@ class Line:
     steps: int = -1
     """Steps whose own part it has computed; -1 while it has no model."""
     ended: bool = False
-    """Whether it has said its last word."""
+    """Whether it has sent its last message."""
 
 
 @dataclass
 class Ranks:
-    """The ranks of a job, as they are heard."""
+    """The ranks of a job, as their messages show them."""
 
     job: TrainingJob
     report: Report
@@ -97,82 +97,82 @@ class Ranks:
     lines: list[Line] = field(default_factory=list)
     result: Trained | None = None
     last: float = field(default_factory=time.monotonic)
-    """When any was heard last."""
-    begun: float = field(default_factory=time.monotonic)
+    """Time of the last message of any rank."""
+    started_at: float = field(default_factory=time.monotonic)
     failure: tuple[Line, str, str] | None = None
-    """Who failed first and what it has said, until it is clear whether that is a consequence."""
+    """The rank that failed first, with its error and message, until it is clear whether another failure caused it."""
     watched: bool = True
     """Whether silence counts: not after the last step, when the first rank writes what was trained."""
 
     def listen(self) -> Trained:
-        """Hear the ranks until the job has a result. Raises `JobFailed`."""
+        """Receive messages until the job has a result. Raises `JobFailed`."""
         while self.result is None:
             ready = wait([self.door, *(line.connection for line in self.lines)], LOOK_SECONDS)
             if self.door in ready:
                 self.lines.append(Line(Connection(self.door.accept()[0].detach())))
             for line in [line for line in self.lines if line.connection in ready]:
-                self.hear(line)
-            self.judge(heard=bool(ready))
+                self.receive(line)
+            self.judge(any_message=bool(ready))
         return self.result
 
-    def hear(self, line: Line) -> None:
-        """Take one message of a rank, or its end."""
+    def receive(self, line: Line) -> None:
+        """Handle one message of a rank, or the end of its connection."""
         self.last = time.monotonic()
         try:
-            kind, *told = line.connection.recv()
+            kind, *content = line.connection.recv()
         except (EOFError, OSError):
             self.lines.remove(line)
             if not line.ended:
                 raise self.died(line) from None
             return
-        getattr(self, f"hear_{kind}")(line, *told)
+        getattr(self, f"on_{kind}")(line, *content)
 
-    def hear_here(self, line: Line, rank: int, pid: int) -> None:
-        """A rank has begun."""
+    def on_here(self, line: Line, rank: int, pid: int) -> None:
+        """A rank has started."""
         line.rank, line.pid = rank, pid
 
-    def hear_step(self, line: Line) -> None:
-        """It has its model, or has computed its part of a step."""
+    def on_step(self, line: Line) -> None:
+        """A rank has its model, or has computed its part of a step."""
         line.steps += 1
 
-    def hear_report(self, line: Line, progress: dict[str, Any]) -> None:
-        """The first tells of its progress."""
+    def on_report(self, line: Line, progress: dict[str, Any]) -> None:
+        """The first rank reports its progress."""
         self.watched = progress["step"] < progress["steps"]
         self.report(progress)
 
-    def hear_done(self, line: Line, result: Trained | None) -> None:
-        """It has come to its end; the first with the result."""
+    def on_done(self, line: Line, result: Trained | None) -> None:
+        """A rank is done; the first one sends the result."""
         line.ended, self.result = True, result or self.result
 
-    def hear_failed(self, line: Line, error: str, message: str) -> None:
-        """It has failed."""
+    def on_failed(self, line: Line, error: str, message: str) -> None:
+        """A rank has failed."""
         line.ended = True
         if error not in CONSEQUENCES:
             raise self.failed(error, message)
         self.failure = self.failure or (line, error, f"rank {line.rank}: {message}")
 
     def died(self, line: Line) -> JobFailed:
-        """A rank is gone without a last word: the cause, unless torchrun has ended it after one that failed."""
+        """The failure of a rank that ended without a last message, unless torchrun ended it after an earlier one."""
         if self.failure and self.failure[0] not in self.lines:
             return self.failed(*self.failure[1:])
         return self.failed("RankLost", f"rank {line.rank} (process {line.pid}) died; {LOST}")
 
-    def judge(self, heard: bool) -> None:
-        """Raise `JobFailed` where the ranks have said nothing for too long, or have ended."""
+    def judge(self, any_message: bool) -> None:
+        """Raise `JobFailed` if the ranks were silent for too long, or have ended."""
         silent = time.monotonic() - self.last
         if self.failure and silent > LAST_WORDS_SECONDS and self.lines:
             raise self.failed("RankHung", self.hung(LAST_WORDS_SECONDS))
-        if self.failure and not heard and self.torchrun.poll() is not None:
+        if self.failure and not any_message and self.torchrun.poll() is not None:
             raise self.failed(*self.failure[1:])
-        if not heard and self.torchrun.poll() is not None and not self.result:
+        if not any_message and self.torchrun.poll() is not None and not self.result:
             raise self.failed("RankLost", f"torchrun ended with {self.torchrun.returncode}; {LOST}")
-        if self.watched and silent > self.patience():
-            raise self.failed("RankHung", self.hung(self.patience()))
+        if self.watched and silent > self.allowed_silence():
+            raise self.failed("RankHung", self.hung(self.allowed_silence()))
 
-    def patience(self) -> float:
-        """How long all may be silent: longer while one of them has no model yet."""
-        begun = [line for line in self.lines if line.steps >= 0]
-        return self.job.rank_seconds if len(begun) == self.job.recipe.devices else READY_SECONDS
+    def allowed_silence(self) -> float:
+        """Seconds that all ranks may be silent: more while one of them has no model yet."""
+        with_model = [line for line in self.lines if line.steps >= 0]
+        return self.job.rank_seconds if len(with_model) == self.job.recipe.devices else READY_SECONDS
 
     def hung(self, seconds: float) -> str:
         """Which ranks lag behind, as far as that can be seen: where layers are sharded, all stop in the same step."""
@@ -184,9 +184,9 @@ class Ranks:
         return f"{which} hung {when}, nothing heard for {seconds:g} s; {wait_longer}"
 
     def failed(self, error: str, message: str) -> JobFailed:
-        """The failure, with what the devices took until now."""
+        """The failure, with the device seconds until now."""
         self.end()
-        wall = (time.monotonic() - self.begun) * self.job.recipe.devices
+        wall = (time.monotonic() - self.started_at) * self.job.recipe.devices
         return JobFailed(error, message, wall if torch.cuda.is_available() else sum(os.times()[:4]))
 
     def end(self) -> None:

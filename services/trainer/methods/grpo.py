@@ -26,7 +26,7 @@ from schemas.profiles import PROFILES
 from services.runtime.prompting import conversation, plain_question
 from services.trainer import checkpoint
 from services.trainer.batches import HELD_OUT_ROWS, curriculum, encode
-from services.trainer.distributed.data_parallel import ALONE, Ranks
+from services.trainer.distributed.data_parallel import SINGLE_RANK, Ranks
 from services.trainer.job import RewardsEqual, RowsMissing, TrainingJob
 from services.trainer.layout import MICRO_TOKENS
 from services.trainer.learner import REPORT_SECONDS, Learner, Report
@@ -68,12 +68,12 @@ def questions(job: TrainingJob, tokenizer: Any, stream: Iterator[Draw], n: int) 
     while len(fitting) < n:
         answered = [draw for draw in take(stream, n - len(fitting)) if draw[0].answer]
         encoded = zip(answered, encode(tokenizer, answered, job.profile), strict=True)
-        drawn = [
+        candidates = [
             Question(row.prompt, as_prompt(row.prompt), example.tokens[: example.prompt], row.answer, row.difficulty)
             for (row, _), example in encoded
         ]
-        more = [question for question in drawn if len(question.tokens) <= limit]
-        too_long += len(drawn) - len(more)
+        more = [question for question in candidates if len(question.tokens) <= limit]
+        too_long += len(candidates) - len(more)
         if not more and not fitting:
             raise RowsMissing(
                 f"recipe.method: grpo needs rows with an answer whose prompt fits {limit} tokens (model.max_length "
@@ -87,7 +87,7 @@ def questions(job: TrainingJob, tokenizer: Any, stream: Iterator[Draw], n: int) 
 class Reinforced(Learner):
     """A job whose rows are questions, in TRL's trainer."""
 
-    def __init__(self, job: TrainingJob, tokenizer: Any, base: Path, ranks: Ranks = ALONE) -> None:
+    def __init__(self, job: TrainingJob, tokenizer: Any, base: Path, ranks: Ranks = SINGLE_RANK) -> None:
         recipe = job.recipe
         train, held_out = split(snapshot(job), job.seed)
         prompts = prompts_per_step(recipe.batch, recipe.group, ranks.world)

@@ -10,7 +10,7 @@ import torch
 
 from services.trainer import checkpoint, preflight
 from services.trainer.batches import Batch, Data, prepare
-from services.trainer.distributed.data_parallel import ALONE, Ranks
+from services.trainer.distributed.data_parallel import SINGLE_RANK, Ranks
 from services.trainer.job import TrainingJob
 from services.trainer.learner import REPORT_SECONDS, Learner, Report
 from services.trainer.optimizer import update
@@ -19,7 +19,7 @@ from services.trainer.optimizer import update
 class Supervised(Learner):
     """A job that trains on one batch after the other."""
 
-    def __init__(self, job: TrainingJob, data: Data, base: Path, ranks: Ranks = ALONE) -> None:
+    def __init__(self, job: TrainingJob, data: Data, base: Path, ranks: Ranks = SINGLE_RANK) -> None:
         super().__init__(job, base, data.held_out, ranks)
         self.data, self.tokens, self.too_long = data, data.tokens, data.too_long
 

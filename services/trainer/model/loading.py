@@ -70,10 +70,10 @@ def check_packing(model: Any, device: str) -> None:
     Attention can be masked; a state that runs along the sequence (Mamba) cannot, unless the model resets it.
     """
     row = torch.arange(1, 9, device=device)
-    alone = model(input_ids=row[None], use_cache=False).logits[0].float()
+    reference = model(input_ids=row[None], use_cache=False).logits[0].float()
     positions = torch.arange(8, device=device).repeat(2)[None]
     both = model(input_ids=torch.cat([row.flip(0), row])[None], position_ids=positions, use_cache=False)
-    difference = (both.logits[0, 8:].float() - alone).abs().max() / alone.abs().max()
+    difference = (both.logits[0, 8:].float() - reference).abs().max() / reference.abs().max()
     if difference > TOLERANCE:
         raise RowsSeen(
             "recipe.packing: packed rows see one another in this model, which carries a state along the sequence; use "

@@ -101,7 +101,7 @@ def test_every_service_that_works_owes_its_jobs(proposed):
 def test_the_state_and_the_tries_of_a_training_follow_from_its_events(proposed, events, states, tries):
     job = proposed.say(*events).rebuilt[KEY]
     assert (job.states, job.tries) == (states, tries)
-    assert (job.seen is None) == (not events)
+    assert (job.logged_at is None) == (not events)
 
 
 def test_a_trained_candidate_is_done_and_owed_its_score(proposed):
@@ -164,7 +164,7 @@ def test_a_snapshot_that_was_used_again_says_nothing_of_its_job(proposed):
     assert telling.rebuilt[key].states == ("queued", "leased", "failed")
     telling.say(data_ready(1).model_copy(update={"reused": True}))
     assert len(telling.rebuilt[key].states) == 5
-    assert telling.rebuilt[key].seen is None
+    assert telling.rebuilt[key].logged_at is None
 
 
 def test_a_campaign_with_emitted_events_is_marked(proposed):

@@ -46,7 +46,7 @@ def test_it_answers_as_brute_force_does_outside_a_band_around_the_threshold(tmp_
         kept = []
         for at, text in enumerate(texts):
             likest = max((similarity(text, other) for other in kept), default=0.0)
-            found = index.seen(row(text, str(at)))
+            found = index.earliest_match(row(text, str(at)))
             if likest >= threshold + BAND or likest == 1:
                 assert found is not None
             if likest <= threshold - BAND:
@@ -60,33 +60,33 @@ def test_the_earliest_of_several_alike_is_named(near):
     text = " ".join(VOCABULARY[:200])
     for name in ("first", "second"):
         near.add(row(text, name))
-    assert near.seen(row(text, "third")) == "first"
+    assert near.earliest_match(row(text, "third")) == "first"
 
 
 def test_the_same_core_is_a_duplicate_whatever_its_text(near):
     near.add(row("one text about something", "core"))
-    assert near.seen(row("quite another text", "core", source="elsewhere")) == "core"
+    assert near.earliest_match(row("quite another text", "core", source="elsewhere")) == "core"
 
 
 def test_case_and_marks_make_no_other_text(near):
     text = " ".join(VOCABULARY[:50])
     near.add(row(text, "plain"))
-    assert near.seen(row(text.upper().replace(" ", ", "), "loud")) == "plain"
+    assert near.earliest_match(row(text.upper().replace(" ", ", "), "loud")) == "plain"
 
 
 def test_questions_with_different_answers_are_not_the_same(near):
     asked = " ".join(VOCABULARY[:60])
     near.add(Row("maths", 1, 0, asked, "4", "", "first"))
-    assert near.seen(Row("maths", 1, 0, asked, "5", "", "second")) is None
-    assert near.seen(Row("maths", 1, 0, asked, "4", "", "third")) == "first"
+    assert near.earliest_match(Row("maths", 1, 0, asked, "5", "", "second")) is None
+    assert near.earliest_match(Row("maths", 1, 0, asked, "4", "", "third")) == "first"
 
 
 def test_at_threshold_one_exact_duplicates_alone_count(tmp_path):
     text = " ".join(VOCABULARY[:200])
     with NearDuplicates.open(tmp_path / "near.db", 1.0) as index:
         index.add(row(text, "first"))
-        assert index.seen(row(text, "second")) is None
-        assert index.seen(row(text, "first", source="elsewhere")) == "first"
+        assert index.earliest_match(row(text, "second")) is None
+        assert index.earliest_match(row(text, "first", source="elsewhere")) == "first"
 
 
 def test_a_row_that_comes_again_after_a_crash_is_not_its_own_duplicate(tmp_path):
@@ -94,11 +94,11 @@ def test_a_row_that_comes_again_after_a_crash_is_not_its_own_duplicate(tmp_path)
     with NearDuplicates.open(file, 0.8, round_=1) as index:
         index.add(mine)
         index.commit()
-        assert index.seen(mine) == "mine", "in one run, a second time is a duplicate"
+        assert index.earliest_match(mine) == "mine", "in one run, a second time is a duplicate"
     with NearDuplicates.open(file, 0.8, round_=1) as index:
-        assert index.seen(mine) is None, "the run died before anybody wrote the row down"
+        assert index.earliest_match(mine) is None, "the run died before anybody wrote the row down"
         index.add(mine)
-        assert index.seen(mine) == "mine"
+        assert index.earliest_match(mine) == "mine"
 
 
 def test_a_row_that_a_later_round_brings_again_is_a_duplicate(tmp_path):
@@ -107,8 +107,8 @@ def test_a_row_that_a_later_round_brings_again_is_a_duplicate(tmp_path):
         index.add(mine)
         index.save(tmp_path / "saved.db")
     with NearDuplicates.open(tmp_path / "saved.db", 0.8, round_=2) as index:
-        assert index.seen(mine) == "mine"
-        assert index.seen(row(mine.trace, "elsewhere")) == "mine"
+        assert index.earliest_match(mine) == "mine"
+        assert index.earliest_match(row(mine.trace, "elsewhere")) == "mine"
 
 
 def test_what_was_not_committed_is_forgotten(tmp_path):
@@ -116,7 +116,7 @@ def test_what_was_not_committed_is_forgotten(tmp_path):
     with NearDuplicates.open(file, 0.8) as index:
         index.add(mine)
     with NearDuplicates.open(file, 0.8) as index:
-        assert index.seen(row(mine.trace, "other")) is None
+        assert index.earliest_match(row(mine.trace, "other")) is None
 
 
 def test_an_index_of_another_threshold_is_refused_with_a_remedy(tmp_path):

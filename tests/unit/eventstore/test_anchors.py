@@ -14,7 +14,7 @@ from eventstore.integrity.anchors import (
     Signer,
     append_anchor,
     key_id,
-    known,
+    keys_by_id,
     make_key,
     read_key,
     read_public,
@@ -40,7 +40,7 @@ def signer():
 def heard(signer, *anchors):
     attested = Attested()
     for number, anchor in enumerate(anchors):
-        attested.hear(f"place {number}", anchor, known([signer.public]))
+        attested.add(f"place {number}", anchor, keys_by_id([signer.public]))
     return attested
 
 

@@ -26,7 +26,7 @@ from services.oracle import receipts
 from services.oracle.receipts import ReceiptForged, rescore
 from services.oracle.steps import assess_drift, query
 from services.policy.steps import revise
-from services.trainer.distributed.data_parallel import ALONE
+from services.trainer.distributed.data_parallel import SINGLE_RANK
 from services.trainer.job import AdapterUntrained, TargetModuleMissing
 from services.trainer.model.lora import ADAPTER, Lora
 from tests.unit.driftworld import add, anyhow, conclude, counted, drawn, history
@@ -188,7 +188,7 @@ def test_an_adapter_of_which_4_of_56_layers_learnt_is_no_checkpoint():
     for layer in list(adapted.base_model.model.layers)[::14]:
         layer["q_proj"].lora_B[ADAPTER].weight.data.fill_(1.0)
     with pytest.raises(AdapterUntrained, match="52 of 56 adapted layers did not move"):
-        Lora().coverage(adapted, None, ALONE)
+        Lora().coverage(adapted, None, SINGLE_RANK)
 
 
 @pytest.mark.parametrize("domain", DOMAINS)

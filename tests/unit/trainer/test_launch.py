@@ -92,7 +92,7 @@ def test_a_rank_that_ends_without_a_word_is_lost(heard) -> None:
 def test_the_failure_of_a_rank_that_has_lost_another_is_not_the_cause(heard) -> None:
     listener, (first, second), _ = heard
     first.send(("failed", "RuntimeError", "raised at c.py"))
-    listener.hear(listener.lines[0])
+    listener.receive(listener.lines[0])
     second.close()
     with pytest.raises(JobFailed, match="RankLost: rank 1"):
         listener.listen()
@@ -102,8 +102,8 @@ def test_a_rank_that_torchrun_ends_after_another_has_failed_is_not_the_cause(hea
     listener, (first, second), _ = heard
     first.send(("failed", "RuntimeError", "raised at c.py"))
     first.close()
-    listener.hear(listener.lines[0])
-    listener.hear(listener.lines[0])
+    listener.receive(listener.lines[0])
+    listener.receive(listener.lines[0])
     second.close()
     with pytest.raises(JobFailed, match=r"RuntimeError: rank 0: raised at c\.py"):
         listener.listen()
@@ -133,11 +133,11 @@ def test_until_each_has_its_model_silence_is_borne_longer(heard) -> None:
     listener, (first, second), _ = heard
     listener.job = JOB.model_copy(update={"rank_seconds": 0.05})
     first.send(("step",))
-    listener.hear(listener.lines[0])
-    assert listener.patience() == launch.READY_SECONDS
+    listener.receive(listener.lines[0])
+    assert listener.allowed_silence() == launch.READY_SECONDS
     second.send(("step",))
-    listener.hear(listener.lines[1])
-    assert listener.patience() == 0.05
+    listener.receive(listener.lines[1])
+    assert listener.allowed_silence() == 0.05
 
 
 def test_silence_after_the_last_step_is_no_hang_since_the_result_is_written(heard) -> None:
@@ -147,12 +147,12 @@ def test_silence_after_the_last_step_is_no_hang_since_the_result_is_written(hear
         end.send(("step",))
     first.send(("report", {"step": 9, "steps": 9}))
     for line in (listener.lines[0], listener.lines[0], listener.lines[1]):
-        listener.hear(line)
+        listener.receive(line)
     listener.last -= 60
-    listener.judge(heard=False)
+    listener.judge(any_message=False)
     listener.watched = True
     with pytest.raises(JobFailed, match="RankHung: all ranks hung after step 0"):
-        listener.judge(heard=False)
+        listener.judge(any_message=False)
 
 
 def test_torchrun_that_ends_by_itself_is_told(heard) -> None:

@@ -146,23 +146,23 @@ class Fetcher:
         contact = "; ".join(part for part in (f"source {spec.name}", spec.contact) if part)
         self._agent = f"{AGENT}/{version('aevolve')} ({contact})"
 
-    def get(self, url: str, check: Callable[[str], None], known: Mapping[str, Any] | None = None) -> Page:
+    def get(self, url: str, check: Callable[[str], None], validators: Mapping[str, Any] | None = None) -> Page:
         """The page of an address; `check` gets every address on the way and may raise `Refused`.
 
-        `known` may hold the validators of an earlier response. Raises `Refused`.
+        `validators` are the entity tag and the date of an earlier response, if there is one. Raises `Refused`.
         """
         left = self._spec.timeout_seconds
         for _ in range(HOPS + 1):
             check(url)
             self.pace.wait(host(url))
             self._backend.allow(left)
-            result = self._request(url, known or {})
+            result = self._request(url, validators or {})
             if isinstance(result, Page):
                 return result
             url, left = result, self._backend.left()
         raise Refused("redirects")
 
-    def _request(self, url: str, known: Mapping[str, Any]) -> Page | str:
+    def _request(self, url: str, validators: Mapping[str, Any]) -> Page | str:
         """The page, or the address that it redirects to."""
         headers: dict[bytes | str, bytes | str] = {
             "user-agent": self._agent,
@@ -170,7 +170,7 @@ class Fetcher:
             "accept-encoding": "gzip",
         }
         conditions = {"if-none-match": "etag", "if-modified-since": "last-modified"}
-        headers |= {header: known[key] for header, key in conditions.items() if key in known}
+        headers |= {header: validators[key] for header, key in conditions.items() if key in validators}
         parts = httpx2.URL(url)
         target = httpcore2.URL(scheme=parts.raw_scheme, host=parts.raw_host, port=parts.port, target=parts.raw_path)
         try:

@@ -164,12 +164,12 @@ class _Round:
         text, licence = read(page.body, page.headers.get("content-type", ""))
         return (plain(self._spec, text, Provenance(page.url, digest, now(), licence)),)
 
-    def _get(self, url: str, known: Mapping[str, Any]) -> Page:
+    def _get(self, url: str, validators: Mapping[str, Any]) -> Page:
         """A page, unless its host has failed too often; the outcome is counted for the host."""
         if self._fetcher.pace.closed(host(url)):
             raise Refused("host_failing")
         try:
-            page = self._fetcher.get(url, self._robots.check, known)
+            page = self._fetcher.get(url, self._robots.check, validators)
         except Refused as refusal:
             if refusal.reason not in NOT_REQUESTED:
                 self._fetcher.pace.record(host(url), success=refusal.reason not in TRANSIENT)

@@ -105,8 +105,8 @@ def licence_of(tree: HtmlElement) -> str:
 
 def spdx(text: str) -> str:
     """The SPDX identifier of a Creative Commons licence, given by address or name; another licence as it is."""
-    if found := CREATIVE_COMMONS.search(text) or SHORT_NAME.search(text):
-        return f"CC-{found[1].upper().replace(' ', '-')}-{found[2]}"
-    if found := ZERO.search(text):
-        return f"CC0-{found[2]}" if found[1].lower() == "zero" else f"CC-PDM-{found[2]}"
+    if match := CREATIVE_COMMONS.search(text) or SHORT_NAME.search(text):
+        return f"CC-{match[1].upper().replace(' ', '-')}-{match[2]}"
+    if match := ZERO.search(text):
+        return f"CC0-{match[2]}" if match[1].lower() == "zero" else f"CC-PDM-{match[2]}"
     return " ".join(text.split())[:LONGEST_LICENCE]

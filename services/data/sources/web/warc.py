@@ -217,7 +217,7 @@ def _next(file: BinaryIO, magic: bytes, start: int) -> int | None:
     base, buffer = start, b""
     while window := file.read(WINDOW):
         buffer += window
-        if (found := buffer.find(magic)) >= 0:
-            return base + found
+        if (offset := buffer.find(magic)) >= 0:
+            return base + offset
         base, buffer = base + len(buffer) - len(magic) + 1, buffer[-len(magic) + 1 :]
     return None
