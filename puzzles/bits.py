@@ -14,13 +14,13 @@ RULES = {".": "01", "1": "11", "0": "00", "~": "10"}
 """What a rule makes of 0 and of 1: keep, set, clear, flip."""
 
 WIDTH = {1: 5, 2: 6, 3: 8}
-KNOWN = {1: ".10", 2: ".10", 3: ".10~"}
+LEVEL_RULES = {1: ".10", 2: ".10", 3: ".10~"}
 
 
 def pose(rng: Random, difficulty: int) -> Problem:
     """A rule for each place, shown by all zeros and all ones."""
     width = WIDTH[difficulty]
-    rules = "".join(rng.choices(KNOWN[difficulty], k=width))
+    rules = "".join(rng.choices(LEVEL_RULES[difficulty], k=width))
     query = f"{rng.getrandbits(width):0{width}b}"
     examples = tuple((bits, manipulate(bits, rules)) for bits in ("0" * width, "1" * width))
     return Problem(examples, query, f"{rules} {query}")
@@ -34,15 +34,15 @@ def solve(examples: Examples, query: str) -> Solution:
 
 def find_rules(examples: Examples) -> str:
     """One rule for each place. Raises `ValueError` where the examples fit none, or do not show both bits."""
-    seen: list[dict[str, str]] = [{} for _ in examples[0][0]]
-    for given, found in examples:
-        for place, before, after in zip(seen, given, found, strict=True):
+    places: list[dict[str, str]] = [{} for _ in examples[0][0]]
+    for source, result in examples:
+        for place, before, after in zip(places, source, result, strict=True):
             if place.setdefault(before, after) != after:
                 raise ValueError(f"examples {examples} fit no rule for each place; give consistent examples")
-    if any(len(place) < 2 for place in seen):
+    if any(len(place) < 2 for place in places):
         raise ValueError(f"examples {examples} leave a rule open; show 0 and 1 in every place")
     names = {shown: name for name, shown in RULES.items()}
-    return "".join(names[place["0"] + place["1"]] for place in seen)
+    return "".join(names[place["0"] + place["1"]] for place in places)
 
 
 def manipulate(bits: str, rules: str) -> str:
@@ -56,10 +56,10 @@ BITS = Family(
     solve,
     (
         Wording("{examples} {query}->?"),
-        Wording("The rule makes {examples} . What does it make of {query} ?", "{found} of {given}", " and "),
+        Wording("The rule makes {examples} . What does it make of {query} ?", "{output} of {input}", " and "),
         Wording(
             "In Alice's Wonderland a secret rule changes bits: {examples} . Now change {query} .",
-            "{given} to {found}",
+            "{input} to {output}",
             ", ",
         ),
     ),

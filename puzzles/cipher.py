@@ -31,11 +31,11 @@ def pose(rng: Random, difficulty: int) -> Problem:
 
 def solve(examples: Examples, query: str) -> Solution:
     """Read the key off the examples, as a shift where one fits all pairs, then replace letter by letter."""
-    key = {plain: secret for given, found in examples for plain, secret in zip(given, found, strict=True)}
+    key = {plain: secret for word, code in examples for plain, secret in zip(word, code, strict=True)}
     (first, secret), *_ = key.items()
     shift = (LETTERS.index(secret) - LETTERS.index(first)) % len(LETTERS)
     fits = shifted(shift)
-    if all(fits[plain] == found for plain, found in key.items()):
+    if all(fits[plain] == image for plain, image in key.items()):
         return Solution(encode(query, fits), f"+{shift}")
     return Solution(encode(query, key), " ".join(f"{letter}={key[letter]}" for letter in query))
 
@@ -56,10 +56,10 @@ CIPHER = Family(
     solve,
     (
         Wording("{examples} {query}->?"),
-        Wording("The secret of {examples} . What is the secret of {query} ?", "{given} is {found}", " and of "),
+        Wording("The secret of {examples} . What is the secret of {query} ?", "{input} is {output}", " and of "),
         Wording(
             "In Alice's Wonderland letters are secretly changed: {examples} . Now change {query} .",
-            "{given} to {found}",
+            "{input} to {output}",
             ", ",
         ),
     ),

@@ -21,7 +21,7 @@ FAMILIES: dict[str, Family] = {
 }
 
 _TRIES = 500
-"""So often a core not yet drawn is sought. With a tenth of the space allowed, a miss means that about all is drawn."""
+"""Attempts to draw a new core. A split has a tenth of the space: if all attempts fail, nearly every core is drawn."""
 
 
 @dataclass(frozen=True)
@@ -51,27 +51,27 @@ def pose(
     domain: str, n: int, *, difficulty: Sequence[float], wordings: Sequence[float], split: Split, seed: int | str
 ) -> list[Posed]:
     """The problems of `draw`, not yet worded."""
-    family, seen = FAMILIES[domain], set[str]()
+    family, cores = FAMILIES[domain], set[str]()
     rng = Random(f"{domain} {split} {seed}")  # a text is hashed with SHA-512: the same in every process
     levels = rng.choices((1, 2, 3), difficulty, k=n)
-    asked = rng.choices((0, 1, 2), wordings, k=n)
+    indices = rng.choices((0, 1, 2), wordings, k=n)
     posed = []
-    for level, wording in zip(levels, asked, strict=True):
-        problem = _fresh(family, rng, level, split, seen)
-        seen.add(problem.core)
+    for level, wording in zip(levels, indices, strict=True):
+        problem = _fresh(family, rng, level, split, cores)
+        cores.add(problem.core)
         posed.append(Posed(problem, level, wording))
     return posed
 
 
-def _fresh(family: Family, rng: Random, level: int, split: Split, seen: set[str]) -> Problem:
-    """A problem of the split that is not yet seen, or a seen one where no other turns up."""
+def _fresh(family: Family, rng: Random, level: int, split: Split, cores: set[str]) -> Problem:
+    """A problem of the split whose core is not in `cores`; after `_TRIES` attempts a repeated core is accepted."""
     allowed = None
     for attempt in range(_TRIES * 100):
         problem = family.pose(rng, level)
         if split_of(family.name, problem.core) != split:
             continue
         allowed = problem
-        if problem.core not in seen or attempt >= _TRIES:
+        if problem.core not in cores or attempt >= _TRIES:
             break
     if allowed is None:
         raise ValueError(f"domain {family.name}: difficulty {level} has no item in {split!r}; widen its ranges")

@@ -22,13 +22,13 @@ def _join(a: int, b: int) -> tuple[str, int]:
 RULES: dict[str, Callable[[int, int], tuple[str, int]]] = {"plus": plus, "minus": minus, "join": _join}
 """Meanings; each gives its steps and its result."""
 
-KNOWN = {1: ("plus", "join"), 2: ("plus", "minus", "join"), 3: ("plus", "minus", "join")}
+LEVEL_RULES = {1: ("plus", "join"), 2: ("plus", "minus", "join"), 3: ("plus", "minus", "join")}
 OPERANDS = {1: (10, 99), 2: (10, 99), 3: (100, 999)}
 
 
 def pose(rng: Random, difficulty: int) -> Problem:
     """One example per sign, and a query with one of the signs."""
-    meanings = rng.sample(KNOWN[difficulty], 2 if difficulty == 3 else 1)
+    meanings = rng.sample(LEVEL_RULES[difficulty], 2 if difficulty == 3 else 1)
     signs = rng.sample(SIGNS, len(meanings))
     shown = [(sign, rule, _operands(rng, difficulty)) for sign, rule in zip(signs, meanings, strict=True)]
     examples = tuple((f"{a}{sign}{b}", str(RULES[rule](a, b)[1])) for sign, rule, (a, b) in shown)
@@ -40,9 +40,9 @@ def pose(rng: Random, difficulty: int) -> Problem:
 def solve(examples: Examples, query: str) -> Solution:
     """Find the meaning of the query's sign, then work it out digit by digit."""
     sign = next(mark for mark in query if mark in SIGNS)
-    given, found = next((given, found) for given, found in examples if sign in given)
-    a, b = map(int, given.split(sign))
-    rule = next(name for name, work in RULES.items() if a >= b and str(work(a, b)[1]) == found)
+    term, value = next((term, value) for term, value in examples if sign in term)
+    a, b = map(int, term.split(sign))
+    rule = next(name for name, work in RULES.items() if a >= b and str(work(a, b)[1]) == value)
     steps, result = RULES[rule](*map(int, query.split(sign)))
     return Solution(str(result), f"{rule} {steps}")
 
@@ -58,10 +58,10 @@ EQUATIONS = Family(
     pose,
     solve,
     (
-        Wording("{examples} {query}=?", "{given}={found}"),
-        Wording("If {examples} , what is {query} ?", "{given} is {found}", " and "),
+        Wording("{examples} {query}=?", "{input}={output}"),
+        Wording("If {examples} , what is {query} ?", "{input} is {output}", " and "),
         Wording(
-            "In Alice's Wonderland a secret rule makes {examples} . Now find {query} .", "{found} of {given}", " and "
+            "In Alice's Wonderland a secret rule makes {examples} . Now find {query} .", "{output} of {input}", " and "
         ),
     ),
     words=tuple(RULES),

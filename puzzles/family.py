@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from random import Random
 
 Examples = tuple[tuple[str, str], ...]
-"""Pairs of what was given and what came out."""
+"""Pairs of an input and its output."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class Wording:
 
     question: str
     """Format of the prompt, with `{query}` and, where the family has examples, `{examples}`."""
-    example: str = "{given}->{found}"
-    """Format of one example."""
+    example: str = "{input}->{output}"
+    """Format of one example, with `{input}` and `{output}`."""
     joint: str = " "
-    """What stands between two examples."""
+    """Separator of two examples."""
 
     def ask(self, problem: Problem) -> str:
         """The prompt of a problem."""
-        shown = (self.example.format(given=given, found=found) for given, found in problem.examples)
+        shown = (self.example.format(input=source, output=result) for source, result in problem.examples)
         return self.question.format(examples=self.joint.join(shown), query=problem.query)
 
 

@@ -41,11 +41,11 @@ GRAVITY = Family(
     pose,
     solve,
     (
-        Wording("{examples} t={query} d=?", "t={given} d={found}"),
-        Wording("A stone falls {examples} . How far in {query} s ?", "{found} m in {given} s"),
+        Wording("{examples} t={query} d=?", "t={input} d={output}"),
+        Wording("A stone falls {examples} . How far in {query} s ?", "{output} m in {input} s"),
         Wording(
             "In Alice's Wonderland gravity is secretly changed: {examples} . Now find the fall of {query} s .",
-            "{given} s to {found} m",
+            "{input} s to {output} m",
         ),
     ),
 )

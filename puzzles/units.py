@@ -21,18 +21,18 @@ def pose(rng: Random, difficulty: int) -> Problem:
     amount = rng.randint(10, 99 if difficulty == 3 else 999)
     examples = []
     for at, factor in enumerate(factors):
-        known = rng.randint(2, 9)
-        examples.append((f"{known}{UNITS[at]}", f"{known * factor}{UNITS[at + 1]}"))
+        quantity = rng.randint(2, 9)
+        examples.append((f"{quantity}{UNITS[at]}", f"{quantity * factor}{UNITS[at + 1]}"))
     return Problem(tuple(examples), f"{amount}{UNITS[0]}", " ".join(map(str, (amount, *factors))))
 
 
 def solve(examples: Examples, query: str) -> Solution:
     """Divide each example, then multiply digit by digit, along the chain."""
     steps, amount = [], int(query[:-1])
-    for at, (given, found) in enumerate(examples):
-        known, result = int(given[:-1]), int(found[:-1])
-        work, product = times(amount, result // known)
-        steps.append(f"{amount} " * (at > 0) + f"{result}/{known}={result // known} {work}")
+    for at, (source, converted) in enumerate(examples):
+        quantity, result = int(source[:-1]), int(converted[:-1])
+        work, product = times(amount, result // quantity)
+        steps.append(f"{amount} " * (at > 0) + f"{result}/{quantity}={result // quantity} {work}")
         amount = product
     return Solution(str(amount), " ".join(steps))
 
@@ -42,10 +42,10 @@ UNITS_FAMILY = Family(
     pose,
     solve,
     (
-        Wording("{examples} {query}=?", "{given}={found}"),
-        Wording("If {examples} , how much is {query} ?", "{given} is {found}", " and "),
+        Wording("{examples} {query}=?", "{input}={output}"),
+        Wording("If {examples} , how much is {query} ?", "{input} is {output}", " and "),
         Wording(
-            "In Alice's Wonderland units are changed: {examples} . Now change {query} .", "{given} to {found}", ", "
+            "In Alice's Wonderland units are changed: {examples} . Now change {query} .", "{input} to {output}", ", "
         ),
     ),
 )

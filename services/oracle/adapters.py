@@ -1,4 +1,4 @@
-"""A candidate's weights as they were trained, or none: what is measured and sent must be what the log names."""
+"""Fetches a candidate's weights and checks them: weights that are measured or submitted must have the recorded hash."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def adapter(uri: str | None, sha256: str | None, copies: Path) -> Path | None:
         return None
     try:
         folder = artifacts.fetch(uri, sha256, hash_folder, copies)
-        found = hash_folder(folder)
+        actual = hash_folder(folder)
     except (FileNotFoundError, NotADirectoryError):
-        found = "missing"
+        actual = "missing"
     except artifacts.ArtifactChanged as changed:
-        found = changed.actual
-    if found != sha256:
-        raise AdapterChanged(f"adapter {uri}: its hash is {found}, the trainer recorded {sha256}; train it again")
+        actual = changed.actual
+    if actual != sha256:
+        raise AdapterChanged(f"adapter {uri}: its hash is {actual}, the trainer recorded {sha256}; train it again")
     return folder
 
 

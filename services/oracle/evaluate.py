@@ -34,7 +34,7 @@ from services.oracle.job import (
     SealedSet,
     TokenizerUnfit,
 )
-from services.oracle.reference import owed
+from services.oracle.reference import base_measurement
 from services.oracle.sets import draw_set, read_key
 from services.oracle.stamp import stamp
 from services.oracle.task_lists import run_lists
@@ -54,15 +54,15 @@ def evaluate(job: EvaluationJob, report: Report) -> Evaluated:
     `CodeRefused`, or `StoreFailed`; and where a server computes, `EngineUnreachable`, `EngineSilent`, `EngineDenied`,
     `EngineGarbled`, `EngineMismatched` or `EngineRefused`.
     """
-    logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns of every way in which we use it
-    begun = now()
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns about each of our settings
+    start = now()
     tokenizer = AutoTokenizer.from_pretrained(model_folder(job.base))
     check_begin(tokenizer, job)
     with engine_kind(job.engine.kind).open(job, tokenizer) as engine:
-        base = owed(job, stamp(job, engine))
-        loaded = Loaded(job, report, Clock(begun, engine.waits), engine)
-        measured = [sealed(loaded, asked) for asked in job.sets]
-        measured += [listed(loaded, asked) for asked in job.lists]
+        base = base_measurement(job, stamp(job, engine))
+        loaded = Loaded(job, report, Clock(start, engine.waits), engine)
+        measured = [sealed(loaded, item_set) for item_set in job.sets]
+        measured += [listed(loaded, item_set) for item_set in job.lists]
         guards = guarded(loaded) if job.guards else None
     reference = evaluate(base, report).measured[0] if base else None
     return Evaluated(candidate=job.candidate, measured=tuple(measured), guarded=guards, reference=reference)
@@ -77,55 +77,55 @@ class Loaded:
     clock: Clock
     engine: Engine
 
-    def taken(self, lines: Sequence[Frozen], tokens: int, **differs: str) -> dict[str, Any]:
-        """Receipt, stamp and cost of what was measured since the last time; what `differs` stands in the stamp."""
+    def result(self, lines: Sequence[Frozen], tokens: int, **changes: str) -> dict[str, Any]:
+        """The fields of `Result` for the work since the last call; `changes` replace fields of the stamp."""
         seconds, device_seconds = self.clock.lap()
         return {
             "receipt": receipts.write(lines, self.job.out),
-            "stamp": stamp(self.job, self.engine).model_copy(update=differs),
+            "stamp": stamp(self.job, self.engine).model_copy(update=changes),
             "tokens": tokens,
             "seconds": seconds,
             "device_seconds": device_seconds,
         }
 
 
-def sealed(loaded: Loaded, asked: SealedSet) -> Measured:
+def sealed(loaded: Loaded, item_set: SealedSet) -> Measured:
     """The score of a sealed set."""
     job, key = loaded.job, read_key(loaded.job.key_file)
-    items = draw_set(asked.kind, asked.spec, job.domains, key, asked.nonce)
-    progress = Progress(loaded.report, asked.kind, asked.spec.items * len(job.domains))
+    items = draw_set(item_set.kind, item_set.spec, job.domains, key, item_set.nonce)
+    progress = Progress(loaded.report, item_set.kind, item_set.spec.items * len(job.domains))
     lines = ask(job, items, loaded.engine, key, progress)
-    return Measured(kind=asked.kind, scores=receipts.count(lines), **loaded.taken(lines, progress.tokens))
+    return Measured(kind=item_set.kind, scores=receipts.count(lines), **loaded.result(lines, progress.tokens))
 
 
-def listed(loaded: Loaded, asked: ListedSet) -> Measured:
+def listed(loaded: Loaded, item_set: ListedSet) -> Measured:
     """The score of a list of tasks."""
-    suites, taken = _run_lists(loaded, {asked.kind: asked.tasks}, asked.kind)
-    return Measured(kind=asked.kind, scores=suites[asked.kind], **taken)
+    suites, result = _run_lists(loaded, {item_set.kind: item_set.tasks}, item_set.kind)
+    return Measured(kind=item_set.kind, scores=suites[item_set.kind], **result)
 
 
 def guarded(loaded: Loaded) -> Guarded:
     """The scores of all guards."""
-    suites, taken = _run_lists(loaded, {guard.name: guard for guard in loaded.job.guards}, "guards")
-    return Guarded(suites=suites, **taken)
+    suites, result = _run_lists(loaded, {guard.name: guard for guard in loaded.job.guards}, "guards")
+    return Guarded(suites=suites, **result)
 
 
 def _run_lists(loaded: Loaded, lists: Mapping[str, TaskList], what: str) -> tuple[dict[str, Scores], dict[str, Any]]:
     job, progress = loaded.job, Progress(loaded.report, what, 0)
-    found, differs = run_lists(lists, loaded.engine.tasks(progress), run_code=job.run_code)
-    return records.count(found), loaded.taken(found, progress.tokens, **differs)
+    lines, changes = run_lists(lists, loaded.engine.tasks(progress), run_code=job.run_code)
+    return records.count(lines), loaded.result(lines, progress.tokens, **changes)
 
 
 def ask(job: EvaluationJob, items: Items, engine: Engine, key: bytes, count: Count) -> list[receipts.Line]:
-    """What the model says to every item, by lm-eval, in the order of the items."""
+    """The receipt line of every item, in order: the model's output by lm-eval, and its verdict."""
     asking = partial(question, profile=job.profile, tokenizer=engine.tokenizer)
-    check_room(job, [asking(item.prompt) for asked in items.values() for item in asked], engine.tokenizer)
+    check_room(job, [asking(item.prompt) for domain_items in items.values() for item in domain_items], engine.tokenizer)
     tasks = make_tasks(items, job.max_new_tokens, asking)
     results = run_tasks(engine.puzzles(count), {"tasks": tasks}, bootstrap_iters=0)
     return [
         receipts.line(item, sample["filtered_resps"][0], bool(sample["exact_match"]), key)
-        for domain, asked in items.items()
-        for item, sample in zip(asked, results["samples"][domain], strict=True)
+        for domain, domain_items in items.items()
+        for item, sample in zip(domain_items, results["samples"][domain], strict=True)
     ]
 
 
@@ -159,7 +159,7 @@ class Progress:
     tokens: int = 0
 
     def __call__(self, answers: int, tokens: int) -> None:
-        """Note the end of one batch; of a list of tasks nobody knows the total before."""
+        """Add one batch. The total of a list of tasks is unknown in advance: it grows with the count."""
         self.done, self.tokens = self.done + answers, self.tokens + tokens
         self.report({"kind": self.kind, "step": self.done, "steps": max(self.total, self.done)})
 
@@ -170,10 +170,10 @@ def now() -> tuple[float, float]:
 
 
 class Clock:
-    """Wall and device seconds since the last lap; where the work is done elsewhere, device time is wall time."""
+    """Wall and device seconds since the last lap; if another process computes (`waits`), device time is wall time."""
 
-    def __init__(self, begun: tuple[float, float], waits: bool) -> None:
-        self.last, self.waits = begun, waits
+    def __init__(self, start: tuple[float, float], waits: bool) -> None:
+        self.last, self.waits = start, waits
 
     def lap(self) -> tuple[float, float]:
         """Wall and device seconds of this lap."""

@@ -1,4 +1,4 @@
-"""What a measurement is given and what it gives back: plain data, so that whoever queues it needs no torch.
+"""Input and output of a measurement: plain data, so that the code which queues it needs no torch.
 
 The job names the sealed sets, never their items: those are drawn in the process that measures, from a key that only
 the oracle can read, and leave it as outputs and keyed hashes. Lists of tasks are lm-eval's, whose items are no secret.
@@ -104,8 +104,8 @@ class EvaluationJob(Frozen):
     """Folder of copies of what lies in a store of objects."""
 
 
-class Taken(Frozen):
-    """How a result was taken."""
+class Result(Frozen):
+    """What every result has: its receipt, stamp and cost."""
 
     receipt: Receipt
     """Every item's output."""
@@ -119,7 +119,7 @@ class Taken(Frozen):
     """Processor seconds, or wall seconds of the accelerator."""
 
 
-class Measured(Taken):
+class Measured(Result):
     """One set's result."""
 
     kind: Kind
@@ -128,7 +128,7 @@ class Measured(Taken):
     """Accuracy, per domain or task and in all."""
 
 
-class Guarded(Taken):
+class Guarded(Result):
     """The result of all guards."""
 
     suites: dict[Name, Scores]

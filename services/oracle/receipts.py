@@ -1,4 +1,4 @@
-"""A receipt lists what the model said to every item, so that a score can be recounted by whoever can draw the set.
+"""A receipt lists the model's output for every item, so that the holder of the key can recompute the score.
 
 One JSON line per item: domain, item id, output, verdict, and the right answer's keyed hash. Prompts and answers stay
 sealed. The file is named by its own hash: equal measurements give one file.
@@ -71,17 +71,17 @@ def keep(data: bytes, out: str | Path, suffix: str) -> Receipt:
     return Receipt(uri=uri, sha256=sha256)
 
 
-def kept(receipt: Receipt, path: str) -> bytes:
-    """A receipt as it was written. Raises `FileNotFoundError`, or `ReceiptForged` where it is something else."""
+def read_bytes(receipt: Receipt, path: str) -> bytes:
+    """The bytes of a receipt. Raises `FileNotFoundError`, or `ReceiptForged` if their hash is not the recorded one."""
     data = artifacts.read(path)
-    if (found := hashlib.sha256(data).hexdigest()) != receipt.sha256:
-        raise ReceiptForged(f"receipt {path}: its hash is {found}, recorded is {receipt.sha256}; measure again")
+    if (actual := hashlib.sha256(data).hexdigest()) != receipt.sha256:
+        raise ReceiptForged(f"receipt {path}: its hash is {actual}, recorded is {receipt.sha256}; measure again")
     return data
 
 
 def read(receipt: Receipt, path: str, model: type[Model]) -> list[Model]:
     """The lines of a receipt. Raises `FileNotFoundError`, or `ReceiptForged` where they are not what was written."""
-    data = kept(receipt, path)
+    data = read_bytes(receipt, path)
     try:
         return [model.model_validate_json(text) for text in data.decode().splitlines()]
     except ValueError as error:
@@ -96,10 +96,10 @@ def rescore(receipt: Receipt, items: Mapping[str, Sequence[Item]], key: bytes, p
     """
     path = path or receipt.uri
     lines = read(receipt, path, Line)
-    asked = [item for domain in items.values() for item in domain]
-    if [entry.item for entry in lines] != [item.id for item in asked]:
+    expected = [item for domain in items.values() for item in domain]
+    if [entry.item for entry in lines] != [item.id for item in expected]:
         raise ReceiptForged(f"receipt {path}: its items are not those of the set; check the set's key and nonce")
-    for entry, item in zip(lines, asked, strict=True):
+    for entry, item in zip(lines, expected, strict=True):
         if entry != (again := line(item, entry.output, correct(item.prompt, entry.output, item.answer), key)):
             wrong = f"is not {entry.correct}" if entry.correct != again.correct else "has another answer than the set's"
             raise ReceiptForged(f"receipt {path}: item {entry.item} {wrong}; measure again")

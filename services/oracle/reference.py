@@ -15,15 +15,15 @@ FREE = ("dev", "confirm")
 """Sets that cost no query."""
 
 
-def owed(job: EvaluationJob, own: Stamp) -> EvaluationJob | None:
-    """The measurement of the base that a host of this stamp owes the campaign with the job; none where it is known.
+def base_measurement(job: EvaluationJob, own: Stamp) -> EvaluationJob | None:
+    """The job that measures the base under this stamp; None if the stamp is the base's own or was measured before.
 
     Raises `OtherStamp` where the job would spend a query, or measure guards, under another stamp than the base's.
     """
     if job.reference is None or own == job.reference.stamp:
         return None
-    asked = [*(one.kind for one in job.sets), *(one.kind for one in job.lists), *(["guards"] if job.guards else [])]
-    if dear := [kind for kind in asked if kind not in FREE]:
+    kinds = [*(one.kind for one in job.sets), *(one.kind for one in job.lists), *(["guards"] if job.guards else [])]
+    if dear := [kind for kind in kinds if kind not in FREE]:
         raise OtherStamp(
             f"{' and '.join(dear)}: this host measures with {_difference(own, job.reference.stamp)}; run an oracle "
             "like the one that measured the base, or raise budget.attempts so that such a one gets the job"

@@ -1,4 +1,4 @@
-"""A recorded score computed again from its receipt, and compared with what the log says."""
+"""Recomputes a recorded score from its receipt and compares it with the log."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Rescored:
     state: State
     """`identical`, `different`, or `missing` where there is no receipt."""
     words: str
-    """What was found, for a person."""
+    """The finding, as text for the user."""
 
 
 def rescore(history: History, event: ScoresReported | GuardsReported, path: str, key: bytes | None) -> Rescored:
@@ -56,7 +56,7 @@ def rescore(history: History, event: ScoresReported | GuardsReported, path: str,
 
 
 def _otherwise(history: History, event: ScoresReported | GuardsReported) -> str:
-    """What the campaign made of a score that was taken otherwise than the base's."""
+    """How the campaign treats a score whose stamp differs from the base's; empty if it does not differ."""
     trial = history.trials[event.candidate]
     if isinstance(event, ScoresReported) and event.kind in trial.moved:
         return "; compared in the campaign after what the base scores under its stamp"
@@ -85,9 +85,9 @@ def _listed(receipt: Receipt, path: str) -> dict[str, Scores]:
 
 
 def _answered(law: Constitution, event: ScoresReported, path: str) -> Scores:
-    """What a board's answer, kept as it came, gives on the campaign's scale."""
+    """The scores that a board's stored answer gives on the campaign's scale."""
     assert isinstance(law.target, Outside)
-    raw = receipts.kept(event.receipt, path)
+    raw = receipts.read_bytes(event.receipt, path)
     try:
         status = board_kind(law.target).read("", raw)
         if status.state != "scored":
@@ -106,8 +106,8 @@ def _sealed(history: History, event: ScoresReported, path: str, key: bytes) -> S
 
 def _round(history: History, candidate: str) -> int:
     """The round whose confirmation a candidate was measured on; the base's is drawn before the first."""
-    asked = (r for r, chosen in history.submissions.items() if any(s.candidate == candidate for s in chosen.confirm))
-    return 0 if candidate == BASE else next(asked, 0)
+    rounds = (r for r, chosen in history.submissions.items() if any(s.candidate == candidate for s in chosen.confirm))
+    return 0 if candidate == BASE else next(rounds, 0)
 
 
 def _verdict(recorded: Mapping[str, Scores], again: Mapping[str, Scores], how: str) -> tuple[State, str]:
@@ -115,8 +115,8 @@ def _verdict(recorded: Mapping[str, Scores], again: Mapping[str, Scores], how: s
     if wrong:
         pair = f"{_show(recorded.get(wrong[0]))}, the receipt gives {_show(again.get(wrong[0]))}"
         return "different", f"{wrong[0]} is recorded as {pair}"
-    told = ", ".join(f"{name} {100 * scores.score:.1f} %" for name, scores in again.items())
-    return "identical", f"{told} of {sum(scores.n for scores in again.values())} items, {how}"
+    accuracies = ", ".join(f"{name} {100 * scores.score:.1f} %" for name, scores in again.items())
+    return "identical", f"{accuracies} of {sum(scores.n for scores in again.values())} items, {how}"
 
 
 def _show(scores: Scores | None) -> str:

@@ -19,8 +19,8 @@ from services.oracle.job import (
     ListedSet,
     Measured,
     Reference,
+    Result,
     SealedSet,
-    Taken,
 )
 from services.oracle.orders import SCORE, ScoreOrder, measurement
 from services.oracle.sets import nonce
@@ -116,14 +116,14 @@ def _scores(order: ScoreOrder, candidate: str, measured: Measured) -> ScoresRepo
     )
 
 
-def _receipt_and_cost(order: ScoreOrder, taken: Taken) -> dict[str, Any]:
+def _receipt_and_cost(order: ScoreOrder, result: Result) -> dict[str, Any]:
     cost = Cost(
-        tokens=taken.tokens,
-        compute=float(taken.tokens * order.substrate.active_parameters),
-        seconds=round(taken.seconds, 3),
-        device_seconds=round(taken.device_seconds, 3),
+        tokens=result.tokens,
+        compute=float(result.tokens * order.substrate.active_parameters),
+        seconds=round(result.seconds, 3),
+        device_seconds=round(result.device_seconds, 3),
     )
-    return {"receipt": taken.receipt, "stamp": taken.stamp, "cost": cost}
+    return {"receipt": result.receipt, "stamp": result.stamp, "cost": cost}
 
 
 def append(job: Job, candidate: str, event: Frozen) -> Append:

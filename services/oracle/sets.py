@@ -21,7 +21,7 @@ KEY_BYTES = 16
 
 
 def nonce(campaign: Campaign, kind: Kind, round_: int) -> str:
-    """What tells a set from others of its kind: the campaign's name and seed, and for confirm the round."""
+    """Distinguishes the sets of a kind: the campaign's name and seed, and for confirm the round."""
     fixed = f"{campaign.name}/{campaign.seed}"
     return f"{fixed}/{round_}" if kind == "confirm" else fixed
 
@@ -37,13 +37,22 @@ def read_key(path: str) -> bytes:
 
 def draw_set(kind: Kind, spec: ItemSet, domains: Sequence[str], key: bytes, nonce: str) -> dict[str, list[Item]]:
     """`spec.items` items of each domain, from the split of the kind."""
-    seed = seal(key, f"{kind}/{nonce}")
     return {
         domain: draw(
-            domain, spec.items, difficulty=spec.difficulty, wordings=spec.wordings, split=kind, seed=f"{seed}/{domain}"
+            domain,
+            spec.items,
+            difficulty=spec.difficulty,
+            wordings=spec.wordings,
+            split=kind,
+            seed=domain_seed(key, kind, nonce, domain),
         )
         for domain in domains
     }
+
+
+def domain_seed(key: bytes, kind: Kind, nonce: str, domain: str) -> str:
+    """Secret seed of one domain's items in a set; the fingerprints of the set use the same."""
+    return f"{seal(key, f'{kind}/{nonce}')}/{domain}"
 
 
 def seal(key: bytes, text: str) -> str:

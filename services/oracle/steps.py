@@ -1,7 +1,7 @@
-"""When the oracle owes a measurement, a charged query or an assessment of drift.
+"""Decides when the oracle queues a measurement, charges a query or assesses drift.
 
 A query of the target or of the final set is reserved in the log, and thereby charged, in the same transaction that
-queues it: a crash in between can neither spend twice nor ask for free (design rule 6).
+queues it: a crash can neither charge a query twice nor send one without a charge (design rule 6).
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ def query(history: History, now: datetime) -> Effect:
     effect = NOTHING
     for round_, chosen in history.submissions.items():
         for kind in ("external", "final"):
-            asked = {r.candidate for r in history.reservations if r.kind == kind}
-            new = [s.candidate for s in getattr(chosen, kind) if s.candidate not in asked]
+            reserved = {r.candidate for r in history.reservations if r.kind == kind}
+            new = [s.candidate for s in getattr(chosen, kind) if s.candidate not in reserved]
             effect += _reserve(history, new, kind, chosen.round)
         for candidate in dict.fromkeys(s.candidate for s in (*chosen.confirm, *chosen.external, *chosen.final)):
             trial = history.trials[candidate]
-            kinds = tuple(k for k in _asked(chosen, candidate) if not trial.has_outcome(k))
+            kinds = tuple(k for k in _kinds_of(chosen, candidate) if not trial.has_outcome(k))
             effect += Effect(work=_works(history, trial, kinds, round_))
     return effect
 
@@ -67,27 +67,27 @@ def assess_drift(history: History, now: datetime) -> Effect:
 
 
 def _answered(history: History, now: datetime) -> bool:
-    """Whether each measurement is settled, or its board has had its time: what comes later counts in the next round."""
+    """Whether each measurement is settled or past its board's deadline; later answers count in the next round."""
     chosen, asked_at = history.submissions[history.round], history.submission_times[history.round]
-    asked = [(s.candidate, kind, asked_at) for kind in ("confirm", "external") for s in getattr(chosen, kind)]
+    measurements = [(s.candidate, kind, asked_at) for kind in ("confirm", "external") for s in getattr(chosen, kind)]
     if history.reserved("external"):
-        asked.append((BASE, "external", history.started_at))
-    patience = timedelta(seconds=history.campaign.constitution.budget.board_seconds)
-    return all(_settled(history, c, kind) or now >= at + patience for c, kind, at in asked)  # type: ignore[arg-type]
+        measurements.append((BASE, "external", history.started_at))
+    board_time = timedelta(seconds=history.campaign.constitution.budget.board_seconds)
+    return all(_is_settled(history, c, kind) or now >= at + board_time for c, kind, at in measurements)  # type: ignore[arg-type]
 
 
-def _settled(history: History, candidate: str, kind: Kind) -> bool:
+def _is_settled(history: History, candidate: str, kind: Kind) -> bool:
     trial = history.trials[candidate]
     return trial.has_outcome(kind) and (trial.guarded or not history.campaign.constitution.guards)
 
 
-def _asked(chosen: object, candidate: str) -> list[Kind]:
+def _kinds_of(chosen: object, candidate: str) -> list[Kind]:
     kinds: Sequence[Kind] = ("confirm", "external", "final")
     return [kind for kind in kinds if candidate in {s.candidate for s in getattr(chosen, kind)}]
 
 
 def _reserve(history: History, candidates: Sequence[str], kind: Kind, round_: int) -> Effect:
-    made = history.reserved(kind)
+    count = history.reserved(kind)
     limit = history.campaign.constitution.budget.external_queries if kind == "external" else 2
     return Effect(
         tuple(
@@ -95,9 +95,9 @@ def _reserve(history: History, candidates: Sequence[str], kind: Kind, round_: in
                 history.id,
                 f"{history.id}/exposure/{kind}",
                 SubmissionReserved(
-                    candidate=candidate, kind=kind, round=round_, number=made + i, left=limit - made - i
+                    candidate=candidate, kind=kind, round=round_, number=count + i, left=limit - count - i
                 ),
-                expected=made + i - 1,
+                expected=count + i - 1,
             )
             for i, candidate in enumerate(candidates, start=1)
         )
@@ -160,6 +160,6 @@ def _measurement(history: History, trial: Trial, kinds: Sequence[Kind], round_: 
 
 
 def _guards(history: History, trial: Trial, kinds: Sequence[Kind]) -> bool:
-    """Whether a job measures the guards as well: they cost, so only the base and who may be promoted is asked."""
+    """Whether a job also measures the guards. They are costly: only for the base and candidates for promotion."""
     may_be_promoted = bool(kinds) and (trial.candidate == BASE or "confirm" in kinds or "external" in kinds)
     return bool(history.campaign.constitution.guards) and may_be_promoted and not trial.guarded

@@ -43,8 +43,8 @@ def run_lists(lists: Mapping[str, TaskList], lm: Any, *, run_code: bool) -> tupl
 
 def _run(suite: str, listed: TaskList, tasks: Mapping[str, Any], lm: Any) -> Iterator[Record]:
     torch.manual_seed(SEED)
-    wanted = {task.config.task: task for task in tasks.values()}
-    results = run_tasks(lm, {"tasks": wanted}, limit=listed.limit, bootstrap_iters=0)
+    by_name = {task.config.task: task for task in tasks.values()}
+    results = run_tasks(lm, {"tasks": by_name}, limit=listed.limit, bootstrap_iters=0)
     for score in listed.tasks:
         samples = [s for s in results["samples"][score.task] if s["filter"] == score.filter]
         records = [_record(suite, score, sample) for sample in samples]

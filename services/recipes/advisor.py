@@ -1,7 +1,7 @@
 """One question to an OpenAI-compatible endpoint, in a process of its own that is killed at the deadline.
 
-What comes back is the word of a stranger: read up to a bound, never followed elsewhere, parsed by a strict schema, and
-freed of characters that a terminal would obey. No message of ours quotes it.
+The answer is untrusted: its size is bounded, redirections are not followed, a strict schema parses it, and control
+characters are removed. No error message quotes it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class AnswerUnusable(Exception):
 
 
 class Question(Frozen):
-    """What is asked, and where."""
+    """A question and its endpoint."""
 
     url: str | None
     """Address up to and without `/chat/completions`."""
@@ -93,25 +93,25 @@ def ask(question: Question, report: Report) -> Answered:
     body = _post(question, canonical_json(_request(question)).encode())
     try:
         completion = _Completion.model_validate_json(body)
-        said = _Said.model_validate_json(completion.choices[0].message.content, strict=True)
+        reply = _Reply.model_validate_json(completion.choices[0].message.content, strict=True)
         return Answered(
             model=printable(completion.model, 200) or question.rule.model,
-            proposals=tuple(_advice(proposal) for proposal in said.proposals),
-            words=printable(said.words, LONGEST_WORDS),
+            proposals=tuple(_advice(proposal) for proposal in reply.proposals),
+            words=printable(reply.words, LONGEST_WORDS),
             answer=hashlib.sha256(body).hexdigest(),
         )
     except ValidationError as error:
-        found = error.errors()
+        faults = error.errors()
         raise AnswerUnusable(
-            f"the answer of {len(body)} bytes has another form than the one asked for ({len(found)} faults, the first: "
-            f"{found[0]['type']}); use a model that keeps response_format json_schema"
+            f"the answer of {len(body)} bytes has another form than the one asked for ({len(faults)} faults, the "
+            f"first: {faults[0]['type']}); use a model that keeps response_format json_schema"
         ) from None
 
 
 def printable(text: str, longest: int) -> str:
     """The text without control, format and private characters, line breaks aside, cut to a length."""
-    kept = "".join(c for c in text if c == "\n" or not unicodedata.category(c).startswith("C"))
-    return kept if len(kept) <= longest else f"{kept[: longest - 3]}..."
+    clean = "".join(c for c in text if c == "\n" or not unicodedata.category(c).startswith("C"))
+    return clean if len(clean) <= longest else f"{clean[: longest - 3]}..."
 
 
 class _Message(BaseModel):
@@ -134,7 +134,7 @@ class _Proposal(Frozen):
     reason: str
 
 
-class _Said(Frozen):
+class _Reply(Frozen):
     """What the model was asked to write; other keys are a fault."""
 
     proposals: tuple[_Proposal, ...] = Field(max_length=64)
@@ -148,12 +148,12 @@ def _advice(proposal: _Proposal) -> Advice:
 
 def _request(question: Question) -> dict[str, Any]:
     """A chat completion whose answer must fit the schema. It holds the evidence and nothing else of the campaign."""
-    given = question.model_dump(mode="json", include={"round", "changes", "max_changes", "evidence"})
+    fields = question.model_dump(mode="json", include={"round", "changes", "max_changes", "evidence"})
     return {
         "model": question.rule.model,
         "messages": [
             {"role": "system", "content": TASK},
-            {"role": "user", "content": canonical_json({**given, "slots": question.rule.slots})},
+            {"role": "user", "content": canonical_json({**fields, "slots": question.rule.slots})},
         ],
         "temperature": 0,
         "seed": question.seed % 2**31,  # some endpoints read 32 bits with a sign

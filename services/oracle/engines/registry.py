@@ -81,8 +81,8 @@ def engine_kind(name: str) -> EngineKind:
         return ENGINES[name]()
     others = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name not in others:
-        known = ", ".join([*ENGINES, *sorted(others)])
-        raise BadSetting("engine", name, f"give one of {known}, or install the package that provides it")
+        names = ", ".join([*ENGINES, *sorted(others)])
+        raise BadSetting("engine", name, f"give one of {names}, or install the package that provides it")
     kind: EngineKind = others[name].load()()
     return kind
 

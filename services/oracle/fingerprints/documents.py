@@ -17,7 +17,7 @@ def documents(listed: TaskList, *, run_code: bool) -> Iterator[list[str]]:
 
 
 def _text(task: Any, document: Any) -> str:
-    asked, target = task.doc_to_text(document), task.doc_to_target(document)
+    prompt, target = task.doc_to_text(document), task.doc_to_target(document)
     if isinstance(target, int) and task.config.doc_to_choice is not None:
         target = task.doc_to_choice(document)[target]
-    return f"{asked} {target}"
+    return f"{prompt} {target}"

@@ -21,7 +21,7 @@ from schemas.campaign import Campaign
 from schemas.scores import Kind
 from services.oracle.fingerprints.work import FingerprintJob, Published
 from services.oracle.receipts import keep
-from services.oracle.sets import nonce, read_key, seal
+from services.oracle.sets import domain_seed, nonce, read_key, seal
 
 COMPANY = 32
 """Keys that the sets are drawn by, the oracle's among them."""
@@ -47,21 +47,21 @@ def publish(job: FingerprintJob, report: Callable[[dict[str, Any]], None]) -> Pu
         report({"step": planned})
     items = planned + _print_documents(prints, job)
     salt = int(seal(key, f"salt/{job.campaign.name}/{job.campaign.seed}")[:16], 16)
-    made = prints.fingerprints(salt, planned, Random(seal(key, f"pads/{salt}")))
+    fingerprints = prints.fingerprints(salt, planned, Random(seal(key, f"pads/{salt}")))
     return Published(
-        receipt=keep(made.to_bytes(), job.out, ".npz"),
+        receipt=keep(fingerprints.to_bytes(), job.out, ".npz"),
         items=items,
-        ngrams=len(made),
+        ngrams=len(fingerprints),
         seconds=time.monotonic() - wall,
         device_seconds=time.process_time() - processor,
     )
 
 
 def sealed(campaign: Campaign, kind: Kind, domain: str, key: bytes) -> Iterator[Posed]:
-    """What the sets of a kind ask in one domain, in all rounds; as `services.oracle.sets.draw_set` draws it."""
+    """The problems of a kind's sets in one domain, in all rounds, as `services.oracle.sets.draw_set` draws them."""
     spec = campaign.item_set(kind)
     for round_ in _rounds(campaign, kind):
-        seed = f"{seal(key, f'{kind}/{nonce(campaign, kind, round_)}')}/{domain}"
+        seed = domain_seed(key, kind, nonce(campaign, kind, round_), domain)
         yield from pose(domain, spec.items, difficulty=spec.difficulty, wordings=spec.wordings, split=kind, seed=seed)
 
 
@@ -71,9 +71,9 @@ def _rounds(campaign: Campaign, kind: Kind) -> range:
 
 
 def company(campaign: Campaign, kind: Kind, key: bytes) -> list[bytes]:
-    """The keys that the sets of a kind are drawn by: the oracle's own, and others made from it."""
-    wanted = min(COMPANY, max(LEAST_COMPANY, LARGE // _sealed_items(campaign, kind)))
-    return [key, *(seal(key, f"company/{kind}/{at}").encode() for at in range(1, wanted))]
+    """The keys that the sets of a kind are drawn by: the oracle's own, and decoys derived from it."""
+    size = min(COMPANY, max(LEAST_COMPANY, LARGE // _sealed_items(campaign, kind)))
+    return [key, *(seal(key, f"company/{kind}/{at}").encode() for at in range(1, size))]
 
 
 def _sealed_items(campaign: Campaign, kind: Kind) -> int:

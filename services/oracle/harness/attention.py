@@ -57,6 +57,6 @@ def attend(
 
 def _simple(query: torch.Tensor, mask: torch.Tensor | None, options: dict[str, Any]) -> bool:
     """Whether it is one query a row, with one mask for all heads, and nothing else that `sdpa` would heed."""
-    asked = options.get("dropout") or any(options.get(name) is not None for name in HEEDED)
+    extras = options.get("dropout") or any(options.get(name) is not None for name in HEEDED)
     masked = mask is None or (mask.dtype == torch.bool and mask.shape[1] == 1)
-    return query.shape[2] == 1 and masked and not asked
+    return query.shape[2] == 1 and masked and not extras

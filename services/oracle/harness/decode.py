@@ -75,7 +75,7 @@ class _Batch:
         return left
 
     def _shrink(self) -> None:
-        kept = self.running.nonzero().squeeze(1)
-        self.cache.batch_select_indices(kept)
-        self.rows, self.token, self.mask = self.rows[kept], self.token[kept], self.mask[kept]
-        self.place, self.running = self.place[kept], self.running[kept]
+        indices = self.running.nonzero().squeeze(1)
+        self.cache.batch_select_indices(indices)
+        self.rows, self.token, self.mask = self.rows[indices], self.token[indices], self.mask[indices]
+        self.place, self.running = self.place[indices], self.running[indices]

@@ -108,9 +108,9 @@ class TaskLM(CountedLM):
         self._check(
             max(lengths, default=0), self.max_length + 1, "prompt with its answer"
         )  # the last token is not read
-        found: list[tuple[float, bool]] = super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
+        likelihoods: list[tuple[float, bool]] = super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
         self._count(len(requests), sum(lengths))
-        return found
+        return likelihoods
 
     def _model_generate(self, context: torch.Tensor, max_length: int, stop: list[str], **kwargs: Any) -> torch.Tensor:
         written: torch.Tensor = super()._model_generate(context, max_length, stop, **kwargs)

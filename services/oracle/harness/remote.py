@@ -16,11 +16,11 @@ from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
 
 from services.oracle.job import PromptTooLong, TaskRefused
 
-TOLD = 32
+REPORT_EVERY = 32
 """Answers between two reports of progress."""
 
-Given = TypeVar("Given")
-Told = TypeVar("Told")
+Request = TypeVar("Request")
+Answer = TypeVar("Answer")
 
 
 class RemoteLM(TemplateLM):  # type: ignore[misc]  # lm-eval is untyped
@@ -60,12 +60,12 @@ class RemoteLM(TemplateLM):  # type: ignore[misc]  # lm-eval is untyped
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
         """One output per request. Raises `PromptTooLong` or as the client does."""
-        asked = [self._asked(*request.args) for request in requests]
-        answers = list(self._all(lambda one: self.complete(one[0], **one[1]), asked, lambda one: len(one[0])))
+        calls = [self._call(*request.args) for request in requests]
+        answers = list(self._all(lambda one: self.complete(one[0], **one[1]), calls, lambda one: len(one[0])))
         return [answer.text for answer in answers]
 
-    def _asked(self, prompt: str, given: dict[str, Any]) -> tuple[list[int], dict[str, Any]]:
-        settings = normalize_gen_kwargs(given, self.max_gen_toks)
+    def _call(self, prompt: str, options: dict[str, Any]) -> tuple[list[int], dict[str, Any]]:
+        settings = normalize_gen_kwargs(options, self.max_gen_toks)
         end = self.tokenizer.decode(self.eot_token_id)
         stop = [one for one in handle_stop_sequences(settings.pop("until", None), eos=end) if one != end]
         room = settings.pop("max_gen_toks")
@@ -78,29 +78,29 @@ class RemoteLM(TemplateLM):  # type: ignore[misc]  # lm-eval is untyped
     def _loglikelihood_tokens(
         self, requests: list[Any], disable_tqdm: bool = True, **kwargs: Any
     ) -> list[tuple[float, bool]]:
-        asked = [(prompt, prompt + answer) for _, prompt, answer in requests]
-        for _, ids in asked:
+        pairs = [(prompt, prompt + answer) for _, prompt, answer in requests]
+        for _, ids in pairs:
             self._check(len(ids))
-        scored = self._all(self._score, asked, lambda one: len(one[1]))
-        return [_likelihood(answer, len(prompt), len(ids)) for answer, (prompt, ids) in zip(scored, asked, strict=True)]
+        scored = self._all(self._score, pairs, lambda one: len(one[1]))
+        return [_likelihood(answer, len(prompt), len(ids)) for answer, (prompt, ids) in zip(scored, pairs, strict=True)]
 
-    def _score(self, asked: tuple[list[int], list[int]]) -> Any:
-        return self.complete(asked[1], max_tokens=1, temperature=0.0, echo=True, logprobs=1)
+    def _score(self, pair: tuple[list[int], list[int]]) -> Any:
+        return self.complete(pair[1], max_tokens=1, temperature=0.0, echo=True, logprobs=1)
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = True) -> list[float]:
         """Refused: no metric that a list may name needs it."""
         raise TaskRefused("tasks: a perplexity is no mean over items; choose a metric that is")
 
     def _all(
-        self, ask: Callable[[Given], Told], asked: Sequence[Given], read: Callable[[Given], int]
-    ) -> Iterator[Told]:
-        """Every answer in order; the first failure is raised, and what was not asked yet is not asked any more."""
+        self, send: Callable[[Request], Answer], requests: Sequence[Request], read: Callable[[Request], int]
+    ) -> Iterator[Answer]:
+        """Every answer in order. The first failure is raised, and requests not yet started are dropped."""
         with ThreadPoolExecutor(self.at_once) as pool:
             done = tokens = 0
-            for one, answer in zip(asked, pool.map(ask, asked), strict=True):
+            for one, answer in zip(requests, pool.map(send, requests), strict=True):
                 yield answer
                 done, tokens = done + 1, tokens + read(one) + answer.tokens  # type: ignore[attr-defined]
-                if done == TOLD:
+                if done == REPORT_EVERY:
                     self.count(done, tokens)
                     done = tokens = 0
             self.count(done, tokens)
@@ -115,5 +115,5 @@ class RemoteLM(TemplateLM):  # type: ignore[misc]  # lm-eval is untyped
 
 def _likelihood(answer: Any, prompt: int, whole: int) -> tuple[float, bool]:
     """Log-likelihood of the tokens after the prompt, and whether each of them is the likeliest."""
-    found, best = answer.logprobs[prompt:whole], answer.best[prompt:whole]
-    return sum(found), all(one >= highest for one, highest in zip(found, best, strict=True))
+    logprobs, best = answer.logprobs[prompt:whole], answer.best[prompt:whole]
+    return sum(logprobs), all(one >= highest for one, highest in zip(logprobs, best, strict=True))

@@ -21,7 +21,7 @@ def make_tasks(
     items: Mapping[str, Sequence[Item]], max_new_tokens: int, question: Callable[[str], str] = plain_question
 ) -> dict[str, ConfigurableTask]:
     """One task per domain, its documents in the order of the items; `question` is what a model reads of a prompt."""
-    return {domain: _task(domain, asked, max_new_tokens, question) for domain, asked in items.items()}
+    return {domain: _task(domain, domain_items, max_new_tokens, question) for domain, domain_items in items.items()}
 
 
 class Documents(list[dict[str, str]]):
@@ -38,8 +38,8 @@ def _task(domain: str, items: Sequence[Item], max_new_tokens: int, question: Cal
     config["generation_kwargs"]["max_gen_toks"] = max_new_tokens
     columns = [{"question": question(item.prompt), "prompt": item.prompt, "answer": item.answer} for item in items]
     documents = Documents(columns)
-    given = {"task": domain, "custom_dataset": lambda **_: {"test": documents}, "process_results": verdict}
-    return ConfigurableTask(config={**config, **given})
+    overrides = {"task": domain, "custom_dataset": lambda **_: {"test": documents}, "process_results": verdict}
+    return ConfigurableTask(config={**config, **overrides})
 
 
 def verdict(document: Mapping[str, str], outputs: Sequence[str]) -> dict[str, int]:

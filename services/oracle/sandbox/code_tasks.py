@@ -51,22 +51,22 @@ def passes(document: Mapping[str, Any], outputs: Sequence[str]) -> dict[str, int
     """
     output = outputs[0]
     if {"prompt", "test", "entry_point"} <= document.keys():
-        prompt, asked = document["prompt"], document["entry_point"]
-        program, given = prompt + output.partition(FENCE)[0], prompt
-        tests, calls = f"{document['test']}\ncheck({asked})\n", [asked]
+        prompt, function = document["prompt"], document["entry_point"]
+        program, helpers = prompt + output.partition(FENCE)[0], prompt
+        tests, calls = f"{document['test']}\ncheck({function})\n", [function]
     elif "test_list" in document:
         tests = "\n".join(document["test_list"])
-        program, given, calls = output, document.get("test_setup_code", ""), sorted(_asked(tests))
+        program, helpers, calls = output, document.get("test_setup_code", ""), sorted(_called_functions(tests))
     else:
         raise CodeTaskUnknown(
             f"a document has the fields {', '.join(sorted(document))}; code tasks are known with prompt, test and "
             "entry_point (HumanEval), or with test_list (MBPP)"
         )
-    return {METRIC: int(run(program, tests, calls, given, Limits()).passed)}
+    return {METRIC: int(run(program, tests, calls, helpers, Limits()).passed)}
 
 
-def _asked(tests: str) -> set[str]:
-    """Functions that the tests call and nobody but the program can have defined."""
+def _called_functions(tests: str) -> set[str]:
+    """Functions that the tests call and do not define; the program must define them."""
     nodes = list(ast.walk(ast.parse(tests)))
     called = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}

@@ -49,9 +49,9 @@ def mount(source: str, target: str, kind: str, flags: int, options: str = "") ->
 
 def protect(target: str) -> None:
     """Make a mount and all below it read-only, without devices and without programs that gain privileges."""
-    wanted = MountAttributes(set=0x1 | 0x2 | 0x4)
+    attributes = MountAttributes(set=0x1 | 0x2 | 0x4)
     recursive, here = 0x8000, -100
-    system_call(MOUNT_SETATTR, here, target.encode(), recursive, ctypes.byref(wanted), ctypes.sizeof(wanted))
+    system_call(MOUNT_SETATTR, here, target.encode(), recursive, ctypes.byref(attributes), ctypes.sizeof(attributes))
 
 
 def enter(root: str) -> None:

@@ -44,12 +44,12 @@ def version() -> int:
 
 def restrict(writable: str) -> None:
     """Refuse for good what no rule allows; does nothing where the kernel has no Landlock."""
-    if not (known := version()):
+    if not (abi := version()):
         return
-    files = (1 << max(n for v, n in FILE_RIGHTS.items() if v <= known)) - 1
-    wanted = Ruleset(files=files, ports=0b11 if known >= 4 else 0, scopes=0b11 if known >= 6 else 0)
-    size = 24 if known >= 6 else 16 if known >= 4 else 8
-    rules = system_call(CREATE, ctypes.byref(wanted), size, 0)
+    files = (1 << max(n for v, n in FILE_RIGHTS.items() if v <= abi)) - 1
+    ruleset = Ruleset(files=files, ports=0b11 if abi >= 4 else 0, scopes=0b11 if abi >= 6 else 0)
+    size = 24 if abi >= 6 else 16 if abi >= 4 else 8
+    rules = system_call(CREATE, ctypes.byref(ruleset), size, 0)
     for folder, allowed in (("/", READ), (writable, files)):
         _allow(rules, folder, allowed)
     system_call(RESTRICT, rules, 0)

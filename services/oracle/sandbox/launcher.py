@@ -20,8 +20,8 @@ from services.oracle.sandbox.tester import judge
 def main() -> None:
     """Leave the namespaces in this process, confine a child of it, and end when that ends."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    with open(0, "rb", closefd=False) as given:
-        work = json.load(given)
+    with open(0, "rb", closefd=False) as stdin:
+        work = json.load(stdin)
     os.dup2(1, 0)
     try:
         fences.leave()

@@ -18,7 +18,7 @@ def dumps(value: Any) -> bytes:
 
 def loads(line: bytes) -> Any:
     """The value of a line. Raises `ValueError`, `TypeError`, `KeyError` or `RecursionError` for any other line."""
-    return _raised(json.loads(line))
+    return _rebuilt(json.loads(line))
 
 
 def _flat(value: Any) -> Any:
@@ -36,14 +36,14 @@ def _flat(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not a plain value")
 
 
-def _raised(said: Any) -> Any:
-    if not isinstance(said, dict):
-        return said
-    ((name, inner),) = said.items()
+def _rebuilt(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    ((name, inner),) = value.items()
     if name == "dict":
-        return {_raised(key): _raised(item) for key, item in inner}
+        return {_rebuilt(key): _rebuilt(item) for key, item in inner}
     if name == "complex":
         return complex(*inner)
     if name == "bytes":
         return bytes.fromhex(inner)
-    return KINDS[name](_raised(item) for item in inner)
+    return KINDS[name](_rebuilt(item) for item in inner)

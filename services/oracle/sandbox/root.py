@@ -18,9 +18,9 @@ LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
 
 def enter(limits: Limits) -> None:
     """Make it the root of this process, which must have a mount namespace of its own, and go to its scratch folder."""
-    wanted = [path for path in map(Path, (sysconfig.get_path("stdlib"), *LIBRARIES)) if path.exists()]
-    opened = {path: os.open(path, os.O_PATH | os.O_CLOEXEC) for path in wanted if not path.is_symlink()}
-    links = {path: path.readlink() for path in wanted if path.is_symlink()}
+    paths = [path for path in map(Path, (sysconfig.get_path("stdlib"), *LIBRARIES)) if path.exists()]
+    opened = {path: os.open(path, os.O_PATH | os.O_CLOEXEC) for path in paths if not path.is_symlink()}
+    links = {path: path.readlink() for path in paths if path.is_symlink()}
     kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_PRIVATE)
     options = f"size={limits.disk},nr_inodes={limits.files},mode=755"
     kernel.mount("none", str(NEW), "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, options)

@@ -31,7 +31,7 @@ ENVIRONMENT = {"MALLOC_ARENA_MAX": "1"}
 """All of it. A thread's own arena would reserve 128 MiB of the address space that a program may have."""
 
 WORDS = ("passed", "test failed", "test raised", "program raised", "program ended", "nothing asked")
-"""What a tester may say."""
+"""Reports of a tester."""
 
 
 @dataclass(frozen=True)
@@ -48,20 +48,20 @@ class SandboxUnavailable(Exception):
     """A fence cannot be raised here, so nothing was run."""
 
 
-def run(program: str, tests: str, calls: Sequence[str], given: str = "", limits: Limits = Limits()) -> Verdict:  # noqa: B008
+def run(program: str, tests: str, calls: Sequence[str], helpers: str = "", limits: Limits = Limits()) -> Verdict:  # noqa: B008
     """Whether the program passes the tests, which reach it only by calling its functions `calls`.
 
-    `given` is what the tests may use besides and the program does not get to replace: a task's own helpers.
+    `helpers` is the task's own code for the tests, which the program cannot replace.
     Raises `SandboxUnavailable` where a fence is missing; then no line of the program was run.
     """
     (ask_there, ask_here), (tell_here, tell_there) = os.pipe(), os.pipe()
     solving = {"program": program, "requests": ask_there, "answers": tell_there}
-    testing = {"tests": tests, "calls": list(calls), "given": given, "requests": ask_here, "answers": tell_here}
+    testing = {"tests": tests, "calls": list(calls), "given": helpers, "requests": ask_here, "answers": tell_here}
     with _confined(solving, limits) as solver, _confined(testing, limits) as tester:
         for report in (solver, tester):
             _ready(report)
-        said = _line(tester, limits.seconds)
-    why = "too slow" if said is None else said if said in WORDS else "tester ended"
+        word = _line(tester, limits.seconds)
+    why = "too slow" if word is None else word if word in WORDS else "tester ended"
     return Verdict(passed=why == "passed", why=why)
 
 
@@ -70,8 +70,8 @@ def _confined(work: dict[str, Any], limits: Limits) -> Iterator[int]:
     """A confined process doing the work; its report's descriptor. At the end it is gone with all that it started."""
     here, there = os.pipe()
     passed = (there, work["requests"], work["answers"])
-    said = {**work, "report": there, "limits": asdict(limits), "message": limits.message}
-    process = _start(json.dumps(said).encode(), passed)
+    order = {**work, "report": there, "limits": asdict(limits), "message": limits.message}
+    process = _start(json.dumps(order).encode(), passed)
     for descriptor in passed:
         os.close(descriptor)
     try:
@@ -83,14 +83,14 @@ def _confined(work: dict[str, Any], limits: Limits) -> Iterator[int]:
 
 
 def _start(work: bytes, passed: Sequence[int]) -> subprocess.Popen[bytes]:
-    given = os.memfd_create("work")
-    os.write(given, work)
-    os.lseek(given, 0, os.SEEK_SET)
+    stdin = os.memfd_create("work")
+    os.write(stdin, work)
+    os.lseek(stdin, 0, os.SEEK_SET)
     script = f"import sys; sys.path.insert(0, {SOURCES!r}); from services.oracle.sandbox.launcher import main; main()"
     try:
         return subprocess.Popen(
             [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", script],
-            stdin=given,
+            stdin=stdin,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             pass_fds=passed,
@@ -98,23 +98,23 @@ def _start(work: bytes, passed: Sequence[int]) -> subprocess.Popen[bytes]:
             start_new_session=True,
         )
     finally:
-        os.close(given)
+        os.close(stdin)
 
 
 def _ready(report: int) -> None:
-    said = _line(report, START_SECONDS)
-    if said != "ready":
-        missing = (said or "").removeprefix("missing ") or "the process ended before it was confined"
+    line = _line(report, START_SECONDS)
+    if line != "ready":
+        missing = (line or "").removeprefix("missing ") or "the process ended before it was confined"
         raise SandboxUnavailable(f"sandbox: {missing}; allow it to this user, or leave constitution.run_code false")
 
 
 def _line(report: int, seconds: float) -> str | None:
     """The next line, without its end; empty where the process has ended, None where the time has."""
-    until, said = time.monotonic() + seconds, b""
-    while not said.endswith(b"\n"):
+    until, line = time.monotonic() + seconds, b""
+    while not line.endswith(b"\n"):
         if not select.select([report], [], [], max(0.0, until - time.monotonic()))[0]:
             return None
         if not (more := os.read(report, 1)):
             return ""
-        said += more
-    return said.decode(errors="replace").strip()
+        line += more
+    return line.decode(errors="replace").strip()

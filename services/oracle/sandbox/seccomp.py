@@ -48,8 +48,8 @@ def restrict() -> None:
         raise OSError(errno.ENOSYS, f"no list of system calls for {machine}")
     filter_ = program(machine)
     array = (Instructions * len(filter_))(*(Instructions(*step) for step in filter_))
-    held = Program(len(filter_), array)
-    prctl(PR_SET_SECCOMP, 2, ctypes.addressof(held))
+    filter_program = Program(len(filter_), array)
+    prctl(PR_SET_SECCOMP, 2, ctypes.addressof(filter_program))
 
 
 def program(machine: str) -> list[Instruction]:
@@ -59,13 +59,13 @@ def program(machine: str) -> list[Instruction]:
     plain = [step for number in _numbers(ALLOWED, column) for step in ((EQUAL, 0, 1, number), (RETURN, 0, 0, ALLOW))]
     clone, clone3, ioctl = _numbers(JUDGED, column)
     thread = [(LOAD, 0, 0, FIRST), (ANY_BIT, 0, 1, CLONE_THREAD), (RETURN, 0, 0, ALLOW), refusal(errno.EPERM)]
-    asked = [step for word in TERMINAL_QUESTIONS for step in ((EQUAL, 0, 1, word), (RETURN, 0, 0, ALLOW))]
+    terminal = [step for word in TERMINAL_QUESTIONS for step in ((EQUAL, 0, 1, word), (RETURN, 0, 0, ALLOW))]
     # Its arguments lie in memory, where a filter cannot look; libc falls back to clone where there is none.
     new_clone = [refusal(errno.ENOSYS)]
     judged = [
         _when(clone, thread),
         _when(clone3, new_clone),
-        _when(ioctl, [(LOAD, 0, 0, SECOND), *asked, refusal(errno.EPERM)]),
+        _when(ioctl, [(LOAD, 0, 0, SECOND), *terminal, refusal(errno.EPERM)]),
     ]
     return [*head, *plain, *(step for steps in judged for step in steps), refusal(errno.EPERM)]
 

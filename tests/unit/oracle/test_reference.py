@@ -10,7 +10,7 @@ from schemas.tasks import Guard
 from services.oracle import steps
 from services.oracle.job import Evaluated, EvaluationJob, Measured, OtherStamp, Reference, SealedSet
 from services.oracle.orders import ScoreOrder
-from services.oracle.reference import owed
+from services.oracle.reference import base_measurement
 from services.oracle.score_job import finished
 from tests.unit.loopworld import SHA, STAMP
 from tests.unit.searchcases import even, scored_round
@@ -31,30 +31,30 @@ def asking(*kinds, known=(), **given):
 
 @pytest.mark.parametrize("kinds", [("dev",), ("confirm", "external"), ("final",)])
 def test_a_host_like_the_base_s_owes_nothing(kinds):
-    assert owed(asking(*kinds), STAMP) is None
+    assert base_measurement(asking(*kinds), STAMP) is None
 
 
 @pytest.mark.parametrize("kind", ["dev", "confirm"])
 def test_another_host_measures_the_base_on_dev_without_the_candidate_s_adapter(kind):
-    base = owed(asking(kind), OTHER)
+    base = base_measurement(asking(kind), OTHER)
     assert (base.candidate, base.adapter, base.reference) == (BASE, None, None)
     assert [(asked.kind, asked.nonce) for asked in base.sets] == [("dev", "base")]
 
 
 def test_once_is_enough():
-    assert owed(asking("dev", known=(digest(OTHER),)), OTHER) is None
+    assert base_measurement(asking("dev", known=(digest(OTHER),)), OTHER) is None
 
 
 @pytest.mark.parametrize("kinds", [("external",), ("confirm", "external"), ("final",)])
 def test_no_query_is_spent_where_nothing_can_be_compared(kinds):
     with pytest.raises(OtherStamp, match=rf"^{kinds[-1]}: this host measures with engine 'another' \(the base with"):
-        owed(asking(*kinds), OTHER)
+        base_measurement(asking(*kinds), OTHER)
 
 
 def test_guards_are_left_to_a_host_like_the_base_s():
     guard = Guard(name="general", tasks=[{"task": "t", "metric": "acc"}], bound=0.1)
     with pytest.raises(OtherStamp, match=r"^guards: "):
-        owed(asking("confirm", guards=(guard,)), OTHER)
+        base_measurement(asking("confirm", guards=(guard,)), OTHER)
 
 
 def order(history, candidate, kind):
