@@ -1,6 +1,6 @@
-"""The database's clock, which alone says when a deadline has passed: a process whose own clock is wrong does no harm.
+"""The database's clock, the only one that decides whether a deadline has passed: a wrong local clock is harmless.
 
-It is read now and then and carried on by the process's monotonic clock, which no one can set.
+It is read every few minutes; between readings the process's monotonic clock, which cannot be set, measures the time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import asyncpg
 from eventstore.sql import QUERIES
 
 FRESH_SECONDS = 300.0
-"""How long a reading serves: the two clocks drift apart by milliseconds in this time."""
+"""How long a reading is used: in this time the two clocks drift apart by milliseconds."""
 
 
 class Clock:
@@ -26,7 +26,7 @@ class Clock:
         """The monotonic clock and the database's time at the last reading."""
 
     async def now(self) -> datetime:
-        """The time, with its zone."""
+        """The current time, with its time zone."""
         if self._read is None or time.monotonic() - self._read[0] > FRESH_SECONDS:
             self._read = await self._ask()
         read_at, database_time = self._read

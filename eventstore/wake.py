@@ -1,4 +1,4 @@
-"""Waking up: a notification shortens the wait for new events and is never relied upon, the log is asked in any case."""
+"""Notifications of new events: they only shorten the wait; the log is read in any case."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHANNEL = "aevolve_events"
 
 
 class Wake:
-    """One listening session, opened when first needed and again after it was lost."""
+    """One listening session, opened at the first wait and again after a lost connection."""
 
     def __init__(
         self, connect: Callable[[], Awaitable[asyncpg.Connection]], head: Callable[[], Awaitable[int]]
@@ -51,6 +51,6 @@ class Wake:
                 await self._connection.add_listener(CHANNEL, self._wake)
 
     def _wake(self, *_: Any) -> None:
-        """Wake all that wait now; those that come later wait for the next."""
+        """Wake all current waits; later ones wait for the next notification."""
         self._wakeup.set()
         self._wakeup = asyncio.Event()

@@ -1,6 +1,6 @@
-"""From an event to its effect: fold the campaign, ask the service's steps what is due, commit that in one transaction.
+"""From an event to its effect: fold the campaign, call the service's steps, commit their effect in one transaction.
 
-The log is the truth and Kafka the alarm clock: whatever a message does not deliver, `catch_up` finds in the log.
+The log is authoritative and Kafka only wakes the service: `catch_up` reads events from the log that were not delivered.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from services.runtime.telemetry.tracing import append_spans, event_span, span
 log = logging.getLogger(__name__)
 
 PAGE = 500
-"""Events per look at the log."""
+"""Events per read of the log."""
 
 _campaign = attrgetter("correlationid")
 
@@ -40,7 +40,7 @@ class CampaignTraces:
         self._by_stream: dict[str, str] = {}
 
     def add(self, envelope: Envelope) -> None:
-        """Take the next event of the log; the last context of each stream is kept."""
+        """Add the next event of the log; the last context of each stream is kept."""
         if envelope.type == "PolicyUpdated":
             self.round_opened = envelope.traceparent
             self._by_stream.clear()
@@ -79,7 +79,7 @@ class Reactor:
                     await self._handle(cause)
 
     async def _handle(self, cause: Envelope) -> None:
-        """Do what the event makes due; nothing where another process of this service decided first."""
+        """Apply the effect of the event; nothing if another process of this service has decided first."""
         try:
             effect = await self.due(cause.correlationid, self.service.reactions[cause.type], cause.time)
             with append_spans(effect, self.traces[cause.correlationid].contexts) as traced:
@@ -90,12 +90,12 @@ class Reactor:
             HANDLED.labels(self.service.name, cause.type).inc()
 
     async def tick(self, now: datetime | None = None) -> None:
-        """Carry out what has become due by time alone in the campaigns that run."""
+        """Apply the timers that are due in the running campaigns."""
         now = now or await self.clock.now()
         await asyncio.gather(*(self._isolated(c, self._timers(c, now)) for c in await self._running()))
 
     async def catch_up(self) -> bool:
-        """Handle what the log holds and Kafka did not deliver; whether nothing is left behind."""
+        """Handle events in the log that Kafka did not deliver. Returns whether none is left."""
         missed = await self.store.unhandled(self.service.name, self.types, limit=PAGE)
         by_campaign = groupby(sorted(missed, key=_campaign), key=_campaign)
         done = await asyncio.gather(*(self._in_order(list(events)) for _, events in by_campaign))
@@ -103,7 +103,7 @@ class Reactor:
         return all(done) and len(missed) < PAGE
 
     async def _in_order(self, events: Iterable[Envelope]) -> bool:
-        """Handle a campaign's events one after the other, while other campaigns go on; whether all succeeded."""
+        """Handle a campaign's events one after the other. Returns whether all succeeded."""
         return all([await self._isolated(envelope.correlationid, self.react(envelope)) for envelope in events])
 
     async def _isolated(self, campaign: str, work: Coroutine[Any, Any, None]) -> bool:
@@ -124,7 +124,7 @@ class Reactor:
                 await self._apply(campaign, effect)
 
     async def due(self, campaign: str, steps: Iterable[Step], now: datetime) -> Effect:
-        """What the steps want done in a campaign, at its newest state; nothing while it is paused or over."""
+        """The steps' effect on a campaign at its newest state; none while it is paused or closed."""
         history = await self.history(campaign)
         if history.campaign is None or history.closed:
             return Effect()
@@ -142,7 +142,7 @@ class Reactor:
         return [c.id for c in await self.store.campaigns() if not c.finished] if self.service.timers else []
 
     async def _apply(self, campaign: str, effect: Effect) -> None:
-        """What time alone made due, named after the last event that was seen: so its chain of causes is whole."""
+        """Apply a timer's effect; its cause is the campaign's last event, so that the chain of causes is complete."""
         traces, cause = self.traces[campaign], self.histories[campaign].last_id
         try:
             with (

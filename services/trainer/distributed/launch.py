@@ -1,9 +1,9 @@
-"""One job on several devices of this host: torchrun starts a process per device, and this one listens to all of them.
+"""One job on several devices of this host: torchrun starts a process per device, and this one receives their messages.
 
-Each rank keeps a line to this process (`services.trainer.distributed.rank`), a socket in the file system. It tells
-of each step, and its end without a last word is a death. So a rank that dies or hangs ends the job under its name;
-which try follows is the queue's affair. A rank whose line or whose torchrun ends dies with it, so none outlives its
-job.
+Each rank (`services.trainer.distributed.rank`) connects to this process over a Unix socket and reports each step. A
+connection that closes without a last message means that the rank died. A rank that dies or hangs fails the job, and the
+error names it; the queue decides whether to retry. A rank ends with its connection and with torchrun, so none outlives
+its job.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ from services.trainer.job import Trained, TrainingJob
 Report = Callable[[dict[str, Any]], None]
 
 LINE, JOB = "line", "job.json"
-"""The socket of all ranks, and their job, in a folder that lasts as long as it."""
+"""File names of the socket and of the job, in a folder that exists as long as the job."""
 
 LOOK_SECONDS = 0.2
-"""Pause between two looks at what tells nothing by itself."""
+"""Longest wait for a message before torchrun and the deadlines are checked."""
 
 LAST_WORDS_SECONDS = 10.0
-"""How long the others are heard after one has failed in a way that may be the consequence of another's end. torchrun
-ends them meanwhile, but for one that is stuck."""
+"""How long to receive messages of the other ranks after a failure that another rank may have caused. Meanwhile torchrun
+ends every rank that is not stuck."""
 
 END_SECONDS = 60.0
-"""How long torchrun may take to end: what does not heed its signal it kills after 30 s."""
+"""How long torchrun may take to end: it kills processes that ignore its signal after 30 s."""
 
 CONSEQUENCES = frozenset({"DistBackendError", "DistNetworkError", "DistStoreError", "RuntimeError"})
-"""Classes of failure of a rank that has lost another."""
+"""Error classes of a rank that has lost another rank."""
 
 
 def launch(job: TrainingJob, report: Report) -> Trained:
     """Run the job's ranks to their end.
 
-    Raises `JobFailed`: with a rank's own class of failure, `RankLost` where one died without a word, or `RankHung`
-    where none was heard of for the job's `rank_seconds`.
+    Raises `JobFailed` with a rank's own error class, with `RankLost` if a rank died without a message, or with
+    `RankHung` if no rank sent a message for the job's `rank_seconds`.
     """
     with tempfile.TemporaryDirectory(prefix="aevolve-") as folder:
         (Path(folder) / JOB).write_text(job.model_dump_json())
@@ -67,7 +67,7 @@ def launch(job: TrainingJob, report: Report) -> Trained:
 
 
 def _torchrun(devices: int, folder: str) -> subprocess.Popen[bytes]:
-    """Torchrun in this process's group. It starts no rank again: what follows a failure the queue decides."""
+    """Torchrun in this process's group. It restarts no rank: the queue decides about a retry."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
     command += [f"--nproc-per-node={devices}", "--max-restarts=0", "-m", "services.trainer.distributed.rank", folder]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL)
@@ -175,7 +175,7 @@ class Ranks:
         return self.job.rank_seconds if len(with_model) == self.job.recipe.devices else READY_SECONDS
 
     def hung(self, seconds: float) -> str:
-        """Which ranks lag behind, as far as that can be seen: where layers are sharded, all stop in the same step."""
+        """The message on the ranks with the fewest steps; with sharded layers all ranks stop in the same step."""
         least = min((line.steps for line in self.lines), default=-1)
         behind = sorted(line.rank for line in self.lines if line.steps == least)
         which = "all ranks" if len(behind) == self.job.recipe.devices else f"rank {', '.join(map(str, behind))}"
@@ -190,9 +190,9 @@ class Ranks:
         return JobFailed(error, message, wall if torch.cuda.is_available() else sum(os.times()[:4]))
 
     def end(self) -> None:
-        """Let the ranks of a finished job end by themselves, for a while, and kill what still runs.
+        """Wait a while for the ranks of a finished job to end, and kill those that still run.
 
-        torchrun ends with its processes; it is waited for, since their time counts as its own.
+        torchrun ends with its processes; waiting for it adds their processor time to that of this process.
         """
         if self.result:
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -1,7 +1,7 @@
 """`torchrun ... -m services.trainer.distributed.rank FOLDER`: one process of a job that `launch` has started.
 
-It dies with torchrun, and with whoever listens to it: torchrun gives its processes sessions of their own, so that a
-signal to the job's process group does not reach them.
+It ends with torchrun and with the launching process: torchrun gives its processes sessions of their own, so a signal
+to the job's process group does not reach them.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from services.runtime.telemetry.redaction import safe_message
 log = logging.getLogger(__name__)
 
 PR_SET_PDEATHSIG = 1
-"""Of prctl(2): the signal that the kernel sends a process whose parent ends."""
+"""Option of prctl(2): the signal that the kernel sends to a process whose parent ends."""
 
 
 def main() -> None:
-    """Run this process's part, and tell its end."""
+    """Run this rank's part of the job, and send the result or the failure."""
     die_with_parent()
     folder = Path(sys.argv[1])
     line = Client(str(folder / "line"), family="AF_UNIX")
@@ -42,9 +42,9 @@ def main() -> None:
 
 
 def learn(text: str, line: Connection) -> Any:
-    """What was trained, at the first rank."""
+    """Train; returns the result at the first rank and None at the others."""
     from services.trainer.distributed.data_parallel import this_rank
-    from services.trainer.engine import follow, lead  # seconds to import: whoever listens already knows of this process
+    from services.trainer.engine import follow, lead  # takes seconds to import, so after the first message
     from services.trainer.job import TrainingJob
 
     job = TrainingJob.model_validate_json(text)
@@ -54,7 +54,7 @@ def learn(text: str, line: Connection) -> Any:
 
 
 def die_with_parent() -> None:
-    """Let the kernel kill this process with its parent, even where it hangs; only Linux can."""
+    """Let the kernel kill this process with its parent, even if it hangs; Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
