@@ -1,4 +1,4 @@
-"""What the advisor said of the round that a decision opens or fills: beside our explanation, never in its place."""
+"""The advisor's events about the round that a decision opens or fills. They complement the recorded explanation."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from schemas.advisor import AdviceWeighed, AdvisorAnswered, AdvisorFailed
 from schemas.envelope import Envelope
 from schemas.events import PolicyUpdated, RecipeProposed
 
-Said = AdvisorAnswered | AdviceWeighed | AdvisorFailed
+AdviceEvent = AdvisorAnswered | AdviceWeighed | AdvisorFailed
 
 
-def advice(envelopes: Sequence[Envelope], decision: Envelope) -> tuple[Said, ...]:
-    """The advisor's word on the round of a policy or a proposal, and what became of it; empty for other decisions."""
+def advice(envelopes: Sequence[Envelope], decision: Envelope) -> tuple[AdviceEvent, ...]:
+    """The advisor's events about the round of a policy or a proposal; empty for other decisions."""
     event = decision.event
     if not isinstance(event, PolicyUpdated | RecipeProposed | AdviceWeighed):
         return ()
     round_ = event.policy.round if isinstance(event, PolicyUpdated) else event.round
-    said = (x.event for x in envelopes if x.type in ("AdvisorAnswered", "AdviceWeighed", "AdvisorFailed"))
-    return tuple(one for one in said if one.round == round_)
+    events = (x.event for x in envelopes if x.type in ("AdvisorAnswered", "AdviceWeighed", "AdvisorFailed"))
+    return tuple(advised for advised in events if advised.round == round_)
 
 
-def text(said: Sequence[Said]) -> Iterator[str]:
-    """For a person; nothing where nobody was asked."""
-    verdicts = next((one.verdicts for one in said if isinstance(one, AdviceWeighed)), ())
-    for one in said:
-        if isinstance(one, AdvisorAnswered):
-            yield f"\nWhat the advisor says of the evidence ({one.model}; its own words, which nobody has checked)"
-            yield from (f"  {line}" for line in one.words.splitlines())
-            for proposal, verdict in zip_longest(one.proposals, verdicts, fillvalue="not weighed yet"):
+def text(events: Sequence[AdviceEvent]) -> Iterator[str]:
+    """The events as lines of text; no line if no advisor was asked."""
+    verdicts = next((event.verdicts for event in events if isinstance(event, AdviceWeighed)), ())
+    for event in events:
+        if isinstance(event, AdvisorAnswered):
+            yield f"\nWhat the advisor says of the evidence ({event.model}; its own words, which nobody has checked)"
+            yield from (f"  {line}" for line in event.words.splitlines())
+            for proposal, verdict in zip_longest(event.proposals, verdicts, fillvalue="not weighed yet"):
                 yield f"  {verdict}: {_named(proposal)}"
-        elif isinstance(one, AdvisorFailed):
-            yield f"\nThe advisor gave nothing usable: {one.error}: {one.message}"
+        elif isinstance(event, AdvisorFailed):
+            yield f"\nThe advisor gave nothing usable: {event.error}: {event.message}"
 
 
 def _named(proposal: Any) -> str:

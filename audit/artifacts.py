@@ -1,7 +1,6 @@
-"""The artifacts that events name by hash, and what has become of them: text about people lies there, never in events.
+"""The artifacts that events name by hash, and their state. Text about people is stored in artifacts, never in events.
 
-An artifact may be erased. The log keeps its hash, so its chain and every decision hold as before; what is gone is what
-it said.
+An artifact may be erased. The log keeps its hash, so the chain and every decision stay valid; only the content is lost.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ class Artifact:
 
 
 def artifacts(envelopes: Iterable[Envelope]) -> list[Artifact]:
-    """What the events name, each once, in their order."""
-    named = dict.fromkeys(found for envelope in envelopes for found in _named(envelope.event))
+    """The artifacts that the events name, each once, in log order."""
+    named = dict.fromkeys(artifact for envelope in envelopes for artifact in _named(envelope.event))
     silent: set[str] = set()
     return [Artifact(kind, uri, sha256, _state(kind, uri, sha256, silent)) for kind, uri, sha256 in named]
 

@@ -41,7 +41,7 @@ class Ruling:
         return version(self.decider)
 
     @property
-    def known(self) -> bool:
+    def available(self) -> bool:
         """Whether this release has them."""
         return (self.decider, self.rules) in RULES
 

@@ -1,4 +1,4 @@
-"""What led to a decision, what it rested on, how it explains itself, and whether taking it again gives the same."""
+"""The audit of a decision: its causes, its evidence, its explanation, and whether its recomputation is identical."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from audit import advice as audit_advice
-from audit.advice import Said, advice
+from audit.advice import AdviceEvent, advice
 from audit.artifacts import Artifact, artifacts
 from audit.difference import Difference
 from audit.narrate import narrate
@@ -30,7 +30,7 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class Audit:
-    """Everything that is known of one decision."""
+    """All facts about one decision."""
 
     decision: Envelope
     """The decision."""
@@ -42,8 +42,8 @@ class Audit:
     """The files that the chain and the evidence name by hash, and their state."""
     again: Recomputed
     """The decision taken again."""
-    advice: tuple[Said, ...]
-    """What an advisor said of its round."""
+    advice: tuple[AdviceEvent, ...]
+    """The advisor's events about its round."""
 
 
 def find(envelopes: Sequence[Envelope], name: str) -> Envelope:
@@ -51,20 +51,22 @@ def find(envelopes: Sequence[Envelope], name: str) -> Envelope:
     decisions = [envelope for envelope in envelopes if is_decision(envelope)]
     policies = [envelope for envelope in decisions if envelope.type == "PolicyUpdated"]
     named = {f"policy:{p.event.policy.version}": p for p in policies} | ({"latest": policies[-1]} if policies else {})
-    found = [named[name]] if name in named else [d for d in decisions if len(name) >= 8 and str(d.id).startswith(name)]
-    if len(found) != 1:
-        raise UserError(f"DECISION: {name!r} names {len(found)} decisions; give an event id, or {', '.join(named)}")
-    return found[0]
+    matches = (
+        [named[name]] if name in named else [d for d in decisions if len(name) >= 8 and str(d.id).startswith(name)]
+    )
+    if len(matches) != 1:
+        raise UserError(f"DECISION: {name!r} names {len(matches)} decisions; give an event id, or {', '.join(named)}")
+    return matches[0]
 
 
 def audit(envelopes: Sequence[Envelope], decision: Envelope) -> Audit:
     """Gather everything about a decision from its campaign's events."""
-    seen, chain = evidence(envelopes, decision), causes(envelopes, decision)
+    grounds, chain = evidence(envelopes, decision), causes(envelopes, decision)
     return Audit(
         decision=decision,
         chain=tuple(chain),
-        evidence=tuple(seen),
-        artifacts=tuple(artifacts([*chain, *seen])),
+        evidence=tuple(grounds),
+        artifacts=tuple(artifacts([*chain, *grounds])),
         again=recompute(envelopes, decision),
         advice=advice(envelopes, decision),
     )
@@ -95,7 +97,8 @@ def text(audited: Audit) -> Iterator[str]:
     yield f"\nWhat it rested on: the log up to position {event.basis.position}, seed {event.basis.seed}"
     yield from (_line(envelope) for envelope in audited.evidence)
     yield f"\nThe artifacts that these name: {states(audited.artifacts)}"
-    yield from (f"  {found.state}  {found.kind}  {found.uri}" for found in audited.artifacts if found.state in AMISS)
+    amiss = (artifact for artifact in audited.artifacts if artifact.state in AMISS)
+    yield from (f"  {artifact.state}  {artifact.kind}  {artifact.uri}" for artifact in amiss)
     yield "\nHow it explains itself"
     yield from (f"  {reason}" for reason in explanation(event))
     yield from audit_advice.text(audited.advice)
@@ -105,7 +108,7 @@ def text(audited: Audit) -> Iterator[str]:
 
 def states(artifacts: Sequence[Artifact]) -> str:
     """How many artifacts are in which state."""
-    counts = Counter(found.state for found in artifacts)
+    counts = Counter(artifact.state for artifact in artifacts)
     return ", ".join(f"{number} {state}" for state, number in counts.items()) or "none"
 
 
@@ -114,21 +117,21 @@ def explanation(event: Any) -> list[str]:
     if isinstance(event, AdviceWeighed):
         return [f"proposal {number}: {verdict}" for number, verdict in enumerate(event.verdicts, start=1)]
     if isinstance(event, DataBatchReady):
-        made = decision_of(event)
-        if isinstance(made, Reused):
-            return [f"The data deadline has passed: snapshot {made.snapshot} serves round {made.round} too."]
-        return [f"{domain}: {rows} puzzles to draw" for domain, rows in made.puzzles.items()]
+        plan = decision_of(event)
+        if isinstance(plan, Reused):
+            return [f"The data deadline has passed: snapshot {plan.snapshot} serves round {plan.round} too."]
+        return [f"{domain}: {rows} puzzles to draw" for domain, rows in plan.puzzles.items()]
     if reasons := [getattr(event, name) for name in ("why", "words", "intervention") if hasattr(event, name)]:
-        return [*reasons, *(said for said in getattr(event, "changed", ()) if said not in reasons[0])]
+        return [*reasons, *(change for change in getattr(event, "changed", ()) if change not in reasons[0])]
     chosen = (*event.confirm, *event.external, *event.final)
-    return list(dict.fromkeys(f"{said.candidate}: {said.reason}" for said in chosen))
+    return list(dict.fromkeys(f"{choice.candidate}: {choice.reason}" for choice in chosen))
 
 
 def verdict(audited: Audit) -> Iterator[str]:
     """Whether the repetition agrees, and where not."""
     again = audited.again
     by = again.ruling
-    if not by.known:
+    if not by.available:
         yield f"RULES UNKNOWN: taken by rules {by.rules} of {by.decider}, which are not here; {by.remedy}"
     elif again.identical:
         size = len(canonical_json(again.recorded if again.is_part else again.envelope.data).encode())
@@ -137,22 +140,22 @@ def verdict(audited: Audit) -> Iterator[str]:
         yield "DIFFERENT: the same state does not lead to this decision"
     else:
         yield f"DIFFERENT in {len(again.differences)} values"
-        yield from _told(again.differences)
+        yield from _difference_lines(again.differences)
     if by.rules != by.today:
         yield f"today's rules are {by.today}: {difference_today(again)}"
-        yield from _told(again.differences_today)
+        yield from _difference_lines(again.differences_today)
 
 
 def difference_today(again: Recomputed) -> str:
-    """What today's rules make of a decision that others took."""
+    """How the rules in force would decide, compared with the decision that other rules took."""
     if again.today is None:
         return "they would not take it"
     differing = len(again.differences_today)
     return f"they differ in {differing} values" if differing else "they decide the same"
 
 
-def _told(found: Sequence[Difference]) -> Iterator[str]:
-    return (f"{d.path}: recorded {short(d.recorded)}, now {short(d.recomputed)}" for d in found[:SHOWN])
+def _difference_lines(differing: Sequence[Difference]) -> Iterator[str]:
+    return (f"{d.path}: recorded {short(d.recorded)}, now {short(d.recomputed)}" for d in differing[:SHOWN])
 
 
 def short(value: Any) -> str:
@@ -167,9 +170,9 @@ def data(audited: Audit) -> dict[str, Any]:
         "decision": audited.decision.model_dump(mode="json"),
         "chain": [str(envelope.id) for envelope in audited.chain],
         "evidence": [str(envelope.id) for envelope in audited.evidence],
-        "artifacts": [asdict(found) for found in audited.artifacts],
+        "artifacts": [asdict(artifact) for artifact in audited.artifacts],
         "explanation": explanation(audited.decision.event),
-        "advice": [said.model_dump(mode="json") for said in audited.advice],
+        "advice": [advised.model_dump(mode="json") for advised in audited.advice],
         **repetition(audited.again),
     }
 
@@ -180,10 +183,10 @@ def repetition(again: Recomputed) -> dict[str, Any]:
     return {
         "decider": by.decider,
         "rules": by.rules,
-        "rules_known": by.known,
+        "rules_known": by.available,
         "rules_today": by.today,
         "identical": again.identical,
-        "differences": [asdict(difference) for difference in again.differences] if by.known else [],
+        "differences": [asdict(difference) for difference in again.differences] if by.available else [],
         "differences_today": [asdict(difference) for difference in again.differences_today],
     }
 

@@ -32,13 +32,13 @@ def differences(recorded: Any, recomputed: Any, path: str = "") -> Iterator[Diff
 
 
 def completed(recorded: Any, parsed: Any) -> Any:
-    """A recorded value with the keys that it lacks as the parsed one has them: what later releases have added.
+    """The recorded value plus the keys that only the parsed value has, because later releases added them.
 
-    What is recorded stays as it is, byte for byte.
+    Recorded parts stay as they are, byte for byte.
     """
     if isinstance(recorded, Mapping) and isinstance(parsed, Mapping):
-        held = {key: completed(value, parsed[key]) if key in parsed else value for key, value in recorded.items()}
-        return {**parsed, **held}
+        present = {key: completed(value, parsed[key]) if key in parsed else value for key, value in recorded.items()}
+        return {**parsed, **present}
     if isinstance(recorded, list) and isinstance(parsed, list) and len(recorded) == len(parsed):
         return [completed(left, right) for left, right in zip(recorded, parsed, strict=True)]
     return recorded

@@ -55,25 +55,25 @@ def exposures(envelopes: Iterable[Envelope]) -> list[Exposure]:
 
 
 def _exposure(charged: Envelope, ends: dict[tuple[str, str], Envelope], assessed: dict[int, int]) -> Exposure:
-    asked: e.SubmissionReserved = charged.event
-    end = ends.get((asked.kind, asked.candidate))
-    state, said = "pending", ""
+    query: e.SubmissionReserved = charged.event
+    end = ends.get((query.kind, query.candidate))
+    state, result = "pending", ""
     if end and isinstance(end.event, e.EvaluationFailed):
-        state, said = "failed", end.event.error
+        state, result = "failed", end.event.error
     elif end and isinstance(end.event, e.ScoresReported):
-        closed = assessed.get(max(asked.round, 1)) if asked.kind == "external" else None
+        closed = assessed.get(max(query.round, 1)) if query.kind == "external" else None
         state = "late" if closed and closed < end.sequence else "answered"
-        said = accuracy(end.event.scores)
+        result = accuracy(end.event.scores)
     return Exposure(
-        kind=asked.kind,
-        number=asked.number,
-        left=asked.left,
-        candidate=asked.candidate,
-        round=asked.round,
+        kind=query.kind,
+        number=query.number,
+        left=query.left,
+        candidate=query.candidate,
+        round=query.round,
         charged=charged.time,
         state=state,
         ended=end.time if end else None,
-        said=said,
+        said=result,
     )
 
 
@@ -83,11 +83,11 @@ def text(campaign: str, ledger: Sequence[Exposure]) -> list[str]:
         return [f"{campaign}: no hidden set was asked"]
     lines = []
     for kind in dict.fromkeys(one.kind for one in ledger):
-        asked = [one for one in ledger if one.kind == kind]
-        pending = sum(one.state == "pending" for one in asked)
+        queries = [one for one in ledger if one.kind == kind]
+        pending = sum(one.state == "pending" for one in queries)
         waiting = f", {pending} pending" if pending else ""
-        lines.append(f"{campaign} {kind}: {len(asked)} asked, {asked[-1].left} left{waiting}")
-        lines += [_line(one) for one in asked]
+        lines.append(f"{campaign} {kind}: {len(queries)} asked, {queries[-1].left} left{waiting}")
+        lines += [_line(one) for one in queries]
     return lines
 
 

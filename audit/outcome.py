@@ -1,4 +1,4 @@
-"""What became of a policy: the verdict of the rounds that came after it, as far as the log goes."""
+"""The outcome of a policy: the verdict of the later rounds, up to the head of the log."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class LaterRound:
 
 
 @dataclass(frozen=True)
-class Aftermath:
-    """What the log says of a policy afterwards."""
+class Outcome:
+    """The effect of a policy on the later rounds."""
 
     words: tuple[str, ...]
     """The verdict in sentences."""
@@ -39,14 +39,14 @@ class Aftermath:
     """The rounds since, in their order."""
 
 
-def aftermath(history: History, envelopes: Sequence[Envelope], decision: Envelope) -> Aftermath:
+def outcome(history: History, envelopes: Sequence[Envelope], decision: Envelope) -> Outcome:
     """The verdict on a policy. The history and the envelopes reach as far as the log goes."""
     event: PolicyUpdated = decision.event
     cleared = [x.event for x in envelopes if x.type == "DriftCleared" and x.sequence > decision.sequence]
     words = [*_recipe(history, event.policy), *_drifts(history, event.policy, cleared), *_end(history)]
     assessed = any(round_ >= event.policy.round for round_ in history.assessments)
     rounds = tuple(_round(history, round_) for round_ in sorted(history.policies) if round_ >= event.policy.round)
-    return Aftermath(tuple(words) if assessed else ("No round has ended since: the verdict is still out.",), rounds)
+    return Outcome(tuple(words) if assessed else ("No round has ended since: the verdict is still out.",), rounds)
 
 
 def _round(history: History, round_: int) -> LaterRound:
@@ -79,7 +79,8 @@ def _drifts(history: History, policy: Policy, cleared: Sequence[DriftCleared]) -
     """What later evidence made of the drifts that this policy was the first to heed."""
     last = max(history.assessments, default=policy.round)
     ends = {event.scope: event.round for event in reversed(cleared)}
-    for distrust in (found for found in policy.distrusted if found.since == policy.round - 1):
+    new = (distrust for distrust in policy.distrusted if distrust.since == policy.round - 1)
+    for distrust in new:
         if distrust.scope in ends:
             yield f"Dev in {distrust.scope} was believed again after round {ends[distrust.scope]}."
         else:

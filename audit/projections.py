@@ -1,4 +1,4 @@
-"""Every projection of a live log, rebuilt from the log and compared: what a replay says beside the decisions."""
+"""Compares every projection of a live log with its rebuild from the log; part of a replay."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ PARTS: dict[str, type[Frozen]] = {
 }
 """What a job's payload holds under its keys: an older release queued it without the fields that were added since."""
 
-UNTOLD = ("basis", "evidence")
-"""What the log says of a job at its end alone; of the evidence that an advisor was sent, the hash in its basis."""
+UNLOGGED = ("basis", "evidence")
+"""Payload keys that the log holds only once the job has ended; of the advisor's evidence it holds only the hash."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,10 @@ async def check(store: EventStore) -> Projections:
             campaigns = await _jobs(connection)
             by_hand = [name for name, jobs in campaigns.items() if jobs.by_hand]
             rebuilt = (job for jobs in campaigns.values() if not jobs.by_hand for job in jobs.rebuilt())
-            found = await compare(connection, CONSUMERS, rebuilt, by_hand)
+            deviations = await compare(connection, CONSUMERS, rebuilt, by_hand)
             later = {f"{queue} {key}": work for jobs in campaigns.values() for (queue, key), work in jobs.later.items()}
-            told = [exact for deviation in found if not _of_later(deviation, later) for exact in _exact(deviation)]
-            return Projections(await sizes(connection), told, by_hand)
+            reported = [leaf for row in deviations if not _of_later(row, later) for leaf in _exact(row)]
+            return Projections(await sizes(connection), reported, by_hand)
     finally:
         await connection.close()
 
@@ -92,10 +92,10 @@ def _exact(deviation: Deviation) -> Iterator[Deviation]:
         yield deviation
         return
     live, log = (_read(json.loads(text or "null")) for text in (deviation.live, deviation.log))
-    for found in differences(live, log):
-        if found.path.partition(".")[0] not in UNTOLD or found.recomputed is not None:
-            values = (json.dumps(found.recorded), json.dumps(found.recomputed))
-            yield replace(deviation, field=f"payload.{found.path}".rstrip("."), live=values[0], log=values[1])
+    for leaf in differences(live, log):
+        if leaf.path.partition(".")[0] not in UNLOGGED or leaf.recomputed is not None:
+            values = (json.dumps(leaf.recorded), json.dumps(leaf.recomputed))
+            yield replace(deviation, field=f"payload.{leaf.path}".rstrip("."), live=values[0], log=values[1])
 
 
 def _read(payload: Any) -> Any:
@@ -111,19 +111,19 @@ def _part(model: type[Frozen] | None, value: Any) -> Any:
         return value
 
 
-def text(found: Projections) -> Iterator[str]:
+def text(projections: Projections) -> Iterator[str]:
     """The comparison for a person."""
-    told = {name: [d for d in found.deviations if d.projection == name] for name in found.rows}
-    for name, rows in found.rows.items():
-        yield f"{'DIFFERENT' if told[name] else 'identical'}  {name}: {rows} rows"
-        yield from (f"  {d.row}: {d.field}: live {d.live}, by the log {d.log}" for d in told[name][:SHOWN])
-        if len(told[name]) > SHOWN:
-            yield f"  and {len(told[name]) - SHOWN} more; --json has them all"
-    if found.by_hand:
-        yield f"jobs not compared, events were emitted by hand: {', '.join(found.by_hand)}"
+    deviations = {name: [d for d in projections.deviations if d.projection == name] for name in projections.rows}
+    for name, rows in projections.rows.items():
+        yield f"{'DIFFERENT' if deviations[name] else 'identical'}  {name}: {rows} rows"
+        yield from (f"  {d.row}: {d.field}: live {d.live}, by the log {d.log}" for d in deviations[name][:SHOWN])
+        if len(deviations[name]) > SHOWN:
+            yield f"  and {len(deviations[name]) - SHOWN} more; --json has them all"
+    if projections.by_hand:
+        yield f"jobs not compared, events were emitted by hand: {', '.join(projections.by_hand)}"
 
 
-def data(found: Projections) -> dict[str, Any]:
+def data(projections: Projections) -> dict[str, Any]:
     """The comparison for a program."""
-    deviations = [asdict(deviation) for deviation in found.deviations]
-    return {"rows": found.rows, "deviations": deviations, "not_compared": found.by_hand}
+    deviations = [asdict(deviation) for deviation in projections.deviations]
+    return {"rows": projections.rows, "deviations": deviations, "not_compared": projections.by_hand}

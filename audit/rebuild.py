@@ -1,6 +1,6 @@
-"""The jobs that follow from a campaign's events: each service's steps asked at every state, and how each job ended.
+"""Rebuilds the jobs of a campaign from its events: runs the steps of each service at every state of the log.
 
-A service may have handled an event at any later state of the log, so the jobs are those of all states together.
+A service may have handled an event at any later state of the log, so the jobs are the union over all states.
 """
 
 from __future__ import annotations
@@ -18,11 +18,18 @@ from schemas.advisor import AdvisorAnswered
 from schemas.envelope import Envelope
 from schemas.registry import WRITERS
 from services.data.app import SERVICE as DATA
+from services.data.orders import QUEUE as DATA_QUEUE
+from services.data.orders import DataOrder
 from services.oracle.app import SERVICE as ORACLE
+from services.oracle.orders import BOARD, FINGERPRINTS, SCORE, ScoreOrder, measurement
 from services.policy.app import SERVICE as POLICY
 from services.recipes.app import SERVICE as RECIPES
+from services.recipes.orders import QUEUE as ADVICE_QUEUE
+from services.recipes.orders import AdviceOrder
 from services.runtime.service import Service
 from services.trainer.app import SERVICE as TRAINER
+from services.trainer.orders import QUEUE as TRAIN_QUEUE
+from services.trainer.orders import TrainOrder
 
 SERVICES: tuple[Service, ...] = (DATA, RECIPES, TRAINER, ORACLE, POLICY)
 CONSUMERS = {service.name: tuple(service.reactions) for service in SERVICES}
@@ -38,8 +45,8 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Word:
-    """What the log says of a job: an event of its try, and when."""
+class Report:
+    """One event about a job's attempt, with its time."""
 
     event: Any
     time: datetime
@@ -53,44 +60,44 @@ class CampaignJobs:
     jobs: dict[Key, Work] = field(default_factory=dict)
     """Queue and key -> the job as it was queued first."""
     later: dict[Key, list[Work]] = field(default_factory=dict)
-    """Measurements as later states would have queued them, where that differs: the base's own may have come since."""
+    """Measurements as later states would have queued them, if different: the base may have been measured since."""
     due: set[Key] = field(default_factory=set)
-    """Those owed at the last state."""
-    words: dict[Key, list[Word]] = field(default_factory=dict)
-    """(`train`, candidate), (kind of score, candidate), (`data` or `advise`, round) -> what was said of it."""
+    """Jobs that the steps queue at the last state."""
+    reports: dict[Key, list[Report]] = field(default_factory=dict)
+    """(`train`, candidate), (kind of score, candidate), (`data` or `advise`, round) -> events about it."""
     claims: Counter[Key] = field(default_factory=Counter)
-    """How many jobs each of these words may speak of."""
+    """How many jobs each of these keys may belong to."""
     last: Envelope | None = None
     """The last event."""
     by_hand: bool = False
-    """Whether somebody emitted events that only a service writes; then nothing can be said of its jobs."""
+    """Whether events that only a service writes were emitted by hand; then its jobs cannot be compared."""
 
     def take(self, envelope: Envelope) -> None:
         """One more event."""
         if self.last and not _together(self.last, envelope):
-            self._look(self.last.time)
+            self._collect(self.last.time)
         self.last = envelope
         self.by_hand |= envelope.source == "aevolve/console" and envelope.type not in CONSOLE
         self.history.apply(envelope)
         if envelope.type in SUBJECTS:
             event = envelope.event
-            self.words.setdefault(SUBJECTS[envelope.type](event), []).append(Word(event, envelope.time))
+            self.reports.setdefault(SUBJECTS[envelope.type](event), []).append(Report(event, envelope.time))
 
-    def _look(self, now: datetime) -> None:
-        """Ask the steps at this state."""
-        owed = list(self._owed(now))
-        self.due = {(work.queue, work.key) for work in owed}
-        for work in owed:
+    def _collect(self, now: datetime) -> None:
+        """Add the jobs that the steps queue at this state."""
+        queued = list(self._queued(now))
+        self.due = {(work.queue, work.key) for work in queued}
+        for work in queued:
             key = (work.queue, work.key)
             if key not in self.jobs:
                 self.jobs[key] = work
                 self.claims.update(_subjects(work))
             elif ENDS[work.queue] is _scored and work.payload not in [
-                known.payload for known in (self.jobs[key], *self.later.get(key, ()))
+                earlier.payload for earlier in (self.jobs[key], *self.later.get(key, ()))
             ]:
                 self.later.setdefault(key, []).append(work)
 
-    def _owed(self, now: datetime) -> Iterator[Work]:
+    def _queued(self, now: datetime) -> Iterator[Work]:
         if self.history.campaign is None or self.history.closed or self.by_hand:
             return
         for service in {service.name: service for service in WORKING.values()}.values():
@@ -99,44 +106,48 @@ class CampaignJobs:
                 yield from step(self.history, now).work
 
     def rebuilt(self) -> Iterator[Rebuilt]:
-        """Every job, with what the log says of its end."""
+        """Every job, with the states that the log allows."""
         if self.last:
-            self._look(self.last.time)
+            self._collect(self.last.time)
         for key, work in self.jobs.items():
-            states, tries, work_as_told = ENDS[work.queue](self, work)
+            states, tries, logged = ENDS[work.queue](self, work)
             if self.history.stopped and set(OPEN) <= set(states):
                 states = (*states, "cancelled")
-            words = [word for subject in _subjects(work) for word in self.words.get(subject, ())]
+            reports = [report for subject in _subjects(work) for report in self.reports.get(subject, ())]
             yield Rebuilt(
-                work=work_as_told,
+                work=logged,
                 consumer=WORKING[work.queue].name,
                 states=states,
                 tries=tries,
-                logged_at=min((word.time for word in words if not getattr(word.event, "reused", False)), default=None),
+                logged_at=min((one.time for one in reports if not getattr(one.event, "reused", False)), default=None),
                 due=key in self.due,
             )
 
 
 End = tuple[tuple[str, ...], tuple[int, int], Work]
-"""Possible states, least and most tries, and the job with what its end tells of its payload."""
+"""Possible states, least and most tries, and the job with those payload values that its end records."""
 
 
 def _trained(jobs: CampaignJobs, work: Work) -> End:
-    said = [word.event for word in jobs.words.get(_subjects(work)[0], ())]
-    last = said[-1] if said else None
+    events = [report.event for report in jobs.reports.get(_subjects(work)[0], ())]
+    last = events[-1] if events else None
     tries = last.attempt if last else 0
     if type(last).__name__ == "CheckpointTrained":
         return ("done",), (tries, tries), work
     if getattr(last, "terminal", False):
-        return ("failed",), (0 if tries == 1 else tries, tries), work  # a job that nobody began fails in its first try
-    return OPEN, (max(tries - 1, 0), tries), work  # one that was given back has not been tried
+        return (
+            ("failed",),
+            (0 if tries == 1 else tries, tries),
+            work,
+        )  # a job that no worker started fails in its first try
+    return OPEN, (max(tries - 1, 0), tries), work  # a job that was given back has not been tried
 
 
 def _scored(jobs: CampaignJobs, work: Work) -> End:
     subjects = _subjects(work)
-    last = [jobs.words[subject][-1].event for subject in subjects if subject in jobs.words]
+    last = [jobs.reports[subject][-1].event for subject in subjects if subject in jobs.reports]
     if any(jobs.claims[subject] > 1 for subject in subjects):
-        return ANY, (0, work.attempts), work  # two jobs measured one thing: the log does not tell which ended
+        return ANY, (0, work.attempts), work  # two jobs measured the same: the log does not tell which ended
     if len(last) == len(subjects) and all(hasattr(event, "receipt") for event in last):
         return ("done",), (1, work.attempts), work
     if len(last) == len(subjects) and all(getattr(event, "terminal", False) for event in last):
@@ -144,42 +155,42 @@ def _scored(jobs: CampaignJobs, work: Work) -> End:
     return OPEN, (0, work.attempts), work
 
 
-def _made(jobs: CampaignJobs, work: Work) -> End:
-    ready = jobs.history.snapshots.get(work.payload["round"])
+def _collected(jobs: CampaignJobs, work: Work) -> End:
+    ready = jobs.history.snapshots.get(DataOrder.model_validate(work.payload).round)
     basis = None if ready is None or ready.reused else ready.basis.model_dump(mode="json")
-    told = replace(work, payload={**work.payload, "basis": basis})  # where it was queued is known from its end alone
+    logged = replace(work, payload={**work.payload, "basis": basis})  # only the end records the basis
     states = (*OPEN, "failed") if ready is None else ANY if ready.reused else ("done",)
-    return states, (0, work.attempts), told
+    return states, (0, work.attempts), logged
 
 
-def _asked(jobs: CampaignJobs, work: Work) -> End:
-    said = jobs.history.advice.get(work.payload["round"])
-    basis = said.basis.model_dump(mode="json") if isinstance(said, AdvisorAnswered) else None
-    told = replace(work, payload={**work.payload, "basis": basis, "evidence": None})  # the basis names its hash
-    states = OPEN if said is None else ("failed",) if basis is None else ("done",)
-    return states, (0, work.attempts), told
+def _advised(jobs: CampaignJobs, work: Work) -> End:
+    answer = jobs.history.advice.get(AdviceOrder.model_validate(work.payload).round)
+    basis = answer.basis.model_dump(mode="json") if isinstance(answer, AdvisorAnswered) else None
+    logged = replace(work, payload={**work.payload, "basis": basis, "evidence": None})  # the basis holds its hash
+    states = OPEN if answer is None else ("failed",) if basis is None else ("done",)
+    return states, (0, work.attempts), logged
 
 
 def _published(jobs: CampaignJobs, work: Work) -> End:
-    said = jobs.history.fingerprints
-    basis = said.basis.model_dump(mode="json") if said else None
-    told = replace(work, payload={**work.payload, "basis": basis})
-    return ("done",) if said else (*OPEN, "failed"), (0, work.attempts), told
+    fingerprints = jobs.history.fingerprints
+    basis = fingerprints.basis.model_dump(mode="json") if fingerprints else None
+    logged = replace(work, payload={**work.payload, "basis": basis})
+    return ("done",) if fingerprints else (*OPEN, "failed"), (0, work.attempts), logged
 
 
 ENDS = {
-    "train": _trained,
-    "score": _scored,
-    "board": _scored,
-    "data": _made,
-    "advise": _asked,
-    "fingerprints": _published,
+    TRAIN_QUEUE: _trained,
+    SCORE: _scored,
+    BOARD: _scored,
+    DATA_QUEUE: _collected,
+    ADVICE_QUEUE: _advised,
+    FINGERPRINTS: _published,
 }
-"""Queue -> how a job of it can stand."""
+"""Queue -> the states that a job of it may have."""
 
 
 def _together(one: Envelope, other: Envelope) -> bool:
-    """Whether two events may be of one effect, of which nobody has ever seen a part: they have one source and cause."""
+    """Whether two events may belong to one effect, appended in one transaction: same source and same cause."""
     return one.causationid is not None and (one.source, one.causationid) == (other.source, other.causationid)
 
 
@@ -196,14 +207,19 @@ SUBJECTS: dict[str, Callable[[Any], Key]] = {
     "AdvisorAnswered": lambda event: ("advise", str(event.round)),
     "AdvisorFailed": lambda event: ("advise", str(event.round)),
 }
-"""Events that speak of a job -> of which."""
+"""Event type -> the key of the job that it reports on."""
 
 
 def _subjects(work: Work) -> list[Key]:
-    """What the log may say of a job."""
-    if work.queue == "train":
-        return [("train", work.payload["proposed"]["candidate"])]
-    if work.queue in ("score", "board"):
-        measured = [*work.payload["kinds"], *(["guards"] if work.payload.get("guards") else [])]
-        return [(kind, work.payload["candidate"]) for kind in measured]
-    return [(work.queue, str(work.payload.get("round", "")))]
+    """The keys of the events that may report on a job."""
+    if work.queue == TRAIN_QUEUE:
+        return [(TRAIN_QUEUE, TrainOrder.model_validate(work.payload).proposed.candidate)]
+    if work.queue in (SCORE, BOARD):
+        order = measurement(work)
+        guards = ["guards"] if isinstance(order, ScoreOrder) and order.guards else []
+        return [(kind, order.candidate) for kind in (*order.kinds, *guards)]
+    if work.queue == DATA_QUEUE:
+        return [(DATA_QUEUE, str(DataOrder.model_validate(work.payload).round))]
+    if work.queue == ADVICE_QUEUE:
+        return [(ADVICE_QUEUE, str(AdviceOrder.model_validate(work.payload).round))]
+    return [(work.queue, "")]

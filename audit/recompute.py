@@ -1,4 +1,4 @@
-"""A recorded decision taken again: by the rules that took it, and by today's where these are others."""
+"""Recomputes a recorded decision: by the rules that took it, and by the rules in force if these differ."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Recomputed:
     @property
     def differences_today(self) -> list[Difference]:
         """Every value that today's rules decide otherwise; the number of the rules itself aside."""
-        return [found for found in self._against(self.today) if found.path != "basis.rules"]
+        return [leaf for leaf in self._against(self.today) if leaf.path != "basis.rules"]
 
     def _against(self, event: Frozen | None) -> list[Difference]:
         return list(differences(self.recorded, event.model_dump(mode="json") if event else None))
@@ -79,26 +79,26 @@ def recompute(envelopes: Sequence[Envelope], decision: Envelope) -> Recomputed:
     return Replayer(envelopes, decision.correlationid).again(decision)
 
 
-def counterpart(decided: Sequence[Frozen], said: Any) -> Frozen | None:
-    """The one of several decisions that stands in the place of a recorded one."""
-    return next((one for one in decided if type(one) is type(said) and _place(one) == _place(said)), None)
+def counterpart(decided: Sequence[Frozen], recorded: Any) -> Frozen | None:
+    """The decision of several that corresponds to a recorded one."""
+    return next((one for one in decided if type(one) is type(recorded) and _place(one) == _place(recorded)), None)
 
 
 def _place(event: Any) -> Any:
-    """What tells decisions of one type and one moment apart: slot or scope."""
+    """What distinguishes decisions of one type at one state: slot or scope."""
     if scoped := getattr(event, "assessment", None):
         return scoped.scope
     return getattr(event, "slot", getattr(event, "scope", None))
 
 
 class Replayer:
-    """Takes a campaign's decisions again in the order of the log: each event is folded once, each state asked once."""
+    """Recomputes a campaign's decisions in log order: each event is folded once, each state is decided once."""
 
     def __init__(self, envelopes: Sequence[Envelope], campaign: str) -> None:
         self.envelopes, self.campaign = envelopes, campaign
         self._folded = self._fresh()
         self._answers: dict[Ruling, tuple[Frozen, ...]] = {}
-        self._asked: tuple[int, ClosedBy] = (0, "complete")
+        self._state_key: tuple[int, ClosedBy] = (0, "complete")
 
     def all(self) -> Iterator[Recomputed]:
         """Every decision."""
@@ -108,18 +108,19 @@ class Replayer:
         """One decision, on the events up to its basis."""
         by = ruling(decision.event)
         part = PARTS.get(decision.type)
-        said = part(decision.event) if part else decision.event
-        event = counterpart(self._decided(by, said), said) if by.known else None
-        today = event if by.rules == by.today else counterpart(self._decided(Ruling(by.decider, by.today), said), said)
+        recorded = part(decision.event) if part else decision.event
+        event = counterpart(self._decided(by, recorded), recorded) if by.available else None
+        current = Ruling(by.decider, by.today)
+        today = event if by.rules == by.today else counterpart(self._decided(current, recorded), recorded)
         return Recomputed(decision, by, event, today)
 
-    def _decided(self, by: Ruling, said: Any) -> tuple[Frozen, ...]:
-        """All that these rules decide at the state of a decision; asked once for all that were decided there."""
-        position: int = said.basis.position
-        closed_by: ClosedBy = getattr(said, "closed_by", "complete")
-        asked = position, closed_by
-        if self._asked != asked:
-            self._asked, self._answers = asked, {}
+    def _decided(self, by: Ruling, recorded: Any) -> tuple[Frozen, ...]:
+        """All that these rules decide at the state of a recorded decision; cached until the state changes."""
+        position: int = recorded.basis.position
+        closed_by: ClosedBy = getattr(recorded, "closed_by", "complete")
+        key = position, closed_by
+        if self._state_key != key:
+            self._state_key, self._answers = key, {}
         if by not in self._answers:
             self._answers[by] = decide(by, self._state(position), closed_by)
         return self._answers[by]

@@ -1,8 +1,8 @@
-"""A campaign's decisions taken again, one after the other: under its own rules, or under others up to where they part.
+"""Recomputes the decisions of a campaign in order: under its own rules, or under changed rules until they diverge.
 
-Under other rules the drift test's findings and the policies are told anew, because later decisions rest on them; scores
-are facts and stay. The first recipe or query that would differ ends the comparison: from there on other candidates
-would have been trained or asked about, and nobody knows their scores.
+Under changed rules the drift findings and the policies are replaced, because later decisions rest on them; scores are
+measurements and stay. The first recipe or query that would differ ends the comparison: from there on other candidates
+would have been trained or queried, and their scores are unknown.
 """
 
 from __future__ import annotations
@@ -70,19 +70,19 @@ def under(envelopes: Sequence[Envelope], changes: Mapping[str, str]) -> Counterf
     Each decision is taken by the rules that took it, so that what differs differs by the change alone. Raises
     `UserError` for an unknown name, a value out of its range, or a decision whose rules this release does not have.
     """
-    told, first = [altered(envelopes[0], changes)], None
+    replayed, first = [altered(envelopes[0], changes)], None
     for envelope in envelopes[1:]:
         if envelope.type == "DriftAssessed":
-            told += _findings(told, envelope)
+            replayed += _findings(replayed, envelope)
         elif envelope.type not in FINDINGS:
-            if proposals := _others(envelopes, told, envelope):
-                return Counterfactual(_retold(envelopes, told), first, proposals)
-            parting = _parting(told, envelope) if envelope.type in BINDING else None
+            if proposals := _changed_proposals(envelopes, replayed, envelope):
+                return Counterfactual(_changed_drifts(envelopes, replayed), first, proposals)
+            parting = _parting(replayed, envelope) if envelope.type in BINDING else None
             first = first or parting
             if parting and envelope.type == "SubmissionsChosen":
-                return Counterfactual(_retold(envelopes, told), first, submissions=parting)
-            told.append(_as(envelope, parting.event) if parting and parting.event else envelope)
-    return Counterfactual(_retold(envelopes, told), first)
+                return Counterfactual(_changed_drifts(envelopes, replayed), first, submissions=parting)
+            replayed.append(_as(envelope, parting.event) if parting and parting.event else envelope)
+    return Counterfactual(_changed_drifts(envelopes, replayed), first)
 
 
 def altered(started: Envelope, changes: Mapping[str, str]) -> Envelope:
@@ -110,21 +110,21 @@ def _put(law: dict[str, Any], key: str, value: str) -> None:
     law[last] = value
 
 
-def _findings(told: Sequence[Envelope], recorded: Envelope) -> list[Envelope]:
-    """The drift test's word on a round, and what it declares or clears."""
-    said = recorded.event
-    history = state_at(told, recorded.correlationid, said.basis.position)
-    return [_as(recorded, event) for event in _decide(history, said)]
+def _findings(replayed: Sequence[Envelope], recorded: Envelope) -> list[Envelope]:
+    """The result of the drift test of a round, with the drifts that it declares or clears."""
+    assessed = recorded.event
+    history = state_at(replayed, recorded.correlationid, assessed.basis.position)
+    return [_as(recorded, event) for event in _decide(history, assessed)]
 
 
-def _decide(history: History, said: Any) -> tuple[Frozen, ...]:
+def _decide(history: History, decision: Any) -> tuple[Frozen, ...]:
     """All that the rules of a recorded decision decide at another state."""
-    by = ruling(said)
-    if not by.known:
+    by = ruling(decision)
+    if not by.available:
         raise UserError(
             f"rules: {by.decider} decided by rules {by.rules}, which this release does not have; {by.remedy}"
         )
-    return decide(by, history, getattr(said, "closed_by", "complete"))
+    return decide(by, history, getattr(decision, "closed_by", "complete"))
 
 
 def _as(recorded: Envelope, event: Frozen) -> Envelope:
@@ -132,24 +132,26 @@ def _as(recorded: Envelope, event: Frozen) -> Envelope:
     return recorded.model_copy(update={"type": type(event).__name__, "data": event.model_dump(mode="json")})
 
 
-def _parting(told: Sequence[Envelope], envelope: Envelope) -> Recomputed | None:
+def _parting(replayed: Sequence[Envelope], envelope: Envelope) -> Recomputed | None:
     """The decision beside its repetition, where the two differ in substance."""
     event = envelope.event
-    history = state_at(told, envelope.correlationid, event.basis.position)
+    history = state_at(replayed, envelope.correlationid, event.basis.position)
     again = counterpart(_decide(history, event), event)
     assert again is not None
     return None if substance(again) == substance(event) else Recomputed(envelope, ruling(event), again, again)
 
 
-def _others(envelopes: Sequence[Envelope], told: Sequence[Envelope], first: Envelope) -> tuple[Proposal, ...]:
-    """What would be proposed where the first slot of a round was; nothing where it is what was proposed."""
+def _changed_proposals(
+    envelopes: Sequence[Envelope], replayed: Sequence[Envelope], first: Envelope
+) -> tuple[Proposal, ...]:
+    """The proposals at the first slot of a round; empty if they equal the recorded ones."""
     if first.type != "RecipeProposed" or first.event.slot:
         return ()
     recorded = {x.event.candidate: x.event for x in envelopes if x.type == "RecipeProposed"}
-    decided = _decide(state_at(told, first.correlationid, first.event.basis.position), first.event)
+    decided = _decide(state_at(replayed, first.correlationid, first.event.basis.position), first.event)
     then = [event for event in decided if isinstance(event, e.RecipeProposed)]
-    found = tuple(_proposal(recorded.get(event.candidate), event) for event in then)
-    return () if all(proposal.same for proposal in found) else found
+    proposals = tuple(_proposal(recorded.get(event.candidate), event) for event in then)
+    return () if all(proposal.same for proposal in proposals) else proposals
 
 
 def _proposal(recorded: e.RecipeProposed | None, then: e.RecipeProposed) -> Proposal:
@@ -164,34 +166,36 @@ def substantial(parting: Recomputed) -> list[Difference]:
 
 
 def substance(decision: Frozen) -> Any:
-    """What a policy or submission does, without its reasons and without the ground that it names."""
+    """The effect of a policy or submission, without its reasons and its basis."""
     if isinstance(decision, e.PolicyUpdated):
         return decision.policy
     assert isinstance(decision, e.SubmissionsChosen)
     return [[s.candidate for s in chosen] for chosen in (decision.confirm, decision.external, decision.final)]
 
 
-def _retold(recorded: Sequence[Envelope], told: Sequence[Envelope]) -> list[tuple[int, str]]:
-    """Declared and cleared drifts that are only in one of two tellings, as far as the second goes."""
-    end = max((x.event.round for x in told if x.type == "DriftAssessed"), default=0)
-    before, after = _declared(recorded, end), _declared(told, end)
+def _changed_drifts(recorded: Sequence[Envelope], replayed: Sequence[Envelope]) -> list[tuple[int, str]]:
+    """Declared and cleared drifts that occur in only one of two logs, up to the end of the second."""
+    end = max((x.event.round for x in replayed if x.type == "DriftAssessed"), default=0)
+    before, after = _declared(recorded, end), _declared(replayed, end)
     gone = [(round_, f"{words} would not have been said") for round_, words in before if (round_, words) not in after]
     new = [(round_, f"{words} would have been said") for round_, words in after if (round_, words) not in before]
     return sorted(gone + new)
 
 
-def _declared(told: Sequence[Envelope], end: int) -> list[tuple[int, str]]:
-    said = [(x.type, x.event) for x in told if x.type in ("DriftDetected", "DriftCleared") and x.event.round <= end]
+def _declared(envelopes: Sequence[Envelope], end: int) -> list[tuple[int, str]]:
+    drifts = [
+        (x.type, x.event) for x in envelopes if x.type in ("DriftDetected", "DriftCleared") and x.event.round <= end
+    ]
     return [
         (event.round, f"{type_} in {event.assessment.scope if type_ == 'DriftDetected' else event.scope}")
-        for type_, event in said
+        for type_, event in drifts
     ]
 
 
 def decision_line(again: Recomputed) -> str:
     """A recomputed decision for a person."""
     by, name = again.ruling, _name(again.envelope)
-    if not by.known:
+    if not by.available:
         return f"UNKNOWN    {name}: taken by rules {by.rules} of {by.decider}; {by.remedy}"
     line = f"{'identical' if again.identical else 'DIFFERENT'}  {name}"
     if by.rules == by.today:
@@ -209,34 +213,34 @@ def decision_data(again: Recomputed) -> dict[str, Any]:
     }
 
 
-def counterfactual_data(found: Counterfactual) -> dict[str, Any]:
+def counterfactual_data(comparison: Counterfactual) -> dict[str, Any]:
     """A comparison under other rules for a program."""
     return {
-        "findings": found.findings,
-        "parting": decision_data(found.parting) if found.parting else None,
-        "proposals": [asdict(proposal) for proposal in found.proposals],
-        "submissions": decision_data(found.submissions) if found.submissions else None,
+        "findings": comparison.findings,
+        "parting": decision_data(comparison.parting) if comparison.parting else None,
+        "proposals": [asdict(proposal) for proposal in comparison.proposals],
+        "submissions": decision_data(comparison.submissions) if comparison.submissions else None,
     }
 
 
-def counterfactual_text(found: Counterfactual, changes: Mapping[str, str]) -> Iterator[str]:
+def counterfactual_text(comparison: Counterfactual, changes: Mapping[str, str]) -> Iterator[str]:
     """A comparison under other rules for a person."""
     yield f"With {', '.join(f'{key}={value}' for key, value in changes.items())}"
-    yield from (f"  round {round_}: {text}" for round_, text in found.findings)
-    if found.parting:
-        yield f"  the first decision to differ: {_name(found.parting.envelope)}"
-        yield from _difference_lines(found.parting)
-    elif not found.proposals:
+    yield from (f"  round {round_}: {text}" for round_, text in comparison.findings)
+    if comparison.parting:
+        yield f"  the first decision to differ: {_name(comparison.parting.envelope)}"
+        yield from _difference_lines(comparison.parting)
+    elif not comparison.proposals:
         yield "  no policy, no recipe and no query would differ"
         return
-    if found.proposals:
+    if comparison.proposals:
         yield "  what would have been proposed"
-        yield from (f"    {p.candidate}: recorded {p.recorded}, then {p.then}" for p in found.proposals)
-    elif found.submissions is None:
+        yield from (f"    {p.candidate}: recorded {p.recorded}, then {p.then}" for p in comparison.proposals)
+    elif comparison.submissions is None:
         yield "  nothing else would have been trained, and no other candidate queried"
-    elif found.submissions is not found.parting:
-        yield f"  the first queries to differ: {_name(found.submissions.envelope)}"
-        yield from _difference_lines(found.submissions)
+    elif comparison.submissions is not comparison.parting:
+        yield f"  the first queries to differ: {_name(comparison.submissions.envelope)}"
+        yield from _difference_lines(comparison.submissions)
 
 
 def _difference_lines(parting: Recomputed) -> Iterator[str]:

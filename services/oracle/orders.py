@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from eventstore.effect import Work
 from eventstore.store import Job
 from schemas.base import Frozen, Name, Sha256
 from schemas.campaign import Campaign, Substrate
@@ -79,6 +80,6 @@ class FingerprintOrder(Frozen):
         return self.model_dump(mode="json")
 
 
-def measurement(job: Job) -> ScoreOrder | BoardOrder:
-    """The order of a job of the queues `score` and `board`."""
+def measurement(job: Job | Work) -> ScoreOrder | BoardOrder:
+    """The order of a job, queued or leased, of the queues `score` and `board`."""
     return (BoardOrder if job.queue == BOARD else ScoreOrder).model_validate(job.payload)

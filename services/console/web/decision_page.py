@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from audit.advice import Said, advice
+from audit.advice import AdviceEvent, advice
 from audit.decision import causes, evidence, explanation
-from audit.outcome import Aftermath, aftermath
+from audit.outcome import Outcome, outcome
 from audit.recompute import is_decision, state_at
 from judgement.history import History
 from judgement.trial import Trial
@@ -83,9 +83,9 @@ class Story:
     """Drifts that the test declared or cleared."""
     evidence: list[Envelope]
     """All scores and findings that the log held by then."""
-    advice: tuple[Said, ...]
+    advice: tuple[AdviceEvent, ...]
     """The advisor's answer for its round."""
-    later: Aftermath | None
+    later: Outcome | None
     """The outcome, for a policy."""
     graph: Node
     """Its causes and effects."""
@@ -111,7 +111,7 @@ def story(history: History, envelopes: Sequence[Envelope], decision: Envelope) -
         findings=[x for x in findings if assessed and x.event.round == assessed.round],
         evidence=evidence(envelopes, decision),
         advice=advice(envelopes, decision),
-        later=aftermath(history, envelopes, decision) if after else None,
+        later=outcome(history, envelopes, decision) if after else None,
         graph=causality(envelopes, decision),
     )
 

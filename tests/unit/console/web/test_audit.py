@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from audit.decision import find
-from audit.outcome import aftermath
+from audit.outcome import outcome
 from audit.recompute import is_decision
 from audit.replay import under
 from judgement.history import fold
@@ -182,12 +182,12 @@ def test_what_follows_one_from_the_other_is_one_list(store, campaign, shift):
 
 def test_the_verdict_is_out_until_a_round_has_ended(store, campaign, shift):
     begun = [x for x in store.envelopes if x.sequence <= shift.sequence + 3]
-    said = aftermath(fold(campaign, begun), begun, find(begun, str(shift.id)))
+    said = outcome(fold(campaign, begun), begun, find(begun, str(shift.id)))
     assert said.words == ("No round has ended since: the verdict is still out.",)
 
 
 def test_the_verdict_names_the_winner_and_what_became_of_each_drift(store, campaign, shift):
-    said = " ".join(aftermath(fold(campaign, store.envelopes), store.envelopes, shift).words)
+    said = " ".join(outcome(fold(campaign, store.envelopes), store.envelopes, shift).words)
     end = store.envelopes[-1].event
     assert f"{end.winner} won" in said
     cleared = {x.event.scope for x in store.envelopes if x.type == "DriftCleared"}
