@@ -67,12 +67,12 @@ async def _read_topic(attested: Attested, settings: Settings, keys: Keys) -> Non
 
 def _none_found(sources: AnchorSources, attested: Attested, keys: Keys) -> str:
     places = " and ".join([*([str(sources.file)] if sources.file else []), *([ANCHOR_TOPIC] if sources.kafka else [])])
-    found = f"anchors of {', '.join(attested.foreign)} only" if attested.foreign else "no anchor"
-    return f"{places}: {found}, none of key {', '.join(keys)}: name another place or --public-key"
+    content = f"anchors of {', '.join(attested.foreign)} only" if attested.foreign else "no anchor"
+    return f"{places}: {content}, none of key {', '.join(keys)}: name another place or --public-key"
 
 
 def _trusted_keys(sources: AnchorSources, settings: Settings) -> Keys:
-    """The trusted public keys: those that were given, else the one of the settings."""
+    """The trusted public keys: those of the command line, else the one of the settings."""
     if sources.keys:
         return keys_by_id(public_key("--public-key", text) for text in sources.keys)
     if sources.sign:

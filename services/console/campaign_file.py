@@ -109,11 +109,11 @@ def _lines(path: Path, error: ValidationError) -> Iterator[str]:
 
 
 def _remedy(detail: ErrorDetails) -> str:
-    known = _model(detail["loc"][:-1])
+    model = _model(detail["loc"][:-1])
     if detail["type"] == "extra_forbidden":
-        return f"unknown key; {nearest(str(detail['loc'][-1]), known.model_fields)}"
+        return f"unknown key; {nearest(str(detail['loc'][-1]), model.model_fields)}"
     if detail["type"] == "missing":
-        return f"missing; {_meaning(known, detail['loc'])}"
+        return f"missing; {_meaning(model, detail['loc'])}"
     message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "it should be")
     value = detail["input"]
     if detail["type"] in ("target", "source") and isinstance(value, dict):
@@ -127,16 +127,16 @@ def _meaning(model: type[BaseModel], where: tuple[int | str, ...]) -> str:
 
 
 def _model(where: tuple[int | str, ...]) -> type[BaseModel]:
-    """The model that a location inside the file belongs to; items of tuples are looked through."""
+    """The model at a location inside the file; indices of tuples are skipped."""
     model: type[BaseModel] = Campaign
     forms: Mapping[str, type[BaseModel]] = {}
     for part in where:
         if part in forms:
             model, forms = forms[str(part)], {}
         elif isinstance(part, str) and part in model.model_fields:
-            found = list(_models(model.model_fields[part].annotation))
-            forms = _forms(found)
-            model = found[0] if found else model
+            models = list(_models(model.model_fields[part].annotation))
+            forms = _forms(models)
+            model = models[0] if models else model
     return model
 
 

@@ -1,4 +1,4 @@
-"""A campaign's events from wherever they can be read: a live log, or the copy that a finished run left."""
+"""Reads a campaign's events from a file, the live log, or the copy that a finished run left."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def campaign_events(file: Path | None, run: Path | None, campaign: str | N
         return of_campaign(read_envelopes(file), campaign)
     try:
         async with connected(read_settings(run)) as store:
-            id_ = choose([known.id for known in await store.campaigns()], campaign)
+            id_ = choose([row.id for row in await store.campaigns()], campaign)
             return [envelope async for envelope in store.read(campaign=id_)]
     except Unreachable:
         return of_campaign(_read_copy(run), campaign)
@@ -60,9 +60,9 @@ def of_campaign(envelopes: Iterable[Envelope], campaign: str | None, option: str
     return [envelope for envelope in events if envelope.correlationid == id_]
 
 
-def choose(known: Iterable[str], campaign: str | None, option: str = "--campaign") -> str:
+def choose(campaigns: Iterable[str], campaign: str | None, option: str = "--campaign") -> str:
     """The named campaign, else the one that was started last. Raises `UserError` if there is none."""
-    ids = list(dict.fromkeys(known))
+    ids = list(dict.fromkeys(campaigns))
     if not ids:
         raise UserError("the log holds no campaign; start one with `aevolve start` or `aevolve demo`")
     if campaign is not None and campaign not in ids:

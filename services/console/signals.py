@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal all end a command the same way: its work is cancelled and cleans up."""
+"""Handles Ctrl-C, SIGTERM and a closed terminal in the same way: the command's work is cancelled and cleans up."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class Interrupted(Exception):
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """The result of the work. Raises `Interrupted`, after the work has cleaned up, where a signal came."""
+    """The result of the work. Raises `Interrupted`, after the work has cleaned up, if a signal arrived."""
     return asyncio.run(_run(work))
 
 
 async def _run(work: Coroutine[Any, Any, T]) -> T:
-    came: list[signal.Signals] = []
+    received: list[signal.Signals] = []
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
 
     def leave(number: signal.Signals) -> None:
-        came.append(number)
+        received.append(number)
         task.cancel()
 
     for number in SIGNALS:
@@ -39,6 +39,6 @@ async def _run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return await task
     except asyncio.CancelledError:
-        if came:
-            raise Interrupted(came[0]) from None
+        if received:
+            raise Interrupted(received[0]) from None
         raise

@@ -48,43 +48,43 @@ def first_rows(file: Path, domains: set[str], n: int) -> Samples:
         from pyarrow import parquet  # noqa: PLC0415 - takes a second to load
     except ModuleNotFoundError as missing:
         raise UserError("samples: pyarrow is not installed: pip install 'aevolve[data]'") from missing
-    found: Samples = {domain: [] for domain in sorted(domains)}
+    samples: Samples = {domain: [] for domain in sorted(domains)}
     for batch in parquet.ParquetFile(file).iter_batches(BATCH):
         for row in batch.to_pylist():
-            kept = found.setdefault(row["domain"], [])
-            if len(kept) < n:
-                kept.append(row)
-        if all(len(kept) >= n for kept in found.values()):
+            rows = samples.setdefault(row["domain"], [])
+            if len(rows) < n:
+                rows.append(row)
+        if all(len(rows) >= n for rows in samples.values()):
             break
-    return found
+    return samples
 
 
 def drops(harvest: Stored, n: int, folders: list[str]) -> Samples:
     """The first drops by source, filter and reason. Raises `FileNotFoundError`, `ArtifactChanged` or `StoreFailed`."""
-    found: Samples = defaultdict(list)
+    examples: Samples = defaultdict(list)
     uri = place(harvest.uri, folders)
     with tempfile.TemporaryDirectory() as copies:
         manifest = manifests.read(harvest.model_copy(update={"uri": uri}), Path(copies))
         for shard in manifest.drops:
             for drop in manifests.lines(shard, manifests.folder_of(uri), Path(copies)):
-                kept = found[f"{drop['source']}: {drop['filter']}/{drop['reason']}"]
-                if len(kept) < n:
-                    kept.append(drop)
-    return dict(sorted(found.items()))
+                rows = examples[f"{drop['source']}: {drop['filter']}/{drop['reason']}"]
+                if len(rows) < n:
+                    rows.append(drop)
+    return dict(sorted(examples.items()))
 
 
 def find(events: list[Envelope], snapshot: str) -> Envelope:
     """The first event of the snapshot whose id begins so. Raises `UserError` if there is none, or several."""
-    found = {e.event.snapshot: e for e in reversed(events) if e.event.snapshot.startswith(snapshot)}
-    if not found:
-        known = nearest(snapshot, dict.fromkeys(e.event.snapshot[:12] for e in events))
+    matches = {e.event.snapshot: e for e in reversed(events) if e.event.snapshot.startswith(snapshot)}
+    if not matches:
+        hint = nearest(snapshot, dict.fromkeys(e.event.snapshot[:12] for e in events))
         raise UserError(
-            f"SNAPSHOT: {snapshot!r} is not in the log; {known}; `aevolve events --type DataBatchReady` lists them"
+            f"SNAPSHOT: {snapshot!r} is not in the log; {hint}; `aevolve events --type DataBatchReady` lists them"
         )
-    if len(found) > 1:
-        ids = ", ".join(sorted(name[: len(snapshot) + 8] for name in found))
-        raise UserError(f"SNAPSHOT: {snapshot!r} begins {len(found)} ids: {ids}; write more of it")
-    return next(iter(found.values()))
+    if len(matches) > 1:
+        ids = ", ".join(sorted(name[: len(snapshot) + 8] for name in matches))
+        raise UserError(f"SNAPSHOT: {snapshot!r} begins {len(matches)} ids: {ids}; write more of it")
+    return next(iter(matches.values()))
 
 
 def text(envelope: Envelope, samples: int, folders: list[str]) -> Iterator[str]:
@@ -111,12 +111,12 @@ def text(envelope: Envelope, samples: int, folders: list[str]) -> Iterator[str]:
 def _sample_lines(ready: DataBatchReady, samples: int, folders: list[str]) -> Iterator[str]:
     try:
         with open_local(place(ready.uri, folders)) as file:
-            found = first_rows(file, set(ready.rows), samples)
+            examples = first_rows(file, set(ready.rows), samples)
     except (FileNotFoundError, StoreFailed):
         yield ""
         yield f"its rows are not here or were erased: {ready.uri}; name the run's folder with --run"
         return
-    for domain, rows in found.items():
+    for domain, rows in examples.items():
         yield ""
         yield f"{domain}: {ready.rows.get(domain, 0):,} rows, {ready.tokens.get(domain, 0):,} characters"
         for row in rows:

@@ -24,7 +24,7 @@ async def with_warm_start(campaign: Campaign, store: EventStore, source: str | N
         return with_prior(campaign, of_campaign(read_envelopes(file), source, "--warm-from"))
     if source is None:
         return campaign
-    choose([known.id for known in await store.campaigns()], source, "--warm-from")
+    choose([earlier.id for earlier in await store.campaigns()], source, "--warm-from")
     return with_prior(campaign, [envelope async for envelope in store.read(campaign=source)])
 
 
@@ -54,10 +54,10 @@ def _check_kind(source: str, campaign: Campaign) -> None:
 
 def _check_space(source: str, policy: Policy, campaign: Campaign) -> None:
     """Raise `UserError` if no axis has two values in common."""
-    known = {axis.knob: axis.values for axis in policy.axes}
+    searched = {axis.knob: axis.values for axis in policy.axes}
     space = campaign.constitution.space
-    if not any(len([v for v in axis.values if v in known.get(axis.knob, ())]) > 1 for axis in space):
-        knobs = ", ".join(known)
+    if not any(len([v for v in axis.values if v in searched.get(axis.knob, ())]) > 1 for axis in space):
+        knobs = ", ".join(searched)
         raise UserError(
             f"--warm-from: {source!r} searched another space ({knobs}): no axis has two values in common with this "
             "campaign's; start without it"

@@ -58,9 +58,9 @@ async def replay(
     rules = dict(map(_change, changes or ()))
     envelopes = await campaign_events(file, folder, campaign)
     if rules:
-        found = replays.under(envelopes, rules)
-        data = {"changes": rules, **replays.counterfactual_data(found)}
-        _print(data) if as_json else typer.echo("\n".join(replays.counterfactual_text(found, rules)))
+        comparison = replays.under(envelopes, rules)
+        data = {"changes": rules, **replays.counterfactual_data(comparison)}
+        _print(data) if as_json else typer.echo("\n".join(replays.counterfactual_text(comparison, rules)))
         return 0
     again, projections = list(replays.replay(envelopes)), await _projections(file, folder)
     if as_json:

@@ -50,7 +50,7 @@ async def start(
 
     described, settings = load(campaign), read_settings(folder)
     async with connected(settings) as store:
-        if once and (ids := [known.id for known in await store.campaigns() if known.name == described.name]):
+        if once and (ids := [earlier.id for earlier in await store.campaigns() if earlier.name == described.name]):
             typer.echo(ids[-1])
             return
         described = await with_warm_start(described, store, warm_from, warm_file)

@@ -20,10 +20,10 @@ async def list_letters(folder: Run = None) -> None:
     from services.console.client import read_settings
     from services.console.dead_letters import letters
 
-    found = await letters(read_settings(folder))
-    for letter in found:
+    dead_letters = await letters(read_settings(folder))
+    for letter in dead_letters:
         typer.echo(letter.line())
-    if not found:
+    if not dead_letters:
         typer.echo("no dead letters", err=True)
 
 

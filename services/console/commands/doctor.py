@@ -43,30 +43,30 @@ def doctor(out: Out = DEFAULT_RUN) -> None:
     table = Table("check", "found", "remedy")
     for check in checks:
         style = "red" if check.remedy and check.fatal else "yellow" if check.remedy else None
-        table.add_row(check.what, check.found, escape(check.remedy or ""), style=style)
+        table.add_row(check.what, check.value, escape(check.remedy or ""), style=style)
     Console().print(table)
     raise typer.Exit(0 if healthy(checks) else 1)
 
 
 @dataclass(frozen=True)
 class Check:
-    """One finding."""
+    """The result of one check."""
 
     what: str
     """What was examined."""
-    found: str
-    """What was found."""
+    value: str
+    """The measured value."""
     remedy: str | None = None
-    """How to mend it; None if it is right."""
+    """How to fix it; None if the check passes."""
     fatal: bool = True
     """Whether the demo cannot run without it."""
 
 
 def examine(folder: Path) -> list[Check]:
-    """All findings; the demo would write below the folder."""
-    found = ".".join(map(str, sys.version_info[:3]))
+    """The results of all checks; the demo would write below the folder."""
+    release = ".".join(map(str, sys.version_info[:3]))
     old = sys.version_info < (3, 11)
-    python = Check("Python", found, "install Python 3.11 or newer and run `make install`" if old else None)
+    python = Check("Python", release, "install Python 3.11 or newer and run `make install`" if old else None)
     packages = (check for extra, names in {"core": CORE, **EXTRAS}.items() for check in _packages(extra, names))
     return [python, *packages, _user(), _cores(), _memory(), _disk(folder), _sandbox()]
 

@@ -93,14 +93,14 @@ async def rescore(
     history = fold(campaign, envelopes)
     selected = _select(envelopes, candidate, kind)
     try:
-        found = [rescore_one(history, event, receipt_place(event.receipt, folders), secret) for event in selected]
+        rescored = [rescore_one(history, event, receipt_place(event.receipt, folders), secret) for event in selected]
     except StoreFailed as failed:
         raise UserError(f"receipts: {failed}") from failed
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False))
+        typer.echo(json.dumps([asdict(one) for one in rescored], indent=1, ensure_ascii=False))
     else:
-        typer.echo("\n".join(_score_lines(campaign, found, has_key=secret is not None)))
-    return 0 if all(one.state == "identical" for one in found) else 1
+        typer.echo("\n".join(_score_lines(campaign, rescored, has_key=secret is not None)))
+    return 0 if all(one.state == "identical" for one in rescored) else 1
 
 
 def _select(envelopes: Sequence[Envelope], candidate: str | None, kind: str | None) -> list[Scored]:
@@ -116,10 +116,10 @@ def _select(envelopes: Sequence[Envelope], candidate: str | None, kind: str | No
         raise UserError(
             f"--kind: {kind!r} was not measured in this campaign; {nearest(kind, dict.fromkeys(kinds.values()))}"
         )
-    found = [event for event in scored if candidate in (None, event.candidate) and kind in (None, kinds[id(event)])]
-    if not found:
+    matches = [event for event in scored if candidate in (None, event.candidate) and kind in (None, kinds[id(event)])]
+    if not matches:
         raise UserError(f"--kind: {kind or 'any'} of {candidate or 'any candidate'} was not measured; leave it out")
-    return found
+    return matches
 
 
 def _key(file: Path | None, folders: Sequence[str]) -> bytes | None:
@@ -140,12 +140,12 @@ def _key(file: Path | None, folders: Sequence[str]) -> bytes | None:
         raise UserError(f"--key: {missing}") from missing
 
 
-def _score_lines(campaign: str, found: Sequence[Rescored], *, has_key: bool) -> Iterator[str]:
-    width = max(len(one.candidate) for one in found)
-    for one in found:
+def _score_lines(campaign: str, rescored: Sequence[Rescored], *, has_key: bool) -> Iterator[str]:
+    width = max(len(one.candidate) for one in rescored)
+    for one in rescored:
         yield f"{LABELS[one.state]}  {one.candidate:{width}}  {one.kind:8}  {one.words}"
-    same = sum(one.state == "identical" for one in found)
-    yield f"{same} of {len(found)} scores of {campaign} are identical when recomputed from their receipts"
+    same = sum(one.state == "identical" for one in rescored)
+    yield f"{same} of {len(rescored)} scores of {campaign} are identical when recomputed from their receipts"
     if not has_key:
         yield (
             "without the key of the sealed sets no output was scored again: "

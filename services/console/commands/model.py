@@ -87,8 +87,8 @@ def _base(history: History) -> Path:
         folder = model_folder(history.substrate.base_uri)
     except ModelMissing as missing:
         raise UserError(str(missing)) from missing
-    if (found := hash_folder(folder)) != (recorded := history.substrate.base_sha256):
-        raise UserError(f"model.base: {folder} has hash {found}, the campaign started with {recorded}; restore it")
+    if (actual := hash_folder(folder)) != (recorded := history.substrate.base_sha256):
+        raise UserError(f"model.base: {folder} has hash {actual}, the campaign started with {recorded}; restore it")
     return folder
 
 

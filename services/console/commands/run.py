@@ -134,9 +134,9 @@ def serve(
     from services.console.client import settings_from_environment
     from services.runtime.jobs.run_jobs import main
 
-    known = [name for name in SERVICES if name != "console"]
-    if service not in known:
-        raise UserError(f"SERVICE: {service!r} is not a service; {nearest(service, known)}")
+    names = [name for name in SERVICES if name != "console"]
+    if service not in names:
+        raise UserError(f"SERVICE: {service!r} is not a service; {nearest(service, names)}")
     settings_from_environment()  # reports a wrong value before anything starts
     app = importlib.import_module(f"services.{service}.app")
     if jobs is None:

@@ -1,4 +1,4 @@
-"""The base model that a campaign starts from: found, or made once and kept in the cache; and its hashes."""
+"""The base model that a campaign starts from, made once and stored in the cache if it is missing; and its hashes."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def is_model(folder: Path) -> bool:
 
 
 def take_base(folder: Path, bases: Path | None) -> bool:
-    """Copy the base from a folder of such, if it lies there; the copy appears whole or not at all.
+    """Copy the base from a folder of bases, if it is there; the copy is atomic.
 
-    A copy, because campaigns go on with it when that folder, which is part of an image, has become another.
+    It is copied because campaigns continue with it after that folder, part of a container image, is replaced.
     """
     if bases is None or not is_model(bases / folder.name):
         return False
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as aside:
-        shutil.copytree(bases / folder.name, Path(aside) / folder.name).rename(folder)
+    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+        shutil.copytree(bases / folder.name, Path(scratch) / folder.name).rename(folder)
     return True
 
 

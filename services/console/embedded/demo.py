@@ -1,4 +1,4 @@
-"""One command, one whole campaign: parts up, base made meanwhile, campaign followed to its end, report, parts down."""
+"""Runs a whole campaign in one command: starts the parts, makes the base, follows the campaign, writes the report."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ from services.console.view.screen import Screen
 from services.runtime.user_error import UserError
 
 LOOK_SECONDS = 1.0
-"""Longest time between two looks at the log."""
+"""Longest time between two reads of the log."""
 BREATH_SECONDS = 0.3
-"""Shortest."""
+"""Shortest time between two reads."""
 
 
 def plan(folder: RunFolder, file: Path, overrides: dict[str, Any], *, resume: bool) -> Record:
-    """What is to be run: a new campaign, or the one that the folder holds.
+    """The record to run: a new campaign, or the one that the folder holds.
 
-    Raises `UserError` where there is nothing to resume, or an unfinished campaign would be left behind.
+    Raises `UserError` if there is nothing to resume, or if an unfinished campaign would be abandoned.
     """
-    held = folder.record()
+    record = folder.record()
     if resume:
-        return _resumable(folder, held, overrides)
-    if held.campaign and not held.reported:
+        return _resumable(folder, record, overrides)
+    if record.campaign and not record.reported:
         raise UserError(
-            f"--out: {folder.root}; it holds the unfinished campaign {held.campaign}: "
+            f"--out: {folder.root}; it holds the unfinished campaign {record.campaign}: "
             "go on with it by --resume, or give another --out"
         )
     return Record(file=load(file, **overrides))
 
 
-def _resumable(folder: RunFolder, held: Record, overrides: dict[str, Any]) -> Record:
-    if held.file is None:
+def _resumable(folder: RunFolder, record: Record, overrides: dict[str, Any]) -> Record:
+    if record.file is None:
         raise UserError(f"--resume: {folder.root}; nothing was begun here: leave out --resume")
-    if held.reported:
-        raise UserError(f"--resume: {folder.root}; {held.campaign} is over: its report is there, leave out --resume")
-    if given := [name for name, value in overrides.items() if value is not None]:
-        raise UserError(f"--{given[0].replace('_', '-')}: a resumed campaign keeps its own: leave it out")
-    return held
+    if record.reported:
+        raise UserError(f"--resume: {folder.root}; {record.campaign} is over: its report is there, leave out --resume")
+    if options := [name for name, value in overrides.items() if value is not None]:
+        raise UserError(f"--{options[0].replace('_', '-')}: a resumed campaign keeps its own: leave it out")
+    return record
 
 
 async def run(folder: RunFolder, record: Record, lock: int, screen: Screen) -> History:
@@ -91,7 +91,7 @@ async def _make(folder: RunFolder, record: Record, base: Path) -> None:
 
 
 async def follow(
-    store: EventStore, folder: RunFolder, record: Record, found: Substrate, screen: Screen
+    store: EventStore, folder: RunFolder, record: Record, base: Substrate, screen: Screen
 ) -> tuple[History, list[Envelope]]:
     """Start the campaign unless the log has it, and show it until it is over; its state and its events."""
     assert record.campaign is not None
@@ -103,11 +103,11 @@ async def follow(
             async for envelope in store.read(after=history.position, campaign=history.id):
                 envelopes.append(envelope)
                 history.apply(envelope)
-                if envelope.time >= record.sessions[-1][0]:  # what an earlier session has shown is not told again
+                if envelope.time >= record.sessions[-1][0]:  # an earlier session has shown the older events
                     screen.event(envelope)
             if history.campaign is None:
                 screen.print("simulating campaigns without drift, to set the threshold of the alarm")
-                await append_start(store, history.id, record.file, found)
+                await append_start(store, history.id, record.file, base)
             else:
                 screen.show(history, await store.progress(history.id))
                 await store.wait(head, LOOK_SECONDS)

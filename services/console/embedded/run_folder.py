@@ -1,7 +1,7 @@
-"""What a run on this machine keeps in its folder, and the lock that says whether it is still alive.
+"""The folder of a run on this machine, and the lock that shows whether the run is still alive.
 
 The lock is an open file that every child inherits: it is free only when the last process of the run has ended, so a
-resumed run never meets the leftovers of the one that was killed.
+resumed run never meets processes of the killed run.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class RunFolder:
 
     @property
     def anchor_key(self) -> Path:
-        """File with the private key that signs the log's heads; made when it is first asked for."""
+        """File with the private key that signs the log's heads; created on first use."""
         file = self.state / "secrets" / "anchor.key"
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         signer = read_key(file) if file.exists() else make_key(file)
@@ -91,7 +91,7 @@ class RunFolder:
 
     @property
     def public_key(self) -> Path:
-        """File with the public one, for whoever checks the log."""
+        """File with the public key that verifies the signed heads."""
         return self.root / "anchors.pub"
 
     @property
@@ -100,7 +100,7 @@ class RunFolder:
         return self.root / "anchors.jsonl"
 
     def record(self) -> Record:
-        """What is known of the run; empty for a new folder."""
+        """The record of the run; empty for a new folder."""
         file = self.root / "run.json"
         return Record.model_validate_json(file.read_text()) if file.exists() else Record()
 
@@ -108,7 +108,7 @@ class RunFolder:
         """Write the record, whole or not at all."""
         _replace(self.root / "run.json", record.model_dump_json(indent=1))
 
-    def tell(self, settings: str) -> None:
+    def write_settings(self, settings: str) -> None:
         """Write the settings, whole or not at all."""
         _replace(self.settings, settings)
 
@@ -120,7 +120,7 @@ class RunFolder:
         """
         self.state.mkdir(parents=True, exist_ok=True)
         with (self.state / "lock").open("a") as file:
-            if not _locked(file.fileno(), patience=GRACE + 4.0):
+            if not _locked(file.fileno(), timeout=GRACE + 4.0):
                 raise UserError(
                     f"--out: {self.root}; a run is alive in this folder: stop it first, or give another --out"
                 )
@@ -134,21 +134,21 @@ def _replace(file: Path, text: str) -> None:
 
 
 def secret(file: Path) -> Path:
-    """A file with a random secret that this user alone can read; made when it is first asked for."""
+    """A file with a random secret that only this user can read; created on first use."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not file.exists():
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as made:
-            made.write(secrets.token_urlsafe(32))
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            stream.write(secrets.token_urlsafe(32))
     return file
 
 
-def _locked(descriptor: int, patience: float) -> bool:
-    until = time.monotonic() + patience
+def _locked(descriptor: int, timeout: float) -> bool:
+    deadline = time.monotonic() + timeout
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 return False
             time.sleep(0.2)
         else:

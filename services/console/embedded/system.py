@@ -1,6 +1,6 @@
 """The whole system on one machine: PostgreSQL and the broker from wheels, and the five services as processes.
 
-The broker's death is the one failure that is everybody's: a new one has another address, so all services start again.
+If the broker dies, all services restart, because the new broker has another address.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from services.runtime.settings import Settings
 from services.runtime.user_error import UserError
 
 LOOK_SECONDS = 0.2
-"""How often the broker and the database are looked after."""
+"""Seconds between two checks that the broker and the database run."""
 MOST_WORKERS = 8
 KEY_NAME = "oracle.key"
 """File of the sealed sets' key, in the user's cache folder."""
@@ -54,13 +54,13 @@ class Embedded:
             await uninterrupted(self.database.stop)
             raise
         self.settings = console_settings(self.folder, self.database.host)
-        self._tell()
+        self._write_settings()
         return self
 
-    def _tell(self, *known: str) -> None:
-        """Write down, for the other commands, how they reach this run."""
+    def _write_settings(self, *names: str) -> None:
+        """Write, for the other commands, the settings that they need to reach this run."""
         always = {"postgres", "password_file", "anchor_file", "anchor_public_key"}
-        self.folder.tell(self.settings.model_dump_json(include=always | set(known)))
+        self.folder.write_settings(self.settings.model_dump_json(include=always | set(names)))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -68,12 +68,12 @@ class Embedded:
         await uninterrupted(self.database.stop)
 
     async def supervise(self) -> NoReturn:
-        """Keep everything running until cancelled. Raises `UserError` where something cannot be kept."""
+        """Keep everything running until cancelled. Raises `UserError` if a part cannot be restarted."""
         await first(self._keep_database(), self._keep_services())
         raise AssertionError("both go on for ever")
 
     async def _keep_database(self) -> NoReturn:
-        """The services find the database again by themselves: it comes back at the same place."""
+        """Restart the database when it dies. The services reconnect by themselves: its address is the same."""
         while True:
             await _death(self.database)
             await uninterrupted(self.database.stop)
@@ -85,7 +85,7 @@ class Embedded:
             try:
                 await uninterrupted(partial(_start, broker))
                 self.settings = self.settings.model_copy(update={"kafka": broker.address})
-                self._tell("kafka")
+                self._write_settings("kafka")
                 await first(keep_running(_services(self, broker)), _death(broker))
             finally:
                 await uninterrupted(broker.stop)
@@ -148,7 +148,7 @@ def _services(system: Embedded, broker: EmbeddedBroker) -> Iterator[Command]:
 
 
 def _page(system: Embedded, broker: EmbeddedBroker) -> Command:
-    """The web page: on loopback, so it asks nobody who he is."""
+    """The web page: on loopback, so without a login."""
     folder, settings = system.folder, system.settings
     env = {
         "AEVOLVE_POSTGRES": settings.postgres,
@@ -166,7 +166,7 @@ def _page(system: Embedded, broker: EmbeddedBroker) -> Command:
 
 
 def _exporter(system: Embedded) -> Command:
-    """Where this command was given a port for it."""
+    """The metrics exporter; started only if its port is set."""
     folder, settings = system.folder, system.settings
     env = {
         "AEVOLVE_POSTGRES": settings.postgres,
@@ -178,15 +178,15 @@ def _exporter(system: Embedded) -> Command:
 
 
 def _logged(settings: Settings) -> dict[str, str]:
-    """How this command was told to log."""
+    """The log format of this command, for its children."""
     return {"AEVOLVE_LOG_FORMAT": settings.log_format}
 
 
 def _advisor(settings: Settings) -> dict[str, str]:
-    """The advisor's address and key file, where this command was given them."""
-    given = {"AEVOLVE_ADVISOR_URL": str(settings.advisor_url)} if settings.advisor_url else {}
+    """The environment variables of the advisor's address and key file, if they are set."""
+    address = {"AEVOLVE_ADVISOR_URL": str(settings.advisor_url)} if settings.advisor_url else {}
     key = settings.advisor_key_file
-    return given | ({"AEVOLVE_ADVISOR_KEY_FILE": str(key.absolute())} if key else {})
+    return address | ({"AEVOLVE_ADVISOR_KEY_FILE": str(key.absolute())} if key else {})
 
 
 def oracle_key(cache: Path) -> Path:

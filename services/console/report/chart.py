@@ -1,4 +1,4 @@
-"""One picture of a campaign: what dev promised, what the target gave, and when the loop noticed the difference."""
+"""The chart of a campaign: dev scores, target scores, and the rounds in which drift was detected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ COLOURS = {"dev": "#2f6db3", "external": "#d1622b"}
 LABELS = {"dev": "dev: the cheap proxy", "external": "external: the target"}
 STANDS = {"dev": "dev of the standing recipe", "external": "external of the standing recipe"}
 SHIFT = {"dev": -0.02, "external": 0.02}
-"""The two error bars of a candidate stand side by side."""
+"""Horizontal offsets that keep the two error bars of a candidate apart."""
 DRIFT, POLICY, FAINT = "#b3263a", "#3c7d4f", "#8a8a8a"
 
 
@@ -66,18 +66,18 @@ def _line(axes: Any, report: Data, kind: str) -> None:
 
 
 def _drifts(scores: Any, notes: Any, report: Data) -> None:
-    """Shades the rounds in which a drift stands, and says where one is detected or cleared."""
-    for found in drift_notes(report):
-        if found.open:
+    """Shades the rounds with an open drift, and labels each detection and clearing."""
+    for note in drift_notes(report):
+        if note.open:
             for axes in (scores, notes):
-                axes.axvspan(found.round - 0.5, found.round + 0.5, color=DRIFT, alpha=0.07, linewidth=0)
-        shown = found.said if len(found.said) <= 3 else (*found.said[:2], f"+ {len(found.said) - 2} more")
-        _note(notes, found.round, 0.97, "\n".join(shown), DRIFT)
+                axes.axvspan(note.round - 0.5, note.round + 0.5, color=DRIFT, alpha=0.07, linewidth=0)
+        shown = note.texts if len(note.texts) <= 3 else (*note.texts[:2], f"+ {len(note.texts) - 2} more")
+        _note(notes, note.round, 0.97, "\n".join(shown), DRIFT)
 
 
 def _policies(notes: Any, report: Data) -> None:
-    for found in policy_notes(report):
-        _note(notes, found.round, 0.32, f"policy v{found.version}: {found.words}\n{found.mode}", POLICY)
+    for note in policy_notes(report):
+        _note(notes, note.round, 0.32, f"policy v{note.version}: {note.words}\n{note.mode}", POLICY)
 
 
 def _note(axes: Any, x: float, y: float, text: str, colour: str) -> None:

@@ -23,8 +23,8 @@ from services.console.report.intervals import Interval, seconds, within
 from services.console.view.progress import state
 
 KINDS: tuple[Kind, ...] = ("dev", "confirm", "external", "final")
-TOLD = ("DriftDetected", "DriftCleared", "PolicyUpdated")
-"""Events that a round is told by besides its state: the fold keeps no trace of them."""
+ROUND_EVENTS = ("DriftDetected", "DriftCleared", "PolicyUpdated")
+"""Types of events that the report of a round needs besides the folded state, which does not hold them."""
 MEASURED = ("ScoresReported", "EvaluationFailed", "GuardsReported", "GuardsUnmeasured")
 """Events that the time of an evaluation is charged in."""
 
@@ -40,8 +40,8 @@ class Clock:
 
 
 @dataclass
-class _Said:
-    """The events of a round that the fold keeps no trace of."""
+class _RoundEvents:
+    """The events of a round that the folded state does not hold."""
 
     detected: list[e.DriftDetected] = field(default_factory=list)
     cleared: list[e.DriftCleared] = field(default_factory=list)
@@ -54,8 +54,8 @@ def build(history: History, envelopes: Sequence[Envelope], clock: Clock) -> dict
 
 
 def course(history: History, envelopes: Iterable[Envelope]) -> dict[str, Any]:
-    """The report without its times. Of the envelopes only those of the types `TOLD` are read."""
-    said = _said(envelopes)
+    """The report without its times. Of the envelopes only those of the types `ROUND_EVENTS` are read."""
+    events = _round_events(envelopes)
     rounds = sorted({t.round for t in history.trials.values() if t.recipe})
     finished = history.finished
     return {
@@ -69,7 +69,7 @@ def course(history: History, envelopes: Iterable[Envelope]) -> dict[str, Any]:
         "winner": winner(history),
         "gain": finished.gain.model_dump() if finished else None,
         "why": finished.why if finished else None,
-        "rounds": [_round(history, r, said[r]) for r in rounds],
+        "rounds": [_round(history, r, events[r]) for r in rounds],
         "phenomenon": phenomenon(history),
         "cost": history.spent.model_dump(),
         "external_queries": history.reserved("external"),
@@ -119,20 +119,20 @@ def _difference(one: Trial, other: Trial, kind: Any) -> dict[str, float]:
     return {"difference": a.score - b.score, "se": se, "z": (a.score - b.score) / se}
 
 
-def _said(envelopes: Iterable[Envelope]) -> Mapping[int, _Said]:
-    said: dict[int, _Said] = defaultdict(_Said)
+def _round_events(envelopes: Iterable[Envelope]) -> Mapping[int, _RoundEvents]:
+    events: dict[int, _RoundEvents] = defaultdict(_RoundEvents)
     for envelope in envelopes:
         match envelope.event:
             case e.DriftDetected() as event:
-                said[event.round].detected.append(event)
+                events[event.round].detected.append(event)
             case e.DriftCleared() as event:
-                said[event.round].cleared.append(event)
+                events[event.round].cleared.append(event)
             case e.PolicyUpdated() as event:
-                said[event.policy.round - 1].policy = event
-    return said
+                events[event.policy.round - 1].policy = event
+    return events
 
 
-def _round(history: History, round_: int, said: _Said) -> dict[str, Any]:
+def _round(history: History, round_: int, events: _RoundEvents) -> dict[str, Any]:
     chosen, assessed = history.submissions.get(round_), history.assessments.get(round_)
     return {
         "round": round_,
@@ -140,10 +140,10 @@ def _round(history: History, round_: int, said: _Said) -> dict[str, Any]:
         "submissions": chosen.model_dump(mode="json", exclude={"basis"}) if chosen else None,
         "drift": {
             "assessed": assessed.model_dump(mode="json", exclude={"basis"}) if assessed else None,
-            "detected": [d.model_dump(mode="json", exclude={"basis"}) for d in said.detected],
-            "cleared": [d.model_dump(mode="json", exclude={"basis"}) for d in said.cleared],
+            "detected": [d.model_dump(mode="json", exclude={"basis"}) for d in events.detected],
+            "cleared": [d.model_dump(mode="json", exclude={"basis"}) for d in events.cleared],
         },
-        "policy": _policy(said.policy) if said.policy else None,
+        "policy": _policy(events.policy) if events.policy else None,
     }
 
 
@@ -207,16 +207,16 @@ def _charged(envelopes: Iterable[Envelope], types: tuple[str, ...]) -> float:
 
 
 def _trainings(envelopes: Iterable[Envelope]) -> list[Interval]:
-    """From a try's start to its end; a try that nobody saw ending counts as no work."""
-    begun: dict[tuple[str, int], datetime] = {}
-    found: list[Interval] = []
+    """The interval of each attempt; an attempt without a recorded end is left out."""
+    starts: dict[tuple[str, int], datetime] = {}
+    intervals: list[Interval] = []
     for envelope in envelopes:
         if envelope.type == "TrainingStarted":
-            begun[envelope.event.candidate, envelope.event.attempt] = envelope.time
+            starts[envelope.event.candidate, envelope.event.attempt] = envelope.time
         elif envelope.type in ("CheckpointTrained", "TrainingFailed"):
-            begin = begun.pop((envelope.event.candidate, envelope.event.attempt), None)
-            found += [(begin, envelope.time)] if begin else []
-    return found
+            begin = starts.pop((envelope.event.candidate, envelope.event.attempt), None)
+            intervals += [(begin, envelope.time)] if begin else []
+    return intervals
 
 
 def _scorings(envelopes: Iterable[Envelope]) -> list[Interval]:

@@ -1,4 +1,4 @@
-"""What a picture of a campaign shows, whoever draws it: candidates on the axis of rounds, drifts, policies."""
+"""The content of a campaign's chart, independent of the drawing: candidates by round, drifts, policies."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Data = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class DriftNote:
-    """What a round said of drift."""
+    """The drift findings of a round."""
 
     round: int
     """The round."""
-    said: tuple[str, ...]
+    texts: tuple[str, ...]
     """Detected and cleared drifts, in words."""
     open: bool
-    """Whether a drift stands at its end."""
+    """Whether a drift is open at its end."""
 
 
 @dataclass(frozen=True)
@@ -52,27 +52,27 @@ def standing(report: Data) -> list[tuple[float, Data]]:
 
 def trials(report: Data) -> list[tuple[float, Data]]:
     """The base, then each candidate by round and slot, with its place on the axis."""
-    found = [(0.0, report["base"])]
+    places = [(0.0, report["base"])]
     for round_ in report["rounds"]:
         slots = len(round_["candidates"])
-        found += [(place(round_["round"], c["slot"], slots), c) for c in round_["candidates"]]
-    return found
+        places += [(place(round_["round"], c["slot"], slots), c) for c in round_["candidates"]]
+    return places
 
 
 def drift_notes(report: Data) -> Iterator[DriftNote]:
-    """Each round's word on drift."""
+    """The drift findings of each round."""
     standing: set[str] = set()
     for round_ in report["rounds"]:
-        found = {d["assessment"]["scope"]: d["assessment"]["direction"] for d in round_["drift"]["detected"]}
+        detected = {d["assessment"]["scope"]: d["assessment"]["direction"] for d in round_["drift"]["detected"]}
         cleared = [d["scope"] for d in round_["drift"]["cleared"]]
-        standing = (standing | set(found)) - set(cleared)
-        said = [f"drift: {scope}, dev {direction}" for scope, direction in found.items()]
-        said += [f"drift cleared: {scope}" for scope in cleared]
-        yield DriftNote(round_["round"], tuple(said), bool(standing))
+        standing = (standing | set(detected)) - set(cleared)
+        texts = [f"drift: {scope}, dev {direction}" for scope, direction in detected.items()]
+        texts += [f"drift cleared: {scope}" for scope in cleared]
+        yield DriftNote(round_["round"], tuple(texts), bool(standing))
 
 
 def policy_notes(report: Data) -> Iterator[PolicyNote]:
-    """Each round's policy, where it has come."""
+    """The policy of each round that has one."""
     before = "base"
     for round_ in report["rounds"]:
         if policy := round_["policy"]:

@@ -75,12 +75,12 @@ def _rounds(report: Data) -> Iterator[str]:
 
 
 def _drift(report: Data) -> Iterator[str]:
-    said = [r for r in report["rounds"] if r["drift"]["assessed"]]
-    if not said:
+    assessed = [r for r in report["rounds"] if r["drift"]["assessed"]]
+    if not assessed:
         return
     yield "## Does dev still track the target?"
     yield ""
-    for round_ in said:
+    for round_ in assessed:
         yield from _assessed(round_["round"], **round_["drift"])
 
 
@@ -88,12 +88,12 @@ def _assessed(round_: int, assessed: Data, detected: Sequence[Data], cleared: Se
     """One round: the verdict in words, and for each finding the two candidates that show it."""
     yield f"**Round {round_}.** {assessed['words']}"
     yield ""
-    new = {found["assessment"]["scope"] for found in detected}
-    found = [scope for scope in assessed["scopes"] if scope["bayes_factor"] >= assessed["threshold"]]
-    if found:
+    new = {finding["assessment"]["scope"] for finding in detected}
+    drifted = [scope for scope in assessed["scopes"] if scope["bayes_factor"] >= assessed["threshold"]]
+    if drifted:
         yield "| dev is | where | evidence | highest dev | highest target | |"
         yield "|---|---|---|---|---|---|"
-        yield from (_finding(scope, new) for scope in found)
+        yield from (_finding(scope, new) for scope in drifted)
         yield ""
     for gone in cleared:
         yield f"Cleared: {gone['words']}\n"
@@ -110,19 +110,19 @@ def _contrast(shown: Data | None) -> str:
 
 
 def _phenomenon(report: Data) -> Iterator[str]:
-    found = report["phenomenon"]
-    if not found:
+    best = report["phenomenon"]
+    if not best:
         return
     yield "## Best on dev, best on the target"
     yield ""
-    among = f"Of the {found['candidates']} candidates measured on both"
-    if found["best_dev"] == found["best_external"]:
-        yield f"{among}, {found['best_dev']} is best on dev and on external."
+    among = f"Of the {best['candidates']} candidates measured on both"
+    if best["best_dev"] == best["best_external"]:
+        yield f"{among}, {best['best_dev']} is best on dev and on external."
         return
-    external, dev = found["external"], found["dev"]
-    yield f"{among}, {found['best_dev']} has the highest dev and {found['best_external']} the highest external score."
+    external, dev = best["external"], best["dev"]
+    yield f"{among}, {best['best_dev']} has the highest dev and {best['best_external']} the highest external score."
     yield (
-        f"Against {found['best_dev']}, {found['best_external']} is {points(external['difference'])} points on external "
+        f"Against {best['best_dev']}, {best['best_external']} is {points(external['difference'])} points on external "
         f"({external['z']:.1f} standard errors) and {points(dev['difference'])} on dev ({dev['z']:.1f})."
     )
 

@@ -38,7 +38,7 @@ def state(history: History, trial: Trial, progress: Progress | None = None) -> s
     reached = f"failed: {trial.failed}" if trial.failed else stage(trial)
     if reached == "training" and trial.attempts > 1:
         reached = f"training, try {trial.attempts}"
-    if names := ", ".join(found.guard.name for found in broken(history, trial)):
+    if names := ", ".join(breach.guard.name for breach in broken(history, trial)):
         reached = f"{reached}, breaks {names}"
     live = _live(history, trial, progress or {})
     return (

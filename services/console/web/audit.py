@@ -53,7 +53,7 @@ async def decisions(request: Request) -> dict[str, Any]:
 
 
 async def decision(request: Request) -> dict[str, Any]:
-    """One decision: what led to it, and what became of it."""
+    """One decision: its causes and its outcome."""
     history, shown = await _story(*await _decision(request))
     exponent = math.log10(history.campaign.constitution.drift.threshold)
     name = request.path_params["decision"]
@@ -71,10 +71,10 @@ async def what_if(request: Request) -> dict[str, Any]:
     """What the campaign would have done under another threshold of the drift test."""
     threshold = f"{10 ** _exponent(request):.3g}"
     envelopes = await _envelopes(request)
-    found = await in_background(lambda: under(envelopes, {"drift.threshold": threshold}))
-    last = found.submissions or found.parting
+    comparison = await in_background(lambda: under(envelopes, {"drift.threshold": threshold}))
+    last = comparison.submissions or comparison.parting
     differing = substantial(last) if last else []
-    return _part(request) | {"found": found, "threshold": float(threshold), "differing": differing}
+    return _part(request) | {"found": comparison, "threshold": float(threshold), "differing": differing}
 
 
 async def export(request: Request) -> Response:

@@ -208,16 +208,16 @@ def _line(report: Data, kind: str, x: Scale, y: Scale) -> str:
 def _notes(drifts: Sequence[DriftNote], policies: Sequence[PolicyNote], x: Scale) -> Iterator[Note]:
     top = ROUNDS_FLOOR + ROUNDS_FOOT + LINE_HEIGHT
     for drift in drifts:
-        for i, text in enumerate(drift.said):
+        for i, text in enumerate(drift.texts):
             yield Note(x(drift.round), top + LINE_HEIGHT * i, text, "drift")
-    top += LINE_HEIGHT * (max((len(d.said) for d in drifts), default=0) + 1)
+    top += LINE_HEIGHT * (max((len(d.texts) for d in drifts), default=0) + 1)
     for policy in policies:
         for i, text in enumerate((f"policy v{policy.version}: {policy.words}", policy.mode)):
             yield Note(x(policy.round), top + LINE_HEIGHT * i, text, "policy")
 
 
 def _description(report: Data, drifts: Sequence[DriftNote], policies: Sequence[PolicyNote]) -> str:
-    notes = [f"round {d.round}: {', '.join(d.said)}" for d in drifts if d.said]
+    notes = [f"round {d.round}: {', '.join(d.texts)}" for d in drifts if d.texts]
     notes += [f"after round {p.round}: policy v{p.version}, {p.words}, {p.mode}" for p in policies]
     return (
         f"Accuracy in percent of each candidate of {len(report['rounds'])} rounds on dev and on the target, with one "

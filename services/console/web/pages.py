@@ -45,15 +45,15 @@ def with_external(pages: Iterable[Page]) -> list[Page]:
 
     Raises `UserError` for an entry point that names something else, or a page whose address is taken.
     """
-    found = {page.path: page for page in pages}
+    by_path = {page.path: page for page in pages}
     for entry in entry_points(group=GROUP):
         page = entry.load()
         if not isinstance(page, Page):
             raise UserError(f"{GROUP}: {entry.name} = {entry.value}; it is not a services.console.web.pages.Page")
-        if page.path in found:
+        if page.path in by_path:
             raise UserError(f"{GROUP}: {entry.name} = {entry.value}; {page.path} is taken: give the page another path")
-        found[page.path] = page
-    return list(found.values())
+        by_path[page.path] = page
+    return list(by_path.values())
 
 
 def navigation(pages: Iterable[Page]) -> list[Page]:

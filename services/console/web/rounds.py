@@ -21,7 +21,7 @@ from schemas.events import ScoresReported
 from schemas.recipe import show
 from schemas.scores import BASE
 from services.console.log_source import choose
-from services.console.report.data import KINDS, TOLD, course
+from services.console.report.data import KINDS, ROUND_EVENTS, course
 from services.console.report.marks import drift_notes, policy_notes
 from services.console.view.progress import Progress, data_wait, loss, state
 from services.console.web.charts import rounds_chart
@@ -83,7 +83,7 @@ async def rounds(request: Request) -> dict[str, Any]:
 
 
 async def _content(request: Request, history: History, progress: Progress) -> Markup:
-    events = site(request).store.read(campaign=history.id, types=TOLD)
+    events = site(request).store.read(campaign=history.id, types=ROUND_EVENTS)
     report = course(history, [envelope async for envelope in events])
     tried = [trial for trial in history.trials.values() if trial.recipe]
     return fragment(

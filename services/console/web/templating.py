@@ -26,16 +26,16 @@ def environment(pages: Iterable[Page]) -> Environment:
     """
     modules = {page.handler.__module__ for page in pages}
     of_pages = PrefixLoader({module: PackageLoader(module) for module in modules})
-    made = Environment(
+    templates = Environment(
         loader=ChoiceLoader([of_pages, PackageLoader(__package__)]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(FILTERS)
-    made.globals["pages"] = navigation(pages)
-    return made
+    templates.filters.update(FILTERS)
+    templates.globals["pages"] = navigation(pages)
+    return templates
 
 
 def endpoint(page: Page) -> Callable[[Request], Any]:

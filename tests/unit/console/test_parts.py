@@ -242,7 +242,7 @@ def test_only_what_the_demo_cannot_do_without_makes_the_machine_ill():
 def test_a_missing_package_is_told_with_its_extra(tmp_path, monkeypatch):
     monkeypatch.setattr("services.console.commands.doctor.EXTRAS", {"trainer": ("no-such-package",)})
     check = next(c for c in examine(tmp_path / "not" / "there") if c.what == "trainer: no-such-package")
-    assert check.found == "missing"
+    assert check.value == "missing"
     assert "pip install '.[trainer]'" in check.remedy
 
 
@@ -252,7 +252,7 @@ def test_a_machine_without_a_sandbox_is_told_what_is_missing_and_is_not_ill(tmp_
 
     monkeypatch.setattr("services.oracle.sandbox.run.run", unavailable)
     (check,) = (c for c in examine(tmp_path) if c.what.startswith("sandbox"))
-    assert (check.found, check.fatal) == ("unavailable", False)
+    assert (check.value, check.fatal) == ("unavailable", False)
     assert "seccomp: Function not implemented" in check.remedy
 
 
