@@ -135,11 +135,8 @@ def _trained(jobs: CampaignJobs, work: Work) -> End:
     if type(last).__name__ == "CheckpointTrained":
         return ("done",), (tries, tries), work
     if getattr(last, "terminal", False):
-        return (
-            ("failed",),
-            (0 if tries == 1 else tries, tries),
-            work,
-        )  # a job that no worker started fails in its first try
+        least = 0 if tries == 1 else tries  # a job that no worker started fails in its first try
+        return ("failed",), (least, tries), work
     return OPEN, (max(tries - 1, 0), tries), work  # a job that was given back has not been tried
 
 
