@@ -13,7 +13,7 @@ from judgement.history import fold
 from schemas import events as e
 from schemas.envelope import candidate_stream
 from schemas.scores import Receipt
-from services.console.report.data import TOLD, course
+from services.console.report.data import ROUND_EVENTS, course
 from services.console.report.text import percent
 from services.console.web.charts import Scale, around, rounds_chart
 from services.console.web.rounds import samples
@@ -45,7 +45,7 @@ def text(page):
 
 
 def test_the_course_needs_no_other_events_than_it_says(store, campaign, report):
-    few = [x for x in store.envelopes if x.type in TOLD]
+    few = [x for x in store.envelopes if x.type in ROUND_EVENTS]
     assert course(fold(campaign, store.envelopes), few) == report
 
 
