@@ -80,7 +80,7 @@ def read_bytes(receipt: Receipt, path: str) -> bytes:
 
 
 def read(receipt: Receipt, path: str, model: type[Model]) -> list[Model]:
-    """The lines of a receipt. Raises `FileNotFoundError`, or `ReceiptForged` where they are not what was written."""
+    """The lines of a receipt. Raises `FileNotFoundError`, or `ReceiptForged` for a wrong hash or an invalid line."""
     data = read_bytes(receipt, path)
     try:
         return [model.model_validate_json(text) for text in data.decode().splitlines()]

@@ -37,7 +37,7 @@ def prepare(job: Job, settings: Settings) -> EvaluationJob:
 
 
 def evaluation_job(order: ScoreOrder, settings: Settings) -> EvaluationJob:
-    """An order as the evaluation executes it; the only place that derives the one from the other."""
+    """The evaluation job of an order; no other code derives jobs from orders."""
     if settings.oracle_key_file is None:
         raise JobFailed("KeyMissing", "AEVOLVE_ORACLE_KEY_FILE is not set; name a file with 16 random bytes or more")
     campaign, law = order.campaign, order.campaign.constitution
@@ -72,7 +72,7 @@ def _sealed(campaign: Campaign, kind: Kind, round_: int) -> SealedSet:
 
 
 def finished(job: Job, result: Evaluated) -> Effect:
-    """One score per set, and one report of all guards; what earlier tries lost is charged with the first of them.
+    """One score per set, and one report of all guards; the first one is charged the time that earlier attempts lost.
 
     The base's score under this host's stamp precedes the scores that are corrected by it.
     """

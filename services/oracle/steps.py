@@ -23,7 +23,7 @@ from services.runtime.constitution_check import check_decisions
 
 
 def measure_base(history: History, now: datetime) -> Effect:
-    """The base model is measured first: it is the reference of every gain."""
+    """Queue the measurement of the base model: every gain refers to it."""
     if history.base.scores or history.reserved("external"):
         return NOTHING
     budget = history.campaign.constitution.budget
@@ -105,7 +105,7 @@ def _reserve(history: History, candidates: Sequence[str], kind: Kind, round_: in
 
 
 def _works(history: History, trial: Trial, kinds: Sequence[Kind], round_: int) -> tuple[Work, ...]:
-    """One job for what the oracle measures itself, guards included, and one for what it asks a target outside."""
+    """One job for the oracle's own measurements, guards included, and one for the query of an outside target."""
     outside = isinstance(history.campaign.constitution.target, Outside)
     away = tuple(kind for kind in kinds if outside and kind == "external")
     here = tuple(kind for kind in kinds if kind not in away)

@@ -39,19 +39,19 @@ not."""
 
 
 class AdvisorUnset(Exception):
-    """The campaign has an advisor, and this installation does not say where it is."""
+    """The campaign has an advisor, but the endpoint is not configured."""
 
 
 class EndpointUnreachable(Exception):
-    """Nobody speaks HTTP at the address."""
+    """The address gave no HTTP answer."""
 
 
 class EndpointFailed(Exception):
-    """The endpoint refused the question."""
+    """The endpoint answered with an error status."""
 
 
 class AnswerUnusable(Exception):
-    """The endpoint answered something else than what it was asked for."""
+    """The answer is too large or does not fit the schema."""
 
 
 class Question(Frozen):
@@ -60,9 +60,9 @@ class Question(Frozen):
     url: str | None
     """Address up to and without `/chat/completions`."""
     key_file: Path | None
-    """File with the key, where the endpoint wants one."""
+    """File with the key, if the endpoint needs one."""
     rule: AdvisorRule
-    """Whom."""
+    """The campaign's rule: model, slots and deadline."""
     seed: int = Field(ge=0)
     """Seed of the answer, for endpoints that keep it."""
     max_changes: int = Field(ge=1)
@@ -79,13 +79,13 @@ class Answered(Frozen):
     """An answer in the form that was asked for."""
 
     model: str
-    """Who answered, as the endpoint says."""
+    """The model's name, as reported by the endpoint."""
     proposals: tuple[Advice, ...]
     """Proposals, unchecked."""
     words: str
     """Explanation."""
     answer: Sha256
-    """Hash of the bytes as they came."""
+    """Hash of the raw bytes."""
 
 
 def ask(question: Question, report: Report) -> Answered:
@@ -135,7 +135,7 @@ class _Proposal(Frozen):
 
 
 class _Reply(Frozen):
-    """What the model was asked to write; other keys are a fault."""
+    """The model's reply; unknown keys are an error."""
 
     proposals: tuple[_Proposal, ...] = Field(max_length=64)
     words: str

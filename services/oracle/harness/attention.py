@@ -56,7 +56,7 @@ def attend(
 
 
 def _simple(query: torch.Tensor, mask: torch.Tensor | None, options: dict[str, Any]) -> bool:
-    """Whether it is one query a row, with one mask for all heads, and nothing else that `sdpa` would heed."""
+    """Whether each row has one query, all heads share one mask, and no other option of `sdpa` is set."""
     extras = options.get("dropout") or any(options.get(name) is not None for name in HEEDED)
     masked = mask is None or (mask.dtype == torch.bool and mask.shape[1] == 1)
     return query.shape[2] == 1 and masked and not extras

@@ -1,7 +1,7 @@
 """lm-eval's model around a server's completions: prompts are sent as token ids, many at a time, and never cut.
 
-lm-eval's own `local-completions` tries everything three times over without saying so, cuts prompts that are too long,
-and logs answers, which of sealed items must stay in the receipt.
+lm-eval's own `local-completions` silently retries every request three times, cuts prompts that are too long, and logs
+answers; answers to sealed items must stay in the receipt.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class RemoteLM(TemplateLM):  # type: ignore[misc]  # lm-eval is untyped
 
     @property
     def eot_token_id(self) -> int:
-        """The end token, which also stands before what has no prompt, as for transformers."""
+        """The end token; without a begin token it also precedes an answer without a prompt, as in transformers."""
         end: int = self.tokenizer.eos_token_id
         return end
 
     @property
     def prefix_token_id(self) -> int:
-        """What stands before an answer without a prompt."""
+        """The token before an answer without a prompt."""
         begin: int | None = self.tokenizer.bos_token_id
         return self.eot_token_id if begin is None else begin
 

@@ -43,7 +43,7 @@ def version() -> int:
 
 
 def restrict(writable: str) -> None:
-    """Refuse for good what no rule allows; does nothing where the kernel has no Landlock."""
+    """Permanently refuse access that no rule allows; does nothing if the kernel has no Landlock."""
     if not (abi := version()):
         return
     files = (1 << max(n for v, n in FILE_RIGHTS.items() if v <= abi)) - 1

@@ -18,7 +18,7 @@ from services.oracle.sandbox.tester import judge
 
 
 def main() -> None:
-    """Leave the namespaces in this process, confine a child of it, and end when that ends."""
+    """Leave the namespaces, fork a confined child that does the work, and wait for it."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     with open(0, "rb", closefd=False) as stdin:
         work = json.load(stdin)

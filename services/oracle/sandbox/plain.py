@@ -1,6 +1,6 @@
-"""What may cross between program and tests: plain values, as JSON. An object with code of its own cannot.
+"""Values that pass between program and tests: plain data as JSON, never objects with their own code.
 
-So an answer that claims to equal everything never reaches an `assert`.
+So an answer whose `__eq__` is always true never reaches an `assert`.
 """
 
 from __future__ import annotations

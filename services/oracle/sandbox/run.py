@@ -1,7 +1,7 @@
-"""One program against one text of tests: two confined processes are started, one word is heard.
+"""Runs one program against its tests in two confined processes and reads a one-line verdict.
 
-The verdict comes from the tester on a pipe that the solver does not have. Whatever happens to either, `run` kills both
-with everything in them before it returns; where the asking process is killed, the kernel does.
+The tester sends the verdict on a pipe that the solver does not have. `run` always kills both processes and their
+children before it returns; if the calling process is killed, the kernel kills them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 from services.oracle.sandbox.limits import Limits
 
 SOURCES = str(Path(__file__).resolve().parents[3])
-"""Where our packages lie, for an interpreter that starts without any."""
+"""Folder of our packages, for an interpreter that starts without any search path."""
 
 START_SECONDS = 60.0
 """How long a process may take to confine itself, on a busy machine."""
@@ -45,7 +45,7 @@ class Verdict:
 
 
 class SandboxUnavailable(Exception):
-    """A fence cannot be raised here, so nothing was run."""
+    """This machine lacks a fence of the sandbox; nothing was run."""
 
 
 def run(program: str, tests: str, calls: Sequence[str], helpers: str = "", limits: Limits = Limits()) -> Verdict:  # noqa: B008
@@ -67,7 +67,7 @@ def run(program: str, tests: str, calls: Sequence[str], helpers: str = "", limit
 
 @contextmanager
 def _confined(work: dict[str, Any], limits: Limits) -> Iterator[int]:
-    """A confined process doing the work; its report's descriptor. At the end it is gone with all that it started."""
+    """Start a confined process and yield the descriptor of its report; on exit, kill it and all its children."""
     here, there = os.pipe()
     passed = (there, work["requests"], work["answers"])
     order = {**work, "report": there, "limits": asdict(limits), "message": limits.message}
@@ -109,7 +109,7 @@ def _ready(report: int) -> None:
 
 
 def _line(report: int, seconds: float) -> str | None:
-    """The next line, without its end; empty where the process has ended, None where the time has."""
+    """The next line without its end; empty if the process has ended, None after `seconds`."""
     until, line = time.monotonic() + seconds, b""
     while not line.endswith(b"\n"):
         if not select.select([report], [], [], max(0.0, until - time.monotonic()))[0]:
