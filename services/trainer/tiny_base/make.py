@@ -106,7 +106,7 @@ _SOURCES = ("make", "pretrain", "tokenizer")
 def items(n: int, seed: int) -> list[Item]:
     """`n` items of the train split in random order."""
     whole = sum(SHARES.get(domain, 1.0) for domain in DOMAINS)
-    drawn = [
+    mixture = [
         item
         for domain in DOMAINS
         for item in draw(
@@ -118,8 +118,8 @@ def items(n: int, seed: int) -> list[Item]:
             seed=f"base {seed}",
         )
     ]
-    Random(seed).shuffle(drawn)
-    return drawn[:n]
+    Random(seed).shuffle(mixture)
+    return mixture[:n]
 
 
 def _write(folder: Path, steps: int, threads: int, seed: int, report: Report) -> None:
@@ -151,9 +151,9 @@ def _write(folder: Path, steps: int, threads: int, seed: int, report: Report) ->
 def _rows(tokenizer: Any, steps: int, seed: int) -> list[tuple[list[int], int]]:
     """Token ids and prompt lengths; a prompt ends with a line break, a completion with the end token."""
     rng = Random(seed)
-    drawn = items(steps * BATCH, seed)
-    prompts = tokenizer([f"{item.prompt}\n" for item in drawn])["input_ids"]
-    texts = [item.completion(traced=rng.random() < TRACES) + EOS for item in drawn]
+    batch_items = items(steps * BATCH, seed)
+    prompts = tokenizer([f"{item.prompt}\n" for item in batch_items])["input_ids"]
+    texts = [item.completion(traced=rng.random() < TRACES) + EOS for item in batch_items]
     completions = tokenizer(texts, add_special_tokens=False)["input_ids"]
     return [(prompt + completion, len(prompt)) for prompt, completion in zip(prompts, completions, strict=True)]
 

@@ -32,7 +32,7 @@ def make_tokenizer(words: Iterable[str], max_length: int) -> PreTrainedTokenizer
 
     vocabulary = entries(words)
     longest_first = sorted((entry for entry in vocabulary[len(SPECIALS) :] if len(entry) > 1), key=len, reverse=True)
-    pattern = "|".join(map(_alone, longest_first)) + r"|[\s\S]"
+    pattern = "|".join(map(_whole_word, longest_first)) + r"|[\s\S]"
     tokenizer = Tokenizer(models.WordLevel({entry: at for at, entry in enumerate(vocabulary)}, unk_token=UNK))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), "isolated")
     tokenizer.decoder = decoders.Fuse()
@@ -50,7 +50,7 @@ def make_tokenizer(words: Iterable[str], max_length: int) -> PreTrainedTokenizer
     )
 
 
-def _alone(entry: str) -> str:
+def _whole_word(entry: str) -> str:
     """Pattern of an entry that is not part of a longer word: `is` does not match in `this`."""
     before = "(?<![A-Za-z])" if entry[0].isalpha() else ""
     after = "(?![A-Za-z])" if entry[-1].isalpha() else ""
