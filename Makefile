@@ -99,6 +99,7 @@ check: install check-deploy  ## Lint, format, types, committed schemas, import r
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python tools/names.py
 	$(BIN)/pytest tests/contract $(PARALLEL) $(ARGS)
 
 names: install  ## The share of bindings whose name says nothing (below 0.5 %; ARGS=--list names them)
