@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -26,6 +25,10 @@ OVERRIDES: Mapping[str, tuple[str, ...]] = {
     "candidates": ("constitution", "candidates"),
 }
 """Where the options of the commands stand in the file."""
+
+
+LONGEST_VALUE = 200
+"""Characters of a wrong value that a message repeats."""
 
 
 def load(path: Path, *, with_base: bool = True, **overrides: Any) -> Campaign:
@@ -118,7 +121,9 @@ def _remedy(detail: ErrorDetails) -> str:
     value = detail["input"]
     if detail["type"] in ("target", "source") and isinstance(value, dict):
         value = value.get("kind")
-    return message if isinstance(value, dict) else f"{reprlib.repr(value)}; {message}"
+    shown = repr(value)
+    shown = shown if len(shown) <= LONGEST_VALUE else f"{shown[:LONGEST_VALUE]}..."
+    return message if isinstance(value, dict) else f"{shown}; {message}"
 
 
 def _meaning(model: type[BaseModel], where: tuple[int | str, ...]) -> str:

@@ -113,7 +113,7 @@ async def test_a_page_whose_console_ends_says_so_and_catches_up_with_the_next_on
         state = page.get_by_role("status").first
         await expect(state).to_have_text("live")
         first.process.terminate()
-        await expect(state).to_have_text("connection lost, trying again", timeout=30_000)
+        await expect(state).to_have_text("connection lost, reconnecting", timeout=30_000)
         await first.process.wait()
         position = await go_on()
         async with console(database, tmp_path, port):
