@@ -48,8 +48,8 @@ def paused(stack, page):
         browser.get("/login")
         fields = {"csrf": browser.cookies["aevolve_csrf"]}
         browser.post("/login", data={**fields, "token": stack.token()})
-        for word in ("pause", "resume"):
-            assert browser.post(f"/campaigns/{id_}/steer", data={**fields, "word": word}).status_code == 303
+        for action in ("pause", "resume"):
+            assert browser.post(f"/campaigns/{id_}/steer", data={**fields, "action": action}).status_code == 303
 
 
 WORKER = "SELECT data ->> 'worker' FROM aevolve.events WHERE type = 'TrainingStarted' ORDER BY position DESC LIMIT 1"
