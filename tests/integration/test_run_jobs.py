@@ -74,7 +74,7 @@ async def test_it_works_the_queues_of_its_service_in_turn(trainer, runner, queue
 
 
 SCRIPT = """
-    from services.runtime.jobs.runner import run_jobs as stint
+    from services.runtime.jobs import run_jobs as stint
     from services.runtime.service import Service
     from tests.work_for_tests import kind
     if __name__ == "__main__":
