@@ -15,6 +15,11 @@ COVERED := schemas/* judgement/* puzzles/* eventstore/* services/*/core.py,servi
 ON_KAFKA := $(addprefix tests/integration/test_,services.py kafka_settings.py letters.py long_jobs.py apache_kafka.py \
   kafka_cluster.py relay_takeover.py wrong_clocks.py anchors.py tls.py)
 
+# Hundreds of processes start here: each would compile the code anew.
+unexport PYTHONDONTWRITEBYTECODE
+# One thread each is the fastest way to share cores between processes, as in the services' jobs.
+test-unit test-integration test-benchmarks: export OMP_NUM_THREADS ?= 1
+
 .PHONY: help demo test check coverage install install-demo names format test-benchmarks test-unit test-contract test-integration test-kafka test-chaos \
   test-loop test-training test-browser test-compose check-deploy check-kubernetes bench-store bench-search bench-loop bench-console \
   bench-oracle bench-data bench-trainer bench-compose screenshots schemas clean

@@ -24,6 +24,7 @@ from services.runtime.storage.hashing import hash_folder
 from services.runtime.substrate import code_sha256
 from tests.adapters import make_base
 from tests.brokers import EMBEDDED, Broker
+from tests.processes import PATIENCE
 
 SERVICES = ("data", "recipes", "trainer", "oracle", "policy")
 PARTITIONS = 3
@@ -103,7 +104,7 @@ async def log_of(store: EventStore, campaign: str) -> list[Envelope]:
 
 
 async def until(
-    store: EventStore, campaign: str, condition: Callable[[History], bool], seconds: float = 180
+    store: EventStore, campaign: str, condition: Callable[[History], bool], seconds: float = PATIENCE
 ) -> History:
     """Wait until a campaign's history fulfils a condition."""
     deadline = time.monotonic() + seconds

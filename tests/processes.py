@@ -18,8 +18,12 @@ def processes(folder: Path) -> dict[int, str]:
     return found
 
 
-def until(condition, patience=120.0):
-    end = time.monotonic() + patience
+PATIENCE = 600.0
+"""Seconds after which a test that waits for something has hung: many times what it takes on a loaded machine."""
+
+
+def until(condition):
+    end = time.monotonic() + PATIENCE
     while not (result := condition()):
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.1)

@@ -7,10 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 
-
-@pytest.mark.timeout(900)
 def test_every_figure_is_measured_and_no_answer_differs(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
     command = [sys.executable, "-m", "benchmarks.oracle", "--quick", "--folder", str(tmp_path), "--out", str(file)]

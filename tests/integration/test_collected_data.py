@@ -27,7 +27,6 @@ from tests.unit.data.test_sources_warc import answer, record, write
 from tests.unit.loopworld import campaign
 from tests.web_server import serving
 
-SECONDS = 400
 """A real data job loads filters and a model; where eight share two cores that takes minutes."""
 
 
@@ -91,17 +90,16 @@ def rows_of(made) -> list[Row]:
     return [row for cell in read(made.uri).values() for row in cell]
 
 
-@pytest.mark.timeout(900)
 async def test_a_campaign_collects_round_after_round_and_accounts_for_every_row(tmp_path, site, cluster, capsys):
     asked = load(file(tmp_path, site))
     base = make_model(tmp_path / "base")
     store = await cluster.console()
     await cluster.begin(store, "collects", asked, base_uri=str(base), base_sha256=hash_folder(base))
-    first = (await until(store, "collects", lambda h: 1 in h.snapshots, SECONDS)).snapshots[1]
+    first = (await until(store, "collects", lambda h: 1 in h.snapshots)).snapshots[1]
     asked_before = list(site.asked)
     site.page("/feed", feed(site, 3, 0, 1, 2), "application/rss+xml")
     notes(tmp_path, [24])
-    history = await until(store, "collects", lambda h: h.finished is not None, SECONDS)
+    history = await until(store, "collects", lambda h: h.finished is not None)
     second = history.snapshots[2]
     await store.close()
 

@@ -11,6 +11,7 @@ from eventstore.effect import Append
 from schemas.envelope import campaign_stream
 from services.console.web.app import listening
 from tests.console_process import console
+from tests.processes import PATIENCE
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ async def served(database, tmp_path):
 
 async def told(lines, word):
     """The next line of the stream that begins with the word; None where it ends before."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         return await anext((line async for line in lines if line.startswith(word)), None)
 
 

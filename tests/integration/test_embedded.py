@@ -24,11 +24,13 @@ from eventstore.embedded.postgres import EmbeddedPostgres
 from eventstore.migrate import migrate, provision
 from eventstore.store import EventStore
 from tests.conftest import PASSWORDS
+from tests.processes import PATIENCE
 
 PARENT = """
 import json, pathlib, sys
 from eventstore.embedded.broker import EmbeddedBroker
 from eventstore.embedded.postgres import EmbeddedPostgres
+from tests.processes import PATIENCE
 started = [EmbeddedBroker().start(), EmbeddedPostgres(pathlib.Path(sys.argv[1])).start()]
 print(json.dumps([*(one.pid for one in started), started[1].said["pid"]]), flush=True)
 sys.stdin.read()
@@ -46,7 +48,7 @@ def alive(pid: int) -> bool:
 
 
 def await_end(pids: list[int]) -> None:
-    patience = time.monotonic() + 30
+    patience = time.monotonic() + PATIENCE
     while left := [pid for pid in pids if alive(pid)]:
         assert time.monotonic() < patience, f"still running: {left}"
         time.sleep(0.02)

@@ -17,6 +17,7 @@ from schemas.advisor import AdvisorFailed
 from schemas.envelope import Envelope
 from tests import background
 from tests.conftest import Stores
+from tests.processes import PATIENCE
 
 
 class Topic:
@@ -58,7 +59,7 @@ def running(relay: Relay) -> AbstractAsyncContextManager[asyncio.Task[None]]:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not true():
             await asyncio.sleep(0.01)
 

@@ -18,8 +18,6 @@ from tests.cluster import Cluster, until
 from tests.conftest import PASSWORDS, create_database
 from tests.unit.loopworld import campaign
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="module")
 async def console(stores):
@@ -39,7 +37,7 @@ async def during(console, database, tmp_path_factory):
             await cluster.begin(console, "a", campaign(rounds=2))
             await cluster.begin(console, "b", campaign(rounds=1, seed=1))
             for name in ("a", "b"):
-                await until(console, name, lambda history: history.finished is not None, seconds=240)
+                await until(console, name, lambda history: history.finished is not None)
             await asyncio.sleep(2)  # checkpoints follow
         finally:
             running.cancel()

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
-import pytest
 from aiokafka import AIOKafkaConsumer
 
 from eventstore.effect import Append
@@ -32,7 +31,6 @@ TAKEOVER_SECONDS = 5.0
 """What the architecture page promises."""
 
 
-@pytest.mark.timeout(120)
 async def test_a_standby_publishes_what_is_appended_after_the_leader_was_killed(
     database: str, owner: asyncpg.Connection, stores: Stores, started: CampaignStarted, tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ from services.runtime.storage.hashing import hash_folder
 from tests.background import running
 from tests.cluster import log_of
 from tests.engine_server import Model, serving
+from tests.processes import PATIENCE
 from tests.tiny_model import DOMAINS, make_model
 from tests.unit.loopworld import campaign
 from tests.unit.oracle.test_engines import make_adapter
@@ -72,7 +73,7 @@ async def test_a_server_that_stumbles_and_a_bad_adapter_cost_the_other_candidate
         places = {"work": tmp_path / "work", "artifacts": str(tmp_path / "artifacts"), "engine_url": server.url}
         settings = Settings(engine="remote", oracle_key_file=tmp_path / "key", **places)
         async with running(Worker(SCORING, oracle, JobRunner(["services.oracle.evaluate"]), settings, "me").work()):
-            async with asyncio.timeout(200):
+            async with asyncio.timeout(PATIENCE):
                 while len(said := told(await log_of(console, "engines"))) < 4:
                     await asyncio.sleep(0.2)
     assert sorted(said) == [

@@ -57,7 +57,7 @@ async def told(console, campaign_, type_):
 async def test_a_campaign_runs_to_its_end_and_the_store_holds_all_that_it_names(cluster, console, server, here):
     cluster.start()
     await cluster.begin(console, "whole", campaign(rounds=2))
-    await until(console, "whole", finished, seconds=200)
+    await until(console, "whole", finished)
     named = artifacts(await log_of(console, "whole"))
     assert all(artifact.uri.startswith(STORE) for artifact in named)
     assert {artifact.state for artifact in named if artifact.kind != "snapshot"} == {"present"}
@@ -76,7 +76,7 @@ async def test_a_worker_killed_between_its_copy_and_its_word_leaves_nothing_that
     cluster.kill("trainer")
     (left,) = {name.rpartition("/")[0] for name in server.names("runs/adapters/killed/")}
     cluster.start("trainer")
-    await until(console, "killed", finished, seconds=120)
+    await until(console, "killed", finished)
     trained = {event.candidate: event.uri for event in await told(console, "killed", "CheckpointTrained")}
     assert f"s3://artifacts/{left}" not in trained.values()
     assert trained[left.split("/")[-2]].endswith("/2")
@@ -94,7 +94,7 @@ async def test_an_object_that_was_changed_is_not_measured(cluster, console, serv
     first, *_ = await told(console, "changed", "CheckpointTrained")
     object_store.write(f"{first.uri}/adapter_config.json", b"{}")
     cluster.start("oracle")
-    await until(console, "changed", finished, seconds=120)
+    await until(console, "changed", finished)
     failed = [
         event for event in await told(console, "changed", "EvaluationFailed") if event.candidate == first.candidate
     ]
@@ -108,7 +108,7 @@ async def test_a_store_that_is_away_for_a_while_fails_no_try(cluster, console, s
     server.down()
     time.sleep(5)
     server.up()
-    await until(console, "away", finished, seconds=120)
+    await until(console, "away", finished)
     assert not [e for e in await log_of(console, "away") if e.type in ("TrainingFailed", "EvaluationFailed")]
     assert {event.attempt for event in await told(console, "away", "TrainingStarted")} == {1}
 

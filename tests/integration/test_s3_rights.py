@@ -101,7 +101,7 @@ async def test_a_campaign_runs_with_these_rights(keys, database, tmp_path):
                 has_key = (keys / f"s3.{service}").exists()
                 cluster.start(service, **(client(keys, service) if has_key else {}))
             await cluster.begin(store, "c", campaign(rounds=1))
-            await until(store, "c", lambda history: history.finished is not None, seconds=120)
+            await until(store, "c", lambda history: history.finished is not None)
         finally:
             await store.close()
             cluster.stop()

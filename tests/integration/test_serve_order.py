@@ -14,6 +14,7 @@ from services.runtime.main import serve
 from services.runtime.settings import Settings
 from tests.brokers import EMBEDDED, broker
 from tests.conftest import PASSWORDS
+from tests.processes import PATIENCE
 
 
 async def test_the_relay_publishes_while_the_subscriber_still_starts(database, stores, started, tmp_path, monkeypatch):
@@ -30,7 +31,7 @@ async def test_the_relay_publishes_while_the_subscriber_still_starts(database, s
         )
         serving = asyncio.create_task(serve(policy, settings, JobRunner(())))
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 while not await read_topics(its_broker.address, {topic("CampaignStarted")}):
                     assert not serving.done()
                     await asyncio.sleep(0.2)

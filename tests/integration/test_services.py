@@ -23,6 +23,7 @@ from services.runtime.kafka.reader import read_topics
 from tests.brokers import broker
 from tests.cluster import PARTITIONS, Cluster, log_of, until
 from tests.conftest import PASSWORDS
+from tests.processes import PATIENCE
 from tests.told import told
 from tests.unit.loopworld import campaign
 
@@ -94,7 +95,7 @@ async def test_killing_any_service_in_the_middle_loses_and_doubles_nothing(clust
         await until(console, "killed", lambda h, n=number: h.position >= 0 and len(h.trials) > 1 + n)
         cluster.kill(service)
         cluster.start(service)
-    await until(console, "killed", finished, seconds=90)
+    await until(console, "killed", finished)
     once = await log_of(console, "killed")
     counts = Counter((e.type, e.subject) for e in once)
     assert all(n == 1 for (type_, _), n in counts.items() if type_ == "CheckpointTrained")
@@ -167,7 +168,7 @@ async def bury(cluster, letters):
             encoded = [(k, v.encode()) for k, v in {**headers, "mark": mark}.items()]
             await producer.send_and_wait(topic("ScoresReported"), body, key=b"forged", headers=encoded)
     found = {}
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not found.keys() >= {(mark, service) for mark in marks for service in ("oracle", "policy")}:
             await asyncio.sleep(0.2)
             read = await read_topics(cluster.broker.address, {DEAD_LETTER_TOPIC})
@@ -216,7 +217,7 @@ async def test_a_new_broker_gets_the_log_again_and_the_campaign_goes_on(cluster,
     with EmbeddedBroker() as another:
         cluster.broker = another
         cluster.start()
-        await until(console, "moved", finished, seconds=90)
+        await until(console, "moved", finished)
         cluster.stop()
 
 
@@ -228,7 +229,7 @@ async def test_a_restarted_broker_keeps_its_log_and_the_campaign_goes_on_with_th
     await asyncio.to_thread(cluster.broker.stop)
     await asyncio.to_thread(cluster.broker.start)
     assert cluster.broker.address == address
-    await until(console, "restarted", finished, seconds=90)
+    await until(console, "restarted", finished)
     places = {(m.topic, m.partition, m.offset): m.value for m in await cluster.messages()}
     assert all(places[m.topic, m.partition, m.offset] == m.value for m in held)
     assert len(places) > len(held)

@@ -23,8 +23,6 @@ DECISIONS = ("RecipeProposed", "ScoresReported", "SubmissionsChosen", "DriftAsse
 RUN_ALONE = ("position", "cost", "uri")
 """What two runs of one seed may differ in: the order of unrelated events, what was spent, where it lies."""
 
-pytestmark = pytest.mark.timeout(600)
-
 
 def demo(folder, *options):
     command = [sys.executable, "-m", "services.console", "demo", "--out", str(folder), *options]

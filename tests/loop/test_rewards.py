@@ -12,8 +12,6 @@ from tests.processes import processes
 
 CAMPAIGN = Path(__file__).with_name("grpo.yaml")
 
-pytestmark = pytest.mark.timeout(600)
-
 
 def aevolve(*arguments):
     command = [sys.executable, "-m", "services.console", *map(str, arguments)]

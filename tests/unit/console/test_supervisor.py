@@ -62,7 +62,7 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
-def until(condition, patience=60.0):
+def until(condition, patience=600.0):
     end = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < end, "waited in vain"
