@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
+import socketserver
 import sys
 import threading
 import time
@@ -30,19 +32,23 @@ class Model:
         self.folder, self.name, self.room = folder, name, room
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.models = {name: self.base()}
+        self.roots = {name: folder}
         self.lock = threading.Lock()
 
     def base(self):
         return AutoModelForCausalLM.from_pretrained(self.folder, dtype=torch.float32).eval()
 
     def cards(self):
-        cards = [{"id": name, "owned_by": "stub", "parent": self.name} for name in self.models]
+        cards = [
+            {"id": name, "owned_by": "stub", "parent": self.name, "root": self.roots[name]} for name in self.models
+        ]
         cards[0] |= {"parent": None, "max_model_len": self.room}
         return {"object": "list", "data": cards}
 
     def load(self, name: str, folder: str) -> None:
         assert name not in self.models
         self.models[name] = PeftModel.from_pretrained(self.base(), folder).eval().merge_and_unload()
+        self.roots[name] = folder
 
     @torch.inference_mode()
     def complete(self, asked: dict) -> dict:
@@ -91,9 +97,10 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, {"tokens": [*ids, 7] if self.server.fault == "tokenizer" else ids})
 
     def load_lora_adapter(self, model, body) -> None:
+        fault = self.server.fault
         try:
             with model.lock:
-                model.load(body["lora_name"], body["lora_path"])
+                model.load(body["lora_name"], self.server.foreign if fault == "foreign" else body["lora_path"])
         except (AssertionError, RuntimeError, ValueError):
             return self.answer(500, {"error": {"message": "AssertionError"}})
         return self.answer(200, "Success")
@@ -108,6 +115,8 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(3)
         if fault == "tired" and number == 5:
             return self.answer(503, {})
+        if fault == "exchanged" and number == 5:  # what vLLM's open route `/adapters` does
+            model.roots[body["model"]] = self.server.foreign
         if fault == "trickle" or (fault == "gone" and number >= 5):
             return self.trickle() if fault == "trickle" else self.close_connection_now()
         if fault == "garbage" or (fault == "stumbles" and number == 0):
@@ -148,7 +157,7 @@ class Handler(BaseHTTPRequestHandler):
 class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
-    fault, key, model = "", "", None
+    fault, key, model, foreign = "", "", None, ""
 
     def __init__(self, *given) -> None:
         super().__init__(*given)
@@ -160,6 +169,15 @@ class Server(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+
+class SocketServer(Server):
+    """Listens on a path."""
+
+    address_family = socket.AF_UNIX
+
+    def server_bind(self) -> None:
+        socketserver.TCPServer.server_bind(self)  # HTTPServer's asks for the name of the host
 
 
 @contextmanager
@@ -177,17 +195,17 @@ def serving(model: Model, fault: str = "", key: str = "") -> Iterator[Server]:
 
 
 def main() -> None:
-    """`vllm serve FOLDER --served-model-name=NAME --port=PORT ...`."""
+    """`vllm serve FOLDER --served-model-name=NAME --uds=PATH ...`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("serve")
     parser.add_argument("folder")
-    for name in ("--served-model-name", "--host", "--port", "--max-model-len"):
+    for name in ("--served-model-name", "--uds", "--max-model-len"):
         parser.add_argument(name)
     given, _ = parser.parse_known_args()
     about = {"argv": sys.argv[1:], "pid": os.getpid(), "secret": os.environ.get("AEVOLVE_PASSWORD")}
     with Path(os.environ["STUB_TOLD"]).open("a") as told:
         told.write(json.dumps(about) + "\n")
-    server = Server((given.host, int(given.port)), Handler)
+    server = SocketServer(given.uds, Handler)
     server.key = os.environ["VLLM_API_KEY"]
     server.model = Model(given.folder, given.served_model_name, int(given.max_model_len))
     server.serve_forever()

@@ -53,6 +53,8 @@ class EngineUse(Frozen):
     """Name in `services.oracle.engines.registry`."""
     url: str = ""
     """Address of a server's OpenAI-compatible interface, without `/completions`."""
+    unix_socket: str | None = None
+    """Socket that the oracle's own server listens on, in place of the address's host and port."""
     key_file: str | None = None
     """File with the server's key."""
     seconds: float = Field(600.0, gt=0.0)

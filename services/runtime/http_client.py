@@ -58,17 +58,19 @@ def send(
     seconds: float,
     most_bytes: int,
     use_proxy: bool = False,
+    unix_socket: str | None = None,
 ) -> Answer:
     """The answer to one request, made on a connection of its own. Raises `NoAnswer`.
 
-    `use_proxy` obeys the proxy variables of the environment (`http_proxy`, `https_proxy`, `no_proxy`).
+    `use_proxy` obeys the proxy variables of the environment (`http_proxy`, `https_proxy`, `no_proxy`). `unix_socket` is
+    the path of the socket to connect to, in place of the address's host and port.
     """
     try:
         parts = httpx2.URL(url)
         target = httpcore2.URL(scheme=parts.raw_scheme, host=parts.raw_host, port=parts.port, target=parts.raw_path)
         sent = {"Host": parts.netloc.decode(), "Accept-Encoding": "identity", "Connection": "close", **headers}
         with (
-            _pool(parts, seconds, use_proxy=use_proxy) as pool,
+            _pool(parts, seconds, use_proxy=use_proxy, unix_socket=unix_socket) as pool,
             pool.stream(method, target, headers=list(sent.items()), content=content) as response,
         ):
             body = bytearray()
@@ -81,8 +83,10 @@ def send(
         raise NoAnswer(error) from error
 
 
-def _pool(url: httpx2.URL, seconds: float, *, use_proxy: bool) -> httpcore2.ConnectionPool:
+def _pool(url: httpx2.URL, seconds: float, *, use_proxy: bool, unix_socket: str | None) -> httpcore2.ConnectionPool:
     options: dict[str, Any] = {"network_backend": _Backend(seconds)}
+    if unix_socket is not None:
+        return httpcore2.ConnectionPool(**options, uds=unix_socket)
     if url.scheme == "https":
         options["ssl_context"] = _trusted()
     proxy = urllib.request.getproxies().get(url.scheme) if use_proxy else None
@@ -107,6 +111,9 @@ class _Backend(httpcore2.NetworkBackend):
 
     def connect_tcp(self, host: str, port: int, timeout: float | None = None, *args: Any, **options: Any) -> _Stream:
         return _Stream(self._sockets.connect_tcp(host, port, self._seconds, *args, **options), self._seconds)
+
+    def connect_unix_socket(self, path: str, timeout: float | None = None, **options: Any) -> _Stream:
+        return _Stream(self._sockets.connect_unix_socket(path, self._seconds, **options), self._seconds)
 
 
 class _Stream(httpcore2.NetworkStream):

@@ -174,7 +174,13 @@ class Client:
         content = json.dumps(body).encode() if body is not None else None
         try:
             answer = http_client.send(
-                method, url, self.headers, content, seconds=self.use.seconds, most_bytes=LONGEST_ANSWER
+                method,
+                url,
+                self.headers,
+                content,
+                seconds=self.use.seconds,
+                most_bytes=LONGEST_ANSWER,
+                unix_socket=self.use.unix_socket,
             )
         except http_client.NoAnswer as error:
             if error.timed_out:

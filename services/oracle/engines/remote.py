@@ -6,6 +6,7 @@ The same code talks to an operator's server and to the oracle's own (`services.o
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -45,24 +46,36 @@ def opened(job: EvaluationJob, tokenizer: Any, *, own_server: bool) -> Iterator[
     if trained is None:
         yield RemoteEngine(job, tokenizer, client, base, own_server=own_server)
         return
-    with loaded(client, f"{job.candidate}-{(job.sha256 or '')[:16]}", trained) as name:
+    with loaded(client, base, job.candidate, trained) as name:
         yield RemoteEngine(job, tokenizer, client, name, own_server=own_server)
 
 
 @contextmanager
-def loaded(client: Client, name: str, folder: Path) -> Iterator[str]:
-    """The adapter under its name, which contains its hash."""
-    if name not in client.models():
-        try:
-            client.load(name, folder.resolve())
-        except AdapterRefused:
-            if name not in client.models():  # unless another job has loaded it
-                raise
+def loaded(client: Client, base: str, candidate: str, folder: Path) -> Iterator[str]:
+    """The adapter, served under a name that nobody can have registered before.
+
+    Raises `EngineMismatched` where the server has, before or after the measurement, another adapter under that name.
+    """
+    name, path = f"{candidate}-{secrets.token_hex(16)}", folder.resolve()
+    client.load(name, path)
     try:
+        check_adapter(client, base, name, path)
         yield name
+        check_adapter(client, base, name, path)
     finally:
         with suppress(EngineFailed):
             client.unload(name)
+
+
+def check_adapter(client: Client, base: str, name: str, folder: Path) -> None:
+    """Raise `EngineMismatched` unless the name stands for the adapter in the folder, on this base."""
+    card = client.models().get(name, {})
+    if (card.get("root"), card.get("parent")) != (str(folder), base):
+        raise EngineMismatched(
+            f"the engine at {client.use.url} serves {card.get('root', 'nothing')!r} on {card.get('parent')!r} as "
+            f"{name}, not {folder} on {base}; keep everyone else away from the server, which must report `root` and "
+            "`parent` of each adapter as vLLM does"
+        )
 
 
 def wait_until_ready(client: Client, use: EngineUse) -> None:
@@ -92,6 +105,8 @@ def check(client: Client, base: str, job: EvaluationJob, tokenizer: Any) -> None
             f"the engine at {job.engine.url} serves {', '.join(sorted(cards)[:5]) or 'nothing'}; start it with the "
             f"recorded base and --served-model-name {base}"
         )
+    if cards[base].get("parent") is not None:
+        raise EngineMismatched(f"the engine at {job.engine.url} serves an adapter as {base}; restart it with the base")
     length = cards[base].get("max_model_len")
     if isinstance(length, int) and length < job.max_length:
         raise EngineMismatched(

@@ -1,16 +1,19 @@
 """The oracle's own vLLM server: started with the first job of a base, kept for all further ones.
 
 A job's process ends with the job, and an engine takes minutes to start: so the engine is a process of its own, and
-jobs reach it over HTTP. A crash of the engine fails a job, not the oracle. lm-eval's own `vllm` model takes one adapter
-for its whole life.
+jobs reach it over HTTP. It listens on a socket in a folder that only our user may enter: vLLM's key guards some of its
+routes and leaves others open, among them one that registers an adapter under any name. A crash of the engine fails a
+job, not the oracle. lm-eval's own `vllm` model takes one adapter for its whole life.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +25,6 @@ from schemas.profiles import PROFILES
 from services.oracle.job import EngineUse
 from services.runtime.jobs.runner import JobFailed
 from services.runtime.parent_watch import GRACE, end_with_parent
-from services.runtime.ports import free_ports
 from services.runtime.settings import Settings
 
 ServerSpec = tuple[Path, str, Model]
@@ -36,6 +38,8 @@ class Server:
     spec: ServerSpec
     process: subprocess.Popen[bytes]
     use: EngineUse
+    socket: Path
+    """Its Unix socket, alone in its folder."""
 
     def stop(self) -> None:
         """Stop it, and wait until its memory is free."""
@@ -45,6 +49,7 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        shutil.rmtree(self.socket.parent, ignore_errors=True)
 
 
 _warm: list[Server] = []
@@ -73,17 +78,18 @@ def warm(folder: Path, base_sha256: str, model: Model, settings: Settings) -> En
 
 
 def start(spec: ServerSpec, settings: Settings) -> Server:
-    """Start a server on the loopback address with a fresh random key."""
+    """Start a server on a socket of its own, with a fresh random key."""
     place = (settings.work / "engine").resolve()
     place.mkdir(parents=True, exist_ok=True)
     log, key = place / "vllm.log", place / "key"
     key.unlink(missing_ok=True)
     key.touch(mode=0o600)
     key.write_text(secrets.token_hex(32))
-    (port,) = free_ports(1)
+    # Not in the work folder: a socket's path takes 107 bytes at most. `mkdtemp` lets nobody else in.
+    socket = Path(tempfile.mkdtemp(prefix="aevolve-vllm-"), "socket")
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", __name__, *arguments(spec, port, settings.workers)],
+            [sys.executable, "-m", __name__, *arguments(spec, socket, settings.workers)],
             stdin=subprocess.PIPE,  # never written to: the server exits when this process has closed it
             stdout=output,
             stderr=output,
@@ -93,23 +99,23 @@ def start(spec: ServerSpec, settings: Settings) -> Server:
     threading.Thread(target=process.wait, daemon=True).start()  # reaps the process, so that a job sees its end
     use = EngineUse(
         kind="vllm",
-        url=f"http://127.0.0.1:{port}/v1",
+        url="http://localhost/v1",
+        unix_socket=str(socket),
         key_file=str(key),
         seconds=settings.engine_seconds,
         pid=process.pid,
         log=str(log),
     )
-    return Server(spec, process, use)
+    return Server(spec, process, use, socket)
 
 
-def arguments(spec: ServerSpec, port: int, workers: int) -> Sequence[str]:
+def arguments(spec: ServerSpec, socket: Path, workers: int) -> Sequence[str]:
     """Arguments of `vllm`: the profile's settings, and one adapter slot for each concurrent job."""
     folder, base_sha256, model = spec
     profile = PROFILES[model.profile]
     options = {
         "served-model-name": served_name(base_sha256),
-        "host": "127.0.0.1",
-        "port": port,
+        "uds": socket,
         "dtype": "bfloat16",
         "seed": 0,
         "generation-config": "vllm",  # ignore the base's own temperature and penalties

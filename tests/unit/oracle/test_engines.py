@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,6 +151,8 @@ def test_a_server_that_is_tired_for_a_moment_is_asked_again(here) -> None:
         ("nothing", EngineGarbled, "something other than one choice with text and usage"),
         ("deaf", EngineMismatched, f"was asked for r1s0-.*, and {NAME} answered"),
         ("tokenizer", EngineMismatched, "encodes differently"),
+        ("foreign", EngineMismatched, "serves .*adapter1' on .* not .*adapter0 on"),
+        ("exchanged", EngineMismatched, "serves .*adapter1' on .* not .*adapter0 on"),
     ],
 )
 def test_each_failure_of_a_server_has_a_class_and_the_next_candidate_is_measured(
@@ -157,6 +160,7 @@ def test_each_failure_of_a_server_has_a_class_and_the_next_candidate_is_measured
 ) -> None:
     monkeypatch.setattr("services.oracle.engines.client.PAUSES", (0.01,))
     with serving(here.served, fault) as server:
+        server.foreign = str(here.adapters[1])
         use = remote(server, seconds=0.5) if fault in ("slow", "trickle") else remote(server)
         with pytest.raises(error, match=words):
             measure(here.of(here.adapters[0], use))
@@ -352,9 +356,12 @@ def test_the_oracles_own_server_is_started_once_and_stays_warm_between_jobs(here
     (told,) = started(installed)
     assert {"--max-num-seqs=64", "--gpu-memory-utilization=0.85", f"--served-model-name={NAME}"} <= {*told["argv"]}
     assert told["secret"] is None
+    folder = Path(use.unix_socket).parent
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     vllm.warm(here.base, SHA, AskedModel(max_length=64), settings)
     with pytest.raises(ProcessLookupError):
         os.kill(use.pid, 0)
+    assert not folder.exists()
 
 
 def test_a_server_that_ends_as_it_starts_is_named_with_its_log(here, tmp_path, installed, monkeypatch) -> None:
