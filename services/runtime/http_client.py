@@ -112,8 +112,8 @@ class _Backend(httpcore2.NetworkBackend):
     def connect_tcp(self, host: str, port: int, timeout: float | None = None, *args: Any, **options: Any) -> _Stream:
         return _Stream(self._sockets.connect_tcp(host, port, self._seconds, *args, **options), self._seconds)
 
-    def connect_unix_socket(self, path: str, timeout: float | None = None, **options: Any) -> _Stream:
-        return _Stream(self._sockets.connect_unix_socket(path, self._seconds, **options), self._seconds)
+    def connect_unix_socket(self, path: str, timeout: float | None = None, *args: Any, **options: Any) -> _Stream:
+        return _Stream(self._sockets.connect_unix_socket(path, self._seconds, *args, **options), self._seconds)
 
 
 class _Stream(httpcore2.NetworkStream):

@@ -96,6 +96,39 @@ def test_a_program_with_its_tests_in_a_list_is_scored_too():
     assert passes(document, ["def first(items):\n    return items[0]"]) == {"pass@1": 0}
 
 
+SETUP = "def close(a, b):\n    return abs(a - b) < 1e-6\n"
+WRONG = "def half(x):\n    return 7.0\n"
+
+
+@pytest.mark.parametrize(
+    "setup",
+    [SETUP, "import math\nclose = math.isclose\n", "from math import isclose as close\n"],
+    ids=["def", "=", "as"],
+)
+@pytest.mark.parametrize("solution", [{}, {"code": "def half(x):\n    return x / 2"}], ids=["", "with a solution"])
+def test_a_program_cannot_replace_what_the_task_defines_for_its_tests(setup, solution):
+    document = {"test_list": ["assert close(half(3), 1.5)"], "test_setup_code": setup, **solution}
+    assert passes(document, ["def half(x):\n    return x / 2"]) == {"pass@1": 1}
+    assert passes(document, [WRONG + "def close(a, b):\n    return True\n"]) == {"pass@1": 0}
+
+
+def test_functions_are_known_by_the_tasks_solution_even_under_a_built_in_name_or_uncalled():
+    document = {"test_list": ["assert list(map(sum, [6], [4])) == [3]"], "code": "def sum(a, b):\n    return 3"}
+    assert passes(document, ["def sum(a, b):\n    return 3"]) == {"pass@1": 1}
+    assert passes(document, ["def sum(a, b):\n    return 4"]) == {"pass@1": 0}
+
+
+def test_the_tests_imports_are_made_and_an_import_of_everything_needs_the_solution():
+    document = {"test_list": ["assert math.isclose(half(3), 1.5)"], "test_imports": ["import math"]}
+    assert passes(document, ["def half(x):\n    return x / 2"]) == {"pass@1": 1}
+    star = {"test_list": ["assert isclose(half(3), 1.5)"], "test_setup_code": "from math import *"}
+    with pytest.raises(CodeTaskUnknown, match="imports `\\*` for its tests"):
+        passes(star, [WRONG])
+    assert passes(star | {"code": "def half(x):\n    return x / 2"}, [WRONG + "def isclose(*_): return 1"]) == {
+        "pass@1": 0
+    }
+
+
 def test_a_document_of_another_shape_is_refused():
     with pytest.raises(CodeTaskUnknown, match="a document has the fields code, question; code tasks are known with"):
         passes({"question": "", "code": ""}, [""])

@@ -53,21 +53,43 @@ def passes(document: Mapping[str, Any], outputs: Sequence[str]) -> dict[str, int
     if {"prompt", "test", "entry_point"} <= document.keys():
         prompt, function = document["prompt"], document["entry_point"]
         program, helpers = prompt + output.partition(FENCE)[0], prompt
-        tests, calls = f"{document['test']}\ncheck({function})\n", [function]
+        tests, calls = f"{document['test']}\ncheck({function})\n", {function}
     elif "test_list" in document:
         tests = "\n".join(document["test_list"])
-        program, helpers, calls = output, document.get("test_setup_code", ""), sorted(_called_functions(tests))
+        program, helpers = output, "\n".join([*document.get("test_imports", ()), document.get("test_setup_code", "")])
+        calls = _functions_under_test(tests, helpers, document.get("code"))
     else:
         raise CodeTaskUnknown(
             f"a document has the fields {', '.join(sorted(document))}; code tasks are known with prompt, test and "
             "entry_point (HumanEval), or with test_list (MBPP)"
         )
-    return {METRIC: int(run(program, tests, calls, helpers, Limits()).passed)}
+    return {METRIC: int(run(program, tests, sorted(calls), helpers, Limits()).passed)}
 
 
-def _called_functions(tests: str) -> set[str]:
-    """Functions that the tests call and do not define; the program must define them."""
-    nodes = list(ast.walk(ast.parse(tests)))
-    called = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
-    stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    return called - stored - vars(builtins).keys()
+def _functions_under_test(tests: str, helpers: str, solution: str | None) -> set[str]:
+    """Functions that the tests use and the task leaves to the program: those of its own solution, where it has one.
+
+    Nothing that the tests or their helpers bind is among them: the program cannot replace it. Raises `CodeTaskUnknown`
+    where the helpers import names that cannot be known before they run.
+    """
+    own = _bound_names(tests) | _bound_names(helpers)
+    used = {node.id for node in ast.walk(ast.parse(tests)) if isinstance(node, ast.Name)} - own
+    if solution is not None and (solved := used & _bound_names(solution)):
+        return solved
+    if "*" in own:
+        raise CodeTaskUnknown("a document without `code` imports `*` for its tests; name what it imports")
+    return used - vars(builtins).keys()
+
+
+def _bound_names(source: str) -> set[str]:
+    """Names that a text assigns, imports or defines anywhere; `*` for an import of everything."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                names.add(name)
+            case ast.arg(arg=name) | ast.AsyncFunctionDef(name=name) | ast.ExceptHandler(name=str(name)):
+                names.add(name)
+            case ast.Import(names=imported) | ast.ImportFrom(names=imported):
+                names |= {(alias.asname or alias.name).partition(".")[0] for alias in imported}
+    return names

@@ -30,7 +30,7 @@ START_SECONDS = 60.0
 ENVIRONMENT = {"MALLOC_ARENA_MAX": "1"}
 """All of it. A thread's own arena would reserve 128 MiB of the address space that a program may have."""
 
-WORDS = ("passed", "test failed", "test raised", "program raised", "program ended", "nothing asked")
+WORDS = ("passed", "test failed", "test raised", "program raised", "program ended", "no plain answer", "nothing asked")
 """Reports of a tester."""
 
 

@@ -7,14 +7,28 @@ the verdict. Its answers are read as data.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from services.oracle.sandbox import plain
 
+STEERING = frozenset(("StopIteration", "StopAsyncIteration"))
+"""Exceptions that end a loop over the program's answers without a word."""
+
 
 class Unanswered(BaseException):
-    """The solver is gone or says what is no answer. No test may take it for an exception that it expected."""
+    """The solver is gone, or what it says is no plain value. No test may take it for an exception that it expected."""
+
+
+class ProgramRaised(Exception):
+    """The program raised something of its own, or what would steer the tests: the end of an iteration.
+
+    A test that expects a named exception does not expect this one.
+    """
+
+
+class ProgramLeft(BaseException):
+    """The program raised what `except Exception` does not catch."""
 
 
 def judge(work: Mapping[str, Any], requests: BinaryIO, answers: BinaryIO) -> str:
@@ -24,8 +38,10 @@ def judge(work: Mapping[str, Any], requests: BinaryIO, answers: BinaryIO) -> str
         solver.answer()
     except Exception:  # noqa: BLE001  # the program's own, whatever it is
         return "program raised"
+    except ProgramLeft:
+        return "program raised"
     except Unanswered:
-        return "program ended"
+        return solver.lost
     return _tested(work, solver)
 
 
@@ -39,10 +55,12 @@ def _tested(work: Mapping[str, Any], solver: Solver) -> str:
         return "test failed"
     except Exception:  # noqa: BLE001  # a test that cannot go on is not passed
         return "test raised"
+    except ProgramLeft:
+        return "test raised"
     except Unanswered:
-        return "program ended"
+        return solver.lost
     if solver.lost:  # and the tests caught even that
-        return "program ended"
+        return solver.lost
     return "passed" if solver.asked else "nothing asked"
 
 
@@ -51,7 +69,7 @@ class Solver:
 
     def __init__(self, requests: BinaryIO, answers: BinaryIO, most: int) -> None:
         self.requests, self.answers, self.most = requests, answers, most
-        self.asked, self.lost = 0, False
+        self.asked, self.lost = 0, ""
 
     def function(self, name: str) -> Callable[..., Any]:
         """A stand-in for one function of the program."""
@@ -63,30 +81,43 @@ class Solver:
                 self.requests.write(line)
                 self.requests.flush()
             except OSError:
-                self.lost = True
+                self.lost = "program ended"
                 raise Unanswered from None
-            return self.answer()
+            return self.answer(*args, *kwargs.values())
 
         return call
 
-    def answer(self) -> Any:
-        """The next answer's value. Raises what the program raised, or `Unanswered`."""
+    def answer(self, *given: Any) -> Any:
+        """The next answer's value; what the program changed in its arguments is changed in these.
+
+        Raises what the program raised, or `Unanswered`.
+        """
         line = self.answers.readline(self.most + 1)
         try:
-            kind, value = plain.loads(line)
+            kind, *rest, left = plain.loads(line)
+            if kind != "opaque":
+                plain.update(given, left)
+            if kind == "value":
+                value, same = rest
+                return value if same is None else given[same]
+            raised = Unanswered() if kind == "opaque" else _exception(*rest)
         except Exception:  # noqa: BLE001  # the solver may say anything
-            self.lost = True
-            raise Unanswered from None
-        if kind == "value":
-            return value
-        raise _exception(value)
+            kind, raised = "", Unanswered()
+        if isinstance(raised, Unanswered):
+            self.lost = "no plain answer" if kind == "opaque" else "program ended"
+        raise raised
 
 
-def _exception(name: Any) -> Exception:
-    """The built-in exception of this name, so that a test can expect it; `RuntimeError` for every other."""
-    kind = vars(builtins).get(name) if isinstance(name, str) else None
+def _exception(names: Sequence[str], arguments: Sequence[Any]) -> BaseException:
+    """The nearest built-in exception among these classes, so that a test can expect it."""
+    if STEERING.intersection(names):
+        return ProgramRaised()
+    kind = next((kind for name in names if isinstance(kind := vars(builtins).get(name), type)), None)
+    if kind is None or not issubclass(kind, Exception):
+        return ProgramLeft() if kind is not None and issubclass(kind, BaseException) else ProgramRaised()
+    if kind is Exception:  # a class of its own, which no test can name
+        return ProgramRaised()
     try:
-        raised = kind() if isinstance(kind, type) else None
-    except TypeError:  # one that is nothing without its arguments
-        raised = None
-    return raised if isinstance(raised, Exception) else RuntimeError()
+        return kind(*arguments)
+    except TypeError:  # one that takes its arguments otherwise
+        return ProgramRaised()
