@@ -9,7 +9,7 @@ from typing import Any
 from judgement.drift.assess import CAP
 from schemas import events as e
 from schemas.advisor import AdviceWeighed, AdvisorAnswered, AdvisorFailed
-from schemas.envelope import Envelope
+from schemas.envelope import Envelope, UnreadableEvent
 from schemas.events import (
     CampaignPaused,
     CampaignResumed,
@@ -23,7 +23,10 @@ from schemas.scores import Scores
 
 def narrate(envelope: Envelope) -> str:
     """What happened, without when and where."""
-    event = envelope.event
+    try:
+        event = envelope.event
+    except UnreadableEvent as error:
+        return f"cannot be read: {error.reason}"
     return WORDS[type(event)](event)
 
 

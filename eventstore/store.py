@@ -176,7 +176,7 @@ class EventStore:
     async def campaigns(self) -> list[CampaignSummary]:
         """Every campaign, the oldest first."""
         rows = await self._pool.fetch(QUERIES["campaigns"])
-        return [CampaignSummary(row["campaign"], row["name"], row["time"], row["ending"]) for row in rows]
+        return [CampaignSummary(row["campaign"], row["name"] or "", row["time"], row["ending"]) for row in rows]
 
     async def wait(self, after: int, timeout: float) -> bool:  # noqa: ASYNC109
         """Sleep until there are events after a position, at most `timeout` seconds; say whether there are."""

@@ -18,7 +18,7 @@ from schemas import events as e
 from schemas.advisor import AdvisorAnswered, AdvisorFailed
 from schemas.base import digest
 from schemas.campaign import Campaign, Substrate
-from schemas.envelope import Envelope
+from schemas.envelope import Envelope, UnreadableEvent
 from schemas.events import (
     CampaignPaused,
     CampaignResumed,
@@ -71,6 +71,9 @@ class History:
     """Version of each stream: the expected version of the next append."""
     last_id: UUID | None = None
     """The last event."""
+    unreadable: list[UnreadableEvent] = field(default_factory=list)
+    """Events that do not follow their schema, or do not fit what came before. No service wrote them as its own code
+    does, so nothing more is decided: the campaign can only be stopped."""
 
     @property
     def policy(self) -> Policy | None:
@@ -89,8 +92,8 @@ class History:
 
     @property
     def closed(self) -> bool:
-        """Whether the campaign is finished, stopped or paused: nothing is decided."""
-        return self.finished is not None or self.stopped or self.paused
+        """Whether the campaign is finished, stopped, paused or has an unreadable event: nothing is decided."""
+        return self.finished is not None or self.stopped or self.paused or bool(self.unreadable)
 
     @property
     def unpublished(self) -> bool:
@@ -121,7 +124,13 @@ class History:
         self.streams[envelope.subject] = envelope.stream_version
         self.last_id = envelope.id
         if fold_one := FOLDS.get(envelope.type):
-            fold_one(self, envelope.event, envelope.time)
+            try:
+                fold_one(self, envelope.event, envelope.time)
+            except UnreadableEvent as error:
+                self.unreadable.append(error)
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+                reason = f"it does not fit the events before it ({type(error).__name__}: {error})"
+                self.unreadable.append(UnreadableEvent(envelope, reason))
 
 
 def fold(campaign_id: str, envelopes: Iterable[Envelope]) -> History:

@@ -9,10 +9,32 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from schemas.base import Frozen
 from schemas.registry import parse, schema_id
+
+UNPARSED: dict[str, Any] = {"": "cannot be parsed"}
+"""The data of an envelope whose recorded payload is no JSON that Python can hold, such as one nested 1,000 deep."""
+
+
+class UnreadableEvent(ValueError):
+    """A recorded event whose payload is none of its type and version. No service of this release wrote it."""
+
+    def __init__(self, envelope: Envelope, reason: str) -> None:
+        super().__init__(
+            f"position {envelope.sequence}: {envelope.type} version {envelope.version} of campaign "
+            f"{envelope.correlationid}, written by {envelope.source}, cannot be read: {reason}"
+        )
+        self.reason = reason
+
+
+def _reason(error: Exception) -> str:
+    """The first problem of a payload, without its value: that may be anything."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'data'}: {first['msg']}"
+    return f"{type(error).__name__}: {error}" if isinstance(error, (LookupError, TypeError)) else str(error)
 
 
 class Envelope(Frozen):
@@ -45,8 +67,13 @@ class Envelope(Frozen):
 
     @property
     def event(self) -> Any:
-        """The payload as its model."""
-        return parse(self.type, self.version, self.data)
+        """The payload as its model. Raises `UnreadableEvent`."""
+        if self.data == UNPARSED:
+            raise UnreadableEvent(self, "its payload is no JSON that can be parsed here")
+        try:
+            return parse(self.type, self.version, self.data)
+        except (LookupError, TypeError, ValueError, RecursionError) as error:
+            raise UnreadableEvent(self, _reason(error)) from error
 
     def headers(self) -> dict[str, str]:
         """The CloudEvents attributes as Kafka headers."""

@@ -28,6 +28,8 @@ async def control(store: EventStore, campaign: str, event: ControlEvent) -> None
     history, pauses = await history_of(store, campaign), isinstance(event, CampaignPaused)
     if history.finished or history.stopped:
         raise UserError(f"campaign: {campaign!r} is over; start another with `aevolve start`")
+    if history.unreadable and not isinstance(event, CampaignStopped):
+        raise UserError(f"campaign: {history.unreadable[0]}; nothing more is decided: stop the campaign")
     if history.paused == pauses and not isinstance(event, CampaignStopped):
         raise UserError(f"campaign: {campaign!r} is {'already' if history.paused else 'not'} paused")
     await store.append([Append(campaign, campaign_stream(campaign), event)])

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from schemas.envelope import UnreadableEvent
 from services.console.commands import (
     audit,
     campaign,
@@ -28,13 +29,13 @@ from services.runtime.user_error import UserError, printable
 
 
 class Commands(TyperGroup):
-    """Turns a `UserError` of any command into its message and exit status 2."""
+    """Turns a `UserError` or an `UnreadableEvent` of any command into its message and exit status 2."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except UserError as error:
+        except (UserError, UnreadableEvent) as error:
             typer.echo(f"aevolve: {printable(str(error))}", err=True)
             raise typer.Exit(2) from None
 

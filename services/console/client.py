@@ -85,10 +85,15 @@ async def history_of(store: EventStore, campaign: str) -> History:
 
 
 async def caught_up(store: EventStore, history: History) -> History:
-    """A campaign's state, advanced to the head of the log. Raises `UnknownCampaign`."""
+    """A campaign's state, advanced to the head of the log.
+
+    Raises `UnknownCampaign`, or `UnreadableEvent` where the campaign's start is one.
+    """
     async for envelope in store.read(after=history.position, campaign=history.id):
         history.apply(envelope)
     if history.campaign is None:
+        if history.unreadable:
+            raise history.unreadable[0]
         ids = [c.id for c in await store.campaigns()]
         raise UnknownCampaign(f"campaign: {history.id!r} is not in the log; {nearest(history.id, ids)}")
     return history

@@ -6,6 +6,7 @@ from eventstore.effect import Append
 from schemas import registry
 from schemas.advisor import AdvisorFailed as First
 from schemas.base import Frozen
+from schemas.envelope import UnreadableEvent
 
 
 class AdvisorFailed(Frozen):
@@ -39,12 +40,12 @@ async def test_old_rows_are_read_as_todays_models_beside_new_ones(two_versions, 
 
 async def test_a_missing_upcaster_is_told_with_its_remedy(two_versions):
     (old, *_) = [envelope async for envelope in two_versions.read(campaign="c")]
-    with pytest.raises(registry.UnknownVersion, match=r"recorded in version 1, today's is 2: register UPCASTERS\["):
+    with pytest.raises(UnreadableEvent, match=r"recorded in version 1, today's is 2: register UPCASTERS\["):
         _ = old.event
 
 
 async def test_a_version_of_a_later_release_is_told_with_its_remedy(two_versions, monkeypatch):
     (new,) = await two_versions.append([Append("d", "d", AdvisorFailed(kind="Refused", message="no"))])
     monkeypatch.undo()
-    with pytest.raises(registry.UnknownVersion, match="version 2, today's is 1: install the release that wrote it"):
+    with pytest.raises(UnreadableEvent, match="version 2, today's is 1: install the release that wrote it"):
         _ = new.event

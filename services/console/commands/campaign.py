@@ -68,8 +68,10 @@ async def status(
 
     from rich.console import Console
 
+    from schemas.envelope import UnreadableEvent
     from services.console.client import connected, history_of, read_settings
     from services.console.view.table import campaign_table, headline
+    from services.runtime.user_error import printable
 
     console = Console()
     async with connected(read_settings(folder)) as store:
@@ -78,8 +80,11 @@ async def status(
             console.print(campaign_table(history, await store.progress(campaign), datetime.now(UTC)))
             return
         for summary in await store.campaigns():
-            history = await history_of(store, summary.id)
-            line = headline(history, await store.progress(summary.id), datetime.now(UTC))
+            try:
+                history = await history_of(store, summary.id)
+                line = headline(history, await store.progress(summary.id), datetime.now(UTC))
+            except UnreadableEvent as error:  # the other campaigns are no worse for it
+                line = printable(f"{summary.id}  unreadable: {error}")
             console.print(f"{summary.started.astimezone():%Y-%m-%d %H:%M}  {line}", soft_wrap=True)
 
 

@@ -65,6 +65,7 @@ class Watch(Collector):
         """Read everything once; the chain as far as it is verified."""
         figures = await self._store.figures()
         histories = [await self._history(one.id) for one in newest(await self._store.campaigns())]
+        histories = [history for history in histories if history.campaign is not None]  # else its start is unreadable
         self._histories = {history.id: history for history in histories}
         chain = ChainState(self._chain.head.position, self._broken)
         self._metrics = (REACHABLE.at(1), *system_metrics(figures, chain), *campaign_metrics(histories))

@@ -28,6 +28,8 @@ def campaign_table(history: History, progress: Progress, now: datetime) -> Rende
     lines = [Text(wait.text, style="red" if wait.failed else "")] if wait else []
     for scope, drift in sorted(history.standing_drifts.items()):
         lines.append(Text(f"drift in {scope}: dev is {drift.assessment.direction} (round {drift.round})", style="red"))
+    halted = "nothing more is decided: stop the campaign"
+    lines.extend(Text(f"{error}; {halted}", style="red") for error in history.unreadable)
     return Group(table, *lines)
 
 
@@ -38,7 +40,8 @@ def headline(history: History, progress: Progress, now: datetime) -> str:
         return f"{history.id}  finished: winner {history.finished.winner}"
     left = seconds_left(history, progress, now)
     time = f"about {minutes(left)} left" if left is not None else "time left: not known yet"
-    mark = "  PAUSED" if history.paused else "  STOPPED" if history.stopped else ""
+    mark = "  STOPPED" if history.stopped else "  UNREADABLE EVENT" if history.unreadable else ""
+    mark = "  PAUSED" if history.paused and not mark else mark
     return f"{history.id}  round {min(history.round, rounds)} of {rounds}  {time}{mark}"
 
 

@@ -25,6 +25,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from eventstore.errors import DISCONNECTED
+from schemas.envelope import UnreadableEvent
 from services.console.client import UnknownCampaign, connected, read_settings
 from services.console.web import audit, campaigns, data, health, log, login, rounds
 from services.console.web.context import Site
@@ -131,6 +132,7 @@ def _failure(request: Request, status: int, title: str, words: str) -> Response:
 FAILURES: Mapping[Any, Any] = {
     UnknownCampaign: _as(404, "Not found"),
     UserError: _as(400, "Not done"),
+    UnreadableEvent: _as(422, "An event cannot be read"),
     Forged: _as(403, "Not done"),
     HTTPException: _http,
     **dict.fromkeys(DISCONNECTED, _log_unreachable),

@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from eventstore.read import CampaignSummary
 from judgement.history import History
+from schemas.envelope import UnreadableEvent
 from schemas.events import CampaignPaused, CampaignResumed, CampaignStopped
 from services.console.campaign_control import control
 from services.console.paths import DEMO_CAMPAIGN
@@ -37,16 +38,17 @@ class Row:
 
     summary: CampaignSummary
     """Its start and its end."""
-    history: History
-    """Its state."""
+    history: History | None
+    """Its state; None where its start cannot be read."""
     left: float | None
     """Seconds left; None where the pace is not known yet."""
 
     @property
     def state(self) -> str:
-        """`running`, `paused`, `stopped` or `finished`."""
-        h = self.history
-        return "finished" if h.finished else "stopped" if h.stopped else "paused" if h.paused else "running"
+        """`running`, `paused`, `stopped`, `finished` or `unreadable`."""
+        if (h := self.history) is None:
+            return "unreadable"
+        return next((name for name in ("finished", "stopped", "unreadable", "paused") if getattr(h, name)), "running")
 
 
 async def overview(request: Request) -> dict[str, Any]:
@@ -55,7 +57,7 @@ async def overview(request: Request) -> dict[str, Any]:
     newest_first = (await context.store.campaigns())[::-1]
     begin = 1 + next((n for n, summary in enumerate(newest_first) if summary.id == before), -1)
     shown = newest_first[begin : begin + SIZE]
-    rows = [await _row(context, summary) for summary in shown]
+    rows = [await _row_or_unreadable(context, summary) for summary in shown]
     older = shown[-1].id if newest_first[begin + SIZE :] else ""
     return {"rows": rows, "older": older, "starts": list(context.starts.pending.values())}
 
@@ -63,6 +65,13 @@ async def overview(request: Request) -> dict[str, Any]:
 async def _row(context: Site, summary: CampaignSummary) -> Row:
     history = await context.histories.of(summary.id)
     return Row(summary, history, seconds_left(history, await context.store.progress(summary.id), datetime.now(UTC)))
+
+
+async def _row_or_unreadable(context: Site, summary: CampaignSummary) -> Row:
+    try:
+        return await _row(context, summary)
+    except UnreadableEvent:  # its own page says which event; the other campaigns are no worse for it
+        return Row(summary, None, None)
 
 
 async def campaign(request: Request) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from eventstore.read import Part, to_envelope
 from eventstore.row import Row
-from schemas.envelope import Envelope
+from schemas.envelope import UNPARSED, Envelope
 from schemas.registry import EVENTS
 from services.console.log_file import known_type
 from services.console.web.context import site
@@ -75,8 +75,9 @@ async def event(request: Request) -> dict[str, Any]:
     """One event: its attributes and its payload."""
     row = await _row(request)
     cause = await site(request).store.get(row.causation) if row.causation else None
-    data = json.dumps(json.loads(row.data), indent=2, ensure_ascii=False)
-    return {"row": row, "envelope": to_envelope(row), "cause": cause, "data": data}
+    envelope = to_envelope(row)
+    data = row.data if envelope.data == UNPARSED else json.dumps(envelope.data, indent=2, ensure_ascii=False)
+    return {"row": row, "envelope": envelope, "cause": cause, "data": data}
 
 
 async def as_json(request: Request) -> Response:
