@@ -253,13 +253,18 @@ class EventStore:
             await end_work(connection, job, "done")
             return await write_one(connection, effect, job.cause)
 
-    async def fail(self, job: Job, effect: Effect, retry_in: timedelta | None) -> list[Envelope]:
-        """Give a job back for another try after `retry_in`, or with None end it as failed. Raises `LeaseLost`."""
+    async def fail(
+        self, job: Job, effect: Effect, retry_in: timedelta | None, lost_seconds: float = 0.0
+    ) -> list[Envelope]:
+        """Give a job back for another try after `retry_in`, or with None end it as failed. Raises `LeaseLost`.
+
+        `lost_seconds` is time of the job's tries that the effect does not charge: the next try's event does.
+        """
         async with self._transaction() as connection:
             if retry_in is None:
                 await end_work(connection, job, "failed")
             else:
-                await requeue_work(connection, job, retry_in)
+                await requeue_work(connection, job, retry_in, lost_seconds)
             return await write_one(connection, effect, job.cause)
 
     async def postpone(self, job: Job, pause: timedelta) -> None:

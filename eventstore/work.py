@@ -95,9 +95,12 @@ async def end_work(connection: asyncpg.Connection, job: Job, state: str) -> None
     _check_lease(await connection.fetchval(QUERIES["end_work"], job.id, job.token, state), job)
 
 
-async def requeue_work(connection: asyncpg.Connection, job: Job, pause: timedelta) -> None:
-    """Give a leased job back for another try after a pause, or raise `LeaseLost`."""
-    _check_lease(await connection.fetchval(QUERIES["requeue_work"], job.id, job.token, pause), job)
+async def requeue_work(connection: asyncpg.Connection, job: Job, pause: timedelta, lost_seconds: float) -> None:
+    """Give a leased job back for another try after a pause, or raise `LeaseLost`.
+
+    `lost_seconds` is time of its tries that stands in no event; the job's next event charges it.
+    """
+    _check_lease(await connection.fetchval(QUERIES["requeue_work"], job.id, job.token, pause, lost_seconds), job)
 
 
 async def postpone_work(session: asyncpg.Pool, job: Job, pause: timedelta) -> None:

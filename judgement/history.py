@@ -163,6 +163,7 @@ def _published(h: History, event: FingerprintsPublished, time: datetime) -> None
 
 
 def _advised(h: History, event: AdvisorAnswered | AdvisorFailed, time: datetime) -> None:
+    h.spent = charge(h.spent, event.cost)
     h.advice[event.round] = event
 
 

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from schemas.base import Frozen, Sha256
 from schemas.evidence import Basis
+from schemas.scores import Cost
 
 Verdict = Literal[
     "taken",
@@ -60,6 +61,8 @@ class AdvisorAnswered(Frozen):
     """Its own explanation of the evidence."""
     answer: Sha256
     """Hash of the answer's bytes as they came."""
+    cost: Cost = Cost()
+    """What asking took, with the tries that failed before."""
     basis: Basis
     """What it was asked on: `digest` is the hash of exactly the evidence that was sent."""
 
@@ -86,3 +89,5 @@ class AdvisorFailed(Frozen):
     """Class of the failure."""
     message: str
     """What happened."""
+    cost: Cost = Cost()
+    """What asking took, with the tries that failed before."""

@@ -78,4 +78,5 @@ class Cost(Frozen):
     device_seconds: float = Field(0.0, ge=0.0)
     """Processor or accelerator seconds."""
     lost_seconds: float = Field(0.0, ge=0.0)
-    """Wall time in which earlier tries held the work and died without a word, at most: nobody knows what they took."""
+    """Wall time of earlier tries that stand in no event of their own: their workers died without a word, in which case
+    it is the most that they can have taken, or nothing was decided by their failure."""

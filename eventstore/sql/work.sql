@@ -25,9 +25,10 @@ UPDATE work SET state = $3, ended_at = now(), lease_until = NULL
 WHERE id = $1 AND token = $2 AND state = 'leased' RETURNING id
 
 -- name: requeue_work
--- Give a leased job back for another try after a pause, its lost time charged; no row where the lease is lost.
+-- Give a leased job back for another try after a pause, with the time that no event charges yet ($4); no row where the
+-- lease is lost.
 UPDATE work
-SET state = 'queued', available_at = now() + $3::interval, token = NULL, lease_until = NULL, lost_seconds = 0
+SET state = 'queued', available_at = now() + $3::interval, token = NULL, lease_until = NULL, lost_seconds = $4
 WHERE id = $1 AND token = $2 AND state = 'leased' RETURNING id
 
 -- name: postpone_work

@@ -82,7 +82,7 @@ def finished(job: Job, result: Snapshot) -> Effect:
 
 
 def failed(job: Job, failure: Failure) -> Effect:
-    """Retried until the data deadline; no event, since no decision depends on it."""
+    """Retried until the data deadline; no event, since no decision depends on it: `DataBatchReady` charges the try."""
     log.error("the data of %s: %s: %s", job.key, failure.error, failure.message)
     return NOTHING
 

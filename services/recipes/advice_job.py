@@ -5,6 +5,7 @@ from __future__ import annotations
 from eventstore.effect import NOTHING, Append, Effect
 from eventstore.store import Job
 from schemas.advisor import AdvisorAnswered, AdvisorFailed
+from schemas.scores import Cost
 from services.recipes.advisor import Answered, Question
 from services.recipes.orders import QUEUE, AdviceOrder
 from services.runtime.service import Failure, JobKind
@@ -35,13 +36,14 @@ def finished(job: Job, result: Answered) -> Effect:
         proposals=result.proposals,
         words=result.words,
         answer=result.answer,
+        cost=Cost(seconds=round(result.seconds, 3), lost_seconds=job.lost_seconds),
         basis=order.basis,
     )
     return Effect((Append(job.campaign, job.key, event, expected=0),))
 
 
 def failed(job: Job, failure: Failure) -> Effect:
-    """After the last try the round goes on without the advisor; earlier failures append nothing."""
+    """After the last try the round goes on without the advisor; the next try's event charges earlier failures."""
     if not failure.terminal:
         return NOTHING
     order, message = AdviceOrder.model_validate(job.payload), failure.message
@@ -49,7 +51,7 @@ def failed(job: Job, failure: Failure) -> Effect:
         message = (
             f"no answer within {order.advisor.seconds:g} s; raise constitution.advisor.seconds, or ask a faster model"
         )
-    event = AdvisorFailed(round=order.round, error=failure.error, message=message)
+    event = AdvisorFailed(round=order.round, error=failure.error, message=message, cost=failure.cost)
     return Effect((Append(job.campaign, job.key, event),))
 
 

@@ -7,6 +7,7 @@ characters are removed. No error message quotes it.
 from __future__ import annotations
 
 import hashlib
+import time
 import unicodedata
 from http import HTTPStatus
 from pathlib import Path
@@ -86,10 +87,13 @@ class Answered(Frozen):
     """Explanation."""
     answer: Sha256
     """Hash of the raw bytes."""
+    seconds: float
+    """Wall time until the answer had been read."""
 
 
 def ask(question: Question, report: Report) -> Answered:
     """The endpoint's answer. Raises one of the four failures of this module."""
+    begun = time.monotonic()
     body = _post(question, canonical_json(_request(question)).encode())
     try:
         completion = _Completion.model_validate_json(body)
@@ -99,6 +103,7 @@ def ask(question: Question, report: Report) -> Answered:
             proposals=tuple(_advice(proposal) for proposal in reply.proposals),
             words=printable(reply.words, LONGEST_WORDS),
             answer=hashlib.sha256(body).hexdigest(),
+            seconds=time.monotonic() - begun,
         )
     except ValidationError as error:
         faults = error.errors()

@@ -125,6 +125,17 @@ async def test_the_time_of_workers_that_died_goes_to_whoever_ends_the_job(traine
     assert (again.attempt, again.lost_seconds) == (4, 0.0)
 
 
+async def test_the_time_of_a_try_whose_failure_stands_in_no_event_goes_to_the_next_try(
+    trainer: EventStore, queue: str
+) -> None:
+    await put(trainer, queue, attempts=4)
+    job = await take(trainer, queue)
+    await trainer.fail(job, NOTHING, GONE, 2.5)
+    await expired(trainer, queue)
+    again = await take(trainer, queue)
+    assert (again.attempt, again.lost_seconds) == (3, 2.5 + SHORT.total_seconds())
+
+
 async def test_a_job_that_nobody_ends_is_buried_with_the_time_of_its_last_worker(
     trainer: EventStore, queue: str
 ) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from eventstore.effect import Effect, Work
+from eventstore.effect import NOTHING, Effect, Work
 from eventstore.embedded.postgres import EmbeddedPostgres
 from eventstore.migrate import migrate, provision
 from eventstore.store import EventStore
@@ -27,6 +27,7 @@ from services.runtime.jobs.worker import Worker
 from services.runtime.settings import Settings
 from tests.background import running
 from tests.conftest import PASSWORDS
+from tests.processes import PATIENCE
 from tests.unit.runtime.test_jobs import gone
 from tests.work_for_tests import finished_event, kind, started_event
 
@@ -54,8 +55,8 @@ async def row(owner: asyncpg.Connection, queue: str) -> asyncpg.Record:
     return await owner.fetchrow("SELECT * FROM work WHERE queue = $1", queue)
 
 
-async def until(true: Callable[[], Any], seconds: float = 60) -> Any:
-    end = time.monotonic() + seconds
+async def until(true: Callable[[], Any]) -> Any:
+    end = time.monotonic() + PATIENCE
     while not (answer := await true()):
         assert time.monotonic() < end, "waited in vain"
         await asyncio.sleep(0.02)
@@ -108,6 +109,17 @@ async def test_the_time_of_a_worker_that_died_is_charged_by_the_next(trainer, ru
     (failed,) = [data for type_, data in await said(trainer, queue) if type_ == "TrainingFailed"]
     assert failed["error"] == ("WorkerLost" if attempts == 1 else "LookupError")
     assert failed["cost"]["lost_seconds"] == short.total_seconds()
+
+
+async def test_a_failure_without_an_event_is_charged_by_the_next_event(trainer, runner, queue, owner) -> None:
+    await put(trainer, queue, attempts=2)
+    charged = kind(queue, "explode", "x")
+    silent = replace(charged, failed=lambda job, failure: charged.failed(job, failure) if failure.terminal else NOTHING)
+    async with running(Worker(silent, trainer, runner, Settings(lease_seconds=60), "me").work()):
+        await ended(owner, queue)
+    (failed,) = [data for type_, data in await said(trainer, queue) if type_ == "TrainingFailed"]
+    assert failed["attempt"] == 2
+    assert failed["cost"]["lost_seconds"] > 0
 
 
 async def test_a_worker_that_lost_its_lease_kills_its_job_and_says_nothing(trainer, runner, queue, owner) -> None:

@@ -65,7 +65,7 @@ def finished(job: Job, result: Published) -> Effect:
 
 
 def failed(job: Job, failure: Failure) -> Effect:
-    """Retried; no event, since no decision depends on it."""
+    """Retried; no event, since no decision depends on it: `FingerprintsPublished` charges the try."""
     log.error("the fingerprints of %s: %s: %s", job.campaign, failure.error, failure.message)
     return NOTHING
 

@@ -140,7 +140,8 @@ class Worker:
     async def fail(self, job: Job, failed: JobFailed, seconds: float) -> None:
         """Charge a failed try, and queue the next unless the failure is terminal.
 
-        Failures found in preflight are free; time lost by crashed workers is still charged.
+        Failures found in preflight are free; time lost by crashed workers is still charged. Where the failure has no
+        event, the job's next event charges the try.
         """
         terminal = failed.error in self.kind.permanent or job.attempt >= job.attempts
         cost = Cost(lost_seconds=job.lost_seconds)
@@ -152,9 +153,10 @@ class Worker:
         mark_failed(failed.error)
         if not terminal:
             await self.write_progress(job, {"error": failed.error, "message": message})
+        uncharged = 0.0 if effect.events else round(cost.seconds + cost.lost_seconds, 3)
         with append_spans(effect) as traced:
             await retry_until_connected(
-                lambda: self.store.fail(job, traced, None if terminal else self.kind.pause(job))
+                lambda: self.store.fail(job, traced, None if terminal else self.kind.pause(job), uncharged)
             )
         JOBS.labels(job.queue, "failed").inc()
 
