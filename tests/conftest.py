@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count
 from pathlib import Path
@@ -19,6 +20,9 @@ from schemas.campaign import Axis, Budget, Campaign, Constitution, Evaluation, I
 from schemas.events import CampaignStarted
 from schemas.registry import SERVICES
 from tests.brokers import KIND
+
+os.environ.setdefault("AEVOLVE_TASK_PATH", tempfile.gettempdir())
+"""Campaigns of tests name task files that the tests write."""
 
 PASSWORDS = {service: f"secret of {service}" for service in SERVICES}
 """Of the service roles, in every test database."""

@@ -12,8 +12,9 @@ from pydantic_core import ErrorDetails
 from judgement.search.registry import POLICIES
 from schemas.campaign import DOMAINS, Campaign, Constitution
 from services.console.bounded_yaml import read_file, read_mapping
+from services.console.client import settings_from_environment
 from services.data.plugins import PluginInvalid, check_plugins
-from services.oracle.folders import task_folder
+from services.oracle.folders import FolderRefused, task_folder
 from services.runtime.user_error import UserError, nearest
 from services.trainer.registry import training_mistakes
 
@@ -91,10 +92,11 @@ def _check_folders(path: Path, law: Constitution) -> None:
     lists = {f"guards.{i}": guard for i, guard in enumerate(law.guards)} | ({"target": law.target} if law.lists else {})
     for field, listed in lists.items():
         include = getattr(listed, "include", None)
-        if include and task_folder(include) is None:
-            raise UserError(
-                f"{path}: constitution.{field}.include: {include!r}; it is no folder: give that of the task files"
-            )
+        if include:
+            try:
+                task_folder(include, settings_from_environment())
+            except FolderRefused as refused:
+                raise UserError(f"{path}: constitution.{field}.include: {refused}") from refused
 
 
 def _check_plugins(path: Path, law: Constitution) -> None:

@@ -1,13 +1,40 @@
-"""Where the task files of a list lie."""
+"""Which folders task files may come from: they can call Python, so a campaign names them and brings none along."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+from services.runtime.settings import Settings
 
 PACKAGES = Path(__file__).parents[2]
 """The folder that holds our packages: a checkout, or the place of an installation."""
 
+SHIPPED = PACKAGES / "deploy" / "campaigns"
+"""Task files of this release."""
 
-def task_folder(include: str) -> Path | None:
-    """The folder of task files or None; a relative one is sought in the working folder, then beside our packages."""
-    return next((place for place in (Path.cwd() / include, PACKAGES / include) if place.is_dir()), None)
+
+class FolderRefused(Exception):
+    """The folder of task files is missing, or lies where others than the operator may write."""
+
+
+def task_folder(include: str, settings: Settings) -> Path:
+    """The folder of task files; a relative one is sought in the folders of `AEVOLVE_TASK_PATH`, then in our own.
+
+    Where the variable is unset, the working folder takes its place. Raises `FolderRefused`.
+    """
+    allowed = [Path(place) for place in (settings.task_path or str(Path.cwd())).split(os.pathsep) if place]
+    for root in (*allowed, PACKAGES):
+        place = (root / include).resolve()
+        if place.is_dir() and _inside(place, [*allowed, SHIPPED]):
+            if _inside(place, [Path(settings.artifacts), settings.work, settings.cache]):
+                raise FolderRefused(f"{include!r} lies where jobs write; task files can call Python: move them")
+            return place
+    raise FolderRefused(
+        f"{include!r} is no folder in {', '.join(map(str, allowed))}; correct it, or add its parent to "
+        f"AEVOLVE_TASK_PATH (folders separated by {os.pathsep!r}) where the oracle runs"
+    )
+
+
+def _inside(place: Path, folders: list[Path]) -> bool:
+    return any(place.is_relative_to(folder.resolve()) for folder in folders)

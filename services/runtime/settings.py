@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     """Folder of base models that were made beforehand, such as an image brings along; they are copied to `cache`."""
     oracle_key_file: Path | None = None
     """File with the key of the sealed sets; only the oracle may read it."""
+    task_path: str | None = None
+    """Folders, separated by `:`, that a campaign's `include` may name a folder in; the working folder where unset.
+    Files of lm-eval tasks can call Python, which then runs in the oracle's jobs."""
     engine: str = "hf"
     """Engine that computes a measured model's answers: `hf` (transformers in the job's process), `vllm` (a server that
     the oracle starts and keeps), `remote` (an operator's server), or one of another package; checked when the oracle

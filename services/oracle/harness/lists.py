@@ -12,10 +12,11 @@ from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks import TaskManager
 
 from schemas.tasks import TaskList, TaskScore
-from services.oracle.folders import task_folder
+from services.oracle.folders import FolderRefused, task_folder
 from services.oracle.harness.plain import functions, read
 from services.oracle.job import TaskRefused
 from services.oracle.sandbox.code_tasks import sandboxed
+from services.runtime.settings import Settings
 
 SEED = 1234
 """Of the choice of solved examples; lm-eval's own default."""
@@ -38,9 +39,10 @@ def load_tasks(listed: TaskList, *, run_code: bool) -> dict[str, Any]:
 def _folder(listed: TaskList) -> Path | None:
     if listed.include is None:
         return None
-    if place := task_folder(listed.include):
-        return place
-    raise TaskRefused(f"include: {listed.include!r} is no folder here; name the folder of the task files")
+    try:
+        return task_folder(listed.include, Settings())
+    except FolderRefused as refused:
+        raise TaskRefused(f"include: {refused}") from refused
 
 
 def _manager(listed: TaskList, place: Path | None) -> Any:

@@ -76,12 +76,12 @@ def test_options_take_the_place_of_the_files_values():
         (
             "  rounds: 4",
             "  target: {kind: tasks, include: not/there, tasks: [{task: a, metric: acc}]}\n  rounds: 4",
-            r"constitution\.target\.include: 'not/there'; it is no folder",
+            r"constitution\.target\.include: 'not/there' is no folder in ",
         ),
         (
             "  rounds: 4",
             "  guards: [{name: g, bound: 0.1, include: nowhere, tasks: [{task: a, metric: acc}]}]\n  rounds: 4",
-            r"constitution\.guards\.0\.include: 'nowhere'; it is no folder",
+            r"constitution\.guards\.0\.include: 'nowhere' is no folder in ",
         ),
         (
             "constitution:",

@@ -180,7 +180,7 @@ def test_an_unknown_task_metric_or_filter_is_named_with_what_there_is(job) -> No
     strict = TaskScore(task="Sums", metric="acc", filter="strict")
     assert "no filter 'strict'; it has none" in refusal(job, TaskRefused, strict)
     lost = job.lists[0].tasks.model_copy(update={"include": "not/there"})
-    with pytest.raises(TaskRefused, match="'not/there' is no folder here"):
+    with pytest.raises(TaskRefused, match="'not/there' is no folder in "):
         evaluate(job.model_copy(update={"lists": (ListedSet(kind="external", tasks=lost),)}), lambda _: None)
 
 
