@@ -11,7 +11,10 @@ ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "reference" / "failures.md").read_text()
 SERVICES = ("data", "recipes", "trainer", "oracle", "policy")
 KINDS = {kind.queue: kind for name in SERVICES for kind in importlib.import_module(f"services.{name}.app").SERVICE.jobs}
-INTERNAL = {"EngineFailed", "Missing", "ReceiptForged", "Refused", "Unanswered"}
+INTERNAL = {
+    *("EngineFailed", "FolderRefused", "Missing", "ProgramLeft", "ProgramRaised"),
+    *("ReceiptForged", "Refused", "Unanswered"),
+}
 """These never leave a job, or are the base of others."""
 TABLES = {
     queue: [[cell.strip() for cell in line.strip("|").split("|")] for line in lines.splitlines()]
