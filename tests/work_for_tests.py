@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from eventstore.effect import Append, Effect
 from eventstore.store import Job
+from schemas.base import Frozen
 from schemas.events import TrainingFailed, TrainingStarted
 from schemas.recipe import Recipe
 from services.runtime.service import Failure, JobKind
 from tests.unit.loopworld import trained
+
+
+class AnyOrder(Frozen):
+    """The payload is `{}` in most tests."""
 
 
 def kind(queue: str, function: str, argument: object) -> JobKind:
@@ -15,6 +20,7 @@ def kind(queue: str, function: str, argument: object) -> JobKind:
     return JobKind(
         queue=queue,
         function=f"tests.jobs_for_tests:{function}",
+        order=AnyOrder,
         prepare=lambda job, settings: argument,
         started=lambda job, worker: [started_event(queue, job.attempt)],
         finished=lambda job, result: finished_event(queue),

@@ -95,6 +95,7 @@ def pause(job: Job) -> timedelta:
 SNAPSHOT = JobKind(
     queue=QUEUE,
     function="services.data.snapshot:make",
+    order=DataOrder,
     prepare=prepare,
     finished=finished,
     failed=failed,

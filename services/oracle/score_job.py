@@ -134,6 +134,7 @@ def append(job: Job, candidate: str, event: Frozen) -> Append:
 SCORING = JobKind(
     queue=SCORE,
     function="services.oracle.evaluate:evaluate",
+    order=ScoreOrder,
     prepare=prepare,
     finished=finished,
     failed=failed,

@@ -58,6 +58,7 @@ def failed(job: Job, failure: Failure) -> Effect:
 ADVICE = JobKind(
     queue=QUEUE,
     function="services.recipes.advisor:ask",
+    order=AdviceOrder,
     prepare=prepare,
     finished=finished,
     failed=failed,

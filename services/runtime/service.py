@@ -14,6 +14,7 @@ from typing import Any
 from eventstore.effect import Append, Effect
 from eventstore.store import Job
 from judgement.history import History
+from schemas.base import Frozen
 from schemas.scores import Cost
 from services.runtime.settings import Settings
 
@@ -43,6 +44,8 @@ class JobKind:
     """Work queue."""
     function: str
     """`module:function` that does the job, called with (argument, report)."""
+    order: type[Frozen]
+    """What the payload of a job of this queue holds."""
     prepare: Callable[[Job, Settings], Any]
     """The function's argument; picklable."""
     finished: Callable[[Job, Any], Effect]

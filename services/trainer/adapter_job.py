@@ -108,6 +108,7 @@ PREFLIGHT_TRANSIENT = frozenset({"DevicesMissing", "DiskShort"})
 TRAINING = JobKind(
     queue=QUEUE,
     function="services.trainer.engine:train",
+    order=TrainOrder,
     prepare=prepare,
     started=started,
     finished=finished,

@@ -22,6 +22,7 @@ from eventstore.effect import NOTHING, Effect, Work
 from eventstore.embedded.postgres import EmbeddedPostgres
 from eventstore.migrate import migrate, provision
 from eventstore.store import EventStore
+from schemas.base import Frozen
 from services.runtime.jobs.runner import JobRunner
 from services.runtime.jobs.worker import Worker
 from services.runtime.settings import Settings
@@ -120,6 +121,34 @@ async def test_a_failure_without_an_event_is_charged_by_the_next_event(trainer, 
     (failed,) = [data for type_, data in await said(trainer, queue) if type_ == "TrainingFailed"]
     assert failed["attempt"] == 2
     assert failed["cost"]["lost_seconds"] > 0
+
+
+class Numbered(Frozen):
+    number: int
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+async def test_a_job_that_holds_no_order_is_ended_and_the_next_one_is_run(
+    trainer, runner, queue, owner, caplog, attempts
+) -> None:
+    """Whoever has the role's password can queue anything in its queue."""
+    (cause,) = await trainer.append([started_event(queue, 1)])
+    jobs = (("odd", {"number": "secret"}), ("late", {}), (queue, {"number": 1}))
+    work = tuple(Work(queue, key, "w", payload, attempts=attempts) for key, payload in jobs)
+    await trainer.handle(queue, cause, Effect(work=work))
+    await owner.execute("UPDATE work SET deadline = now() WHERE queue = $1 AND key = 'late'", queue)
+    numbered = replace(kind(queue, "double", 1), order=Numbered)
+    async with running(Worker(numbered, trainer, runner, Settings(lease_seconds=60), "me").work()):
+
+        async def all_ended() -> bool:
+            return not await owner.fetchval("SELECT count(*) FROM work WHERE queue = $1 AND ended_at IS NULL", queue)
+
+        await until(all_ended)
+    states = dict(await owner.fetch("SELECT key, state FROM work WHERE queue = $1", queue))
+    assert states == {"odd": "failed", "late": "failed", queue: "done"}
+    assert [type_ for type_, _ in await said(trainer, queue)] == ["CheckpointTrained"]
+    assert "holds no order (number: Input should be a valid integer" in caplog.text
+    assert "secret" not in caplog.text
 
 
 async def test_a_worker_that_lost_its_lease_kills_its_job_and_says_nothing(trainer, runner, queue, owner) -> None:

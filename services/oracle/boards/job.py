@@ -76,6 +76,7 @@ def pause(job: Job) -> timedelta:
 ASKING = JobKind(
     queue=BOARD,
     function="services.oracle.boards.query:ask",
+    order=BoardOrder,
     prepare=prepare,
     finished=finished,
     failed=failed,

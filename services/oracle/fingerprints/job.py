@@ -73,6 +73,7 @@ def failed(job: Job, failure: Failure) -> Effect:
 FINGERPRINTING = JobKind(
     queue=FINGERPRINTS,
     function="services.oracle.fingerprints.publish:publish",
+    order=FingerprintOrder,
     prepare=prepare,
     finished=finished,
     failed=failed,

@@ -14,6 +14,8 @@ from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
+
 from eventstore.effect import NOTHING, Append, Effect
 from eventstore.store import DISCONNECTED, EventStore, Job, LeaseLost, StreamConflict
 from schemas.scores import Cost
@@ -62,14 +64,27 @@ class Worker:
         await self.bury()
         with ExitStack() as spans:
             if job := await self.lease(spans):
-                await self.hold(job)
+                await (self.hold(job) if self.holds_an_order(job) else self.store.fail(job, NOTHING, None))
         return job is not None
+
+    def holds_an_order(self, job: Job) -> bool:
+        """Whether the payload is an order of this queue: one that is not would fail in every process that took it."""
+        try:
+            self.kind.order.model_validate(job.payload)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+            what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            log.error("job %s of the queue %s holds no order (%s); it is ended", job.key, job.queue, what)  # noqa: TRY400
+            return False
+        return True
 
     async def lease(self, spans: ExitStack) -> Job | None:
         """The next job. Its span starts inside the transaction that leases it, so it covers the start events."""
         with ExitStack() as appends:
 
             def start_events(job: Job) -> Sequence[Append]:
+                if not self.holds_an_order(job):
+                    return ()
                 spans.enter_context(job_span(job, self.name))
                 return appends.enter_context(append_spans(Effect(tuple(self.kind.started(job, self.name))))).events
 
@@ -85,7 +100,7 @@ class Worker:
                 else ("WorkerLost", f"all {job.attempts} tries lost their worker; see the services' logs")
             )
             failure = Failure(error, message, terminal=True, cost=Cost(lost_seconds=job.lost_seconds))
-            effect: Effect = self.kind.failed(job, failure)
+            effect: Effect = self.kind.failed(job, failure) if self.holds_an_order(job) else NOTHING
             # Suppressed if another worker has ended it meanwhile, or its own worker has come back.
             with contextlib.suppress(LeaseLost), job_span(job, self.name), append_spans(effect) as traced:
                 await self.store.reap(job, traced)
