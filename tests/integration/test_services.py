@@ -165,7 +165,7 @@ async def bury(cluster, letters):
     marks = [uuid4().hex for _ in letters]
     async with AIOKafkaProducer(bootstrap_servers=cluster.broker.address) as producer:
         for mark, (headers, body) in zip(marks, letters, strict=True):
-            encoded = [(k, v.encode()) for k, v in {**headers, "mark": mark}.items()]
+            encoded = [(k, v if isinstance(v, bytes) else v.encode()) for k, v in {"mark": mark, **headers}.items()]
             await producer.send_and_wait(topic("ScoresReported"), body, key=b"forged", headers=encoded)
     found = {}
     async with asyncio.timeout(PATIENCE):
@@ -183,6 +183,17 @@ async def test_what_cannot_be_handled_goes_to_the_dead_letters_and_the_partition
     assert [letter["x-error"] for letter in buried] == ["JSONDecodeError", "ValidationError"]
     await cluster.begin(console, "after", campaign(rounds=1))
     await until(console, "after", finished)
+
+
+async def test_a_message_of_any_size_and_with_any_headers_becomes_a_letter_and_gets_no_reply(cluster, console):
+    real = next(e for e in await log_of(console, "whole") if e.type == "ScoresReported").headers()
+    odd = {**real, "ce_id": b"\xff\xfe", "reply_to": "aevolve.CampaignFinished", "correlation_id": b"\xff"}
+    many = {**real, **{f"h{n}": "x" * 3000 for n in range(40)}}
+    buried = await bury(cluster, [(odd, b"{}"), (many, b"not json"), (real, b"x" * 1_000_000)])
+    assert [letter["x-error"] for letter in buried] == ["ValueError", "JSONDecodeError", "JSONDecodeError"]
+    assert buried[2]["x-body-bytes"] == "1000000"
+    assert max(map(len, buried[1].values())) == 2000
+    assert not [m for m in await cluster.messages() if m.topic == "aevolve.CampaignFinished" and m.value == b""]
 
 
 async def test_forged_scores_go_to_the_dead_letters_and_change_nothing(cluster, console, owner):

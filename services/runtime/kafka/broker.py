@@ -7,10 +7,12 @@ error, and the partition moves on. While the database is away, the consumer wait
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from itertools import islice
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -20,6 +22,7 @@ from faststream import AckPolicy, BaseMiddleware
 from faststream.kafka import KafkaBroker
 from faststream.kafka.prometheus import KafkaPrometheusMiddleware
 
+from eventstore.errors import MAX_EVENT_BYTES
 from eventstore.store import DISCONNECTED
 from schemas.base import canonical_json
 from schemas.envelope import Envelope, topic
@@ -156,7 +159,9 @@ def _subscribe(broker: KafkaBroker, service: Service, settings: Settings, handle
         # Below 4 s the embedded broker's first rebalance (3 s) would hang the group.
         session_timeout_ms=4_000 if settings.embedded else 10_000,
         heartbeat_interval_ms=500 if settings.embedded else 3_000,
+        parser=_parse,
         decoder=_decoder(service),
+        no_reply=True,  # else a header `reply_to` names a topic to publish to
         title=service.name,
     )
     subscriber(_handler(handle))
@@ -174,6 +179,12 @@ def _handler(handle: Handle) -> Callable[[Envelope], Awaitable[None]]:
     return on_event
 
 
+async def _parse(record: Any, parse_record: Callable[[Any], Awaitable[Any]]) -> Any:
+    """FastStream's message of a record. Its own parser fails at header values that are not UTF-8, without a letter."""
+    headers = tuple((name, (value or b"").decode(errors="replace").encode()) for name, value in record.headers)
+    return await parse_record(dataclasses.replace(record, headers=headers))
+
+
 def _decoder(service: Service) -> Callable[[Any], Awaitable[Envelope]]:
     async def decode(message: Any) -> Envelope:
         """The event of a message. Raises, for a dead letter, if it is no event or none that the service handles."""
@@ -184,6 +195,10 @@ def _decoder(service: Service) -> Callable[[Any], Awaitable[Envelope]]:
         return envelope
 
     return decode
+
+
+LONGEST_HEADER, MOST_HEADERS = 2_000, 30
+"""Characters and number of headers that a dead letter keeps."""
 
 
 class DeadLetters(BaseMiddleware):
@@ -207,8 +222,12 @@ class DeadLetters(BaseMiddleware):
             "x-error": type(error).__name__,
             "x-message": str(error)[:2000],
         }
-        headers = {key: str(value) for key, value in msg.headers.items()} | reason
-        await broker.publish(msg.body, topic=DEAD_LETTER_TOPIC, key=msg.raw_message.key, headers=headers)
+        kept = islice(msg.headers.items(), MOST_HEADERS)
+        headers = {name: str(value)[:LONGEST_HEADER] for name, value in kept} | reason
+        body, key = msg.body, msg.raw_message.key
+        if len(body) + len(key or b"") > MAX_EVENT_BYTES:  # with our headers no broker might take it
+            headers["x-body-bytes"], body, key = str(len(body)), b"", None
+        await broker.publish(body, topic=DEAD_LETTER_TOPIC, key=key, headers=headers)
         DEAD_LETTERS.labels(service).inc()
 
 
