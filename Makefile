@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 test-unit test-integration test-benchmarks: export OMP_NUM_THREADS ?= 1
 
 .PHONY: help demo test check coverage install install-demo names format test-benchmarks test-unit test-contract test-integration test-kafka test-chaos \
-  test-loop test-training test-browser test-compose check-deploy check-kubernetes bench-store bench-search bench-loop bench-console \
+  test-fuzz test-loop test-training test-browser test-compose check-deploy check-kubernetes bench-store bench-search bench-loop bench-console \
   bench-oracle bench-data bench-trainer bench-compose screenshots schemas clean
 
 help:  ## This list
@@ -61,6 +61,11 @@ test-kafka: install  ## The services on Apache Kafka, which Maven fetches (Java 
 
 test-chaos: install  ## Campaigns while everything around them breaks, 200 times; AEVOLVE_CHAOS_SEED for other faults
 	$(BIN)/pytest tests/chaos --capture=no $(ARGS)
+
+test-fuzz: export AEVOLVE_FUZZ ?= 10000
+test-fuzz: export AEVOLVE_FUZZ_SQL ?= 1000
+test-fuzz: install  ## 10,000 hostile campaign files and messages, 1,000 SQL calls per role; AEVOLVE_FUZZ_SEED for others
+	$(BIN)/pytest tests/fuzz tests/unit/console/test_hostile_campaign_files.py --numprocesses logical --dist loadfile $(ARGS)
 
 test-browser: install  ## The web page in a real Chromium: accessibility, keyboard, live updates, hostile text (Debian's `chromium`)
 	$(BIN)/pytest tests/browser -rs $(ARGS)

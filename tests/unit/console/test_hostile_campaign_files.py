@@ -128,7 +128,7 @@ def mutated(text: str, chance: random.Random) -> str:
 
 def test_mutated_files_are_valid_or_refused_by_a_message() -> None:
     """`AEVOLVE_FUZZ=10000` for more of them. Any other exception, or one that takes ten seconds, fails the test."""
-    chance, demo = random.Random(16), DEMO.read_text()
+    chance, demo = random.Random(int(os.environ.get("AEVOLVE_FUZZ_SEED", "16"))), DEMO.read_text()
     for _ in range(int(os.environ.get("AEVOLVE_FUZZ", "300"))):
         text = mutated(demo, chance)
         begun = time.process_time()
