@@ -87,8 +87,9 @@ async def rescore(
     from services.runtime.storage.object_store import StoreFailed
 
     runs = [*([folder] if folder else []), *([file.parent] if file else [])] or [DEFAULT_RUN]
-    folders = [str(RunFolder(place).state / "artifacts" / "receipts") for place in runs]
-    secret = _key(key, folders)
+    states = [RunFolder(place).state for place in runs]
+    folders = [str(state / "artifacts" / "receipts") for state in states]
+    secret = _key(key, states)
     envelopes = await campaign_events(file, folder, campaign)
     history = fold(campaign, envelopes)
     selected = _select(envelopes, candidate, kind)
@@ -122,8 +123,11 @@ def _select(envelopes: Sequence[Envelope], candidate: str | None, kind: str | No
     return matches
 
 
-def _key(file: Path | None, folders: Sequence[str]) -> bytes | None:
-    """The key of the sealed sets: from the named file, else the environment's, else that of embedded runs."""
+def _key(file: Path | None, states: Sequence[Path]) -> bytes | None:
+    """The key of the sealed sets: from the named file, else the environment's, else that of the embedded run.
+
+    Runs of 0.3.0 have none of their own: the user's key was theirs.
+    """
     from services.console.client import settings_from_environment
     from services.console.embedded.system import KEY_NAME
     from services.oracle.job import KeyMissing
@@ -131,11 +135,13 @@ def _key(file: Path | None, folders: Sequence[str]) -> bytes | None:
 
     settings = settings_from_environment()
     named = file or settings.oracle_key_file
-    embedded = settings.cache / KEY_NAME
-    if named is None and not (embedded.exists() and any(Path(folder).is_dir() for folder in folders)):
+    if named is None:
+        theirs = [settings.cache] if any(state.is_dir() for state in states) else []
+        named = next((place / KEY_NAME for place in (*states, *theirs) if (place / KEY_NAME).exists()), None)
+    if named is None:
         return None
     try:
-        return read_key(str(named or embedded))
+        return read_key(str(named))
     except KeyMissing as missing:
         raise UserError(f"--key: {missing}") from missing
 

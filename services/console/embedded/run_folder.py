@@ -133,12 +133,12 @@ def _replace(file: Path, text: str) -> None:
     new.replace(file)
 
 
-def secret(file: Path) -> Path:
-    """A file with a random secret that only this user can read; created on first use."""
+def secret(file: Path, text: str | None = None) -> Path:
+    """A file with a secret that only this user can read; created on first use, at random where no text is given."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not file.exists():
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-            stream.write(secrets.token_urlsafe(32))
+            stream.write(text or secrets.token_urlsafe(32))
     return file
 
 

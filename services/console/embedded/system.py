@@ -30,7 +30,7 @@ LOOK_SECONDS = 0.2
 """Seconds between two checks that the broker and the database run."""
 MOST_WORKERS = 8
 KEY_NAME = "oracle.key"
-"""File of the sealed sets' key, in the user's cache folder."""
+"""File of the sealed sets' key, in the state of a run folder and in the user's cache folder."""
 
 
 class Embedded:
@@ -130,9 +130,10 @@ def _services(system: Embedded, broker: EmbeddedBroker) -> Iterator[Command]:
             "AEVOLVE_CACHE": str(settings.cache),
             "AEVOLVE_PORT": str(port),
             "AEVOLVE_WORKERS": str(_workers(name)),
+            **_task_path(settings),
         }
         if name == "oracle":
-            env["AEVOLVE_ORACLE_KEY_FILE"] = str(oracle_key(settings.cache))
+            env["AEVOLVE_ORACLE_KEY_FILE"] = str(oracle_key(folder, settings.cache))
             env["AEVOLVE_ANCHOR_KEY_FILE"] = str(folder.anchor_key)
             env["AEVOLVE_ANCHOR_FILE"] = str(folder.anchors)
             if token_file := os.environ.get("AEVOLVE_BOARD_TOKEN_FILE"):
@@ -157,6 +158,7 @@ def _page(system: Embedded, broker: EmbeddedBroker) -> Command:
         "AEVOLVE_EMBEDDED": "true",
         "AEVOLVE_ARTIFACTS": settings.artifacts,
         "AEVOLVE_CACHE": str(settings.cache),
+        **_task_path(settings),
         "AEVOLVE_ANCHOR_FILE": str(folder.anchors),
         "AEVOLVE_ANCHOR_PUBLIC_KEY": str(folder.public_key),
     }
@@ -189,9 +191,22 @@ def _advisor(settings: Settings) -> dict[str, str]:
     return address | ({"AEVOLVE_ADVISOR_KEY_FILE": str(key.absolute())} if key else {})
 
 
-def oracle_key(cache: Path) -> Path:
-    """The key of the sealed sets: one per user, so that runs with one seed are measured on the same items."""
-    return secret(cache / KEY_NAME)
+def _task_path(settings: Settings) -> dict[str, str]:
+    """Where task files may come from, if this command was told."""
+    if settings.task_path is None:
+        return {}
+    folders = [str(Path(folder).absolute()) for folder in settings.task_path.split(os.pathsep) if folder]
+    return {"AEVOLVE_TASK_PATH": os.pathsep.join(folders)}
+
+
+def oracle_key(folder: RunFolder, cache: Path) -> Path:
+    """The run's key of the sealed sets.
+
+    A new run takes the user's, so that runs with one seed are measured on the same items. It stays the run's own, so
+    that another user, or another machine, can rescore and resume the run.
+    """
+    own = folder.state / KEY_NAME
+    return own if own.exists() else secret(own, secret(cache / KEY_NAME).read_text())
 
 
 def clean_environment() -> dict[str, str]:

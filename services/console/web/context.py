@@ -139,7 +139,7 @@ class Starts:
     async def add(self, text: str, file: str, warm_from: str, user: str) -> str:
         """Check a campaign file and start it in the background; returns the campaign's id. Raises `UserError`."""
         campaign = await with_warm_start(
-            parse(text, Path(file or "campaign.yaml")), self._store, warm_from or None, None
+            await asyncio.to_thread(parse, text, Path(file or "campaign.yaml")), self._store, warm_from or None, None
         )
         start = Start(new_id(campaign.name), user)
         self.pending[start.id] = start

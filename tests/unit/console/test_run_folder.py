@@ -5,9 +5,11 @@ import stat
 import pytest
 
 from services.console.campaign_file import load
+from services.console.commands.measurement import _key
 from services.console.embedded import run_folder
 from services.console.embedded.demo import plan
 from services.console.embedded.run_folder import Record, RunFolder, secret
+from services.console.embedded.system import KEY_NAME, oracle_key
 from services.runtime.user_error import UserError
 from tests.unit.console_events import BEGIN, DEMO
 
@@ -18,6 +20,16 @@ def test_a_secret_is_made_once_and_only_for_us(tmp_path):
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     assert len(file.read_text()) >= 32
     assert secret(file).read_text() == file.read_text()
+
+
+def test_the_sealed_key_of_a_run_is_its_own_and_first_the_users(tmp_path):
+    keys = [oracle_key(RunFolder(tmp_path / run), tmp_path / "cache") for run in ("one", "two")]
+    assert keys[0].read_text() == keys[1].read_text() == (tmp_path / "cache" / KEY_NAME).read_text()
+    assert {stat.S_IMODE(key.stat().st_mode) for key in keys} == {0o600}
+    kept = keys[0].read_text()
+    assert oracle_key(RunFolder(tmp_path / "one"), tmp_path / "of another user").read_text() == kept
+    assert not (tmp_path / "of another user").exists()
+    assert _key(None, [RunFolder(tmp_path / "one").state]) == kept.encode()
 
 
 def test_the_record_survives(tmp_path):
