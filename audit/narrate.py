@@ -9,7 +9,7 @@ from typing import Any
 from judgement.drift.assess import CAP
 from schemas import events as e
 from schemas.advisor import AdviceWeighed, AdvisorAnswered, AdvisorFailed
-from schemas.envelope import Envelope, UnreadableEvent
+from schemas.envelope import Envelope
 from schemas.events import (
     CampaignPaused,
     CampaignResumed,
@@ -19,6 +19,7 @@ from schemas.events import (
     GuardsUnmeasured,
 )
 from schemas.scores import Scores
+from schemas.unreadable import UnreadableEvent
 
 
 def narrate(envelope: Envelope) -> str:

@@ -1,7 +1,7 @@
 """Work leases: each write of a worker filters on the token of its lease, so a job ends once, whoever was late.
 
-The clock is the database's alone; workers with wrong clocks do no harm. `lease_work` in `sql/work.sql` takes over an expired
-lease; `services.runtime.jobs.worker` renews one.
+The clock is the database's alone; workers with wrong clocks do no harm. `lease_work` in `sql/work.sql` takes over an
+expired lease; `services.runtime.jobs.worker` renews one.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from schemas import events as e
 from schemas.advisor import AdvisorAnswered, AdvisorFailed
 from schemas.base import digest
 from schemas.campaign import Campaign, Substrate
-from schemas.envelope import Envelope, UnreadableEvent
+from schemas.envelope import Envelope
 from schemas.events import (
     CampaignPaused,
     CampaignResumed,
@@ -29,6 +29,7 @@ from schemas.events import (
 )
 from schemas.policy import Policy
 from schemas.scores import BASE, Cost, Kind, Scores
+from schemas.unreadable import UnreadableEvent
 
 
 @dataclass

@@ -13,20 +13,10 @@ from pydantic import Field, ValidationError
 
 from schemas.base import Frozen
 from schemas.registry import parse, schema_id
+from schemas.unreadable import UnreadableEvent
 
 UNPARSED: dict[str, Any] = {"": "cannot be parsed"}
 """The data of an envelope whose recorded payload is no JSON that Python can hold, such as one nested 1,000 deep."""
-
-
-class UnreadableEvent(ValueError):
-    """A recorded event whose payload is none of its type and version. No service of this release wrote it."""
-
-    def __init__(self, envelope: Envelope, reason: str) -> None:
-        super().__init__(
-            f"position {envelope.sequence}: {envelope.type} version {envelope.version} of campaign "
-            f"{envelope.correlationid}, written by {envelope.source}, cannot be read: {reason}"
-        )
-        self.reason = reason
 
 
 def _reason(error: Exception) -> str:

@@ -12,7 +12,6 @@ from pydantic_core import ErrorDetails
 from judgement.search.registry import POLICIES
 from schemas.campaign import DOMAINS, Campaign, Constitution
 from services.console.bounded_yaml import read_file, read_mapping
-from services.console.client import settings_from_environment
 from services.data.plugins import PluginInvalid, check_plugins
 from services.oracle.folders import FolderRefused, task_folder
 from services.runtime.user_error import UserError, nearest
@@ -93,6 +92,8 @@ def _check_folders(path: Path, law: Constitution) -> None:
     for field, listed in lists.items():
         include = getattr(listed, "include", None)
         if include:
+            from services.console.client import settings_from_environment  # noqa: PLC0415 - loads numpy
+
             try:
                 task_folder(include, settings_from_environment())
             except FolderRefused as refused:

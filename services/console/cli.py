@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from schemas.envelope import UnreadableEvent
+from schemas.unreadable import UnreadableEvent
 from services.console.commands import (
     audit,
     campaign,

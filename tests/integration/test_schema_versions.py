@@ -6,7 +6,7 @@ from eventstore.effect import Append
 from schemas import registry
 from schemas.advisor import AdvisorFailed as First
 from schemas.base import Frozen
-from schemas.envelope import UnreadableEvent
+from schemas.unreadable import UnreadableEvent
 
 
 class AdvisorFailed(Frozen):

@@ -68,7 +68,7 @@ async def status(
 
     from rich.console import Console
 
-    from schemas.envelope import UnreadableEvent
+    from schemas.unreadable import UnreadableEvent
     from services.console.client import connected, history_of, read_settings
     from services.console.view.table import campaign_table, headline
     from services.runtime.user_error import printable

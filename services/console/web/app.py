@@ -25,7 +25,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from eventstore.errors import DISCONNECTED
-from schemas.envelope import UnreadableEvent
+from schemas.unreadable import UnreadableEvent
 from services.console.client import UnknownCampaign, connected, read_settings
 from services.console.web import audit, campaigns, data, health, log, login, rounds
 from services.console.web.context import Site

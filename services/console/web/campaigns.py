@@ -12,8 +12,8 @@ from starlette.responses import RedirectResponse, Response
 
 from eventstore.read import CampaignSummary
 from judgement.history import History
-from schemas.envelope import UnreadableEvent
 from schemas.events import CampaignPaused, CampaignResumed, CampaignStopped
+from schemas.unreadable import UnreadableEvent
 from services.console.campaign_control import control
 from services.console.paths import DEMO_CAMPAIGN
 from services.console.view.progress import seconds_left

@@ -48,22 +48,22 @@ class NoRound:
 """
 ENTRY_POINTS = """
 [aevolve.sources]
-countdown = other_package:Countdown
+countdown = other_data_package:Countdown
 [aevolve.filters]
-no_round = other_package:NoRound
+no_round = other_data_package:NoRound
 """
 
 
 @pytest.fixture
 def _installed(tmp_path: Path, monkeypatch):
-    about = tmp_path / "other_package-1.0.dist-info"
+    about = tmp_path / "other_data_package-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: other-package\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text(ENTRY_POINTS)
-    (tmp_path / "other_package.py").write_text(MODULE)
+    (tmp_path / "other_data_package.py").write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
     yield
-    sys.modules.pop("other_package", None)
+    sys.modules.pop("other_data_package", None)
 
 
 def rule(filters=(), **source) -> DataRule:
@@ -72,7 +72,7 @@ def rule(filters=(), **source) -> DataRule:
 
 
 @pytest.mark.usefixtures("_installed")
-def test_a_source_of_another_package_is_checked_and_harvested():
+def test_a_source_of_another_data_package_is_checked_and_harvested():
     data = rule(options={"start": 3})
     check_plugins(data)
     harvest = Harvest().go_on(make_source(data.sources[0], RoundContext(2)))
@@ -86,7 +86,7 @@ def test_wrong_options_of_a_source_are_named_when_the_file_is_loaded():
 
 
 @pytest.mark.usefixtures("_installed")
-def test_a_filter_of_another_package_drops_rows():
+def test_a_filter_of_another_data_package_drops_rows():
     data = rule([{"kind": "no_round", "options": {"word": "blue"}}], options={"start": 1})
     check_plugins(data)
     filters = make_filters(data.filters.model_copy(update={"languages": (), "quality": (), "min_words": 0}))

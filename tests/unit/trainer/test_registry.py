@@ -38,24 +38,24 @@ class Queries(Lora):
         return super().attach(model, recipe.replace("target_modules", ("q_proj",)))
 
 
-TWICE = Method("other_package:Twice", answers=lambda recipe: 2, shardable=False)
-QUERIES = AdapterForm("other_package:Queries")
+TWICE = Method("other_training_package:Twice", answers=lambda recipe: 2, shardable=False)
+QUERIES = AdapterForm("other_training_package:Queries")
 '''
 
 ENTRY_POINTS = """
 [aevolve.training_methods]
-twice = other_package:TWICE
-sft = other_package:TWICE
+twice = other_training_package:TWICE
+sft = other_training_package:TWICE
 
 [aevolve.adapter_forms]
-queries = other_package:QUERIES
+queries = other_training_package:QUERIES
 """
 
 
 @pytest.fixture
-def other_package(tmp_path, monkeypatch) -> None:
-    (tmp_path / "other_package.py").write_text(PACKAGE)
-    about = tmp_path / "other_package-1.0.dist-info"
+def other_training_package(tmp_path, monkeypatch) -> None:
+    (tmp_path / "other_training_package.py").write_text(PACKAGE)
+    about = tmp_path / "other_training_package-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: other-package\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text(ENTRY_POINTS)
@@ -71,8 +71,8 @@ def campaign_file(folder: Path, recipe: str, axis: str = "") -> Path:
     return file
 
 
-@pytest.mark.usefixtures("other_package")
-def test_a_method_and_a_form_of_another_package_train_a_candidate(tmp_path) -> None:
+@pytest.mark.usefixtures("other_training_package")
+def test_a_method_and_a_form_of_another_training_package_train_a_candidate(tmp_path) -> None:
     inputs = make_inputs(tmp_path / "inputs")
     plain = quiet(make_job(tmp_path / "plain", inputs))
     other = quiet(make_job(tmp_path / "other", inputs, method="twice", adapter="queries"))
@@ -82,8 +82,8 @@ def test_a_method_and_a_form_of_another_package_train_a_candidate(tmp_path) -> N
     assert (twice.coverage, twice.sha256 == plain.sha256) == (plain.coverage, False)
 
 
-@pytest.mark.usefixtures("other_package")
-def test_campaign_plan_and_preflight_know_the_other_package(tmp_path) -> None:
+@pytest.mark.usefixtures("other_training_package")
+def test_campaign_plan_and_preflight_know_the_other_training_package(tmp_path) -> None:
     axis = "    - {knob: adapter, values: [lora, queries]}\n    - {knob: method, values: [sft, twice]}\n"
     file = campaign_file(tmp_path, "method: twice", axis)
     assert load(file).recipe.method == "twice"
@@ -93,7 +93,7 @@ def test_campaign_plan_and_preflight_know_the_other_package(tmp_path) -> None:
         preflight.check_recipe(Recipe(method="twice", devices=2, sharding="fsdp"))
 
 
-@pytest.mark.usefixtures("other_package")
+@pytest.mark.usefixtures("other_training_package")
 def test_a_name_of_this_project_cannot_be_taken(tmp_path) -> None:
     assert registry.METHODS.get("sft").learner == "services.trainer.methods.sft:Supervised"
 
