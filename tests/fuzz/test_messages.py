@@ -83,8 +83,8 @@ async def test_no_mutated_message_changes_more_than_the_one_that_it_was(stores: 
             update={"id": chance.choice([event.id, uuid4()]), "correlationid": chance.choice(["one", "two", "three"])}
         )
         headers = {name: value.encode() for name, value in forged.headers().items()}
-        told = record(*mutated(headers, canonical_json(forged.data).encode(), chance))
-        message = await broker._parse(told, parse_record)
+        sent = record(*mutated(headers, canonical_json(forged.data).encode(), chance))
+        message = await broker._parse(sent, parse_record)
         try:
             envelope = await decode(SimpleNamespace(headers=message.headers, body=message.body))
             await reactor.react(envelope)
@@ -94,15 +94,15 @@ async def test_no_mutated_message_changes_more_than_the_one_that_it_was(stores: 
         handled += 1
     assert handled
     log = [event async for event in console.read()]
-    undisturbed = await _alone(stores, "one")
+    undisturbed = await _undisturbed(stores, "one")
     for name in ("one", "two"):
-        told = [(e.type, e.data | {"basis": None}) for e in log if e.correlationid == name]
-        assert [type_ for type_, _ in told] in ([], [type_ for type_, _ in undisturbed][: len(told)])
+        events = [(e.type, e.data | {"basis": None}) for e in log if e.correlationid == name]
+        assert [type_ for type_, _ in events] in ([], [type_ for type_, _ in undisturbed][: len(events)])
     assert {event.correlationid for event in log} == {"one", "two"}
     await console.verify({})
 
 
-async def _alone(stores: Stores, name: str) -> list[tuple[str, Any]]:
+async def _undisturbed(stores: Stores, name: str) -> list[tuple[str, Any]]:
     """What an unmutated start leads to in the same service."""
     console, policy = await stores("console"), await stores("policy")
     alone = f"{name} alone"

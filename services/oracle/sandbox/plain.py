@@ -52,20 +52,20 @@ def _update(value: Any, new: Any) -> None:
     if isinstance(value, tuple) and len(value) == len(new):
         update(value, new)
     elif isinstance(value, (list, deque, bytearray)):
-        same = [_kept(*pair) for pair in zip(value, new, strict=False)]
+        same = [_updated_value(*pair) for pair in zip(value, new, strict=False)]
         more = list(new)[len(same) :]
         value.clear()
         value.extend([*same, *more])
     elif isinstance(value, dict):
-        kept = {key: _kept(value[key], item) if key in value else item for key, item in new.items()}
+        items = {key: _updated_value(value[key], item) if key in value else item for key, item in new.items()}
         value.clear()
-        value.update(kept)
+        value.update(items)
     elif isinstance(value, set):
         value.clear()
         value.update(new)
 
 
-def _kept(value: Any, new: Any) -> Any:
+def _updated_value(value: Any, new: Any) -> Any:
     """The value itself, updated, where it can have become the new one."""
     try:
         _update(value, new)

@@ -222,8 +222,8 @@ class DeadLetters(BaseMiddleware):
             "x-error": type(error).__name__,
             "x-message": str(error)[:2000],
         }
-        kept = islice(msg.headers.items(), MOST_HEADERS)
-        headers = {name: str(value)[:LONGEST_HEADER] for name, value in kept} | reason
+        first_headers = islice(msg.headers.items(), MOST_HEADERS)
+        headers = {name: str(value)[:LONGEST_HEADER] for name, value in first_headers} | reason
         body, key = msg.body, msg.raw_message.key
         if len(body) + len(key or b"") > MAX_EVENT_BYTES:  # with our headers no broker might take it
             headers["x-body-bytes"], body, key = str(len(body)), b"", None
