@@ -45,5 +45,5 @@ async def rights(owner: asyncpg.Connection) -> str:
 
 async def test_the_page_says_what_each_role_may_do(owner: asyncpg.Connection) -> None:
     table, page = await rights(owner), PAGE.read_text()
-    told = page.partition(BEGIN)[2].partition(END)[0]
-    assert told == table, f"docs/reference/security.md is to say:\n{table}"
+    shown = page.partition(BEGIN)[2].partition(END)[0]
+    assert shown == table, f"docs/reference/security.md is to say:\n{table}"

@@ -8,6 +8,7 @@ job, not the oracle. lm-eval's own `vllm` model takes one adapter for its whole 
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
 import shutil
@@ -87,6 +88,7 @@ def start(spec: ServerSpec, settings: Settings) -> Server:
     key.write_text(secrets.token_hex(32))
     # Not in the work folder: a socket's path takes 107 bytes at most. `mkdtemp` lets nobody else in.
     socket = Path(tempfile.mkdtemp(prefix="aevolve-vllm-"), "socket")
+    atexit.register(shutil.rmtree, socket.parent, ignore_errors=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", __name__, *arguments(spec, socket, settings.workers)],

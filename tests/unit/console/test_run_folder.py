@@ -26,10 +26,10 @@ def test_the_sealed_key_of_a_run_is_its_own_and_first_the_users(tmp_path):
     keys = [oracle_key(RunFolder(tmp_path / run), tmp_path / "cache") for run in ("one", "two")]
     assert keys[0].read_text() == keys[1].read_text() == (tmp_path / "cache" / KEY_NAME).read_text()
     assert {stat.S_IMODE(key.stat().st_mode) for key in keys} == {0o600}
-    kept = keys[0].read_text()
-    assert oracle_key(RunFolder(tmp_path / "one"), tmp_path / "of another user").read_text() == kept
+    text = keys[0].read_text()
+    assert oracle_key(RunFolder(tmp_path / "one"), tmp_path / "of another user").read_text() == text
     assert not (tmp_path / "of another user").exists()
-    assert _key(None, [RunFolder(tmp_path / "one").state]) == kept.encode()
+    assert _key(None, [RunFolder(tmp_path / "one").state]) == text.encode()
 
 
 def test_the_record_survives(tmp_path):
