@@ -1,6 +1,7 @@
 """Bringing a database to the schema of this version: numbered files, each applied once, by one migrator at a time.
 
-The code defines who may write what: `schemas.registry.WRITERS` is copied into the database with each migration.
+The code defines who may write what, and the limits of each role: `schemas.registry.WRITERS` and `eventstore.limits` are
+copied into the database with each migration.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from itertools import takewhile
 import asyncpg
 
 from eventstore.connect import SETTINGS, role
+from eventstore.limits import limit_roles
 from eventstore.sql import QUERIES
 from schemas.registry import WRITERS
 
@@ -50,6 +52,7 @@ async def migrate(dsn: str, *, before: bool = False) -> list[str]:
         due = takewhile(lambda file: not before or _harmless(file[0], hashes), migrations())
         applied = [name for name, text in due if await _apply(connection, name, text, hashes)]
         await _allow_writers(connection)
+        await limit_roles(connection)
         return applied
     finally:
         await connection.close()

@@ -164,6 +164,10 @@ class EventStore:
         """The same from where an earlier look at the log has brought a chain."""
         return await verify_on(self._pool, chain)
 
+    async def end_blockers(self) -> list[asyncpg.Record]:
+        """End sessions of services that hold the counter row or block others for over half a minute; those ended."""
+        return await self.ask("end_blockers")
+
     async def figures(self) -> Figures:
         """How far consumers and queues are behind, at this moment."""
         return await read_figures(self._pool)

@@ -44,3 +44,7 @@ UPDATE relay_cursors SET position = greatest(position, $2) WHERE incarnation = $
 -- name: lead_relay
 -- Become the one relay of a broker incarnation, as long as this session lives.
 SELECT pg_try_advisory_lock(hashtextextended('aevolve relay ' || $1, 0))
+
+-- name: end_blockers
+-- End the sessions that block others for too long; a row for each.
+SELECT * FROM end_blockers()

@@ -30,3 +30,10 @@ INSERT INTO writers (type, role) VALUES ($1, $2)
 -- name: quote_login
 -- The statement that lets a role log in by its password, with both safely quoted.
 SELECT format('ALTER ROLE %I LOGIN PASSWORD %L', $1::text, $2::text)
+
+-- name: role_limits
+-- The limits of a role ($1) as they are, and how many sessions it may have: a share ($2) of the server's, at least $3.
+SELECT r.rolconnlimit AS sessions,
+       greatest($3::integer, floor(current_setting('max_connections')::integer * $2::float8)::integer) AS most,
+       coalesce((SELECT s.setconfig FROM pg_db_role_setting s WHERE s.setrole = r.oid AND s.setdatabase = 0), '{}') AS settings
+FROM pg_roles r WHERE r.rolname = $1

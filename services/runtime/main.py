@@ -5,6 +5,7 @@ relay              publishes the log to Kafka; one process of all is active, the
 broker             wakes the reactor with events
 catch-up           finds what Kafka did not deliver
 timers             what becomes due by time alone
+blockers           sessions that hold locks for too long are ended
 workers            long jobs in subprocesses
 anchorers          sign the log's head, in the process that has the key
 """
@@ -64,6 +65,9 @@ The warning is PEFT's affair with transformers; it would stand in the log of eve
 
 SETTLING_SECONDS = 30.0
 """A cluster that loses a node has another leader for all of its partitions before long."""
+
+BLOCKERS_SECONDS = 10.0
+"""Time between two looks for sessions that block others."""
 
 REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 """The database answers, and has no place for this service."""
@@ -213,12 +217,19 @@ def loops_of(
         partial(patiently, relay.run),
         partial(repeatedly, catch_up, settings.catch_up_seconds),
         partial(repeatedly, reactor.tick, 1.0),
+        partial(repeatedly, partial(end_blockers, store), BLOCKERS_SECONDS),
     ]
     for kind in service.jobs:
         for number in range(min(settings.workers, kind.at_once or settings.workers)):
             worker = Worker(kind, store, runner, settings, f"{settings.worker}-{number}")
             loops.append(partial(patiently, worker.work))
     return loops
+
+
+async def end_blockers(store: EventStore) -> None:
+    """End the sessions of services that block the log for too long: any process may, so that none can prevent it."""
+    for session in await store.end_blockers():
+        log.error("a session of %s was ended: it blocked others for %.0f s", session["role"], session["seconds_held"])
 
 
 async def patiently(run: Run) -> None:
