@@ -10,7 +10,7 @@ LONGEST := $(addprefix tests/integration/test_,s3_artifacts.py services.py conso
   collected_data.py wrong_clocks.py projections.py late_scores.py)
 # Benchmarks have a suite of their own: they are not the product, and a third of the time.
 BENCHES := $(wildcard tests/integration/test_bench_*.py)
-COVERED := schemas/* judgement/* puzzles/* eventstore/* services/*/core.py,services/*/steps.py
+COVERED := schemas/* judgement/* tasks/* eventstore/* services/*/core.py,services/*/steps.py
 
 ON_KAFKA := $(addprefix tests/integration/test_,services.py kafka_settings.py letters.py long_jobs.py apache_kafka.py \
   kafka_cluster.py relay_takeover.py wrong_clocks.py anchors.py tls.py)

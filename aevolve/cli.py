@@ -6,7 +6,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-PACKAGES = ("audit", "eventstore", "judgement", "puzzles", "schemas", "services", "sizing")
+PACKAGES = ("audit", "eventstore", "judgement", "tasks", "schemas", "services", "sizing")
 """Top-level packages of this distribution; another of the same name may come first on the path."""
 
 

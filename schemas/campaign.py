@@ -10,10 +10,13 @@ from schemas.advisor import AdvisorRule
 from schemas.base import Frozen, Grown, Name, Sha256, Share, digest
 from schemas.policy import WarmStart
 from schemas.profiles import PROFILES, ProfileName
+from schemas.prompts import PROFILE_PROMPTS, Prompt
 from schemas.recipe import Recipe, Value, Weight
+from schemas.scores import Kind
 from schemas.sources import DataRule
+from schemas.suites import SETS, AnySuite, HarnessSuite
 from schemas.targets import Outside, Target
-from schemas.tasks import Guard, TaskList, TaskTarget
+from schemas.tasks import Guard, TaskList, TaskScore, TaskTarget
 
 DOMAINS = ("bits", "cipher", "roman", "units", "gravity", "equations")
 """The six families of the Nemotron Reasoning Challenge, in the order in which they are always reported."""
@@ -24,10 +27,13 @@ Seconds = Annotated[float, Field(gt=0)]
 class Model(Grown):
     """The base checkpoint that every candidate starts from, and how it is asked."""
 
-    LATER = ("profile",)
+    LATER = ("profile", "prompt", "revision")
 
     base: str = "tiny"
-    """`tiny` for the model that is made locally, or the folder of a Hugging Face causal language model."""
+    """`tiny` for the model that is made locally, the folder of a Hugging Face causal language model, or its id on the
+    hub (`aevolve fetch` brings it to this machine)."""
+    revision: str | None = Field(None, pattern=r"^[\w./-]{1,100}$")
+    """Revision of a model of the hub: a commit, tag or branch; none for its main branch."""
     max_length: int = Field(256, ge=32, le=1_048_576)
     """Tokens of prompt and completion together."""
     max_new_tokens: int = Field(96, ge=1, le=131_072)
@@ -35,6 +41,13 @@ class Model(Grown):
     profile: ProfileName = "plain"
     """How the model is asked, in training and evaluation: a line of text, or the challenge's own settings
     (`docs/guides/measuring.md`), which also give the two lengths above where they are left out."""
+    prompt: Prompt | None = None
+    """The form of the question in place of the profile's."""
+
+    @property
+    def form(self) -> Prompt:
+        """The form of the question: `prompt`, or the profile's."""
+        return self.prompt or PROFILE_PROMPTS[self.profile]
 
     @model_validator(mode="before")
     @classmethod
@@ -145,10 +158,12 @@ class DriftRule(Grown):
 class Constitution(Grown):
     """What the loop may never change. Its hash stands in `CampaignStarted`."""
 
-    LATER = ("search", "price", "run_code", "guards", "advisor", "data")
+    LATER = ("search", "price", "run_code", "guards", "advisor", "data", "suites")
 
     domains: tuple[Name, ...] = DOMAINS
-    """Domains of the campaign, in reporting order."""
+    """Domains that dev measures, in reporting order; those of the suites where left out."""
+    suites: tuple[AnySuite, ...] = ()
+    """Whose items the model is measured on (`docs/guides/tasks.md`); the puzzle families where left out."""
     target: Target = "sealed"
     """Where external scores come from: the oracle's own sealed held-out set, a list of tasks
     (`docs/guides/measuring.md`), or a target outside (`docs/guides/boards.md`)."""
@@ -185,22 +200,59 @@ class Constitution(Grown):
 
     @property
     def training_domains(self) -> tuple[str, ...]:
-        """Domains that a recipe may mix: those that are measured, then those that are only collected."""
+        """Domains that a recipe may mix: those of generated puzzles, then those of the campaign's sources."""
         collected = self.data.domains if self.data else ()
-        return tuple(dict.fromkeys((*self.domains, *collected)))
+        return tuple(dict.fromkeys((*self.puzzle_domains, *collected)))
+
+    @property
+    def puzzle_domains(self) -> tuple[str, ...]:
+        """Domains whose training puzzles are generated; none for a campaign of suites, which trains on its sources."""
+        return () if self.suites else self.domains
 
     def values(self, knob: str) -> tuple[Value, ...]:
         """What the search may set a knob to; nothing where it has no axis."""
         return next((axis.values for axis in self.space if axis.knob == knob), ())
 
     @property
-    def lists(self) -> dict[str, TaskList]:
+    def lists(self) -> dict[Kind, TaskList]:
         """The sets that lists of tasks stand in for, by kind; the others are sealed."""
-        if not isinstance(self.target, TaskTarget):
-            return {}
-        task_names = {"external": self.target.tasks, "final": self.target.final}
-        where = {"include": self.target.include, "limit": self.target.limit}
-        return {kind: TaskList(tasks=tasks, **where) for kind, tasks in task_names.items() if tasks}
+        lists: dict[Kind, TaskList] = {}
+        for suite in self.suites:
+            if isinstance(suite, HarnessSuite):
+                lists |= self._harness_lists(suite)
+        if isinstance(self.target, TaskTarget):
+            task_names: dict[Kind, tuple[TaskScore, ...]] = {
+                "external": self.target.tasks,
+                "final": self.target.final,
+            }
+            where = {"include": self.target.include, "limit": self.target.limit}
+            lists |= {kind: TaskList(tasks=tasks, **where) for kind, tasks in task_names.items() if tasks}
+        return lists
+
+    def _harness_lists(self, suite: HarnessSuite) -> dict[Kind, TaskList]:
+        """The lists of a suite: `items` are the first of each task; confirm takes those after dev's from dev's tasks."""
+        lists: dict[Kind, TaskList] = {}
+        for kind, key in SETS.items():
+            tasks, first = getattr(suite, key), 0
+            if kind == "confirm" and not tasks:
+                tasks, first = suite.dev, self.evaluation.dev.items
+            if tasks:
+                limit = getattr(self.evaluation, kind).items
+                lists[kind] = TaskList(tasks=tasks, include=suite.include, limit=limit, first=first)
+        return lists
+
+    @model_validator(mode="after")
+    def _suites_are_named_once(self) -> Constitution:
+        names = [suite.name for suite in self.suites]
+        if doubled := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"suites: {doubled} is the name of {names.count(doubled)} suites; give each its own")
+        return self
+
+    @model_validator(mode="after")
+    def _something_is_trained_on(self) -> Constitution:
+        if not self.training_domains:
+            raise ValueError("data: missing; a campaign of suites trains on its sources: give data.sources")
+        return self
 
     @model_validator(mode="after")
     def _guards_are_named_once(self) -> Constitution:

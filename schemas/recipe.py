@@ -12,6 +12,9 @@ from pydantic import Field, field_validator
 
 from schemas.base import Frozen, Grown, Name
 
+ALL_LINEAR = "all-linear"
+"""Value of `target_modules` for every linear layer but the output layer."""
+
 Weight = Annotated[float, Field(ge=0.0)]
 Value = float | int | str | tuple[float, ...] | tuple[str, ...]
 """What a knob can hold. Weights over difficulties or wordings are tuples."""
@@ -30,6 +33,9 @@ class Recipe(Grown):
         "group",
         "temperature",
         "kl",
+        "epochs",
+        "lora_variant",
+        "beta",
     )
 
     lr: float = Field(3e-3, ge=1e-6, le=3e-2)
@@ -41,9 +47,10 @@ class Recipe(Grown):
     dropout: float = Field(0.0, ge=0.0, le=0.5)
     """Dropout on the LoRA input."""
     target_modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-    """Linear layers that get an adapter, by the last part of their name; each must exist and be trained."""
+    """Linear layers that get an adapter, by the last part of their name; each must exist and be trained. `all-linear`
+    alone is every linear layer but the output layer."""
     steps: int = Field(120, ge=1, le=100_000)
-    """Optimizer steps."""
+    """Optimizer steps; at most as many where `epochs` is given."""
     batch: int = Field(32, ge=1, le=4096)
     """Sequences per optimizer step."""
     warmup: float = Field(0.05, ge=0.0, le=0.5)
@@ -69,7 +76,7 @@ class Recipe(Grown):
 
     method: Name = "sft"
     """How weights learn: `sft` (supervised fine-tuning on completions), `grpo` (reinforcement from verifiable rewards,
-    arXiv 2402.03300), or a method that an installed package adds."""
+    arXiv 2402.03300), `dpo` (preference pairs, arXiv 2305.18290), or a method that an installed package adds."""
     adapter: Name = "lora"
     """What is trained: `lora` (a LoRA adapter), `qlora` (the same beside a base in 4 bits, arXiv 2305.14314), `full`
     (every weight), or a form that an installed package adds."""
@@ -87,6 +94,20 @@ class Recipe(Grown):
     """GRPO: of the sampled answers."""
     kl: float = Field(0.0, ge=0.0, le=1.0)
     """GRPO: weight of the divergence from the base."""
+    epochs: float = Field(0.0, ge=0.0, le=1000.0)
+    """Passes over the snapshot's rows of the recipe's domains, in place of `steps`, which bounds them. 0: `steps`."""
+    lora_variant: Literal["standard", "rslora", "dora", "rsdora"] = "standard"
+    """LoRA as it is; scaled by alpha / sqrt(rank) (`rslora`, arXiv 2312.03732); with a learned magnitude (`dora`, arXiv
+    2402.09353); or both."""
+    beta: float = Field(0.1, gt=0.0, le=10.0)
+    """DPO: how strongly the model is kept near the base (arXiv 2305.18290)."""
+
+    @field_validator("target_modules")
+    @classmethod
+    def _all_linear_is_alone(cls, modules: tuple[str, ...]) -> tuple[str, ...]:
+        if ALL_LINEAR in modules and len(modules) > 1:
+            raise ValueError(f"{ALL_LINEAR} already contains the other modules; name it alone, or the modules")
+        return modules
 
     @field_validator("difficulty", "wordings")
     @classmethod

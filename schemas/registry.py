@@ -53,11 +53,12 @@ WRITERS: dict[type[Frozen], tuple[str, ...]] = {
 EVENTS: dict[str, type[Frozen]] = {model.__name__: model for model in WRITERS}
 """Every event type by name."""
 
-VERSIONS: dict[str, int] = {**dict.fromkeys(EVENTS, 1), "CampaignStarted": 2}
-"""The version that today's writers write. CampaignStarted: 2 has targets besides the sealed set."""
+VERSIONS: dict[str, int] = {**dict.fromkeys(EVENTS, 1), "CampaignStarted": 3}
+"""The version that today's writers write. CampaignStarted: 2 has targets besides the sealed set, 3 has suites."""
 
 UPCASTERS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {
     ("CampaignStarted", 1): lambda data: data,
+    ("CampaignStarted", 2): lambda data: data,
 }
 """(type, version) -> function that makes a payload of the next version from it."""
 

@@ -38,10 +38,36 @@ class Row:
     """Core of the row that this one was derived from."""
     fetched_at: str = ""
     """When it was fetched, ISO 8601 in UTC; not part of the snapshot's hash."""
+    form: str = ""
+    """Form of the training target, with `{trace}` and `{answer}`, such as `{trace}\n#### {answer}`; empty for the
+    puzzles' form, the trace and the boxed answer."""
+    messages: str = ""
+    """A conversation as a JSON list of `role` and `content`: its assistant turns are learnt. Prompt and trace are then
+    the text of the turns before the last one and of the last one."""
+    rejected: str = ""
+    """The worse answer of a preference pair; the better one is the training target."""
+    columns: str = ""
+    """Further columns of the record, a JSON object: the scorers get them."""
 
     def completion(self, *, traced: bool) -> str:
-        """The training target: the trace (if `traced`), then the boxed answer; a plain text unchanged."""
+        """The training target in the row's form: with the worked steps if `traced`, else with the answer alone.
+
+        A row without an answer is learnt as it is.
+        """
         if not self.answer:
             return self.trace
+        if self.form:
+            return filled(self.form, self.trace if traced or not self.needs_answer else "", self.answer)
         boxed = f"\\boxed{{{self.answer}}}"
         return f"{self.trace} {boxed}" if traced and self.trace else boxed
+
+    @property
+    def needs_answer(self) -> bool:
+        """Whether the form states the answer; a form without it is the completion as the user wrote it."""
+        return "{answer}" in self.form
+
+
+def filled(form: str, trace: str, answer: str) -> str:
+    """A form with its steps and its answer; without steps the blanks that separated them are removed, too."""
+    parts = (part.replace("{trace}", trace) for part in form.split("{answer}"))
+    return answer.join(parts).strip()

@@ -16,13 +16,19 @@ Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s#]*)?$")]
 """An address without user and fragment."""
 
 
-class Source(Frozen):
+class Source(Grown):
     """Fields of every source."""
+
+    LATER = ("suite", "domains")
 
     name: Name
     """Its name in yields, drops and the data card."""
     domain: Name
-    """Domain of the training mix that its rows belong to."""
+    """Domain of the training mix that its rows belong to, unless they name their own."""
+    suite: Name | None = None
+    """Suite whose scorers judge its rows; the campaign's first where left out."""
+    domains: tuple[Name, ...] = ()
+    """Domains that its rows name; a row of another domain is skipped."""
     licence: str = ""
     """Licence of its rows, for rows that state none."""
     cap: int | None = Field(None, ge=1)
@@ -30,16 +36,42 @@ class Source(Frozen):
 
 
 class Columns(Source):
-    """Fields of a source of records: which columns are read."""
+    """Fields of a source of records: which columns are read. Without any, they are detected."""
+
+    LATER = (
+        *Source.LATER,
+        "completion",
+        "messages",
+        "chosen",
+        "rejected",
+        "domain_column",
+        "answer_pattern",
+        "form",
+    )
 
     text: str = "text"
     """Column (or field) of a plain text."""
     prompt: str | None = None
-    """Column of the question; requires `answer`, and `text` is then not read."""
+    """Column of the question; `text` is then not read."""
     answer: str | None = None
     """Column of the answer."""
     trace: str | None = None
     """Column of the worked steps."""
+    completion: str | None = None
+    """Column of the text that is learnt as it stands."""
+    messages: str | None = None
+    """Column of a conversation, whose assistant turns are learnt."""
+    chosen: str | None = None
+    """Column of the better answer of a preference pair."""
+    rejected: str | None = None
+    """Column of the worse answer of a preference pair."""
+    domain_column: str | None = None
+    """Column of the row's domain; `domains` lists its values."""
+    answer_pattern: str | None = None
+    """Regular expression that cuts the answer out of its column: the last match's first group, or whole match."""
+    form: str = ""
+    """Form of what is learnt, with `{trace}` and `{answer}`, such as `"{trace}\\n#### {answer}"`. Left out: the
+    completion as it stands, or the puzzles' form (the trace and a boxed answer)."""
     uri_column: str | None = None
     """Column of the record's origin."""
     licence_column: str | None = None
@@ -50,22 +82,25 @@ class Columns(Source):
     """Maximum length of a line, document or value; longer ones are refused."""
 
     @property
-    def needed(self) -> tuple[str, ...]:
-        """Columns that a record must have."""
-        return (self.prompt, self.answer) if self.prompt and self.answer else (self.text,)
-
-    @property
-    def optional(self) -> tuple[str, ...]:
-        """Columns that are read if a record has them."""
-        return tuple(column for column in (self.trace, self.uri_column, self.licence_column) if column)
+    def named(self) -> dict[str, str]:
+        """The columns of a question that are given, by role."""
+        roles = ("prompt", "answer", "trace", "completion", "messages", "chosen", "rejected")
+        return {role: name for role in roles if (name := getattr(self, role))}
 
     @model_validator(mode="after")
-    def _question_and_answer(self) -> Columns:
-        if (self.prompt is None) != (self.answer is None) or (self.trace is not None and self.answer is None):
+    def _columns_make_a_row(self) -> Columns:
+        named = self.named
+        if named and not (named.keys() & {"prompt", "messages"}):
             raise ValueError(
-                f"data.sources: {self.name} has prompt {self.prompt!r}, answer {self.answer!r}, trace {self.trace!r}; "
-                "give prompt and answer (and trace), or none of them for plain texts"
+                f"data.sources: {self.name} names {', '.join(named)} but no question; give prompt or messages, or none "
+                "of the columns so that they are detected"
             )
+        if ("chosen" in named) != ("rejected" in named):
+            raise ValueError(f"data.sources: {self.name}: chosen and rejected make a pair; give both or none")
+        if self.form and "{answer}" not in self.form and "{trace}" not in self.form:
+            raise ValueError(f"data.sources: {self.name}: form {self.form!r} has neither {{answer}} nor {{trace}}")
+        if self.domain_column and not self.domains:
+            raise ValueError(f"data.sources: {self.name}: domain_column needs `domains`, the values that it may hold")
         return self
 
 
@@ -112,12 +147,13 @@ class WarcSource(Source):
 
 
 class FilesSource(Columns):
-    """JSON lines, Parquet or text files."""
+    """JSON lines, JSON, CSV, Parquet or text files, or folders of `datasets`."""
 
     kind: Literal["files"] = "files"
     """Kind of the source."""
     paths: tuple[str, ...] = Field(min_length=1)
-    """Files or glob patterns; the suffix selects the format: .jsonl, .jsonl.gz, .jsonl.zst, .parquet, .txt, .md."""
+    """Files, folders or glob patterns; the suffix selects the format: .jsonl, .json, .csv, .tsv (each also .gz or .zst),
+    .parquet, .txt, .md, or a folder that `save_to_disk` wrote."""
 
 
 class HubSource(Columns):
@@ -148,17 +184,28 @@ class GymSource(Source):
     """Rows generated in a round."""
 
 
+class SuiteSource(Source):
+    """Training rows of one of the campaign's suites, which `suite` names: generated, or the training part of a file."""
+
+    kind: Literal["suite"] = "suite"
+    """Kind of the source."""
+    rows_per_round: int = Field(1_000, ge=1)
+    """Rows drawn in a round."""
+    form: str = ""
+    """As in a source of files."""
+
+
 class SelfSource(Source):
-    """Answers that a model of the campaign samples for puzzles; only those that the verifier accepts are kept."""
+    """Answers that a model of the campaign samples for questions; only those that the scorer accepts are kept."""
 
     kind: Literal["self"] = "self"
     """Kind of the source."""
     model: Literal["base", "standing"] = "base"
     """Sampled model: the base checkpoint, or the standing recipe's checkpoint, which lets weights cross rounds."""
     prompts_per_round: int = Field(200, ge=1)
-    """Puzzles of `domain` per round."""
+    """Questions per round: puzzles of `domain`, or training rows of `suite`."""
     samples: int = Field(4, ge=1, le=256)
-    """Answers per puzzle."""
+    """Answers per question."""
     temperature: float = Field(0.8, gt=0.0, le=2.0)
     """Sampling temperature."""
 
@@ -172,7 +219,7 @@ class PluginSource(Source):
     """Settings of the source, as its package defines them."""
 
 
-BUILT_IN = (WebSource, WarcSource, FilesSource, HubSource, GymSource, SelfSource)
+BUILT_IN = (WebSource, WarcSource, FilesSource, HubSource, GymSource, SuiteSource, SelfSource)
 KINDS = tuple(str(model.model_fields["kind"].default) for model in BUILT_IN)
 """Kinds of this package's own sources."""
 
@@ -193,6 +240,7 @@ AnySource = Annotated[
     | Annotated[FilesSource, Tag("files")]
     | Annotated[HubSource, Tag("hub")]
     | Annotated[GymSource, Tag("gym")]
+    | Annotated[SuiteSource, Tag("suite")]
     | Annotated[SelfSource, Tag("self")]
     | Annotated[SkipJsonSchema[PluginSource], Tag("plugin")],
     Discriminator(
@@ -231,7 +279,7 @@ class PluginFilter(Frozen):
 class FilterRule(Grown):
     """Conditions that a collected row must meet to be kept."""
 
-    LATER = ("classifiers", "plugins")
+    LATER = ("classifiers", "plugins", "questions")
 
     languages: tuple[str, ...] = ("en",)
     """ISO 639-1 codes; empty for any language."""
@@ -257,7 +305,9 @@ class FilterRule(Grown):
     near_duplicate: Share = 0.8
     """Minimum similarity (Jaccard, word 5-grams) of two texts that makes them duplicates; 1 for exact ones alone."""
     decontaminate: bool = True
-    """Whether rows that share n-grams with the sealed sets are dropped."""
+    """Whether rows that share n-grams with the sealed sets are dropped; a question must be a near-duplicate."""
+    questions: bool = False
+    """Whether length, language, quality and personal data are judged in rows with a question, too."""
 
 
 class DataRule(Grown):
@@ -275,7 +325,7 @@ class DataRule(Grown):
     @property
     def domains(self) -> tuple[str, ...]:
         """Domains of the sources, each once, in the file's order."""
-        return tuple(dict.fromkeys(source.domain for source in self.sources))
+        return tuple(dict.fromkeys(d for source in self.sources for d in source.domains or (source.domain,)))
 
     @model_validator(mode="after")
     def _names_differ(self) -> DataRule:

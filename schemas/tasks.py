@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from schemas.base import Frozen, Name, Share
+from schemas.base import Frozen, Grown, Name, Share
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]*$", max_length=100)]
 """A name as lm-eval writes it."""
@@ -30,8 +30,10 @@ class TaskScore(Frozen):
         return self.task.lower()
 
 
-class TaskList(Frozen):
+class TaskList(Grown):
     """Tasks whose scores weigh the same, whatever their numbers of items."""
+
+    LATER = ("first",)
 
     tasks: tuple[TaskScore, ...] = Field(min_length=1)
     """What is measured."""
@@ -39,6 +41,8 @@ class TaskList(Frozen):
     """Folder of task files besides lm-eval's own; paths of data in them are taken from this folder."""
     limit: int | None = Field(None, ge=1)
     """First items of each task; all where left out."""
+    first: int = Field(0, ge=0)
+    """Items of each task that are skipped before those."""
 
     @model_validator(mode="after")
     def _tasks_are_named_once(self) -> TaskList:

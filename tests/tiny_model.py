@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from puzzles.vocabulary import vocabulary
 from services.data.job import CellPlan, SnapshotPlan
 from services.data.snapshot import build
 from services.trainer.tiny_base.tokenizer import make_tokenizer
+from tasks.puzzles.vocabulary import vocabulary
 
 DOMAINS = ("roman", "units")
 

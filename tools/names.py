@@ -64,7 +64,7 @@ VAGUE = frozenset(
 LIMIT = 0.005
 """Largest accepted share."""
 
-PACKAGES = ("aevolve", "audit", "eventstore", "judgement", "puzzles", "schemas", "services", "sizing", "tasks")
+PACKAGES = ("aevolve", "audit", "eventstore", "judgement", "schemas", "services", "sizing", "tasks")
 
 
 def bindings(tree: ast.AST) -> Iterator[tuple[str, int]]:

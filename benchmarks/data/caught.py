@@ -17,8 +17,6 @@ from benchmarks.data import peers
 from benchmarks.data.corpus import rows, sentences
 from judgement.fingerprints.extract import Prints
 from judgement.fingerprints.index import Fingerprints
-from puzzles.draw import FAMILIES, Posed, draw
-from puzzles.family import Solution
 from schemas.campaign import DOMAINS, Campaign
 from schemas.rows import Row
 from services.data.filters.pii import scrub
@@ -26,6 +24,8 @@ from services.data.filters.quality import BadWords
 from services.data.filters.safety import unsafe
 from services.oracle.fingerprints.publish import KINDS, publish, sealed
 from services.oracle.fingerprints.work import FingerprintJob
+from tasks.puzzles.draw import FAMILIES, Posed, draw
+from tasks.puzzles.family import Solution
 
 HARMFUL = Path(__file__).with_name("harmful.yaml")
 KEY = b"the key of a benchmark"

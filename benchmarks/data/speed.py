@@ -17,12 +17,12 @@ from benchmarks.data.corpus import rows, sentences
 from benchmarks.store.figures import Figure
 from judgement.fingerprints.extract import Prints
 from judgement.fingerprints.index import Fingerprints
-from puzzles.draw import FAMILIES, pose
 from schemas.rows import Row
 from schemas.sources import FilterRule
 from services.data.collect.near_duplicates import NearDuplicates
 from services.data.filters.filter import Dropped, Filter, judged
 from services.data.filters.registry import make_filters
+from tasks.puzzles.draw import FAMILIES, pose
 
 RULE = FilterRule()
 GOAL = 0.9

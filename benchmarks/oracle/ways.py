@@ -19,7 +19,6 @@ from lm_eval.models.huggingface import HFLM
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from puzzles.item import Item
 from schemas.campaign import DOMAINS, ItemSet
 from services.oracle.evaluate import evaluate
 from services.oracle.harness.tasks import make_tasks
@@ -27,6 +26,7 @@ from services.oracle.job import EvaluationJob, SealedSet
 from services.oracle.sets import draw_set
 from services.runtime.prompting import plain_question
 from services.runtime.storage.hashing import hash_folder
+from tasks.item import Item
 
 KEY = b"of the benchmark"
 LENGTH, NEW = 256, 96

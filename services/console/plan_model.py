@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from puzzles.vocabulary import vocabulary
 from schemas.campaign import Model
 from services.runtime.user_error import UserError
 from services.trainer.tiny_base.make import SHAPE
@@ -13,6 +12,7 @@ from services.trainer.tiny_base.tokenizer import entries
 from sizing import cards, families, speed
 from sizing.plan import PlannedModel
 from sizing.shapes import Shapes
+from tasks.puzzles.vocabulary import vocabulary
 
 
 def planned_model(model: Model, file: Path | None) -> PlannedModel:

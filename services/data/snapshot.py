@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
-from judgement.scorer import correct
-from puzzles.draw import draw
-from puzzles.item import Item
 from schemas.evidence import Yield
 from services.data.core import plan
 from services.data.job import CellPlan, DomainEmpty, Snapshot, SnapshotJob, SnapshotPlan
 from services.data.writer import PUZZLE_COLUMNS, Clock, Report, write_snapshot
+from tasks.item import Item
+from tasks.puzzles.draw import draw
+from tasks.puzzles.scorer import correct
 
 
 def make(job: SnapshotJob, report: Report) -> Snapshot:

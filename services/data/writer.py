@@ -14,14 +14,14 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from puzzles.item import Item
 from schemas.evidence import Yield
 from schemas.rows import Row
 from services.data.job import Snapshot
 from services.runtime.storage import artifacts
 from services.runtime.storage.hashing import BATCH, hash_rows
+from tasks.item import Item
 
-PUZZLE_COLUMNS = tuple(field.name for field in fields(Item))
+PUZZLE_COLUMNS = ("domain", "difficulty", "wording", "prompt", "answer", "trace", "core")
 """Columns of a snapshot of puzzles alone, the same since before rows had a provenance."""
 
 ALL_COLUMNS = tuple(field.name for field in fields(Row))

@@ -16,7 +16,6 @@ from typing import Any
 from lm_eval.evaluator import evaluate as run_tasks
 from transformers import AutoTokenizer
 
-from puzzles.item import Item
 from schemas.base import Frozen
 from schemas.scores import Scores
 from schemas.tasks import TaskList
@@ -40,6 +39,7 @@ from services.oracle.stamp import stamp
 from services.oracle.task_lists import run_lists
 from services.runtime.prompting import BOS_REMEDY, adds_special_tokens, bos_missing, question
 from services.runtime.storage.model_folders import model_folder
+from tasks.item import Item
 
 Report = Callable[[dict[str, Any]], None]
 

@@ -13,13 +13,13 @@ from typing import TypeVar
 
 from pydantic import Field
 
-from judgement.scorer import correct
 from judgement.statistics import scores
-from puzzles.item import Item
 from schemas.base import Frozen, Name, Sha256, canonical_json
 from schemas.scores import Receipt, Scores
 from services.oracle.sets import seal
 from services.runtime.storage import artifacts
+from tasks.item import Item
+from tasks.puzzles.scorer import correct
 
 Model = TypeVar("Model", bound=Frozen)
 

@@ -10,11 +10,11 @@ import hmac
 from collections.abc import Sequence
 from pathlib import Path
 
-from puzzles.draw import draw
-from puzzles.item import Item
 from schemas.campaign import Campaign, ItemSet
 from schemas.scores import Kind
 from services.oracle.job import KeyMissing
+from tasks.item import Item
+from tasks.puzzles.draw import draw
 
 KEY_BYTES = 16
 """Shortest key."""

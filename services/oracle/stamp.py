@@ -17,7 +17,7 @@ from services.runtime.storage.hashing import hash_source
 @cache
 def _code() -> str:
     """Hash of how a model is asked and judged, in plain text: the prompt's template, its task and the scorer."""
-    return hash_source("services.oracle.harness", "services.runtime.prompting", "schemas.profiles", "judgement.scorer")
+    return hash_source("services.oracle.harness", "services.runtime.prompting", "schemas.profiles", "tasks.puzzles.scorer")
 
 
 def template(profile: ProfileName, tokenizer: Any) -> str:

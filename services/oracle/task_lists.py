@@ -97,7 +97,7 @@ def _fingerprint(loaded: Mapping[str, Mapping[str, Any]], records: list[Record])
 
 @cache
 def _code() -> str:
-    modules = ("harness", "task_lists", "records", "sandbox")
+    modules = ("harness", "task_lists", "records")
     return hash_source(*(f"services.oracle.{module}" for module in modules))
 
 

@@ -12,13 +12,12 @@ from services.runtime.storage.hashing import hash_folder, hash_source
 from services.runtime.storage.model_folders import ModelMissing, model_folder
 
 SHARED = (
-    "puzzles",
-    "judgement.scorer",
     "schemas.profiles",
     "services.runtime.prompting",
     "services.runtime.storage.artifacts",
     "services.runtime.storage.hashing",
     "services.runtime.storage.model_folders",
+    "tasks",
 )
 DATA = (
     "judgement.fingerprints.index",
@@ -60,7 +59,7 @@ MEASUREMENT = (
     "services.oracle.harness",
     "services.oracle.receipts",
     "services.oracle.records",
-    "services.oracle.sandbox",
+    "services.runtime.sandbox",
     "services.oracle.sets",
     "services.oracle.task_lists",
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from random import Random
 
-from puzzles.family import Examples, Family, Problem, Solution, Wording
+from tasks.puzzles.family import Examples, Family, Problem, Solution, Wording
 
 RULES = {".": "01", "1": "11", "0": "00", "~": "10"}
 """What a rule makes of 0 and of 1: keep, set, clear, flip."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from random import Random
 
-from puzzles.family import Examples, Family, Problem, Solution, Wording
+from tasks.puzzles.family import Examples, Family, Problem, Solution, Wording
 
 LETTERS = "abcdefghij"
 

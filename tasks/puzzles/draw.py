@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from puzzles.bits import BITS
-from puzzles.cipher import CIPHER
-from puzzles.equations import EQUATIONS
-from puzzles.family import Family, Problem
-from puzzles.gravity import GRAVITY
-from puzzles.item import Item
-from puzzles.roman import ROMAN
-from puzzles.split import Split, split_of
-from puzzles.units import UNITS_FAMILY
+from tasks.item import Item
+from tasks.puzzles.bits import BITS
+from tasks.puzzles.cipher import CIPHER
+from tasks.puzzles.equations import EQUATIONS
+from tasks.puzzles.family import Family, Problem
+from tasks.puzzles.gravity import GRAVITY
+from tasks.puzzles.roman import ROMAN
+from tasks.puzzles.units import UNITS_FAMILY
+from tasks.split import Split, split_of
 
 FAMILIES: dict[str, Family] = {
     family.name: family for family in (BITS, CIPHER, ROMAN, UNITS_FAMILY, GRAVITY, EQUATIONS)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from puzzles.digits import minus, plus
-from puzzles.family import Examples, Family, Problem, Solution, Wording
+from tasks.puzzles.digits import minus, plus
+from tasks.puzzles.family import Examples, Family, Problem, Solution, Wording
 
 SIGNS = "@#&%"
 

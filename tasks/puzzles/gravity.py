@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from random import Random
 
-from puzzles.digits import times
-from puzzles.family import Examples, Family, Problem, Solution, Wording
+from tasks.puzzles.digits import times
+from tasks.puzzles.family import Examples, Family, Problem, Solution, Wording
 
 PULL = {1: (10, 1199), 2: (10, 1199), 3: (10, 499)}
 """Ranges of h, in metres per second squared."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import product
 from random import Random
 
-from puzzles.family import Examples, Family, Problem, Solution, Wording
+from tasks.puzzles.family import Examples, Family, Problem, Solution, Wording
 
 PLACES = (
     ("", "M", "MM", "MMM"),

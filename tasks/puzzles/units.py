@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from random import Random
 
-from puzzles.digits import times
-from puzzles.family import Examples, Family, Problem, Solution, Wording
+from tasks.puzzles.digits import times
+from tasks.puzzles.family import Examples, Family, Problem, Solution, Wording
 
 FACTORS = {1: range(2, 6), 2: range(6, 10), 3: range(2, 10)}
 UNITS = "mkp"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from puzzles.draw import FAMILIES
+from tasks.puzzles.draw import FAMILIES
 
 _WORD = re.compile(r"(?<![{\w])[A-Za-z][a-z']+(?![\w}])")
 """At least two letters and no field of a format."""

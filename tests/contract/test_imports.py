@@ -1,4 +1,4 @@
-"""Imports point one way: schemas <- judgement, puzzles <- eventstore <- services <- audit <- console <- aevolve."""
+"""Imports point one way: schemas <- judgement, tasks <- eventstore <- services <- audit <- console <- aevolve."""
 
 import ast
 import subprocess
@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("schemas", "judgement", "puzzles", "eventstore", "sizing", "services", "audit", "aevolve")
+PACKAGES = ("schemas", "judgement", "tasks", "eventstore", "sizing", "services", "audit", "aevolve")
 MAY_IMPORT = {
     "schemas": {"schemas"},
     "judgement": {"schemas", "judgement"},
-    "puzzles": {"schemas", "puzzles"},
-    "eventstore": {"schemas", "judgement", "puzzles", "eventstore"},
-    "sizing": {"schemas", "judgement", "puzzles", "eventstore", "services", "sizing"},
-    "audit": {"schemas", "judgement", "puzzles", "eventstore", "services", "audit"},
-    "services": {"schemas", "judgement", "puzzles", "eventstore", "services", "sizing", "audit"},
+    "tasks": {"schemas", "tasks"},
+    "eventstore": {"schemas", "judgement", "tasks", "eventstore"},
+    "sizing": {"schemas", "judgement", "tasks", "eventstore", "services", "sizing"},
+    "audit": {"schemas", "judgement", "tasks", "eventstore", "services", "audit"},
+    "services": {"schemas", "judgement", "tasks", "eventstore", "services", "sizing", "audit"},
 }
 SERVICES = ("data", "recipes", "trainer", "oracle", "policy", "runtime")
 HEAVY = ("torch", "transformers", "peft", "lm_eval", "datasets", "matplotlib", "confluent_kafka")
@@ -100,7 +100,7 @@ def test_the_contracts_load_no_heavy_library_and_no_io_library():
 @pytest.mark.parametrize(
     "statement",
     [
-        "import judgement.history, judgement.drift.assess, judgement.search.trust, judgement.scorer",
+        "import judgement.history, judgement.drift.assess, judgement.search.trust, tasks.puzzles.scorer",
         "import eventstore.store, eventstore.relay",
         "import services.console.cli",
         *(f"import services.{name}.app" for name in SERVICES if name != "runtime"),

@@ -6,6 +6,7 @@ of free text decides here which kind it is; a prompt, an answer, an output or a 
 
 from schemas import registry
 
+FORM = "the form of the question, written by the operator into the campaign file"
 NAMES = "a name that the campaign file, the code or a library gives"
 PLACES = "where an artifact lies"
 WORDS = "sentences that our code composes of names and numbers, or that a person gives a reason with"
@@ -126,6 +127,51 @@ FREE = {
     "AdvisorAnswered.words": ADVICE,
     "AdvisorFailed.error": FAILURES,
     "AdvisorFailed.message": FAILURES,
+    "CampaignStarted.campaign.constitution.data.sources[].answer_pattern": NAMES,
+    "CampaignStarted.campaign.constitution.data.sources[].chosen": NAMES,
+    "CampaignStarted.campaign.constitution.data.sources[].completion": NAMES,
+    "CampaignStarted.campaign.constitution.data.sources[].domain_column": NAMES,
+    "CampaignStarted.campaign.constitution.data.sources[].form": NAMES,
+    "CampaignStarted.campaign.constitution.data.sources[].messages": NAMES,
+    "CampaignStarted.campaign.constitution.data.sources[].rejected": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].answer": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].columns.answer": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].columns.answer_pattern": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].columns.chosen": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].columns.completion": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].columns.domain": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].columns.messages": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].columns.prompt": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].columns.rejected": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].columns.trace": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].options.*": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].options.*[]": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].options.<key>": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].pin.sets.<key>": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].score[].kind": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].score[].options.*": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].score[].options.*[]": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].score[].options.<key>": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].tasks[].settings.*": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].tasks[].settings.*[]": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].tasks[].settings.<key>": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].tasks[].target.*": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].tasks[].target.*[]": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].tasks[].target.<key>": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].taskset": NAMES,
+    "CampaignStarted.campaign.constitution.suites[].all": PLACES,
+    "CampaignStarted.campaign.constitution.suites[].eval": PLACES,
+    "CampaignStarted.campaign.constitution.suites[].dev": PLACES,
+    "CampaignStarted.campaign.constitution.suites[].confirm": PLACES,
+    "CampaignStarted.campaign.constitution.suites[].target": PLACES,
+    "CampaignStarted.campaign.constitution.suites[].final": PLACES,
+    "CampaignStarted.campaign.constitution.suites[].file": PLACES,
+    "CampaignStarted.campaign.constitution.suites[].include": PLACES,
+    "CampaignStarted.campaign.model.prompt.shots[].completion": FORM,
+    "CampaignStarted.campaign.model.prompt.shots[].prompt": FORM,
+    "CampaignStarted.campaign.model.prompt.stop[]": FORM,
+    "CampaignStarted.campaign.model.prompt.suffix": FORM,
+    "CampaignStarted.campaign.model.prompt.system": FORM,
 }
 
 

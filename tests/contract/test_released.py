@@ -79,7 +79,8 @@ def test_every_release_has_its_schemas():
 
 def test_every_event_of_the_last_release_is_compared():
     of_release = {f"{name}.v{version}" for name, version in registry.VERSIONS.items()}
-    assert of_release - RELEASED.keys() == set(), "new events since the release; remove this line with their first"
+    since = {"CampaignStarted.v3"}
+    assert of_release - RELEASED.keys() == since, "copy the new events of a release to `released`, and empty `since`"
 
 
 @pytest.mark.parametrize(("release", "schema"), CURRENT)

@@ -10,7 +10,7 @@ from services.runtime.storage.hashing import hash_source
 from services.runtime.substrate import CODE
 
 ROOT = Path(__file__).parents[2]
-OURS = ("schemas", "judgement", "puzzles", "eventstore", "sizing", "services", "audit")
+OURS = ("schemas", "judgement", "tasks", "eventstore", "sizing", "services", "audit")
 JOBS = ("services.data.snapshot", "services.trainer.engine", "services.oracle.evaluate")
 LISTED = [name for names in CODE.values() for name in names]
 

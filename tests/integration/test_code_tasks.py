@@ -11,8 +11,8 @@ from lm_eval.api.task import ConfigurableTask
 from lm_eval.evaluator import evaluate
 
 from schemas.tasks import TaskList, TaskScore
+from services.oracle.harness.code_tasks import CodeTaskUnknown, passes, sandboxed
 from services.oracle.job import CodeRefused, TaskRefused
-from services.oracle.sandbox.code_tasks import CodeTaskUnknown, passes, sandboxed
 from services.oracle.task_lists import run_lists
 from tests.unit.loopworld import campaign
 

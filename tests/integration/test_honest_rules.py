@@ -13,7 +13,6 @@ from judgement.constitution import check
 from judgement.decisions import finish, propose, update
 from judgement.history import fold
 from judgement.profile import profile
-from puzzles.split import split_of
 from schemas import events as e
 from schemas.campaign import DOMAINS, Substrate
 from schemas.evidence import Basis, Submission
@@ -29,6 +28,7 @@ from services.runtime.settings import Settings
 from services.runtime.storage.hashing import hash_folder
 from services.runtime.substrate import base_folder, code_sha256
 from services.trainer.steps import queue_training
+from tasks.split import split_of
 from tests.unit.driftworld import detected
 from tests.unit.loopworld import SHA, STAMP, Log, campaign, data_ready, report, started, trained
 from tests.unit.searchcases import RECIPES, even, opened, scored_round, with_scores

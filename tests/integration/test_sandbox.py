@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from services.oracle.sandbox.limits import Limits
-from services.oracle.sandbox.run import SOURCES, SandboxUnavailable, run
-from services.oracle.sandbox.syscalls import ALLOWED, JUDGED
+from services.runtime.sandbox.limits import Limits
+from services.runtime.sandbox.run import SOURCES, SandboxUnavailable, run
+from services.runtime.sandbox.syscalls import ALLOWED, JUDGED
 from tests.attempts import ATTEMPTS, OUTSIDE, program
 
 QUICK = Limits(seconds=2)
@@ -100,7 +100,7 @@ def test_as_an_ordinary_user_no_attempt_gets_out_either(facts, tmp_path):
     programs = {name: (program(name, **facts), sorted(errors)) for name, (_, errors) in ATTEMPTS.items()}
     (given := tmp_path / "programs.json").write_text(json.dumps(programs))
     script = (
-        "import json, sys; from services.oracle.sandbox.run import run\n"
+        "import json, sys; from services.runtime.sandbox.run import run\n"
         "for name, (source, errors) in json.load(sys.stdin).items():\n"
         "    verdict = run(source, f'said = attempt()\\nassert said in {errors!r}', ['attempt'])\n"
         "    print(name, verdict.why, sep=': ')\n"
@@ -144,8 +144,8 @@ def test_what_never_ends_is_ended_and_leaves_nothing_behind(kind):
 
 def test_a_process_that_asks_and_is_killed_takes_its_sandbox_with_it():
     script = (
-        "from services.oracle.sandbox.limits import Limits\n"
-        "from services.oracle.sandbox.run import run\n"
+        "from services.runtime.sandbox.limits import Limits\n"
+        "from services.runtime.sandbox.run import run\n"
         "run('import time; time.sleep(3600)', '', [], limits=Limits(seconds=3600))"
     )
     with subprocess.Popen([sys.executable, "-c", script], cwd=SOURCES) as asking:
@@ -217,7 +217,7 @@ def test_a_program_is_nobody_and_alone():
 def test_where_a_fence_is_missing_nothing_runs_and_the_fence_is_named(tmp_path):
     """In a namespace that allows no further one, and whose root is nobody outside."""
     script = (
-        "from services.oracle.sandbox.run import SandboxUnavailable, run\n"
+        "from services.runtime.sandbox.run import SandboxUnavailable, run\n"
         f"program = 'open({str(tmp_path / 'ran')!r}, chr(119))'\n".replace("'/", '"/').replace("',", '",')
         + "try: run(program, '', [])\n"
         "except SandboxUnavailable as error: print(error)\n"
@@ -233,7 +233,7 @@ def test_where_a_fence_is_missing_nothing_runs_and_the_fence_is_named(tmp_path):
 
 def test_each_fence_that_fails_is_named_and_lets_nothing_run(monkeypatch):
     """As `run` meets it: a launcher that cannot confine itself."""
-    monkeypatch.setattr("services.oracle.sandbox.run._line", lambda *_: "missing seccomp: Function not implemented")
+    monkeypatch.setattr("services.runtime.sandbox.run._line", lambda *_: "missing seccomp: Function not implemented")
     with pytest.raises(SandboxUnavailable, match="sandbox: seccomp: Function not implemented; allow it"):
         judged(GOOD)
 

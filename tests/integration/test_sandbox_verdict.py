@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.oracle.sandbox.limits import Limits
-from services.oracle.sandbox.run import run
+from services.runtime.sandbox.limits import Limits
+from services.runtime.sandbox.run import run
 from tests.forgeries import FORGERIES
 
 GOOD = "def double(x):\n    return 2 * x\n"

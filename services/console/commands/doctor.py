@@ -112,8 +112,8 @@ def _disk(folder: Path) -> Check:
 
 def _sandbox() -> Check:
     """Run a program in the sandbox, which needs all of its isolation."""
-    from services.oracle.sandbox import landlock
-    from services.oracle.sandbox.run import SandboxUnavailable, run
+    from services.runtime.sandbox import landlock
+    from services.runtime.sandbox.run import SandboxUnavailable, run
 
     what = "sandbox for code (run_code)"
     try:

@@ -15,7 +15,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from judgement.fingerprints.index import Fingerprints
-from puzzles.item import Item
 from schemas.evidence import Lineage, Yield
 from schemas.sources import DataRule, SelfSource
 from services.data.collect import manifest as manifests
@@ -31,6 +30,7 @@ from services.data.sources.source import RoundContext, Sampling
 from services.data.writer import ALL_COLUMNS, Clock, Report, write_snapshot
 from services.runtime.storage import artifacts
 from services.runtime.storage.hashing import hash_file
+from tasks.item import Item
 
 FILE = "harvest.db"
 """File of a harvest in its round's folder."""

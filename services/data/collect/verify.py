@@ -10,11 +10,11 @@ import math
 import re
 from collections.abc import Iterator
 
-from judgement.scorer import correct
-from puzzles.draw import FAMILIES
-from puzzles.split import split_of
 from schemas.rows import Row
 from services.data.filters.filter import Dropped
+from tasks.puzzles.draw import FAMILIES
+from tasks.puzzles.scorer import correct
+from tasks.split import split_of
 
 NAME = "verifier"
 """Filter name of these drops."""

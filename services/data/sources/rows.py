@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from judgement.scorer import BOX, correct
 from schemas.base import canonical_json
 from schemas.rows import UNGRADED, Row
 from schemas.sources import Columns, Source
 from services.data.sources.source import Refused
+from tasks.puzzles.scorer import BOX, correct
 
 
 @dataclass(frozen=True)

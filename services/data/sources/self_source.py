@@ -17,9 +17,6 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from judgement.scorer import BOX, correct
-from puzzles.draw import FAMILIES, draw
-from puzzles.item import Item
 from schemas.base import digest
 from schemas.campaign import Model
 from schemas.rows import Row
@@ -30,6 +27,9 @@ from services.data.sources.source import RoundContext, SourceFailed, State, Step
 from services.runtime.storage import artifacts
 from services.runtime.storage.hashing import hash_folder
 from services.runtime.storage.model_folders import model_folder
+from tasks.item import Item
+from tasks.puzzles.draw import FAMILIES, draw
+from tasks.puzzles.scorer import BOX, correct
 
 PROMPTS = 16
 """Puzzles of one step, each with `samples` answers."""

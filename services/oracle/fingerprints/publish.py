@@ -15,13 +15,13 @@ from random import Random
 from typing import Any
 
 from judgement.fingerprints.extract import Prints
-from puzzles.draw import FAMILIES, Posed, pose
-from puzzles.family import Family
 from schemas.campaign import Campaign
 from schemas.scores import Kind
 from services.oracle.fingerprints.work import FingerprintJob, Published
 from services.oracle.receipts import keep
 from services.oracle.sets import domain_seed, nonce, read_key, seal
+from tasks.puzzles.draw import FAMILIES, Posed, pose
+from tasks.puzzles.family import Family
 
 COMPANY = 32
 """Keys that the sets are drawn by, the oracle's among them."""

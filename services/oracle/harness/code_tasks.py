@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.oracle.job import CodeRefused
-from services.oracle.sandbox.limits import Limits
-from services.oracle.sandbox.run import run
+from services.runtime.sandbox.limits import Limits
+from services.runtime.sandbox.run import run
 
 METRIC = "pass@1"
 

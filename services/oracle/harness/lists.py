@@ -13,9 +13,9 @@ from lm_eval.tasks import TaskManager
 
 from schemas.tasks import TaskList, TaskScore
 from services.oracle.folders import FolderRefused, task_folder
+from services.oracle.harness.code_tasks import sandboxed
 from services.oracle.harness.plain import functions, read
 from services.oracle.job import TaskRefused
-from services.oracle.sandbox.code_tasks import sandboxed
 from services.runtime.settings import Settings
 
 SEED = 1234

@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 from lm_eval.api.task import ConfigurableTask
 
-from judgement.scorer import correct
-from puzzles.item import Item
 from services.runtime.prompting import plain_question
+from tasks.item import Item
+from tasks.puzzles.scorer import correct
 
 TEMPLATE = Path(__file__).with_name("puzzle.yaml")
 """The task as lm-eval reads it."""

@@ -12,8 +12,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from services.oracle.sandbox import kernel, landlock, root, seccomp
-from services.oracle.sandbox.limits import Limits
+from services.runtime.sandbox import kernel, landlock, root, seccomp
+from services.runtime.sandbox.limits import Limits
 
 NOBODY = 65534
 """The user that owns nothing."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 
-from services.oracle.sandbox.kernel import system_call
+from services.runtime.sandbox.kernel import system_call
 
 CREATE, ADD_RULE, RESTRICT = 444, 445, 446
 """Numbers of the system calls, the same on every machine."""

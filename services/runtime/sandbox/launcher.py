@@ -11,10 +11,10 @@ import os
 import signal
 from typing import Any
 
-from services.oracle.sandbox import fences, kernel
-from services.oracle.sandbox.limits import Limits
-from services.oracle.sandbox.solver import serve
-from services.oracle.sandbox.tester import judge
+from services.runtime.sandbox import fences, kernel
+from services.runtime.sandbox.limits import Limits
+from services.runtime.sandbox.solver import serve
+from services.runtime.sandbox.tester import judge
 
 
 def main() -> None:

@@ -6,8 +6,8 @@ import os
 import sysconfig
 from pathlib import Path
 
-from services.oracle.sandbox import kernel
-from services.oracle.sandbox.limits import Limits
+from services.runtime.sandbox import kernel
+from services.runtime.sandbox.limits import Limits
 
 NEW = Path("/tmp")  # noqa: S108  # any folder that is there: what is mounted on it is seen by this process alone
 SCRATCH = "/tmp"  # noqa: S108  # of the new root: where programs expect to write

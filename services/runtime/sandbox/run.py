@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from services.oracle.sandbox.limits import Limits
+from services.runtime.sandbox.limits import Limits
 
 SOURCES = str(Path(__file__).resolve().parents[3])
 """Folder of our packages, for an interpreter that starts without any search path."""
@@ -86,7 +86,7 @@ def _start(work: bytes, passed: Sequence[int]) -> subprocess.Popen[bytes]:
     stdin = os.memfd_create("work")
     os.write(stdin, work)
     os.lseek(stdin, 0, os.SEEK_SET)
-    script = f"import sys; sys.path.insert(0, {SOURCES!r}); from services.oracle.sandbox.launcher import main; main()"
+    script = f"import sys; sys.path.insert(0, {SOURCES!r}); from services.runtime.sandbox.launcher import main; main()"
     try:
         return subprocess.Popen(
             [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", script],

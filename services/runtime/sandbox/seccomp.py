@@ -10,8 +10,8 @@ import ctypes
 import errno
 import platform
 
-from services.oracle.sandbox.kernel import PR_SET_SECCOMP, prctl
-from services.oracle.sandbox.syscalls import ALLOWED, ARCHITECTURES, JUDGED, Numbers
+from services.runtime.sandbox.kernel import PR_SET_SECCOMP, prctl
+from services.runtime.sandbox.syscalls import ALLOWED, ARCHITECTURES, JUDGED, Numbers
 
 LOAD, EQUAL, ANY_BIT, RETURN = 0x20, 0x15, 0x45, 0x06
 """Instructions of the filter's machine (`linux/bpf_common.h`): load a word, jump if equal, jump if any bit is set."""

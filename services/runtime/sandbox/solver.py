@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, BinaryIO
 
-from services.oracle.sandbox import plain
+from services.runtime.sandbox import plain
 
 
 def serve(work: Mapping[str, Any], requests: BinaryIO, answers: BinaryIO) -> None:

@@ -143,4 +143,4 @@ JUDGED: Numbers = {
     "clone3": (435, 435),
     "ioctl": (16, 29),
 }
-"""Calls that are allowed by their arguments: see `services.oracle.sandbox.seccomp`."""
+"""Calls that are allowed by their arguments: see `services.runtime.sandbox.seccomp`."""

@@ -10,7 +10,7 @@ import builtins
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO
 
-from services.oracle.sandbox import plain
+from services.runtime.sandbox import plain
 
 STEERING = frozenset(("StopIteration", "StopAsyncIteration"))
 """Exceptions that end a loop over the program's answers without a word."""

@@ -21,7 +21,6 @@ from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from judgement.scorer import correct
 from schemas.profiles import PROFILES
 from services.runtime.prompting import conversation, plain_question
 from services.trainer import checkpoint
@@ -32,6 +31,7 @@ from services.trainer.layout import MICRO_TOKENS
 from services.trainer.learner import REPORT_SECONDS, Learner, Report
 from services.trainer.optimizer import CLIP, rate
 from services.trainer.rows import Draw, draws, snapshot, split, take
+from tasks.puzzles.scorer import correct
 
 EVERY = 10
 """Steps between two checkpoints. A step samples its answers token by token, as long as many supervised steps take."""

@@ -23,12 +23,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from puzzles.draw import draw
-from puzzles.item import Item
-from puzzles.vocabulary import vocabulary
 from schemas.base import digest
 from schemas.campaign import DOMAINS
 from services.trainer.tiny_base.tokenizer import EOS, make_tokenizer
+from tasks.item import Item
+from tasks.puzzles.draw import draw
+from tasks.puzzles.vocabulary import vocabulary
 
 DEFAULT_STEPS = 800
 THREADS = 1

@@ -22,7 +22,7 @@ from services.console.log_file import read_test_events
 from services.console.view.progress import data_wait, seconds_left
 from services.console.view.screen import Screen
 from services.console.view.table import campaign_table, headline
-from services.oracle.sandbox.run import SandboxUnavailable
+from services.runtime.sandbox.run import SandboxUnavailable
 from services.runtime.user_error import UserError
 from tests.unit.console_events import BASIS, BEGIN, CAMPAIGN, Log, finished, two_rounds
 from tests.unit.runtime.test_steps import snapshot
@@ -250,7 +250,7 @@ def test_a_machine_without_a_sandbox_is_told_what_is_missing_and_is_not_ill(tmp_
     def unavailable(*_):
         raise SandboxUnavailable("sandbox: seccomp: Function not implemented; allow it to this user")
 
-    monkeypatch.setattr("services.oracle.sandbox.run.run", unavailable)
+    monkeypatch.setattr("services.runtime.sandbox.run.run", unavailable)
     (check,) = (c for c in examine(tmp_path) if c.what.startswith("sandbox"))
     assert (check.value, check.fatal) == ("unavailable", False)
     assert "seccomp: Function not implemented" in check.remedy

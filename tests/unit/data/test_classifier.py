@@ -7,7 +7,6 @@ import pytest
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
 
-from puzzles.vocabulary import vocabulary
 from schemas.rows import Row
 from schemas.sources import ClassifierRule, FilterRule
 from services.data.filters.classifier import Classifier, ClassifierRefused
@@ -16,6 +15,7 @@ from services.data.filters.registry import make_filters
 from services.runtime.storage.hashing import hash_folder
 from services.runtime.storage.model_folders import PickledWeights
 from services.trainer.tiny_base.tokenizer import make_tokenizer
+from tasks.puzzles.vocabulary import vocabulary
 
 TOKENS = 64
 QUIET, LOUD = "the number of", "gravity"

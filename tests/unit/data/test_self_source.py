@@ -11,9 +11,6 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from judgement.scorer import correct
-from puzzles.draw import draw
-from puzzles.split import split_of
 from schemas.campaign import Model
 from schemas.evidence import Stored
 from schemas.sources import SelfSource
@@ -24,6 +21,9 @@ from services.data.sources.self_source import SelfSampler
 from services.data.sources.source import RoundContext, Sampling, SourceFailed
 from services.runtime.storage.artifacts import ArtifactChanged
 from services.runtime.storage.hashing import hash_folder
+from tasks.puzzles.draw import draw
+from tasks.puzzles.scorer import correct
+from tasks.split import split_of
 from tests.tiny_model import make_model, memorise
 
 SPEC = SelfSource(name="own", domain="roman", prompts_per_round=24, samples=3, temperature=0.5)

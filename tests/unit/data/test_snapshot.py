@@ -9,9 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judgement.scorer import correct
-from puzzles.item import Item
-from puzzles.split import split_of
 from schemas.campaign import DOMAINS, Campaign
 from schemas.policy import AxisBelief, Policy
 from schemas.recipe import Recipe
@@ -20,6 +17,9 @@ from services.data.core import CELL_ROWS, LEVEL_ROWS, plan
 from services.data.job import CellPlan, DomainEmpty, SnapshotJob, SnapshotPlan
 from services.data.snapshot import build, make
 from services.trainer.rows import probabilities, read
+from tasks.item import Item
+from tasks.puzzles.scorer import correct
+from tasks.split import split_of
 
 SPACE = [
     {"knob": "difficulty", "values": [(1.0, 0.0, 0.0), (0.35, 0.5, 0.15)]},

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from puzzles.draw import FAMILIES, draw
 from schemas.rows import Row
 from services.data.collect.stages import TEMPLATES, variants
 from services.data.collect.verify import verified, wrong_steps
+from tasks.puzzles.draw import FAMILIES, draw
 
 
 def row(**changes) -> Row:

@@ -14,9 +14,7 @@ from peft import LoraConfig, get_peft_model
 from judgement.constitution import check
 from judgement.decisions import choose_submissions, finish, first_policy, update
 from judgement.drift.assess import assess, verdicts
-from judgement.scorer import correct
 from judgement.search.trust import TrustModel
-from puzzles.draw import draw
 from schemas import events as e
 from schemas.campaign import DOMAINS
 from schemas.evidence import Basis, Submission
@@ -29,6 +27,8 @@ from services.policy.steps import revise
 from services.trainer.distributed.data_parallel import SINGLE_RANK
 from services.trainer.job import AdapterUntrained, TargetModuleMissing
 from services.trainer.model.lora import ADAPTER, Lora
+from tasks.puzzles.draw import draw
+from tasks.puzzles.scorer import correct
 from tests.unit.driftworld import add, anyhow, conclude, counted, drawn, history
 from tests.unit.loopworld import SHA, STAMP, Log, report, scores_of, trained
 from tests.unit.searchcases import even, scored_round, with_scores

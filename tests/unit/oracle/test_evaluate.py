@@ -12,7 +12,6 @@ from lm_eval.models.huggingface import HFLM
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from judgement.scorer import correct
 from judgement.statistics import scores
 from schemas.campaign import ItemSet
 from schemas.recipe import Recipe
@@ -31,6 +30,7 @@ from services.runtime.storage.hashing import hash_folder
 from services.runtime.storage.model_folders import ModelMissing
 from services.trainer.engine import train
 from services.trainer.job import TrainingJob
+from tasks.puzzles.scorer import correct
 from tests.tiny_model import DOMAINS, make_model, make_snapshot, memorise
 
 KEY = b"0123456789abcdef"

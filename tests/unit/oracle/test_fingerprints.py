@@ -8,13 +8,13 @@ import pytest
 
 from judgement.fingerprints.extract import Prints
 from judgement.fingerprints.index import Fingerprints
-from puzzles.draw import FAMILIES, draw
-from puzzles.split import split_of
 from schemas.campaign import DOMAINS, Campaign
 from schemas.rows import Row
 from services.oracle.fingerprints.publish import KINDS, company, publish, sealed
 from services.oracle.fingerprints.work import FingerprintJob
 from services.oracle.sets import draw_set, nonce
+from tasks.puzzles.draw import FAMILIES, draw
+from tasks.split import split_of
 
 KEY = b"a key of the oracle for this test"
 SET = {"items": 4, "difficulty": [1, 1, 1], "wordings": [1, 1, 1]}

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from puzzles.split import split_of
 from schemas.campaign import DOMAINS, Campaign, ItemSet
 from services.oracle.job import KeyMissing
 from services.oracle.sets import draw_set, nonce, read_key, seal
+from tasks.split import split_of
 
 KEY = b"0123456789abcdef"
 SPEC = ItemSet(items=20)

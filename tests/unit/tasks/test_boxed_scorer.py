@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from judgement.scorer import NOT_FOUND, correct, extract, verify
+from tasks.puzzles.scorer import NOT_FOUND, correct, extract, verify
 
 PLAIN = st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]), min_size=1).filter(
     lambda s: "\\boxed{" not in s and "}" not in s

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from puzzles import bits, cipher, digits, roman
-from puzzles.draw import FAMILIES
-from puzzles.family import Family, Problem
-from puzzles.vocabulary import vocabulary
 from schemas.campaign import DOMAINS
+from tasks.puzzles import bits, cipher, digits, roman
+from tasks.puzzles.draw import FAMILIES
+from tasks.puzzles.family import Family, Problem
+from tasks.puzzles.vocabulary import vocabulary
 
 LEVELS = (1, 2, 3)
 SEEDS = st.integers(0, 2**32)

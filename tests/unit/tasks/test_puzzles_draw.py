@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from puzzles.draw import FAMILIES, draw
-from puzzles.split import split_of
 from schemas.campaign import DOMAINS
+from tasks.puzzles.draw import FAMILIES, draw
+from tasks.split import split_of
 
 SPLITS = ("train", "dev", "confirm", "external", "final")
 EVEN = (1, 1, 1)
@@ -28,7 +28,7 @@ def test_equal_arguments_give_equal_items(domain):
 
 def test_a_draw_is_the_same_in_another_process():
     code = (
-        "from puzzles.draw import draw; "
+        "from tasks.puzzles.draw import draw; "
         "print([i.id for i in draw('bits', 5, difficulty=(1, 1, 1), wordings=(1, 0, 0), split='dev', seed=3)])"
     )
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

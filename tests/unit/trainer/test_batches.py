@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from puzzles.vocabulary import vocabulary
 from schemas.recipe import Recipe
 from schemas.rows import Row
 from services.trainer.batches import IGNORED, Example, arrange, curriculum, encode, pad, pieces, prepare
 from services.trainer.job import RowsMissing, SnapshotMissing, TrainingJob
 from services.trainer.rows import draws, probabilities, read, split, take
 from services.trainer.tiny_base.tokenizer import make_tokenizer
+from tasks.puzzles.vocabulary import vocabulary
 from tests.tiny_model import make_snapshot
 
 TOKENIZER = make_tokenizer(vocabulary(), 256)

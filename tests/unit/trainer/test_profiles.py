@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from puzzles.vocabulary import vocabulary
 from schemas.campaign import Campaign, Model
 from schemas.profiles import BOXED, PROFILES
 from services.runtime.prompting import ChatTemplateMissing, adds_special_tokens, question
 from services.trainer.tiny_base.tokenizer import make_tokenizer
+from tasks.puzzles.vocabulary import vocabulary
 from tests.unit.console_events import Log
 
 TEMPLATE = (
