@@ -81,6 +81,8 @@ def _policy(x: e.PolicyUpdated) -> str:
 
 
 def _finished(x: e.CampaignFinished) -> str:
+    if x.reason == "no data":
+        return f"ended without data: {x.why}"
     gain = f"{100 * x.gain.mean:+.1f} ± {100 * x.gain.sd:.1f} points over the base"
     return f"finished: winner {x.winner}, {gain}. {x.why}"
 
@@ -93,6 +95,7 @@ def _weighed(x: AdviceWeighed) -> str:
 WORDS: dict[type, Callable[[Any], str]] = {
     e.CampaignStarted: _started,
     e.DataBatchReady: _data,
+    e.DataFailed: lambda x: f"the data of round {x.round} is given up after try {x.attempt}: {x.error}: {x.message}",
     e.RecipeProposed: lambda x: f"proposed {x.candidate}{', as advised' * (x.by == 'advisor')}: {x.intervention}",
     e.TrainingStarted: _training,
     e.CheckpointTrained: lambda x: f"trained {x.candidate}: loss {x.loss:.3f} in {x.cost.seconds:.0f} s",

@@ -88,6 +88,8 @@ def _drifts(history: History, policy: Policy, cleared: Sequence[DriftCleared]) -
 
 
 def _end(history: History) -> Iterator[str]:
-    if finished := history.finished:
+    if history.finished and history.finished.reason == "no data":
+        yield history.finished.why
+    elif finished := history.finished:
         gain = f"{100 * finished.gain.mean:+.1f} ± {100 * finished.gain.sd:.1f}"
         yield f"In the end {finished.winner} won, {gain} points over the base on the final set."

@@ -200,6 +200,7 @@ SUBJECTS: dict[str, Callable[[Any], Key]] = {
     "GuardsReported": lambda event: ("guards", event.candidate),
     "GuardsUnmeasured": lambda event: ("guards", event.candidate),
     "DataBatchReady": lambda event: ("data", str(event.round)),
+    "DataFailed": lambda event: ("data", str(event.round)),
     "FingerprintsPublished": lambda _: ("fingerprints", ""),
     "AdvisorAnswered": lambda event: ("advise", str(event.round)),
     "AdvisorFailed": lambda event: ("advise", str(event.round)),

@@ -49,6 +49,8 @@ class Job:
     """In which earlier tries held its lease and died without a word, at most; not charged to the log yet."""
     traceparent: str | None = None
     """Trace context of that event."""
+    age_seconds: float = 0.0
+    """Since it was queued, by the database's clock when this was read."""
 
     @property
     def last_attempt(self) -> bool:
@@ -72,6 +74,7 @@ def to_job(row: Any) -> Job:
         cause=row["cause"],
         lost_seconds=round(row["lost"], 3),
         traceparent=row["traceparent"],
+        age_seconds=row["age"],
     )
 
 

@@ -191,7 +191,12 @@ def choose_final(history: History) -> SubmissionsChosen:
 
 
 def finish(history: History) -> CampaignFinished:
-    """The end of the campaign, after the final scores; a winner without a final score has shown no gain."""
+    """The end of the campaign, after the final scores; a winner without a final score has shown no gain.
+
+    A campaign whose first round's data was given up ends with the base.
+    """
+    if history.dataless:
+        return _without_data(history)
     chosen = history.submissions[history.campaign.constitution.rounds + 1].final[-1].candidate
     base, best = (history.trials[c].scores.get("final") for c in (BASE, chosen))
     ground = basis(history, history.round, "finish")
@@ -205,6 +210,18 @@ def finish(history: History) -> CampaignFinished:
     gain = Estimate(mean=round(best.score - base.score, DIGITS), sd=round((best.se**2 + base.se**2) ** 0.5, DIGITS))
     return CampaignFinished(
         winner=chosen, gain=gain, why=explain.finished(history.trials[chosen], base, best, gain), basis=ground
+    )
+
+
+def _without_data(history: History) -> CampaignFinished:
+    failure = history.data_failures[max(history.data_failures)]
+    seconds = history.campaign.constitution.budget.data_seconds
+    return CampaignFinished(
+        winner=BASE,
+        gain=Estimate(mean=0.0, sd=0.0),
+        why=explain.without_data(failure.round, failure.error, seconds),
+        basis=basis(history, failure.round, "finish", scored=False),
+        reason="no data",
     )
 
 

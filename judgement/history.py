@@ -48,6 +48,8 @@ class History:
     policy_times: dict[int, datetime] = field(default_factory=dict)
     snapshots: dict[int, e.DataBatchReady] = field(default_factory=dict)
     snapshot_times: dict[int, datetime] = field(default_factory=dict)
+    data_failures: dict[int, e.DataFailed] = field(default_factory=dict)
+    """Why a round's data was given up, by round."""
     fingerprints: FingerprintsPublished | None = None
     """Fingerprints of the sealed sets, if the campaign's data is decontaminated."""
     advice: dict[int, AdvisorAnswered | AdvisorFailed] = field(default_factory=dict)
@@ -95,6 +97,11 @@ class History:
     def closed(self) -> bool:
         """Whether the campaign is finished, stopped, paused or has an unreadable event: nothing is decided."""
         return self.finished is not None or self.stopped or self.paused or bool(self.unreadable)
+
+    @property
+    def dataless(self) -> bool:
+        """Whether the first round's data was given up, so that no candidate can ever be proposed."""
+        return not self.snapshots and bool(self.data_failures)
 
     @property
     def unpublished(self) -> bool:
@@ -155,6 +162,11 @@ def _policy(h: History, event: e.PolicyUpdated, time: datetime) -> None:
 def _data(h: History, event: e.DataBatchReady, time: datetime) -> None:
     h.snapshots[event.round] = event
     h.snapshot_times[event.round] = time
+    h.spent = charge(h.spent, event.cost)
+
+
+def _data_failed(h: History, event: e.DataFailed, time: datetime) -> None:
+    h.data_failures[event.round] = event
     h.spent = charge(h.spent, event.cost)
 
 
@@ -314,6 +326,7 @@ FOLDS: dict[str, Callable[[History, Any, datetime], None]] = {
     "CampaignStarted": _started,
     "PolicyUpdated": _policy,
     "DataBatchReady": _data,
+    "DataFailed": _data_failed,
     "FingerprintsPublished": _published,
     "AdvisorAnswered": _advised,
     "AdvisorFailed": _advised,

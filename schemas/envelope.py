@@ -122,6 +122,11 @@ def candidate_stream(campaign: str, candidate: str) -> str:
     return f"{campaign}/{candidate}"
 
 
+def data_stream(campaign: str, round_: int) -> str:
+    """Stream of what prevented a round's data; the data itself is in the round's stream."""
+    return f"{campaign}/data/{round_}"
+
+
 def fingerprint_stream(campaign: str) -> str:
     """Stream of the fingerprints of a campaign's sealed sets."""
     return f"{campaign}/fingerprints"

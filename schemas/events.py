@@ -73,6 +73,22 @@ class DataBatchReady(Grown):
     """What the mix was decided on."""
 
 
+class DataFailed(Frozen):
+    """A round's data was given up: tries failed until `budget.data_seconds` had passed. The last snapshot serves the
+    round; without any, the campaign ends."""
+
+    round: int = Field(ge=1)
+    """The round."""
+    attempt: int = Field(ge=1)
+    """The last try."""
+    error: str
+    """Class of its failure, such as `SourceFailed`; `KeyMissing` and the like where the sealed sets' fingerprints failed."""
+    message: str
+    """What happened and what to do about it."""
+    cost: Cost
+    """What the last try took; `lost_seconds` has the earlier ones."""
+
+
 class RecipeProposed(Frozen):
     """One candidate of a round."""
 
@@ -344,8 +360,14 @@ class PolicyUpdated(Frozen):
     """What it rests on."""
 
 
-class CampaignFinished(Frozen):
+FinishReason = Literal["complete", "no data"]
+"""Why a campaign is over: all rounds ended, or no data could be made for the first."""
+
+
+class CampaignFinished(Grown):
     """The campaign is over."""
+
+    LATER = ("reason",)
 
     winner: Name
     """The candidate with the highest posterior mean of the target, or `base`."""
@@ -355,6 +377,8 @@ class CampaignFinished(Frozen):
     """The explanation for a person."""
     basis: Basis
     """What it rests on."""
+    reason: FinishReason = "complete"
+    """Why it is over: `no data` where the first round's data was given up (`DataFailed`)."""
 
 
 class CampaignPaused(Frozen):

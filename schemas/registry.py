@@ -24,6 +24,7 @@ that tells Prometheus what the log says (`aevolve exporter`)."""
 WRITERS: dict[type[Frozen], tuple[str, ...]] = {
     e.CampaignStarted: ("console",),
     e.DataBatchReady: ("data",),
+    e.DataFailed: ("data", "oracle"),
     e.RecipeProposed: ("recipes",),
     e.TrainingStarted: ("trainer",),
     e.CheckpointTrained: ("trainer",),

@@ -11,7 +11,8 @@ WHERE id = (
       AND (deadline IS NULL OR deadline > now())
       AND CASE state WHEN 'queued' THEN available_at ELSE lease_until END <= now()
     ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING *, extract(epoch FROM deadline - now())::float8 AS seconds_left, lost_seconds AS lost,
+RETURNING *, extract(epoch FROM deadline - now())::float8 AS seconds_left,
+    extract(epoch FROM now() - queued_at)::float8 AS age, lost_seconds AS lost,
     (SELECT e.traceparent FROM events e WHERE e.id = work.cause) AS traceparent
 
 -- name: heartbeat_work
@@ -44,7 +45,8 @@ WHERE id = $1 AND token = $2 AND state = 'leased'
 
 -- name: overdue_work
 -- Jobs that nobody will end any more.
-SELECT *, extract(epoch FROM deadline - now())::float8 AS seconds_left, lost_seconds_now(work) AS lost,
+SELECT *, extract(epoch FROM deadline - now())::float8 AS seconds_left,
+    extract(epoch FROM now() - queued_at)::float8 AS age, lost_seconds_now(work) AS lost,
     (SELECT e.traceparent FROM events e WHERE e.id = work.cause) AS traceparent
 FROM work WHERE queue = ANY ($1) AND state IN ('queued', 'leased') AND is_overdue(work) ORDER BY id
 

@@ -154,6 +154,14 @@ def finished(trial: Trial, base: Scores, best: Scores, gain: Estimate) -> str:
     )
 
 
+def without_data(round_: int, error: str, seconds: float) -> str:
+    """The result of a campaign whose first round has no data."""
+    return (
+        f"No data could be made for round {round_}: tries failed for {seconds:g} s, the last one with {error}. "
+        "Nothing was trained, so the base stays."
+    )
+
+
 def unproven(trial: Trial) -> str:
     """The result of a campaign that ends with the base: nothing beat it, or nothing could be measured."""
     if trial.candidate == BASE:

@@ -13,7 +13,7 @@ from judgement.search.registry import POLICIES
 from schemas.campaign import DOMAINS, Campaign, Constitution
 from services.console.bounded_yaml import read_file, read_mapping
 from services.data.plugins import PluginInvalid, check_plugins
-from services.oracle.folders import FolderRefused, task_folder
+from services.runtime.folders import FolderRefused, task_folder
 from services.runtime.user_error import UserError, nearest
 from services.trainer.registry import training_mistakes
 

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from eventstore.effect import NOTHING, Append, Effect
 from eventstore.store import Job
-from schemas.events import DataBatchReady
+from schemas.envelope import data_stream
+from schemas.events import DataBatchReady, DataFailed
 from schemas.scores import BASE, Cost
 from schemas.sources import DataRule, SelfSource
 from services.data.job import Collecting, Sampled, Snapshot, SnapshotJob
@@ -82,9 +83,21 @@ def finished(job: Job, result: Snapshot) -> Effect:
 
 
 def failed(job: Job, failure: Failure) -> Effect:
-    """Retried until the data deadline; no event, since no decision depends on it: `DataBatchReady` charges the try."""
+    """Retried until the data deadline; only giving up is an event. The next event, of either kind, charges each try."""
     log.error("the data of %s: %s: %s", job.key, failure.error, failure.message)
-    return NOTHING
+    if not failure.terminal:
+        return NOTHING
+    round_ = DataOrder.model_validate(job.payload).round
+    event = DataFailed(
+        round=round_, attempt=max(job.attempt, 1), error=failure.error, message=failure.message, cost=failure.cost
+    )
+    return Effect((Append(job.campaign, data_stream(job.campaign, round_), event),))
+
+
+def gives_up(job: Job, seconds: float) -> bool:
+    """Whether a try that failed after so many seconds is the last: it ended after the data deadline."""
+    budget = DataOrder.model_validate(job.payload).campaign.constitution.budget
+    return job.age_seconds + seconds >= budget.data_seconds
 
 
 def pause(job: Job) -> timedelta:
@@ -99,6 +112,7 @@ SNAPSHOT = JobKind(
     prepare=prepare,
     finished=finished,
     failed=failed,
+    gives_up=gives_up,
     pause=pause,
 )
 """The kind of job that the data service's worker runs."""

@@ -13,7 +13,7 @@ from services.data.core import basis, reused
 from services.data.orders import QUEUE, DataOrder
 
 ATTEMPTS = 1_000
-"""A round cannot start without data, so the job is retried until the data deadline brings back the last snapshot."""
+"""Tries whose workers may die; failed ones end with `budget.data_seconds` (`services.data.snapshot_job.gives_up`)."""
 
 
 def refresh(history: History, now: datetime) -> Effect:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.policy.steps import begin, close_round, conclude, revise
+from services.policy.steps import abandon, begin, close_round, conclude, revise
 from services.runtime.main import main as run
 from services.runtime.service import Service
 
@@ -10,13 +10,14 @@ SERVICE = Service(
     name="policy",
     reactions={
         "CampaignStarted": (begin,),
+        "DataFailed": (abandon,),
         "ScoresReported": (close_round, conclude),
         "TrainingFailed": (close_round,),
         "EvaluationFailed": (close_round, conclude),
         "GuardsReported": (close_round,),
         "GuardsUnmeasured": (close_round,),
         "DriftAssessed": (revise,),
-        "CampaignResumed": (begin, close_round, revise, conclude),
+        "CampaignResumed": (begin, close_round, revise, conclude, abandon),
     },
     timers=(close_round,),
 )

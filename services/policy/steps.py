@@ -1,4 +1,4 @@
-"""When the policy service decides: to begin, to close a round, to revise the policy, to finish."""
+"""When the policy service decides: to begin, to close a round, to revise the policy, to finish or give up."""
 
 from __future__ import annotations
 
@@ -44,6 +44,11 @@ def conclude(history: History, now: datetime) -> Effect:
     if chosen is None or not all(history.trials[s.candidate].has_outcome("final") for s in chosen.final):
         return NOTHING
     return _append(history, campaign_stream(history.id), finish(history))
+
+
+def abandon(history: History, now: datetime) -> Effect:
+    """The campaign is finished, without a winner, when the first round's data was given up."""
+    return _append(history, campaign_stream(history.id), finish(history)) if history.dataless else NOTHING
 
 
 def _closed_by(history: History, now: datetime) -> Literal["complete", "deadline"] | None:

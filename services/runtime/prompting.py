@@ -1,16 +1,21 @@
-"""How a prompt becomes the model's input: one rule for training and for evaluation.
+"""How a question becomes the model's input, and where its answer ends: one rule for training and for evaluation.
 
-That includes the token that begins a text (BOS). lm-eval's `add_bos_token` asks the tokenizer for it and silently does
-nothing where the tokenizer cannot give it; a small model then loses ten points.
+The input includes the token that begins a text (BOS). lm-eval's `add_bos_token` asks the tokenizer for it and silently
+does nothing where the tokenizer cannot give it; a small model then loses ten points. Text of rows and items never
+becomes a control token: only the template writes those.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from schemas.profiles import BOXED, PROFILES, ProfileName
+from schemas.prompts import Prompt
+
+Question = str | Sequence[Mapping[str, str]]
+"""A question as text, or the conversation before the turn that is asked for."""
 
 BOS_NAMES = ("<s>", "bos", "begin", "startoftext")
 """Parts of a token's name which mean that the token only ever begins a text."""
@@ -20,43 +25,164 @@ BOS_REMEDY = (
     "was trained without"
 )
 
+MARK = "\ue000"
+"""A character of the private use area that no template contains: it stands for text while a template is rendered."""
+
 
 class ChatTemplateMissing(Exception):
-    """The profile uses a chat template, and the base model's tokenizer has none."""
+    """The campaign asks through a chat template, and the base model's tokenizer has none."""
 
 
-def question(prompt: str, profile: ProfileName, tokenizer: Any) -> str:
-    """The model's input before its answer.
+def question(prompt: Question, form: Prompt, tokenizer: Any) -> str:
+    """The text of the model's input before its answer. Raises `ChatTemplateMissing`.
 
-    Plain: the prompt and a line break. Thinking: the prompt with the challenge's request, in the tokenizer's chat
-    template with `enable_thinking`, up to where the answer begins. Raises `ChatTemplateMissing`.
+    For messages of control tokens, and for people: `question_ids` gives the tokens that are trained and measured.
     """
-    if not PROFILES[profile].chat:
-        return plain_question(prompt)
+    if not form.chat:
+        return plain_question(prompt, form)
+    return render(tokenizer, conversation(prompt, form), form, add_generation_prompt=True)
+
+
+def question_ids(prompt: Question, form: Prompt, tokenizer: Any) -> list[int]:
+    """The tokens of the model's input before its answer, begin token included. Raises `ChatTemplateMissing`."""
+    if not form.chat:
+        return encode(tokenizer, plain_question(prompt, form), special=True)
+    return conversation_ids(tokenizer, conversation(prompt, form), form, add_generation_prompt=True)
+
+
+def conversation(prompt: Question, form: Prompt) -> list[dict[str, str]]:
+    """The turns that the chat template gets: system instruction, solved examples, and the question with its suffix."""
+    turns = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(turn) for turn in prompt]
+    if form.suffix:
+        last = max(at for at, turn in enumerate(turns) if turn["role"] == "user")
+        turns[last] = {**turns[last], "content": turns[last]["content"] + form.suffix}
+    for shot in reversed(form.shots):
+        asked = {"role": "user", "content": shot.prompt + (form.suffix or "")}
+        place = 1 if turns[0]["role"] == "system" else 0
+        turns[place:place] = [asked, {"role": "assistant", "content": shot.completion}]
+    if form.system and turns[0]["role"] != "system":
+        turns.insert(0, {"role": "system", "content": form.system})
+    return turns
+
+
+def plain_question(prompt: Question, form: Prompt = Prompt()) -> str:  # noqa: B008 - frozen
+    """System instruction and solved examples as paragraphs, then the question and its suffix or a line break."""
+    text = prompt if isinstance(prompt, str) else "\n\n".join(turn["content"] for turn in prompt)
+    end = "\n" if form.suffix is None else form.suffix
+    shots = "".join(f"{shot.prompt}{end}{shot.completion}\n\n" for shot in form.shots)
+    system = f"{form.system}\n\n" if form.system else ""
+    return f"{system}{shots}{text}{end}"
+
+
+def adds_special_tokens(form: Prompt) -> bool:
+    """Whether the tokenizer adds its special tokens to a question: a chat template has written them already."""
+    return not form.chat
+
+
+def render(tokenizer: Any, turns: Sequence[Mapping[str, str]], form: Prompt, *, add_generation_prompt: bool) -> str:
+    """A conversation as the chat template writes it. Raises `ChatTemplateMissing`."""
     if not tokenizer.chat_template:
         raise ChatTemplateMissing(
-            f"model.profile: {profile} needs a chat template, and the tokenizer of model.base has none; name a "
-            "chat model, or set profile: plain"
+            "model.prompt: template: chat needs a chat template, and the tokenizer of model.base has none; name a "
+            "chat model, or set template: none (profile: plain)"
         )
+    thinking = {} if form.thinking is None else {"enable_thinking": form.thinking}
     text: str = tokenizer.apply_chat_template(
-        conversation(prompt), tokenize=False, add_generation_prompt=True, enable_thinking=True
+        [dict(turn) for turn in turns], tokenize=False, add_generation_prompt=add_generation_prompt, **thinking
     )
     return text
 
 
-def conversation(prompt: str) -> list[dict[str, str]]:
-    """The input of a chat template."""
-    return [{"role": "user", "content": f"{prompt}\n{BOXED}"}]
+def conversation_ids(
+    tokenizer: Any, turns: Sequence[Mapping[str, str]], form: Prompt, *, add_generation_prompt: bool
+) -> list[int]:
+    """The tokens of a conversation. Control tokens that a turn's text spells are encoded as text.
+
+    The template is rendered as it is; where a turn contains the spelling of a control token, that spelling is encoded
+    piece by piece, so that only the template can open or end a turn. Raises `ChatTemplateMissing`.
+    """
+    text = render(tokenizer, turns, form, add_generation_prompt=add_generation_prompt)
+    spelt = [token for token in control_tokens(tokenizer) if any(token in turn["content"] for turn in turns)]
+    if not spelt:
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    return _without_injection(tokenizer, turns, form, add_generation_prompt=add_generation_prompt)
 
 
-def plain_question(prompt: str) -> str:
-    """The prompt and a line break."""
-    return f"{prompt}\n"
+def _without_injection(
+    tokenizer: Any, turns: Sequence[Mapping[str, str]], form: Prompt, *, add_generation_prompt: bool
+) -> list[int]:
+    """Render the template around marks, then encode the template's parts and the turns' texts separately."""
+    marks = [f"{MARK}{at}{MARK}" for at in range(len(turns))]
+    masked = [{**turn, "content": mark} for turn, mark in zip(turns, marks, strict=True)]
+    rest, ids = render(tokenizer, masked, form, add_generation_prompt=add_generation_prompt), list[int]()
+    for turn, mark in zip(turns, marks, strict=True):
+        before, separator, rest = rest.partition(mark)
+        ids += tokenizer(before, add_special_tokens=False)["input_ids"]
+        if separator:
+            ids += encode(tokenizer, turn["content"].strip(), special=False)
+    return ids + list(tokenizer(rest, add_special_tokens=False)["input_ids"])
 
 
-def adds_special_tokens(profile: ProfileName) -> bool:
-    """Whether the tokenizer adds its special tokens to a question: a chat template has written them already."""
-    return not PROFILES[profile].chat
+def control_tokens(tokenizer: Any) -> list[str]:
+    """The spellings of a tokenizer's special tokens."""
+    added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+    return list(dict.fromkeys([*tokenizer.all_special_tokens, *(str(t) for t in added if getattr(t, "special", False))]))
+
+
+def encode(tokenizer: Any, text: str, *, special: bool) -> list[int]:
+    """The tokens of a text in which no control token is recognised, with the tokenizer's begin token if `special`."""
+    return encode_all(tokenizer, [text], special=special)[0]
+
+
+def encode_all(tokenizer: Any, texts: Sequence[str], *, special: bool) -> list[list[int]]:
+    """As `encode` for several texts. An end token that a tokenizer appends by itself is left out."""
+    spellings = control_tokens(tokenizer)
+    plain = {} if not any(token in text for text in texts for token in spellings) else {"split_special_tokens": True}
+    ids = tokenizer(list(texts), add_special_tokens=special, return_attention_mask=False, **plain)["input_ids"]
+    end = tokenizer.eos_token_id
+    appends = special and end is not None and _appends(tokenizer)
+    return [row[:-1] if appends and row[-1:] == [end] else list(row) for row in ids]
+
+
+def _appends(tokenizer: Any) -> bool:
+    """Whether a tokenizer ends every text with its end token."""
+    return bool(tokenizer("a")["input_ids"][-1:] == [tokenizer.eos_token_id])
+
+
+def end_tokens(base: Path, tokenizer: Any) -> tuple[int, ...]:
+    """All tokens that end an answer: the tokenizer's end token and those of `generation_config.json` and its config.
+
+    A chat model's turn often ends with another token than the tokenizer's own.
+    """
+    named = [_read(base / name).get("eos_token_id") for name in ("generation_config.json", "config.json")]
+    ids = [tokenizer.eos_token_id, *(one for value in named for one in (value if isinstance(value, list) else [value]))]
+    return tuple(dict.fromkeys(one for one in ids if isinstance(one, int)))
+
+
+def turn_end(tokenizer: Any, form: Prompt) -> tuple[int, ...]:
+    """The tokens that are taught after a completion: how the template ends a turn, or the end token.
+
+    What the template writes after the first end-of-turn control token, such as a line break, is not taught: the answer
+    has ended. Raises `ChatTemplateMissing`, or `EndTokenMissing` where nothing ends a text.
+    """
+    if form.chat:
+        turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": f"{MARK}{MARK}"}]
+        _, _, after = render(tokenizer, turns, form, add_generation_prompt=False).rpartition(f"{MARK}{MARK}")
+        ids = list(tokenizer(after, add_special_tokens=False)["input_ids"])
+        special = set(tokenizer.convert_tokens_to_ids(control_tokens(tokenizer)))
+        at = next((at for at, one in enumerate(ids) if one in special), None)
+        if at is not None:
+            return tuple(ids[: at + 1])
+    if tokenizer.eos_token_id is None:
+        raise EndTokenMissing(
+            "model.base: its tokenizer has no end token (eos_token), so no answer would end; name one in "
+            "tokenizer_config.json"
+        )
+    return (tokenizer.eos_token_id,)
+
+
+class EndTokenMissing(Exception):
+    """The base's tokenizer names no token that ends a text."""
 
 
 def bos_missing(base: Path, tokenizer: Any) -> bool:

@@ -60,6 +60,8 @@ class JobKind:
     """Whether it reads or writes any, so that a process which runs it must reach them."""
     at_once: int | None = None
     """Jobs that a process runs side by side, where that is less than `AEVOLVE_WORKERS`."""
+    gives_up: Callable[[Job, float], bool] = lambda *_: False
+    """Whether no further try follows one that failed after so many seconds, although tries are left."""
     pause: Callable[[Job], timedelta] = lambda _: timedelta(seconds=1)
     """How long the next try waits after this one failed."""
     remedy: str = "raise budget.candidate_seconds or add workers"

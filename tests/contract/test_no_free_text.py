@@ -39,6 +39,8 @@ FREE = {
     "CampaignStarted.campaign.model.base": PLACES,
     "CampaignStarted.campaign.recipe.target_modules[]": NAMES,
     "CampaignStarted.substrate.base_uri": PLACES,
+    "DataFailed.error": FAILURES,
+    "DataFailed.message": FAILURES,
     "DataBatchReady.card.uri": PLACES,
     "DataBatchReady.harvest.uri": PLACES,
     "DataBatchReady.rows.<key>": NAMES,

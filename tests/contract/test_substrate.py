@@ -31,7 +31,7 @@ EXEMPT = {
     "services.data.collect.card": "describes a finished snapshot",
     "services.data.core": DECIDES,
     "services.data.job": ORDER,
-    "services.oracle.folders": "names folders of this host",
+    "services.runtime.folders": "names folders of this host",
     "services.oracle.job": ORDER,
     "services.oracle.reference": "decides whether the base is measured too",
     "services.oracle.stamp": "describes a score; it hashes what it describes",

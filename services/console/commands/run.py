@@ -63,7 +63,7 @@ def demo(
         typer.echo(f"aevolve: {interrupted}; continue with: aevolve demo --out {out} --resume", err=True)
         raise typer.Exit(interrupted.status) from None
     console.print(f"report: {out / 'report.md'}, {out / 'report.json'}, {out / 'report.png'}", soft_wrap=True)
-    raise typer.Exit(0 if history.finished else 1)
+    raise typer.Exit(0 if history.finished and history.finished.reason == "complete" else 1)
 
 
 @group.command()

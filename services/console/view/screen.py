@@ -20,6 +20,7 @@ MILESTONES = frozenset(
     | {
         "TrainingFailed",
         "EvaluationFailed",
+        "DataFailed",
         "GuardsUnmeasured",
         "DecisionRefused",
         "CampaignFinished",

@@ -36,6 +36,8 @@ def campaign_table(history: History, progress: Progress, now: datetime) -> Rende
 def headline(history: History, progress: Progress, now: datetime) -> str:
     """Campaign, round and the time left."""
     rounds = history.campaign.constitution.rounds
+    if history.finished and history.finished.reason == "no data":
+        return f"{history.id}  ended: no data for round {max(history.data_failures)}"
     if history.finished:
         return f"{history.id}  finished: winner {history.finished.winner}"
     left = seconds_left(history, progress, now)

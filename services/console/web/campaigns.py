@@ -16,7 +16,7 @@ from schemas.events import CampaignPaused, CampaignResumed, CampaignStopped
 from schemas.unreadable import UnreadableEvent
 from services.console.campaign_control import control
 from services.console.paths import DEMO_CAMPAIGN
-from services.console.view.progress import seconds_left
+from services.console.view.progress import data_wait, seconds_left
 from services.console.web.context import Site, site
 from services.console.web.templating import render
 from services.runtime.user_error import UserError, nearest
@@ -45,9 +45,11 @@ class Row:
 
     @property
     def state(self) -> str:
-        """`running`, `paused`, `stopped`, `finished` or `unreadable`."""
+        """`running`, `paused`, `stopped`, `finished`, `no data` or `unreadable`."""
         if (h := self.history) is None:
             return "unreadable"
+        if h.finished and h.finished.reason == "no data":
+            return "no data"
         return next((name for name in ("finished", "stopped", "unreadable", "paused") if getattr(h, name)), "running")
 
 
@@ -79,7 +81,8 @@ async def campaign(request: Request) -> dict[str, Any]:
     context, id_ = site(request), request.path_params["campaign"]
     await context.histories.of(id_)
     summary = next(summary for summary in await context.store.campaigns() if summary.id == id_)
-    return {"row": await _row(context, summary)}
+    row = await _row(context, summary)
+    return {"row": row, "waits": data_wait(row.history, await context.store.progress(id_)) if row.history else None}
 
 
 async def steer(request: Request, form: FormData) -> Response:

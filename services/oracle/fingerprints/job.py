@@ -9,8 +9,8 @@ from eventstore.effect import NOTHING, Append, Effect, Work
 from eventstore.store import Job
 from judgement.history import History
 from schemas.base import digest
-from schemas.envelope import fingerprint_stream
-from schemas.events import FingerprintsPublished
+from schemas.envelope import data_stream, fingerprint_stream
+from schemas.events import DataFailed, FingerprintsPublished
 from schemas.evidence import Basis
 from schemas.scores import Cost
 from services.oracle.fingerprints.work import FingerprintJob, Published
@@ -23,7 +23,7 @@ from services.runtime.storage import artifacts
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 1_000
-"""The first round's data waits for it, so it is retried until it succeeds."""
+"""Tries whose workers may die; the first round's data waits for it, so failed ones end with `budget.data_seconds`."""
 
 
 def publish_fingerprints(history: History, now: datetime) -> Effect:
@@ -65,9 +65,20 @@ def finished(job: Job, result: Published) -> Effect:
 
 
 def failed(job: Job, failure: Failure) -> Effect:
-    """Retried; no event, since no decision depends on it: `FingerprintsPublished` charges the try."""
+    """Retried until the data deadline; giving up means that the first round gets no data. The next event charges a try."""
     log.error("the fingerprints of %s: %s: %s", job.campaign, failure.error, failure.message)
-    return NOTHING
+    if not failure.terminal:
+        return NOTHING
+    event = DataFailed(
+        round=1, attempt=max(job.attempt, 1), error=failure.error, message=failure.message, cost=failure.cost
+    )
+    return Effect((Append(job.campaign, data_stream(job.campaign, 1), event),))
+
+
+def gives_up(job: Job, seconds: float) -> bool:
+    """Whether a try that failed after so many seconds is the last: it ended after the data deadline."""
+    budget = FingerprintOrder.model_validate(job.payload).campaign.constitution.budget
+    return job.age_seconds + seconds >= budget.data_seconds
 
 
 FINGERPRINTING = JobKind(
@@ -77,6 +88,7 @@ FINGERPRINTING = JobKind(
     prepare=prepare,
     finished=finished,
     failed=failed,
+    gives_up=gives_up,
     pause=lambda _: timedelta(seconds=10),
 )
 """The jobs of the queue `fingerprints`."""

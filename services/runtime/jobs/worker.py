@@ -158,7 +158,7 @@ class Worker:
         Failures found in preflight are free; time lost by crashed workers is still charged. Where the failure has no
         event, the job's next event charges the try.
         """
-        terminal = failed.error in self.kind.permanent or job.attempt >= job.attempts
+        terminal = failed.error in self.kind.permanent or job.last_attempt or self.kind.gives_up(job, seconds)
         cost = Cost(lost_seconds=job.lost_seconds)
         if failed.error not in self.kind.uncharged:
             usage = {"seconds": round(seconds, 3), "device_seconds": round(failed.device_seconds, 3)}

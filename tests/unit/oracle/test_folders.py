@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from services.oracle.folders import PACKAGES, FolderRefused, task_folder
+from services.runtime.folders import PACKAGES, FolderRefused, task_folder
 from services.runtime.settings import Settings
 
 

@@ -13,6 +13,9 @@ PACKAGES = Path(__file__).parents[2]
 SHIPPED = PACKAGES / "deploy" / "campaigns"
 """Task files of this release."""
 
+EXAMPLES = PACKAGES / "examples"
+"""Campaigns of this release with their files."""
+
 
 class FolderRefused(Exception):
     """The folder of task files is missing, or lies where others than the operator may write."""
@@ -33,6 +36,21 @@ def task_folder(include: str, settings: Settings) -> Path:
     raise FolderRefused(
         f"{include!r} is no folder in {', '.join(map(str, allowed))}; correct it, or add its parent to "
         f"AEVOLVE_TASK_PATH (folders separated by {os.pathsep!r}) where the oracle runs"
+    )
+
+
+def task_file(name: str, settings: Settings) -> Path:
+    """A file or folder that a campaign names; sought as `task_folder` does. Raises `FolderRefused`."""
+    allowed = [Path(place) for place in (settings.task_path or str(Path.cwd())).split(os.pathsep) if place]
+    for root in (*allowed, PACKAGES):
+        place = (root / name).resolve()
+        if place.exists() and _inside(place, [*allowed, SHIPPED, EXAMPLES]):
+            if _inside(place, [Path(settings.artifacts), settings.work, settings.cache]):
+                raise FolderRefused(f"{name!r} lies where jobs write; move it")
+            return place
+    raise FolderRefused(
+        f"{name!r} does not exist in {', '.join(map(str, allowed))}; correct the name, or add its folder to "
+        f"AEVOLVE_TASK_PATH (folders separated by {os.pathsep!r})"
     )
 
 

@@ -1,0 +1,161 @@
+"""A user's files as a suite: items are divided over the sets by a hash of their content, so no item is in two sets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from schemas.base import digest
+from schemas.campaign import ItemSet
+from schemas.scores import Kind
+from schemas.suites import SETS, ColumnNames, FilesSuite, SuitePin
+from tasks.formats import FormatUnknown, Unreadable, core_of, detect, read
+from tasks.item import Item
+from tasks.records import FileUnreadable, fingerprint, records
+from tasks.split import split_of
+from tasks.suite import Places, Scores, SuiteRefused
+
+PARTS: Mapping[str, tuple[Kind, ...]] = {
+    "eval": ("dev", "confirm", "external", "final"),
+    "dev": ("dev", "confirm"),
+    "target": ("external", "final"),
+}
+"""Sets that are taken from a file, unless they have a file of their own."""
+
+
+@dataclass
+class Loaded:
+    """The items of one file."""
+
+    path: Path
+    items: list[Item]
+    columns: ColumnNames
+    """Roles of its columns."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Records without an item, by reason."""
+
+
+class Files:
+    """An opened suite of files."""
+
+    def __init__(self, rule: FilesSuite, places: Places) -> None:
+        self.rule, self.name, self._places = rule, rule.name, places
+        if not any((rule.all, rule.eval, rule.dev, rule.target)):
+            raise SuiteRefused(f"suites.{rule.name}: it names no file; give eval, all, or dev and target")
+
+    @cached_property
+    def loaded(self) -> dict[str, Loaded]:
+        """The suite's files by their key (`all`, `eval`, `dev`, ...). Raises `SuiteRefused`."""
+        keys = ("all", "eval", "dev", "confirm", "target", "final")
+        return {key: self._load(key, name) for key in keys if (name := getattr(self.rule, key))}
+
+    def _load(self, key: str, name: str) -> Loaded:
+        where = f"suites.{self.name}.{key}"
+        try:
+            path = self._places.items(name)
+            return load(path, self.rule.columns, self.name)
+        except (FileUnreadable, FormatUnknown) as error:
+            raise SuiteRefused(f"{where}: {error}") from error
+
+    @cached_property
+    def pools(self) -> dict[Kind, dict[str, list[Item]]]:
+        """Items by set and domain, in the order of their files."""
+        pools: dict[Kind, dict[str, list[Item]]] = {kind: {} for kind in SETS}
+        for item in self.loaded["all"].items if "all" in self.loaded else ():
+            if (part := split_of(item.domain, item.core)) != "train":
+                pools[part].setdefault(item.domain, []).append(item)
+        own = {kind for kind, key in SETS.items() if key in self.loaded}
+        for key, loaded in self.loaded.items():
+            sets = tuple(k for k in PARTS.get(key, ()) if k not in own or SETS[k] == key)
+            if key in ("confirm", "final"):
+                sets = tuple(kind for kind, name in SETS.items() if name == key)
+            if key == "eval":
+                sets = tuple(k for k in sets if not self._has_file(k))
+            for item in loaded.items if sets else ():
+                pools[sets[part_of(item, len(sets))]].setdefault(item.domain, []).append(item)
+        return pools
+
+    def _has_file(self, kind: Kind) -> bool:
+        """Whether a set has a file of its own, or is taken from that of dev or of the target."""
+        return any(kind in PARTS.get(key, ()) or SETS[kind] == key for key in self.loaded if key not in ("eval", "all"))
+
+    def pin(self) -> SuitePin:
+        """Hash and sizes of the sets. Raises `SuiteRefused`."""
+        files = {key: fingerprint(loaded.path) for key, loaded in self.loaded.items()}
+        rule = self.rule.model_dump(mode="json", exclude={"pin"})
+        sets = {kind: {domain: len(items) for domain, items in pool.items()} for kind, pool in self.pools.items()}
+        train = Counter(item.domain for item in self.training(0, ""))
+        return SuitePin(sha256=digest({"files": files, "rule": rule}), sets=sets, train=dict(train))
+
+    def pool(self, kind: Kind, domain: str) -> Sequence[Item]:
+        """The items of a set and domain."""
+        return self.pools[kind].get(domain, [])
+
+    def generate(self, kind: Kind, domain: str, spec: ItemSet, seed: str) -> list[Item]:
+        """Not called: a suite of files has a pool."""
+        raise NotImplementedError
+
+    def training(self, n: int, seed: str) -> list[Item]:
+        """The training part of the file `all`; none without it."""
+        items = self.loaded["all"].items if "all" in self.loaded else []
+        return [item for item in items if split_of(item.domain, item.core) == "train"]
+
+    def score(self, prompts: Sequence[str], completions: Sequence[str], **columns: Sequence[Any]) -> Scores:
+        """Not called: a suite of files names its scorers."""
+        raise NotImplementedError
+
+
+def load(path: Path, names: ColumnNames, domain: str) -> Loaded:
+    """The items of a file, each core once per domain; `domain` is that of records that name none.
+
+    Raises `FileUnreadable` or `FormatUnknown`.
+    """
+    rows = list(records(path))
+    columns = {name: None for row in rows if not isinstance(row, Unreadable) for name in row}
+    if not columns:
+        raise FileUnreadable(f"{path}: no record can be read ({_counts(rows)}); see docs/guides/tasks.md for the formats")
+    loaded = Loaded(path, [], detect(list(columns), names))
+    seen = set()
+    for row in rows:
+        try:
+            if isinstance(row, Unreadable):
+                raise row
+            fields = read(row, loaded.columns)
+        except Unreadable as error:
+            loaded.refused[error.reason] += 1
+            continue
+        item = Item(
+            domain=fields.domain or domain,
+            difficulty=0,
+            wording=0,
+            prompt=fields.prompt,
+            answer=fields.answer,
+            trace=fields.trace or fields.completion,
+            core=core_of(fields.prompt, fields.asked),
+            columns=fields.columns,
+            messages=fields.asked,
+        )
+        if (item.domain, item.core) in seen:
+            loaded.refused["duplicate"] += 1
+            continue
+        seen.add((item.domain, item.core))
+        loaded.items.append(item)
+    if not loaded.items:
+        raise FileUnreadable(f"{path}: none of its {len(rows)} records makes an item ({_counts(loaded.refused)})")
+    return loaded
+
+
+def part_of(item: Item, parts: int) -> int:
+    """Which of several equal parts an item is in: SHA-256 of domain and core, in another order than `split_of`."""
+    hashed = hashlib.sha256(f"{item.domain}\n{item.core}\nset".encode()).digest()
+    return int.from_bytes(hashed[:8], "big") * parts >> 64
+
+
+def _counts(rows: Sequence[Any] | Counter[str]) -> str:
+    counter = rows if isinstance(rows, Counter) else Counter(row.reason for row in rows if isinstance(row, Unreadable))
+    return ", ".join(f"{reason} {n}" for reason, n in counter.most_common()) or "it is empty"
