@@ -213,6 +213,20 @@ class Constitution(Grown):
         """What the search may set a knob to; nothing where it has no axis."""
         return next((axis.values for axis in self.space if axis.knob == knob), ())
 
+    def domains_of(self, kind: Kind) -> tuple[str, ...]:
+        """Domains of a set: the names of its tasks where a list stands in for it, else those of the campaign's suites."""
+        if kind in self.lists:
+            return tuple(score.name for score in self.lists[kind].tasks)
+        if not self.suites:
+            return self.domains
+        pins = [suite.pin for suite in self.suites if suite.pin]
+        return tuple(dict.fromkeys(domain for pin in pins for domain in pin.sets.get(kind, {})))
+
+    @property
+    def itemised_target(self) -> bool:
+        """Whether target scores tell dev's domains apart, so that drift can be found in one of them."""
+        return self.target == "sealed" and set(self.domains) <= set(self.domains_of("external"))
+
     @property
     def lists(self) -> dict[Kind, TaskList]:
         """The sets that lists of tasks stand in for, by kind; the others are sealed."""

@@ -91,7 +91,7 @@ class Plan:
         law = self.campaign.constitution
         if kind in law.lists or (kind in ("external", "final") and law.target != "sealed"):
             return 0
-        return int(self.campaign.item_set(kind).items) * len(law.domains)  # type: ignore[arg-type]
+        return int(self.campaign.item_set(kind).items) * len(law.domains_of(kind))  # type: ignore[arg-type]
 
     @property
     def queries(self) -> int:

@@ -102,6 +102,9 @@ class World:
         if kind == "external" and isinstance(self.law.target, Outside):
             return _board_score(self.law.target, float(truth.mean()), rng)
         items = getattr(self.law.evaluation, kind).items
+        if kind == "external" and self.law.target == "sealed" and not self.law.itemised_target:
+            n = items * len(self.law.domains_of(kind))
+            return scores({"all": (int(rng.binomial(n, float(truth.mean()))), n)}).model_copy(update={"domains": {}})
         right = rng.binomial(items, truth)
         measured = scores({d: (int(k), items) for d, k in zip(self.law.domains, right, strict=True)})
         itemised = kind != "external" or self.law.target == "sealed"

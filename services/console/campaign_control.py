@@ -41,7 +41,7 @@ async def start_campaign(
     store: EventStore, settings: Settings, id_: str, campaign: Campaign, report: Callable[[str], object]
 ) -> None:
     """Append the start of a campaign, after its base is there. Raises `UserError` if the base cannot be made."""
-    base = base_folder(campaign.model.base, settings.cache)
+    base = base_folder(campaign.model, settings.cache)
     if not is_model(base) and not take_base(base, settings.bases):
         report(f"making the tiny base model in {base}")
         await make_base(base, settings.cache / "logs" / "base.log")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import glob
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,12 +12,17 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from judgement.search.registry import POLICIES
-from schemas.campaign import DOMAINS, Campaign, Constitution
+from schemas.campaign import DOMAINS, Campaign, Constitution, Model
+from schemas.sources import FilesSource
 from services.console.bounded_yaml import read_file, read_mapping
 from services.data.plugins import PluginInvalid, check_plugins
 from services.runtime.folders import FolderRefused, task_folder
+from services.runtime.settings import Settings
+from services.runtime.storage.hub_models import HUB_ID, is_fetched
 from services.runtime.user_error import UserError, nearest
 from services.trainer.registry import training_mistakes
+from tasks.item import Item
+from tasks.suite import Places
 
 OVERRIDES: Mapping[str, tuple[str, ...]] = {
     "seed": ("seed",),
@@ -27,19 +34,30 @@ OVERRIDES: Mapping[str, tuple[str, ...]] = {
 """Where the options of the commands stand in the file."""
 
 
+PLAIN_TEXT = (".txt", ".md")
+"""Suffixes of files that hold no records."""
+
 LONGEST_VALUE = 200
 """Characters of a wrong value that a message repeats."""
 
 
-def load(path: Path, *, with_base: bool = True, **overrides: Any) -> Campaign:
+Note = Callable[[str], object]
+"""Takes a remark about a campaign that may start."""
+
+
+def load(path: Path, *, with_base: bool = True, note: Note = lambda _: None, **overrides: Any) -> Campaign:
     """The campaign that the file describes, with the options that are not None in place of its own values.
 
-    `with_base=False` skips the check of the base. Raises `UserError` with one line per mistake: field, value, remedy.
+    Files that its suites name are sought beside the campaign file, too. `with_base=False` skips the check of the base;
+    `note` gets remarks, such as records without a usable answer. Raises `UserError` with one line per mistake: field,
+    value, remedy.
     """
-    return parse(read_file(path), path, with_base=with_base, **overrides)
+    return parse(read_file(path), path, with_base=with_base, note=note, **overrides)
 
 
-def parse(text: str, path: Path, *, with_base: bool = True, **overrides: Any) -> Campaign:
+def parse(
+    text: str, path: Path, *, with_base: bool = True, note: Note = lambda _: None, **overrides: Any
+) -> Campaign:
     """The campaign that a file's text describes, as `load`; messages call the file by its path."""
     data = read_mapping(text, path, f"a campaign is a mapping with the keys {_keys(Campaign)}")
     for option, value in overrides.items():
@@ -51,13 +69,15 @@ def parse(text: str, path: Path, *, with_base: bool = True, **overrides: Any) ->
         raise UserError("\n".join(_lines(path, error))) from error
     if mistakes := training_mistakes(campaign):
         raise UserError("\n".join(f"{path}: {mistake}" for mistake in mistakes))
+    campaign = _with_base_beside(path, campaign)
     if with_base:
-        _check_base(path, campaign.model.base)
+        _check_base(path, campaign.model)
     _check_search(path, campaign.constitution.search)
-    _check_domains(path, campaign.constitution.domains)
+    if not campaign.constitution.suites:
+        _check_domains(path, campaign.constitution.domains)
     _check_folders(path, campaign.constitution)
     _check_plugins(path, campaign.constitution)
-    return campaign
+    return _pinned(path, campaign, note)
 
 
 def _put(data: dict[str, Any], where: tuple[str, ...], value: Any) -> None:
@@ -68,12 +88,84 @@ def _put(data: dict[str, Any], where: tuple[str, ...], value: Any) -> None:
         data[last] = value
 
 
-def _check_base(path: Path, base: str) -> None:
-    if base != "tiny" and not (Path(base) / "config.json").is_file():
+def _with_base_beside(path: Path, campaign: Campaign) -> Campaign:
+    """The campaign with its base taken from the campaign file's folder if the working folder has none of that name."""
+    base, beside = campaign.model.base, path.absolute().parent / campaign.model.base
+    if (Path(base) / "config.json").is_file() or not (beside / "config.json").is_file():
+        return campaign
+    return campaign.model_copy(update={"model": campaign.model.model_copy(update={"base": str(beside)})})
+
+
+def _check_base(path: Path, model: Model) -> None:
+    if model.base == "tiny" or (Path(model.base) / "config.json").is_file() or is_fetched(model):
+        return
+    if HUB_ID.fullmatch(model.base) and not Path(model.base).is_dir():
+        revision = f" --revision {model.revision}" if model.revision else ""
         raise UserError(
-            f"{path}: model.base: {base!r}; no config.json lies there: "
-            "give the folder of a Hugging Face causal language model, or `tiny` for the one that is made locally"
+            f"{path}: model.base: {model.base!r} is not on this machine; run `aevolve fetch {model.base}{revision}`"
         )
+    raise UserError(
+        f"{path}: model.base: {model.base!r}; no config.json lies there: "
+        "give the folder of a Hugging Face causal language model, its id on the hub, or `tiny` for the one that is made "
+        "locally"
+    )
+
+
+def _pinned(path: Path, campaign: Campaign, note: Note) -> Campaign:
+    """The campaign with what it records of its suites."""
+    if not campaign.constitution.suites:
+        return campaign
+    from services.console.client import settings_from_environment  # noqa: PLC0415 - loads numpy
+    from services.runtime.places import places  # noqa: PLC0415
+    from tasks.check import pinned  # noqa: PLC0415
+    from tasks.suite import SuiteRefused  # noqa: PLC0415
+
+    with places(with_task_folder(settings_from_environment(), path)) as opened:
+        try:
+            checked = pinned(campaign, opened, training_rows(campaign, opened))
+        except SuiteRefused as refused:
+            raise UserError("\n".join(f"{path}: constitution.{line}" for line in str(refused).splitlines())) from None
+    for remark in checked.notes:
+        note(remark)
+    return checked.campaign
+
+
+def with_task_folder(settings: Settings, file: Path) -> Settings:
+    """The settings of a process that also finds what lies beside a campaign file."""
+    folders = [settings.task_path or str(Path.cwd()), str(file.absolute().parent)]
+    return settings.model_copy(update={"task_path": os.pathsep.join(folders)})
+
+
+def training_rows(campaign: Campaign, places: Places) -> dict[str, list[Item]]:
+    """The rows of the campaign's sources of files that can be read here, as items; others are checked in the data job.
+
+    Raises `SuiteRefused` for a file that holds no row.
+    """
+    from schemas.suites import ColumnNames  # noqa: PLC0415
+    from tasks.files import load as load_items  # noqa: PLC0415
+    from tasks.formats import FormatUnknown  # noqa: PLC0415
+    from tasks.records import FileUnreadable  # noqa: PLC0415
+    from tasks.suite import SuiteRefused  # noqa: PLC0415
+
+    rows: dict[str, list[Item]] = {}
+    for source in campaign.constitution.data.sources if campaign.constitution.data else ():
+        if not isinstance(source, FilesSource):
+            continue
+        columns = ColumnNames(**source.named, domain=source.domain_column, answer_pattern=source.answer_pattern)
+        for name in source.paths:
+            try:
+                file = places.items(name)
+            except SuiteRefused:
+                if glob.has_magic(name):
+                    continue
+                raise SuiteRefused(f"data.sources.{source.name}.paths: {name!r} does not exist") from None
+            if file.suffix in PLAIN_TEXT:
+                continue
+            try:
+                rows.setdefault(source.name, []).extend(load_items(file, columns, source.domain).items)
+            except (FileUnreadable, FormatUnknown) as error:
+                raise SuiteRefused(f"data.sources.{source.name}.{error}") from error
+    return rows
 
 
 def _check_search(path: Path, search: str) -> None:

@@ -21,23 +21,65 @@ PAGE_PORT = 8787
 group = typer.Typer()
 
 
+Candidates = Annotated[int | None, typer.Option(help="Candidates per round; overrides the file.")]
+Rounds = Annotated[int | None, typer.Option(help="Rounds; overrides the file.")]
+Seed = Annotated[int | None, typer.Option(help="Seed; overrides the file.")]
+Base = Annotated[Path | None, typer.Option(help="Folder of a Hugging Face causal LM; overrides the file.")]
+NullTwin = Annotated[
+    bool, typer.Option("--null-twin", help="Draw the target from dev's distribution, so that there is no drift.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue the campaign that the folder holds.")]
+
+
 @group.command()
 def demo(
     out: Out = DEFAULT_RUN,
     campaign: Annotated[Path, typer.Option(help="Campaign file.", show_default="the demo's")] = DEMO_CAMPAIGN,
-    candidates: Annotated[int | None, typer.Option(help="Candidates per round; overrides the file.")] = None,
-    rounds: Annotated[int | None, typer.Option(help="Rounds; overrides the file.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed; overrides the file.")] = None,
-    base: Annotated[Path | None, typer.Option(help="Folder of a Hugging Face causal LM; overrides the file.")] = None,
-    null_twin: Annotated[
-        bool, typer.Option("--null-twin", help="Draw the target from dev's distribution, so that there is no drift.")
-    ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the campaign that the folder holds.")] = False,
+    candidates: Candidates = None,
+    rounds: Rounds = None,
+    seed: Seed = None,
+    base: Base = None,
+    null_twin: NullTwin = False,
+    resume: Resume = False,
+) -> None:
+    """Run the demo's campaign on this machine: `aevolve run` with the demo's campaign file.
+
+    In a folder with a finished campaign a new one is added to the same log; an unfinished one needs --resume.
+    """
+    overrides = {"candidates": candidates, "rounds": rounds, "seed": seed, "null_twin": null_twin or None}
+    run_campaign("demo", campaign, out, {**overrides, "base": str(base) if base else None}, resume=resume)
+
+
+@group.command("run")
+def run_file(
+    campaign: Annotated[Path, typer.Argument(metavar="CAMPAIGN.yaml", help="Campaign file.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run.", show_default="runs/ and the campaign file's name")
+    ] = None,
+    candidates: Candidates = None,
+    rounds: Rounds = None,
+    seed: Seed = None,
+    base: Base = None,
+    null_twin: NullTwin = False,
+    resume: Resume = False,
 ) -> None:
     """Run a whole campaign on this machine: database, broker, services, training, report.
 
     In a folder with a finished campaign a new one is added to the same log; an unfinished one needs --resume.
     """
+    overrides = {"candidates": candidates, "rounds": rounds, "seed": seed, "null_twin": null_twin or None}
+    place = out or DEFAULT_RUN.parent / default_run_name(campaign)
+    command = f"run {campaign}"
+    run_campaign(command, campaign, place, {**overrides, "base": str(base) if base else None}, resume=resume)
+
+
+def default_run_name(campaign: Path) -> str:
+    """Name of a campaign's run folder: the file's, or that of its folder where the file is called `campaign.yaml`."""
+    return campaign.absolute().parent.name if campaign.stem == "campaign" else campaign.stem
+
+
+def run_campaign(command: str, campaign: Path, out: Path, overrides: dict[str, Any], *, resume: bool) -> None:
+    """Run a campaign file to its report, or until a signal; `command` continues it with --resume."""
     from rich.console import Console
 
     from services.console.embedded.demo import plan, run
@@ -46,24 +88,17 @@ def demo(
     from services.console.signals import run as run_until_signal
     from services.console.view.screen import Screen
 
-    overrides: dict[str, Any] = {
-        "candidates": candidates,
-        "rounds": rounds,
-        "seed": seed,
-        "null_twin": null_twin or None,
-        "base": str(base) if base else None,
-    }
     folder, console = RunFolder(out), Console()
     try:
         with folder.lock() as lock:
-            record = plan(folder, campaign, overrides, resume=resume)
+            record = plan(folder, campaign, overrides, resume=resume, note=lambda remark: console.print(f"note: {remark}"))
             with Screen(console) as screen:
                 history = run_until_signal(run(folder, record, lock, screen))
     except Interrupted as interrupted:
-        typer.echo(f"aevolve: {interrupted}; continue with: aevolve demo --out {out} --resume", err=True)
+        typer.echo(f"aevolve: {interrupted}; continue with: aevolve {command} --out {out} --resume", err=True)
         raise typer.Exit(interrupted.status) from None
     console.print(f"report: {out / 'report.md'}, {out / 'report.json'}, {out / 'report.png'}", soft_wrap=True)
-    raise typer.Exit(0 if history.finished and history.finished.reason == "complete" else 1)
+    raise typer.Exit(0 if history.finished else 1)
 
 
 @group.command()

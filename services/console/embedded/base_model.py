@@ -9,17 +9,22 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from schemas.campaign import Substrate
+from schemas.campaign import Model, Substrate
 from services.console.embedded.supervisor import Child, Command
 from services.runtime.storage.hashing import hash_folder
+from services.runtime.storage.hub_models import HUB_ID, hub_folder
 from services.runtime.substrate import code_sha256
 from services.runtime.user_error import UserError
 from services.trainer.tiny_base.make import base_key
 
 
-def base_folder(base: str, cache: Path) -> Path:
-    """Where the model of a campaign lies, or will lie once it is made."""
-    return cache / "bases" / base_key() if base == "tiny" else Path(base).absolute()
+def base_folder(model: Model, cache: Path) -> Path:
+    """Where the model of a campaign lies, or will lie once it is made or fetched."""
+    if model.base == "tiny":
+        return cache / "bases" / base_key()
+    if not (Path(model.base) / "config.json").is_file() and HUB_ID.fullmatch(model.base):
+        return hub_folder(model.base, model.revision, cache)
+    return Path(model.base).absolute()
 
 
 def is_model(folder: Path) -> bool:

@@ -13,7 +13,7 @@ from judgement.history import History
 from schemas.campaign import Substrate
 from schemas.envelope import Envelope
 from services.console.campaign_control import append_start
-from services.console.campaign_file import load
+from services.console.campaign_file import Note, load
 from services.console.client import connected, new_id
 from services.console.embedded.base_model import base_folder, is_model, make_base, substrate
 from services.console.embedded.concurrency import first
@@ -29,8 +29,10 @@ BREATH_SECONDS = 0.3
 """Shortest time between two reads."""
 
 
-def plan(folder: RunFolder, file: Path, overrides: dict[str, Any], *, resume: bool) -> Record:
-    """The record to run: a new campaign, or the one that the folder holds.
+def plan(
+    folder: RunFolder, file: Path, overrides: dict[str, Any], *, resume: bool, note: Note = lambda _: None
+) -> Record:
+    """The record to run: a new campaign, or the one that the folder holds. `note` gets remarks about a new one.
 
     Raises `UserError` if there is nothing to resume, or if an unfinished campaign would be abandoned.
     """
@@ -42,7 +44,7 @@ def plan(folder: RunFolder, file: Path, overrides: dict[str, Any], *, resume: bo
             f"--out: {folder.root}; it holds the unfinished campaign {record.campaign}: "
             "go on with it by --resume, or give another --out"
         )
-    return Record(file=load(file, **overrides))
+    return Record(file=load(file, note=note, **overrides), beside=file.absolute().parent)
 
 
 def _resumable(folder: RunFolder, record: Record, overrides: dict[str, Any]) -> Record:
@@ -60,13 +62,13 @@ async def run(folder: RunFolder, record: Record, lock: int, screen: Screen) -> H
     now = datetime.now(UTC)
     record.sessions.append((now, now))
     folder.keep(record)
-    async with Embedded(folder, lock) as system:
+    async with Embedded(folder, lock, beside=record.beside) as system:
         return await first(_campaign(folder, record, system.settings, screen), system.supervise())
 
 
 async def _campaign(folder: RunFolder, record: Record, settings: Any, screen: Screen) -> History:
     assert record.file is not None
-    base = base_folder(record.file.model.base, settings.cache)
+    base = base_folder(record.file.model, settings.cache)
     if not is_model(base):
         screen.print(f"making the tiny base model (about a minute, once; kept in {base})")
         await _make(folder, record, base)

@@ -32,6 +32,8 @@ class Record(BaseModel):
     """Campaign id."""
     file: Campaign | None = None
     """The campaign as it was or will be started."""
+    beside: Path | None = None
+    """Folder of the campaign file: its suites and sources may name files that lie there."""
     reported: bool = False
     """Whether it is finished and its report written."""
     sessions: list[tuple[datetime, datetime]] = []

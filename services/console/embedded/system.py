@@ -36,8 +36,10 @@ KEY_NAME = "oracle.key"
 class Embedded:
     """The parts of one run folder; they live as long as the context."""
 
-    def __init__(self, folder: RunFolder, lock: int, page: int | None = None) -> None:
+    def __init__(self, folder: RunFolder, lock: int, page: int | None = None, beside: Path | None = None) -> None:
         self.folder, self.lock = folder, lock
+        self.beside = beside
+        """Folder of the campaign file, whose files the services may read."""
         self.page = page
         """Port of the web page; None where none is served."""
         served = [name for name in SERVICES if name != "console"]
@@ -130,7 +132,7 @@ def _services(system: Embedded, broker: EmbeddedBroker) -> Iterator[Command]:
             "AEVOLVE_CACHE": str(settings.cache),
             "AEVOLVE_PORT": str(port),
             "AEVOLVE_WORKERS": str(_workers(name)),
-            **_task_path(settings),
+            **_task_path(settings, system.beside),
         }
         if name == "oracle":
             env["AEVOLVE_ORACLE_KEY_FILE"] = str(oracle_key(folder, settings.cache))
@@ -158,7 +160,7 @@ def _page(system: Embedded, broker: EmbeddedBroker) -> Command:
         "AEVOLVE_EMBEDDED": "true",
         "AEVOLVE_ARTIFACTS": settings.artifacts,
         "AEVOLVE_CACHE": str(settings.cache),
-        **_task_path(settings),
+        **_task_path(settings, system.beside),
         "AEVOLVE_ANCHOR_FILE": str(folder.anchors),
         "AEVOLVE_ANCHOR_PUBLIC_KEY": str(folder.public_key),
     }
@@ -191,12 +193,16 @@ def _advisor(settings: Settings) -> dict[str, str]:
     return address | ({"AEVOLVE_ADVISOR_KEY_FILE": str(key.absolute())} if key else {})
 
 
-def _task_path(settings: Settings) -> dict[str, str]:
-    """Where task files may come from, if this command was told."""
-    if settings.task_path is None:
+def _task_path(settings: Settings, beside: Path | None) -> dict[str, str]:
+    """Where the campaign's files may come from: the folders of this command, and that of the campaign file."""
+    if settings.task_path is None and beside is None:
         return {}
-    folders = [str(Path(folder).absolute()) for folder in settings.task_path.split(os.pathsep) if folder]
-    return {"AEVOLVE_TASK_PATH": os.pathsep.join(folders)}
+    named = settings.task_path or str(Path.cwd())
+    folders = [str(Path(folder).absolute()) for folder in named.split(os.pathsep) if folder]
+    paths = {"AEVOLVE_TASK_PATH": os.pathsep.join([*folders, str(beside)] if beside else folders)}
+    if settings.oracle_items:
+        paths["AEVOLVE_ORACLE_ITEMS"] = settings.oracle_items
+    return paths
 
 
 def oracle_key(folder: RunFolder, cache: Path) -> Path:

@@ -37,7 +37,8 @@ def _head(report: Data) -> Iterator[str]:
     if not report["finished"]:
         yield "The campaign is not finished; this is where it stands.\n"
     if report["gain"]:
-        yield f"{_outcome(winner['candidate'], report['gain'])}\n\n{report['why']}\n"
+        trained = f"{_outcome(winner['candidate'], report['gain'])}\n\n" if report["rounds"] else ""
+        yield f"{trained}{report['why']}\n"
     yield "| accuracy in % | dev | confirm | external | final |"
     yield "|---|---|---|---|---|"
     yield _row("base", base)

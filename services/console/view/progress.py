@@ -89,8 +89,8 @@ def data_wait(history: History, progress: Progress) -> DataWait | None:
     """The data collection of the open round; None if it is done, or nothing is known of it."""
     if history.dataless:
         failure = history.data_failures[max(history.data_failures)]
-        text = f"round {failure.round} has no data: {failure.error}: {failure.message}; given up after try {failure.attempt}"
-        return DataWait(text, failed=True)
+        reason = f"{failure.error}: {failure.message}; given up after try {failure.attempt}"
+        return DataWait(f"round {failure.round} has no data: {reason}", failed=True)
     if history.closed or history.round in history.snapshots:
         return None
     live = progress.get(round_stream(history.id, history.round), {})

@@ -5,6 +5,7 @@ import struct
 
 import pytest
 
+from schemas.campaign import Model
 from services.console.embedded.base_model import active_parameters, base_folder, is_model, substrate, take_base
 from services.runtime.user_error import UserError
 
@@ -43,8 +44,8 @@ def test_the_substrate_changes_with_a_byte_of_the_base(tmp_path):
 
 
 def test_a_named_base_is_taken_where_it_is_and_the_tiny_one_from_the_cache(tmp_path):
-    assert base_folder(str(tmp_path), tmp_path / "cache") == tmp_path
-    assert base_folder("tiny", tmp_path / "cache").parent == tmp_path / "cache" / "bases"
+    assert base_folder(Model(base=str(tmp_path)), tmp_path / "cache") == tmp_path
+    assert base_folder(Model(base="tiny"), tmp_path / "cache").parent == tmp_path / "cache" / "bases"
 
 
 def test_a_base_that_was_made_beforehand_is_copied_and_no_other(tmp_path):
