@@ -74,15 +74,14 @@ class DataBatchReady(Grown):
 
 
 class DataFailed(Frozen):
-    """A round's data was given up: tries failed until `budget.data_seconds` had passed. The last snapshot serves the
-    round; without any, the campaign ends."""
+    """Tries to make a round's data failed until `budget.data_seconds` had passed; no further one follows."""
 
     round: int = Field(ge=1)
     """The round."""
     attempt: int = Field(ge=1)
     """The last try."""
     error: str
-    """Class of its failure, such as `SourceFailed`; `KeyMissing` and the like where the sealed sets' fingerprints failed."""
+    """Class of its failure, such as `SourceFailed`; or that of the sealed sets' fingerprints, such as `KeyMissing`."""
     message: str
     """What happened and what to do about it."""
     cost: Cost

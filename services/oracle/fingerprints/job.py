@@ -65,7 +65,7 @@ def finished(job: Job, result: Published) -> Effect:
 
 
 def failed(job: Job, failure: Failure) -> Effect:
-    """Retried until the data deadline; giving up means that the first round gets no data. The next event charges a try."""
+    """Retried until the data deadline; giving up means that the first round gets no data."""
     log.error("the fingerprints of %s: %s: %s", job.campaign, failure.error, failure.message)
     if not failure.terminal:
         return NOTHING

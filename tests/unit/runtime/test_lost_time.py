@@ -88,6 +88,12 @@ def test_lost_time_is_charged_once(name, lost):
     assert costs[0].seconds == 1.0
 
 
+def test_giving_up_a_rounds_data_charges_its_cost():
+    cost = Cost(seconds=7.0, device_seconds=3.0, lost_seconds=60.0)
+    failure = Failure(error="WorkerLost", message="the job's process died", terminal=True, cost=cost)
+    assert [append.event.cost for append in SNAPSHOT.failed(job(SNAPSHOT, attempt=0), failure).events] == [cost]
+
+
 @pytest.mark.parametrize("kind", [TRAINING, SCORING, ASKING], ids=lambda kind: kind.queue)
 @pytest.mark.parametrize(("attempt", "told"), [(0, 1), (1, 1), (2, 2), (3, 3)])
 def test_a_failure_names_its_try_and_charges_its_cost_once(kind, attempt, told):
