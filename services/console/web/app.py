@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import asyncpg
 import typer
 import uvicorn
 from starlette.applications import Starlette
@@ -134,6 +135,7 @@ FAILURES: Mapping[Any, Any] = {
     UserError: _as(400, "Not done"),
     UnreadableEvent: _as(422, "An event cannot be read"),
     Forged: _as(403, "Not done"),
+    asyncpg.DataError: _as(400, "Not done"),
     HTTPException: _http,
     **dict.fromkeys(DISCONNECTED, _log_unreachable),
 }

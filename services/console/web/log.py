@@ -101,7 +101,7 @@ async def verify(request: Request, form: FormData) -> Response:
 
 
 async def _row(request: Request) -> Row:
-    position = request.path_params["position"]
+    position = min(request.path_params["position"], END)
     async for row in site(request).store.scan(position - 1, limit=1):
         if row.position == position:
             return row

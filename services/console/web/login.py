@@ -11,7 +11,8 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from eventstore.errors import DISCONNECTED
 from services.console.glossary import terms
 from services.console.web.context import site
-from services.console.web.security import SESSION, SESSION_SECONDS
+from services.console.web.security import SESSION, client_of
+from services.console.web.sessions import SESSION_SECONDS
 from services.console.web.templating import render
 
 
@@ -34,18 +35,20 @@ async def log_in(request: Request, form: FormData) -> Response:
     """Start a session for a browser that sent the token."""
     rules, then = site(request).access, _own_path(str(form.get("then", "/")))
     if not rules.has_token(str(form.get("token", "")).strip()):
+        rules.tries.add(client_of(request))
         problem = "token: wrong; copy it from the console's file AEVOLVE_CONSOLE_TOKEN_FILE"
         return render(request, "login.html", status=403, title="Log in", then=then, problem=problem)
     response = RedirectResponse(then, 303)
     secure = request.url.scheme == "https"
     response.set_cookie(
-        SESSION, rules.session(), max_age=SESSION_SECONDS, httponly=True, samesite="strict", secure=secure
+        SESSION, rules.sessions.begin(), max_age=SESSION_SECONDS, httponly=True, samesite="strict", secure=secure
     )
     return response
 
 
 async def log_out(request: Request, form: FormData) -> Response:
-    """End a browser's session."""
+    """End a browser's session: its cookie opens nothing any more, wherever it was copied to."""
+    site(request).access.sessions.end(request.cookies.get(SESSION, ""))
     response = RedirectResponse("/login", 303)
     response.delete_cookie(SESSION)
     return response

@@ -9,11 +9,10 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import secrets
-import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -23,17 +22,19 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.console.client import operator
+from services.console.web.sessions import SESSION_SECONDS, TRY_SECONDS, Sessions, Tries
 from services.runtime.user_error import UserError
 
 SHORTEST_TOKEN = 24
 """Characters: a random token of this length cannot be guessed."""
-SESSION_SECONDS = 12 * 3600
 SESSION = "aevolve_session"
 """Cookie of a browser that has sent the token."""
 LOCAL = ("localhost", "127.0.0.1", "::1")
 """Names of this machine that a browser may use for the page."""
 OPEN = ("/login", "/alive")
 """Served to everybody, like the static files: the form for the token, and the probe."""
+LONGEST_ADDRESS = 4_000
+"""Bytes of path and query; no page needs more, and Python reads no number of more digits."""
 LONGEST_NAME = 200
 """Characters of a user's name: the log keeps it."""
 CSRF_COOKIE, CSRF_FIELD = "aevolve_csrf", "csrf"
@@ -86,6 +87,10 @@ class Access:
     """Where requests must come from, with the user's name in `header`."""
     header: str = "X-Forwarded-User"
     """The proxy's header."""
+    sessions: Sessions = field(default_factory=Sessions)
+    """The browsers that have sent the token."""
+    tries: Tries = field(default_factory=Tries)
+    """The clients that have sent wrong ones."""
 
     def proxy_user(self, client: str, user: str | None) -> str | None:
         """The user named by the trusted proxy; None if the client is not the proxy or names nobody."""
@@ -98,21 +103,6 @@ class Access:
     def has_token(self, text: str) -> bool:
         """Whether this is the token."""
         return self.token is not None and hmac.compare_digest(text.encode(), self.token.encode())
-
-    def session(self) -> str:
-        """Value of the session cookie: the end of the session, and a proof that the browser knew the token."""
-        ends = str(int(time.time()) + SESSION_SECONDS)
-        return f"{ends}.{self._proof(ends)}"
-
-    def has_session(self, cookie: str) -> bool:
-        """Whether this is the cookie of a session that has not ended."""
-        ends, _, proof = cookie.partition(".")
-        genuine = hmac.compare_digest(proof.encode(), self._proof(ends).encode())
-        return genuine and ends.isdecimal() and int(ends) > time.time()
-
-    def _proof(self, ends: str) -> str:
-        assert self.token is not None
-        return hmac.new(self.token.encode(), f"aevolve session {ends}".encode(), "sha256").hexdigest()
 
 
 def access(host: str, settings: PageSettings) -> Access:
@@ -194,6 +184,10 @@ class Guard:
         name = _host_name(request.headers)
         if name not in self.access.hosts:
             return PlainTextResponse(f"{name!r} is not a name of this page; AEVOLVE_CONSOLE_NAMES adds one", 421)
+        if (malformed := _malformed(scope)) is not None:
+            return malformed
+        if self._exhausted(request):
+            return too_many_tries()
         user = self._user(request)
         path = request.url.path
         if user is None and path not in OPEN and not path.startswith("/static/"):
@@ -204,14 +198,22 @@ class Guard:
     def _user(self, request: Request) -> str | None:
         """The user's name; None for an unknown user."""
         rules = self.access
-        client = request.client.host if request.client else ""
+        client = client_of(request)
         if user := rules.proxy_user(client, request.headers.get(rules.header)):
             return user[:LONGEST_NAME]
         if rules.token is None:
             return None if rules.proxy else operator()
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and not rules.has_token(token):
+            rules.tries.add(client)
         has_token = scheme.lower() == "bearer" and rules.has_token(token)
-        return "token" if has_token or rules.has_session(request.cookies.get(SESSION, "")) else None
+        return "token" if has_token or rules.sessions.has(request.cookies.get(SESSION, "")) else None
+
+    def _exhausted(self, request: Request) -> bool:
+        """Whether the request has a token that is not read, after too many wrong ones."""
+        rules, sends_token = self.access, request.headers.get("authorization", "")
+        is_try = rules.token is not None and (sends_token or (request.method, request.url.path) == ("POST", "/login"))
+        return bool(is_try) and rules.tries.exhausted(client_of(request))
 
     def _login(self, request: Request) -> Response:
         if self.access.token is None:
@@ -219,6 +221,36 @@ class Guard:
         if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
             return RedirectResponse(f"/login?then={quote(request.url.path)}", 303)
         return PlainTextResponse("send the token: Authorization: Bearer TOKEN", 401, {"WWW-Authenticate": "Bearer"})
+
+
+def client_of(request: Request) -> str:
+    """The address of the client; that of the proxy, where there is one."""
+    return request.client.host if request.client else ""
+
+
+def too_many_tries() -> Response:
+    """The response to a further token after too many wrong ones."""
+    text = f"too many wrong tokens: try again in {TRY_SECONDS:.0f} seconds"
+    return PlainTextResponse(text, 429, {"Retry-After": f"{TRY_SECONDS:.0f}"})
+
+
+def _malformed(scope: Scope) -> Response | None:
+    """The response to an address that no page has: the log holds no text with a NUL, nor one that is not UTF-8."""
+    raw, query = scope.get("raw_path") or scope["path"].encode(), scope["query_string"]
+    if len(raw) + len(query) > LONGEST_ADDRESS:
+        return PlainTextResponse(f"the address has more than {LONGEST_ADDRESS:,} bytes", 414)
+    if not _is_text(unquote_to_bytes(raw)):
+        return PlainTextResponse("no such page: its path holds a NUL, or is not UTF-8", 404)
+    if not _is_text(unquote_to_bytes(query)):
+        return PlainTextResponse("the query holds a NUL, or is not UTF-8: correct the address", 400)
+    return None
+
+
+def _is_text(raw: bytes) -> bool:
+    try:
+        return "\0" not in raw.decode()
+    except UnicodeDecodeError:
+        return False
 
 
 def _host_name(headers: Headers) -> str:
@@ -245,6 +277,9 @@ def action(act: Action) -> Callable[[Request], Awaitable[Response]]:
             origin = request.headers.get("origin")
             if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
                 raise Forged(f"the form came from {origin}: send it from the console's own page")
+            for name, value in form.multi_items():
+                if "\0" in name or (isinstance(value, str) and "\0" in value):
+                    raise UserError(f"{name!r}: it holds a NUL, which the log cannot keep: remove it")
             return await act(request, form)
 
     return endpoint
