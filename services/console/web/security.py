@@ -22,7 +22,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.console.client import operator
-from services.console.web.sessions import SESSION_SECONDS, TRY_SECONDS, Sessions, Tries
+from services.console.web.sessions import TRY_SECONDS, Sessions, Tries
 from services.runtime.user_error import UserError
 
 SHORTEST_TOKEN = 24

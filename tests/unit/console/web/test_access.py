@@ -3,6 +3,7 @@
 import ipaddress
 import re
 import socket
+import time
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,6 +14,7 @@ from services.console.cli import app
 from services.console.web.app import address, make_app
 from services.console.web.context import Site
 from services.console.web.security import HEADERS, PageSettings, access
+from services.console.web.sessions import MOST_CLIENTS, MOST_SESSIONS, Sessions, Tries
 from services.runtime.settings import Settings
 from services.runtime.user_error import UserError
 
@@ -119,17 +121,61 @@ def test_the_way_in_leads_to_no_other_site(guarded, then):
 
 
 def test_a_session_ends_and_cannot_be_prolonged(guarded, monkeypatch):
-    session = guarded.session()
-    assert guarded.has_session(session)
+    session = guarded.sessions.begin()
+    assert guarded.sessions.has(session)
     ends, _, proof = session.partition(".")
-    assert not guarded.has_session(f"{int(ends) + 1}.{proof}")
-    monkeypatch.setattr("services.console.web.security.time.time", lambda: int(ends) + 1.0)
-    assert not guarded.has_session(session)
+    assert not guarded.sessions.has(f"{int(ends) + 1}.{proof}")
+    monkeypatch.setattr("services.console.web.sessions.time.time", lambda: int(ends) + 1.0)
+    assert not guarded.sessions.has(session)
+
+
+def test_a_copied_cookie_opens_nothing_after_the_logout(guarded):
+    browser, thief, other = (client(guarded) for _ in range(3))
+    logged_in(browser)
+    logged_in(other)
+    thief.cookies.set("aevolve_session", browser.cookies["aevolve_session"])
+    assert thief.get("/campaigns").status_code == 200
+    browser.post("/logout", data={"csrf": browser.cookies["aevolve_csrf"]})
+    assert thief.get("/campaigns").status_code == 401
+    assert other.get("/campaigns").status_code == 200, "only this session has ended"
+
+
+def test_a_client_tries_few_tokens_a_minute(guarded, monkeypatch):
+    browser, known = client(guarded, "10.0.0.1"), client(guarded, "10.0.0.1")
+    logged_in(known)
+    assert [logged_in(browser, "wrong").status_code for _ in range(12)] == [403] * 10 + [429] * 2
+    refused = logged_in(browser)
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "60")
+    assert browser.get("/campaigns", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 429
+    assert known.get("/campaigns").status_code == 200, "who is logged in stays so"
+    assert logged_in(client(guarded, "10.0.0.2")).status_code == 303, "others are not held up"
+    later = time.monotonic() + 61
+    monkeypatch.setattr("services.console.web.sessions.time.monotonic", lambda: later)
+    assert logged_in(browser).status_code == 303
+
+
+def test_wrong_tokens_of_a_program_count_too(guarded):
+    browser = client(guarded, "2001:db8::1")
+    wrong = {"authorization": "Bearer wrong"}
+    assert [browser.get("/campaigns", headers=wrong).status_code for _ in range(11)] == [401] * 10 + [429]
+    assert client(guarded, "2001:db8::2").get("/campaigns", headers=wrong).status_code == 429, "the same network"
+    assert client(guarded, "2001:db8:1::2").get("/campaigns", headers=wrong).status_code == 401
+
+
+def test_neither_sessions_nor_clients_fill_the_memory():
+    sessions, tries = Sessions(), Tries()
+    first = sessions.begin()
+    for _ in range(MOST_SESSIONS):
+        last = sessions.begin()
+    assert (sessions.has(first), sessions.has(last)) == (False, True)
+    for number in range(MOST_CLIENTS + 5):
+        tries.add(f"client {number}")
+    assert len(tries._times) == MOST_CLIENTS
 
 
 @pytest.mark.parametrize("garbage", ["", ".", "x.y", "9999999999.", "é.é"])
 def test_garbage_is_no_session(guarded, garbage):
-    assert not guarded.has_session(garbage)
+    assert not guarded.sessions.has(garbage)
 
 
 def test_only_the_trusted_proxy_may_say_who_somebody_is():
