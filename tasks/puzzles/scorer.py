@@ -30,17 +30,20 @@ BINARY = re.compile(r"[01]+")
 def extract(text: str) -> str:
     """The answer that a text gives: its last non-empty box, else the first fallback that matches, else `NOT_FOUND`.
 
-    A text with nothing but empty boxes answers with the empty string.
+    Empty boxes answer nothing: `\\boxed{} The final answer is: 7` gives 7. A text with nothing but them, or with no
+    announced answer and no number besides, answers with the empty string.
     """
     boxes = _boxes(text)
-    if boxes:
-        return next((box for box in reversed(boxes) if box), "")
+    if full := next((box for box in reversed(boxes) if box), None):
+        return full
     for phrase in FALLBACKS:
         if matches := phrase.findall(text):
             return str(matches[-1]).strip()
     if numbers := LAST_NUMBER.findall(text):
         return str(numbers[-1])
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if boxes:
+        return ""
     return lines[-1] if lines else NOT_FOUND
 
 

@@ -18,6 +18,8 @@ PLAIN = st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]), m
         (r"\boxed{1} then \boxed{2}", "2"),
         (r"\boxed{7} and then \boxed{}", "7"),
         (r"\boxed{ } and \boxed{}", ""),
+        (r"\boxed{} The final answer is: 7", "7"),
+        (r"it is 12 \boxed{}", "12"),
         (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),
         (r"\boxed{a}b}", "a}b"),
         (r"\boxed{a}b} \boxed{c}", "c"),
