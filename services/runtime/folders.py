@@ -54,5 +54,40 @@ def task_file(name: str, settings: Settings) -> Path:
     )
 
 
+def guarded(settings: Settings) -> list[Path]:
+    """What user code may not read even if it lies in the operator's folder: keys, passwords, sealed items, artifacts.
+
+    A run keeps its secrets beside its artifacts, so the folders that hold these are among them.
+    """
+    files = (
+        settings.oracle_key_file,
+        settings.anchor_key_file,
+        settings.password_file,
+        settings.engine_key_file,
+        settings.board_token_file,
+        settings.advisor_key_file,
+        settings.kafka_key_file,
+        settings.work,
+        Path(settings.artifacts),
+    )
+    places = [place.resolve() for place in files if place]
+    items = [Path(folder).resolve() for folder in (settings.oracle_items or "").split(os.pathsep) if folder]
+    return [*places, *(place.parent for place in places), *items, settings.cache.resolve()]
+
+
+def opened(folder: Path, secrets: list[Path]) -> tuple[list[Path], list[Path]]:
+    """What a process may read so that it reads a folder but none of the secrets in it, and the folders it may list."""
+    within = [place for place in secrets if place.is_relative_to(folder) and place != folder]
+    if not within:
+        return [folder], []
+    readable, listable = list[Path](), [folder]
+    for entry in sorted(folder.iterdir()):
+        if entry not in within:
+            inner, names = opened(entry, within) if entry.is_dir() else ([entry], [])
+            readable += inner
+            listable += names
+    return readable, listable
+
+
 def _inside(place: Path, folders: list[Path]) -> bool:
     return any(place.is_relative_to(folder.resolve()) for folder in folders)

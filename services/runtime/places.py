@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from services.runtime.folders import FolderRefused, task_file
+from services.runtime.folders import FolderRefused, guarded, opened, task_file
 from services.runtime.settings import Settings
 from services.runtime.storage.hashing import hash_source
 from services.runtime.user_code import UserCode
@@ -57,10 +57,12 @@ class SettingsPlaces:
 
         Raises `UserCodeFailed`, or `SuiteRefused` for a file that may not be run.
         """
-        if target not in self._running:
+        running = self._running.get(target)
+        if running is None or running.ended:
             file = self.code(target) if target.endswith(".py") else None
-            self._running[target] = UserCode(str(file or target), [file.parent] if file else [])
-        return self._running[target].call(function, arguments)
+            readable, listable = opened(file.parent, guarded(self._settings)) if file else ([], [])
+            running = self._running[target] = UserCode(str(file or target), readable, listable=listable)
+        return running.call(function, arguments)
 
     def close(self) -> None:
         """End the processes of user code."""
@@ -72,8 +74,8 @@ class SettingsPlaces:
 @contextmanager
 def places(settings: Settings | None = None) -> Iterator[SettingsPlaces]:
     """The places of this process, by its environment unless settings are given."""
-    opened = SettingsPlaces(settings or Settings())
+    here = SettingsPlaces(settings or Settings())
     try:
-        yield opened
+        yield here
     finally:
-        opened.close()
+        here.close()

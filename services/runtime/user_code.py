@@ -1,22 +1,24 @@
 """Calls functions of a user's code in a process of its own, which holds no secret of ours.
 
-The process gets no variable `AEVOLVE_*`, and where the kernel offers Landlock it reads nothing but the system, the Python
-installation and the folders of the operator's code: not the sealed key, not the evaluation files. It is started once per
-file and asked by lines of JSON. User code is named in the campaign, never part of it.
+The process gets none of our variables, and where the kernel offers Landlock it reads nothing but the system, the Python
+installation and the operator's code: not the sealed key, not the evaluation files. It is started once per file or
+package and asked by lines of JSON. User code is named in the campaign, never part of it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tasks.suite import UserCodeFailed
 
@@ -29,73 +31,110 @@ CALL_SECONDS = 600.0
 LONGEST_ANSWER = 256 * 2**20
 """Bytes of one answer."""
 
+SECRETS = ("AEVOLVE_", "AWS_", "KAGGLE_", "PGPASS")
+"""Beginnings of the names of variables that can hold our settings and passwords."""
+
 
 class UserCode:
     """A process that has imported one file or package of a user. Close it, or use it as a context manager."""
 
-    def __init__(self, target: str, readable: list[Path], seconds: float = CALL_SECONDS) -> None:
-        """`target` is a file's path or the name of a package; the process may read the folders `readable`."""
+    def __init__(
+        self, target: str, readable: Sequence[Path], seconds: float = CALL_SECONDS, *, listable: Sequence[Path] = ()
+    ) -> None:
+        """`target` is a file's path or the name of a package.
+
+        The process may read `readable`, and the names in the folders `listable`; a call ends after `seconds`.
+        """
         self.target, self._seconds = target, seconds
         script = f"import sys; sys.path.insert(0, {SOURCES!r}); from services.runtime.user_process import main; main()"
         self._scratch = tempfile.TemporaryDirectory(prefix="aevolve-user-code-")
-        order = {"target": target, "readable": [str(folder) for folder in readable]}
+        order = {"target": target, "readable": [*map(str, readable)], "listable": [*map(str, listable)]}
         self._process = subprocess.Popen(
-            [sys.executable, "-B", "-X", "utf8", "-c", script, json.dumps(order)],
+            [sys.executable, "-B", "-P", "-X", "utf8", "-c", script, json.dumps(order)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**clean_environment(), "TMPDIR": self._scratch.name},
             start_new_session=True,
         )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._questions, self._answers = self._process.stdin.fileno(), self._process.stdout.fileno()
+        os.set_blocking(self._questions, False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process has ended, and answers no more calls."""
+        return self._process.poll() is not None
 
     def call(self, function: str, arguments: Mapping[str, Any]) -> Any:
-        """The function's result. Raises `UserCodeFailed`."""
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
+        """The function's result. `MODULE:NAME` is a function of our own that gets the user's module as `module`.
+
+        Raises `UserCodeFailed`; the process then has ended unless the function raised or returned no JSON.
+        """
         try:
-            stdin.write(json.dumps({"function": function, "arguments": arguments}).encode() + b"\n")
-            stdin.flush()
-        except (OSError, ValueError) as error:
-            raise UserCodeFailed(f"{self.target}: its process has ended ({error}); see that it does not exit") from error
-        line = _line(stdout.fileno(), self._seconds)
-        if line is None:
+            line = self._asked(json.dumps({"function": function, "arguments": arguments}).encode() + b"\n")
+        except _Failed as failed:
             self.close()
-            raise UserCodeFailed(
-                f"{self.target}:{function} did not answer within {self._seconds:.0f} s; make it faster, or judge less"
-            )
-        if not line:
-            raise UserCodeFailed(f"{self.target}:{function} ended its process; see that it does not exit or run out of memory")
+            raise UserCodeFailed(f"{self.target}:{function} {failed}") from None
         answer = json.loads(line)
         if "error" in answer:
             raise UserCodeFailed(f"{self.target}:{function}: {answer['error']}")
         return answer["result"]
 
+    def _asked(self, question: bytes) -> bytes:
+        """The line that answers a line. Raises `_Failed`."""
+        if self.ended:
+            raise _Failed("is not there: its process has ended")
+        until = time.monotonic() + self._seconds
+        unsent = memoryview(question)
+        with contextlib.suppress(BrokenPipeError):  # the answer, or its absence, then names what happened
+            while unsent:
+                self._wait([], [self._questions], until)
+                unsent = unsent[os.write(self._questions, unsent[: 1 << 16]) :]
+        parts, size = list[bytes](), 0
+        while not (parts and parts[-1].endswith(b"\n")):
+            self._wait([self._answers], [], until)
+            more = os.read(self._answers, 1 << 20)
+            if not more:
+                raise _Failed(f"ended its process ({self._end()}); see that it does not exit or run out of memory")
+            parts.append(more)
+            size += len(more)
+            if size > LONGEST_ANSWER:
+                raise _Failed(f"returned more than {LONGEST_ANSWER >> 20} MiB; return less")
+        return b"".join(parts)
+
+    def _wait(self, readable: list[int], writable: list[int], until: float) -> None:
+        if not any(select.select(readable, writable, [], max(0.0, until - time.monotonic()))):
+            raise _Failed(f"did not answer within {self._seconds:g} s; make it faster, or judge less")
+
+    def _end(self) -> str:
+        status = self._process.wait()
+        return signal.Signals(-status).name if status < 0 else f"exit status {status}"
+
     def close(self) -> None:
-        """End the process."""
-        self._process.kill()
-        self._process.wait()
+        """End the process and those that it started."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
-            if stream:
+            if stream and not stream.closed:
                 stream.close()
         self._scratch.cleanup()
 
 
+class _Failed(Exception):
+    """Why a process gave no answer."""
+
+
 def clean_environment() -> dict[str, str]:
-    """The environment without our settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AEVOLVE_")}
+    """The environment without our settings and passwords."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(SECRETS)}
     return {**kept, "OMP_NUM_THREADS": kept.get("OMP_NUM_THREADS", "1"), "PYTHONHASHSEED": "0"}
-
-
-def _line(descriptor: int, seconds: float) -> bytes | None:
-    """The next line; empty if the process has ended, None after `seconds`."""
-    until, parts, size = time.monotonic() + seconds, list[bytes](), 0
-    while not (parts and parts[-1].endswith(b"\n")):
-        if not select.select([descriptor], [], [], max(0.0, until - time.monotonic()))[0]:
-            return None
-        more = os.read(descriptor, 1 << 20)
-        size += len(more)
-        if not more or size > LONGEST_ANSWER:
-            return b""
-        parts.append(more)
-    return b"".join(parts)

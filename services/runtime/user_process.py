@@ -1,12 +1,12 @@
 """The main program of a user's code: confine the process, import the code, and answer calls.
 
-Standard input brings a JSON object per line, `function` and `arguments`; standard output takes `result` or `error`. What
-the user's code prints goes nowhere, so that it cannot be taken for an answer.
+Standard input brings a JSON object per line, `function` and `arguments`; standard output takes `result` or `error`. The
+user's code prints to nowhere and reads an empty standard input, so neither can disturb a call.
 """
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import importlib
 import importlib.util
 import inspect
@@ -17,7 +17,7 @@ import site
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,39 +27,48 @@ from services.runtime.sandbox import kernel, landlock
 SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc", "/dev", "/proc", "/sys", "/opt")
 """Folders of the system that may be read."""
 
+OWN = ("aevolve", "schemas", "tasks")
+"""Our packages that user code may import."""
+
 LONGEST_MESSAGE = 300
 """Characters of an error that are passed on."""
 
 
 def main() -> None:
     """Answer until standard input ends."""
+    parent = os.getppid()
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        return
     order = json.loads(sys.argv[1])
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
+    questions, answers = os.fdopen(os.dup(0), encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8")
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1):
+        os.dup2(null, stream)
     try:
-        module = imported(order["target"], order["readable"])
-        failure = None
+        module = imported(**order)
+        failure = ""
     except BaseException as error:  # noqa: BLE001 - whatever a user's module raises is the answer
-        module, failure = None, words(error)
-    for line in sys.stdin:
+        module, failure = None, words(error, order["target"])
+    for line in questions:
         call = json.loads(line)
         answer = {"error": failure} if module is None else result(module, call["function"], call["arguments"])
         try:
-            text = json.dumps(answer, allow_nan=True)
-        except (TypeError, ValueError) as error:
-            text = json.dumps({"error": f"its result is no JSON ({words(error)}); return lists, numbers and texts"})
+            text = json.dumps(answer, allow_nan=True, default=_number)
+        except (TypeError, ValueError, RecursionError) as error:
+            text = json.dumps({"error": f"its result is no JSON ({error}); return lists, numbers and texts"})
         answers.write(text + "\n")
         answers.flush()
 
 
-def imported(target: str, readable: list[str]) -> ModuleType:
+def imported(target: str, readable: list[str], listable: list[str]) -> ModuleType:
     """The user's module, in a process that is confined first."""
-    sources = str(Path(__file__).resolve().parents[2])
+    sources = Path(__file__).resolve().parents[2]
+    own = [str(sources / package) for package in OWN]
     folders = [*SYSTEM, sys.prefix, sys.base_prefix, *site.getsitepackages(), *sysconfig.get_paths().values()]
-    readable = [folder for folder in (*folders, *sys.path, *readable) if folder and folder != sources]
-    landlock.confine(readable, tempfile.gettempdir())
+    installed = [folder for folder in (*folders, *sys.path) if folder and Path(folder).resolve() != sources]
+    landlock.confine([*installed, *own, *readable], tempfile.gettempdir(), listable=[str(sources), *listable])
+    kernel.drop_capabilities()  # root could else read the environment of other processes
     if not target.endswith(".py"):
         return importlib.import_module(target)
     sys.path.insert(0, str(Path(target).parent))
@@ -74,18 +83,51 @@ def imported(target: str, readable: list[str]) -> ModuleType:
 
 def result(module: ModuleType, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """What a function returns to these arguments, or why it returns nothing."""
-    target: Any = module
     try:
-        for part in name.split("."):
-            target = getattr(target, part)
-        with contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
-            value = target(**accepted(target, arguments))
-        return {"result": list(value) if inspect.isgenerator(value) or hasattr(value, "__array__") else value}
-    except AttributeError as error:
-        names = ", ".join(n for n in vars(module) if callable(getattr(module, n)) and not n.startswith("_"))
-        return {"error": f"{words(error)}; it has {names or 'no function'}"}
-    except BaseException as error:  # noqa: BLE001 - as above
-        return {"error": words(error)}
+        function, arguments = _function(module, name, arguments)
+        value = function(**accepted(function, arguments))
+        if inspect.isawaitable(value):
+            value = asyncio.run(_awaited(value))
+        if inspect.isgenerator(value):
+            value = list(value)
+    except _Missing as missing:
+        return {"error": str(missing)}
+    except BaseException as error:  # noqa: BLE001 - whatever a user's function raises is the answer
+        return {"error": words(error, str(module.__file__))}
+    return {"result": value}
+
+
+def _function(
+    module: ModuleType, name: str, arguments: Mapping[str, Any]
+) -> tuple[Callable[..., Any], Mapping[str, Any]]:
+    """A function by its name with the arguments that it gets. Raises `_Missing`."""
+    helper, colon, own_name = name.partition(":")
+    if colon:
+        function: Callable[..., Any] = getattr(importlib.import_module(helper), own_name)
+        return function, {**arguments, "module": module}
+    target: Any = module
+    for part in name.split("."):
+        target = getattr(target, part, None)
+    if not callable(target):
+        names = [n for n in vars(module) if callable(getattr(module, n)) and not n.startswith("_")]
+        raise _Missing(f"there is no function {name}; the functions are {', '.join(names) or 'none'}")
+    return target, arguments
+
+
+class _Missing(Exception):
+    """The module has no such function."""
+
+
+async def _awaited(value: Any) -> Any:
+    return await value
+
+
+def _number(value: Any) -> Any:
+    """A number or array of numpy or torch as Python has it."""
+    for name in ("tolist", "item"):
+        if callable(convert := getattr(value, name, None)):
+            return convert()
+    raise TypeError(f"{type(value).__name__} is not JSON serializable")
 
 
 def accepted(function: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,11 +138,12 @@ def accepted(function: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {parameter.name: arguments[parameter.name] for parameter in parameters if parameter.name in arguments}
 
 
-def words(error: BaseException) -> str:
-    """An error on one line, with the line of the user's file that raised it."""
+def words(error: BaseException, file: str) -> str:
+    """An error on one line, with the last line of the user's file that led to it, else the line that raised it."""
     frames, trace = [], error.__traceback__
     while trace is not None:
-        frames.append(f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}")
+        frames.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
         trace = trace.tb_next
+    place = next((frame for frame in reversed(frames) if frame[0] == file), frames[-1] if frames else ("", 0))
     message = " ".join(str(error).split())[:LONGEST_MESSAGE]
-    return f"{type(error).__name__}: {message} ({frames[-1] if frames else 'no line'})"
+    return f"{type(error).__name__}: {message} ({Path(place[0]).name}:{place[1]})"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from services.runtime.sandbox.kernel import PR_SET_NO_NEW_PRIVS, system_call
 from services.runtime.sandbox.kernel import prctl as kernel_prctl
@@ -19,8 +20,8 @@ CREATE, ADD_RULE, RESTRICT = 444, 445, 446
 FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 5: 16}
 """How many kinds of access to files a version of Landlock knows; from the third on they change the file system."""
 
-READ = 0b1101
-"""Execute, read a file, list a folder."""
+READ, LIST = 0b1101, 0b1000
+"""Execute, read a file, list a folder; list a folder."""
 
 
 class Ruleset(ctypes.Structure):
@@ -58,19 +59,22 @@ def restrict(writable: str) -> None:
     os.close(rules)
 
 
-def confine(readable: Iterable[str], writable: str) -> bool:
-    """Permanently allow reading below some folders and everything below one, and no other access to files.
+def confine(readable: Iterable[str], writable: str, *, listable: Iterable[str] = ()) -> bool:
+    """Permanently allow reading files and folders, everything below one folder, and no other access to files.
 
-    Returns whether the kernel has Landlock; without it nothing is refused. Folders that do not exist are left out.
+    Nor may processes outside be signalled. Of the folders `listable` only the names of what lies in them may be read.
+    Returns whether the kernel has Landlock; without it nothing is refused. What does not exist is left out.
     """
     if not (abi := version()):
         return False
     files = (1 << max(n for v, n in FILE_RIGHTS.items() if v <= abi)) - 1
-    ruleset = Ruleset(files=files, ports=0, scopes=0)
-    rules = system_call(CREATE, ctypes.byref(ruleset), 8, 0)
-    for folder in dict.fromkeys(readable):
-        if os.path.isdir(folder):  # noqa: PTH112 - as the kernel takes it
-            _allow(rules, folder, READ)
+    ruleset = Ruleset(files=files, ports=0, scopes=0b11 if abi >= 6 else 0)
+    rules = system_call(CREATE, ctypes.byref(ruleset), 24 if abi >= 6 else 8, 0)
+    for place in dict.fromkeys(readable):
+        if Path(place).exists():
+            _allow(rules, place, READ if Path(place).is_dir() else READ & ~LIST)
+    for folder in dict.fromkeys(listable):
+        _allow(rules, folder, LIST)
     _allow(rules, writable, files)
     for device in ("/dev/null", "/dev/zero", "/dev/urandom"):
         _allow(rules, device, 0b110)
