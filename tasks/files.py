@@ -51,8 +51,14 @@ class Files:
     @cached_property
     def loaded(self) -> dict[str, Loaded]:
         """The suite's files by their key (`all`, `eval`, `dev`, ...). Raises `SuiteRefused`."""
-        keys = ("all", "eval", "dev", "confirm", "target", "final")
-        return {key: self._load(key, name) for key in keys if (name := getattr(self.rule, key))}
+        keys = ("eval", "dev", "confirm", "target", "final")
+        shared = {"all": self._shared} if self._shared else {}
+        return shared | {key: self._load(key, name) for key in keys if (name := getattr(self.rule, key))}
+
+    @cached_property
+    def _shared(self) -> Loaded | None:
+        """The file `all`, which is read without the evaluation files: those may lie where the oracle alone can read."""
+        return self._load("all", self.rule.all) if self.rule.all else None
 
     def _load(self, key: str, name: str) -> Loaded:
         where = f"suites.{self.name}.{key}"
@@ -102,7 +108,7 @@ class Files:
 
     def training(self, n: int, seed: str) -> list[Item]:
         """The training part of the file `all`; none without it."""
-        items = self.loaded["all"].items if "all" in self.loaded else []
+        items = self._shared.items if self._shared else []
         return [item for item in items if split_of(item.domain, item.core) == "train"]
 
     def score(self, prompts: Sequence[str], completions: Sequence[str], **columns: Sequence[Any]) -> Scores:
