@@ -7,7 +7,7 @@ from typing import Literal
 
 from services.oracle.job import AdapterMissing, AdapterUnsafe
 from services.runtime.storage import artifacts
-from services.runtime.storage.hashing import hash_folder
+from services.runtime.storage.hashing import hash_folder, irregular
 from services.runtime.storage.model_folders import refuse_pickles
 
 
@@ -21,7 +21,9 @@ def adapter(uri: str | None, sha256: str | None, copies: Path) -> Path | None:
         return None
     try:
         folder = artifacts.fetch(uri, sha256, hash_folder, copies)
-        actual = hash_folder(folder)
+        actual = (
+            f"unknown, {entry.name} is a link, FIFO or device" if (entry := irregular(folder)) else hash_folder(folder)
+        )
     except (FileNotFoundError, NotADirectoryError):
         actual = "missing"
     except artifacts.ArtifactChanged as changed:
@@ -34,8 +36,11 @@ def adapter(uri: str | None, sha256: str | None, copies: Path) -> Path | None:
 def form(folder: Path) -> Literal["lora", "full"]:
     """Whether a folder holds a LoRA adapter or a whole checkpoint; its weights have been seen to be safetensors.
 
-    Raises `AdapterMissing`, `PickledWeights` or `AdapterUnsafe`; nothing is ever unpickled to find out.
+    Raises `AdapterMissing`, `PickledWeights` or `AdapterUnsafe`; nothing is ever unpickled to find out, and no link,
+    FIFO or device is opened.
     """
+    if entry := irregular(folder):
+        raise AdapterUnsafe(f"adapter {folder}: {entry.name} is a link, FIFO or device; train the candidate again")
     refuse_pickles(folder)
     if (folder / "adapter_config.json").is_file():
         _check(folder, "adapter_model.safetensors")

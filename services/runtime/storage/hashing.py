@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,6 +36,21 @@ def hash_folder(path: Path) -> str:
     if not path.is_dir():
         raise NotADirectoryError(f"folder {path} does not exist; check the path")
     return _combine((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
+
+
+def irregular(folder: Path) -> Path | None:
+    """The first entry at or below a path that is neither a folder nor a regular file, or None; no link is followed.
+
+    Reading a FIFO or a device may never end, and a link may lead to any file of whoever reads it.
+    """
+    if stat.S_ISLNK(os.lstat(folder).st_mode):
+        return folder
+    for place, folders, names in os.walk(folder):
+        for name in sorted((*folders, *names)):
+            mode = os.lstat(entry := Path(place, name)).st_mode
+            if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+                return entry
+    return None
 
 
 def hash_rows(rows: Iterable[Mapping[str, Any]]) -> str:
