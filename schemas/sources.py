@@ -5,7 +5,7 @@ They are part of the constitution: no round may change what is learnt, under whi
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
 from pydantic.json_schema import SkipJsonSchema
@@ -19,7 +19,7 @@ Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s#]*)?$")]
 class Source(Grown):
     """Fields of every source."""
 
-    LATER = ("suite", "domains")
+    LATER: ClassVar[tuple[str, ...]] = ("suite", "domains")
 
     name: Name
     """Its name in yields, drops and the data card."""
@@ -38,7 +38,7 @@ class Source(Grown):
 class Columns(Source):
     """Fields of a source of records: which columns are read. Without any, they are detected."""
 
-    LATER = (
+    LATER: ClassVar[tuple[str, ...]] = (
         *Source.LATER,
         "completion",
         "messages",

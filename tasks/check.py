@@ -71,7 +71,8 @@ def pinned(campaign: Campaign, places: Places, training: Mapping[str, Sequence[I
     domains = law.domains_of("dev")
     if "domains" in law.model_fields_set and set(law.domains) != set(domains):
         raise SuiteRefused(
-            f"domains: {', '.join(law.domains)}; dev has {', '.join(domains) or 'none'}: leave `domains` out, or name those"
+            f"domains: {', '.join(law.domains)}; dev has {', '.join(domains) or 'none'}: leave `domains` out, or name "
+            "those"
         )
     law = law.model_copy(update={"domains": domains})
     campaign = campaign.model_copy(update={"constitution": law})
@@ -195,8 +196,8 @@ def _leaks(law: Constitution, opened: _Opened, training: Mapping[str, Sequence[I
             other = cores.setdefault(core, (kind, name))
             if other[0] != kind:
                 yield (
-                    f"suites.{name}: an item is in {SETS[other[0]]} and in {SETS[kind]}: {item.prompt[:80]!r}; remove it "
-                    "from one of the files"
+                    f"suites.{name}: an item is in {SETS[other[0]]} and in {SETS[kind]}: {item.prompt[:80]!r}; remove "
+                    "it from one of the files"
                 )
                 return
     drop = {rule.name for rule in law.suites if isinstance(rule, FilesSuite) and rule.overlap == "drop"}

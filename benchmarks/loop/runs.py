@@ -1,7 +1,7 @@
 """The campaigns of the benchmark: whole runs of `aevolve demo`, each in its own folder, gone on with where it stopped.
 
-All start from one campaign file, the demo's unless another is given, and differ in who searches, in the seed, and in whether the target is a null
-twin. The budget is the same for all.
+All start from one campaign file, the demo's unless another is given, and differ in who searches, in the seed, and in
+whether the target is a null twin. The budget is the same for all.
 """
 
 from __future__ import annotations

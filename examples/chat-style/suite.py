@@ -5,7 +5,7 @@
 
 from random import Random
 
-TOPICS = ("rain", "bread", "trains", "stars", "music", "rivers", "clocks", "glass", "bees", "maps", "snow", "tea", "sand")
+TOPICS = ("rain", "bread", "trains", "stars", "music", "rivers", "clocks", "glass", "bees", "maps", "snow", "tea")
 VERBS = ("Describe", "Explain", "Tell me about", "What is", "Say something about")
 PLACES = ("in a village", "at sea", "in winter", "for a child", "in a city", "at night", "in a museum", "on a farm")
 MOST_WORDS = 12

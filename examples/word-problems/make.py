@@ -23,7 +23,8 @@ def gain(rng: Random, most: int) -> Problem:
     """One addition."""
     name, thing = rng.choice(NAMES), rng.choice(THINGS)
     a, b = rng.randint(2, most), rng.randint(2, most)
-    return f"{name} has {a} {thing} and gets {b} more. How many {thing} does {name} have?", f"{a} + {b} = {a + b}", a + b
+    text = f"{name} has {a} {thing} and gets {b} more. How many {thing} does {name} have?"
+    return text, f"{a} + {b} = {a + b}", a + b
 
 
 def loss(rng: Random, most: int) -> Problem:
@@ -57,7 +58,7 @@ def share(rng: Random, most: int) -> Problem:
     name, thing = rng.choice(NAMES), rng.choice(THINGS)
     friends, each, own = rng.randint(2, 6), rng.randint(2, 9), rng.randint(2, most)
     total = friends * each + own
-    text = f"{name} has {total} {thing}, keeps {own} and shares the rest among {friends} friends. How many does each get?"
+    text = f"{name} has {total} {thing}, keeps {own} and shares the rest among {friends} friends. What does each get?"
     return text, f"{total} - {own} = {friends * each}\n{friends * each} / {friends} = {each}", each
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from services.runtime.settings import cache_folder
 from services.runtime.storage.hub_models import HUB_ID, hub_folder
-from services.runtime.storage.model_folders import ModelMissing, model_folder
 from services.runtime.user_error import UserError
 
 FILES = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken")
@@ -31,16 +30,14 @@ def fetch_model(name: str, revision: str | None) -> Path:
         part = Path(scratch) / "model"
         try:
             snapshot_download(name, revision=revision, local_dir=part, allow_patterns=list(FILES))
-            shutil.rmtree(part / ".cache", ignore_errors=True)
-            model_folder(str(part))
-            if not any(part.glob("*.safetensors")):
-                raise ModelMissing(f"{name} has no weights as safetensors")
-        except ModelMissing as missing:
-            raise UserError(f"ID: {name}: {missing}; choose a revision with safetensors") from missing
         except Exception as error:
             raise UserError(
-                f"ID: {name}: {type(error).__name__}: {' '.join(str(error).split())[:200]}; check the id, the revision and "
-                f"HF_TOKEN. Without a network: copy the model's folder here and name it in model.base, or put it at {place}"
+                f"ID: {name}: {type(error).__name__}: {' '.join(str(error).split())[:200]}; check the id, the revision "
+                "and HF_TOKEN. Without a network: copy the model's folder here and name it in model.base, or put it at "
+                f"{place}"
             ) from error
+        shutil.rmtree(part / ".cache", ignore_errors=True)
+        if not (part / "config.json").is_file() or not any(part.glob("*.safetensors")):
+            raise UserError(f"ID: {name} has no config.json with weights as safetensors; choose another revision")
         part.rename(place)
     return place

@@ -144,7 +144,8 @@ def _core(record: Any, columns: ColumnNames) -> str | None:
 def _suite(answers: Answers, train: Loaded, out: Path, name: str) -> dict[str, Any]:
     assert answers.eval is not None
     files = {"eval": answers.eval} if answers.target is None else {"dev": answers.eval, "target": answers.target}
-    loaded = {key: _loaded(f"--{'target' if key == 'target' else 'eval'}", file, _given(answers)) for key, file in files.items()}
+    options = {"eval": "--eval", "dev": "--eval", "target": "--target"}
+    loaded = {key: _loaded(options[key], file, _given(answers)) for key, file in files.items()}
     names = next(iter(loaded.values())).columns
     return {
         "kind": "files",
@@ -198,8 +199,8 @@ def _sizes(suite: dict[str, Any], out: Path) -> dict[Kind, int]:
         draws = ROUNDS + 1 if kind == "confirm" else 1
         if smallest < draws:
             raise UserError(
-                f"--eval: {smallest} items of a domain are left for the set {kind}, {draws} are needed; bring more items, "
-                "or leave the domain column out"
+                f"--eval: {smallest} items of a domain are left for the set {kind}, {draws} are needed; bring more "
+                "items, or leave the domain column out"
             )
         sizes[kind] = min(MOST_ITEMS, smallest // draws)
     return sizes
@@ -226,7 +227,8 @@ def _model(base: str, train: Loaded, form: str, remarks: list[str]) -> dict[str,
     new = _rounded(answer / 2 + 32)
     if not folder.is_dir():
         remarks.append(f"model.base: {base} is no folder here; if it is a chat model, set model.prompt.template: chat")
-    described: dict[str, Any] = {"base": str(folder.resolve()) if folder.is_dir() else base, "max_length": _rounded(prompt / 2.5 + 64) + new, "max_new_tokens": new}
+    named = str(folder.resolve()) if folder.is_dir() else base
+    described: dict[str, Any] = {"base": named, "max_length": _rounded(prompt / 2.5 + 64) + new, "max_new_tokens": new}
     if chat:
         described["prompt"] = {"template": "chat"}
     remarks.append(
@@ -267,7 +269,7 @@ def _text(campaign: dict[str, Any]) -> str:
         {"knob": "rank", "values": [8, 16, 32], "scale": "log"},
     ]
     parts = [
-        "# Written by `aevolve init`. Every key: docs/reference/campaign.md. Check it with `aevolve try`, then `aevolve run`.",
+        "# Written by `aevolve init`. Every key: docs/reference/campaign.md. Next: `aevolve try`, then `aevolve run`.",
         _yaml({"name": campaign["name"], "seed": 0}),
         "# The base model, and how it is asked in training and evaluation alike.",
         _yaml({"model": campaign["model"]}),
@@ -316,7 +318,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 _Dumper.add_representer(
-    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if "\n" in text else None)
+    str,
+    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if "\n" in text else None),
 )
 
 

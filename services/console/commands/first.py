@@ -27,7 +27,7 @@ def init(
     ] = None,
     score: Annotated[
         str | None,
-        typer.Option(help="numeric, exact, choice, math, regex, ... or FILE.py:function.", show_default="by the answers"),
+        typer.Option(help="numeric, exact, choice, ... or FILE.py:function.", show_default="by the answers"),
     ] = None,
     domain_column: Annotated[str | None, typer.Option(help="Column that names each row's domain.")] = None,
     prompt_column: Annotated[str | None, typer.Option(help="Column of the question.", show_default="detected")] = None,

@@ -91,7 +91,7 @@ def run_campaign(command: str, campaign: Path, out: Path, overrides: dict[str, A
     folder, console = RunFolder(out), Console()
     try:
         with folder.lock() as lock:
-            record = plan(folder, campaign, overrides, resume=resume, note=lambda remark: console.print(f"note: {remark}"))
+            record = plan(folder, campaign, overrides, resume=resume, note=lambda text: console.print(f"note: {text}"))
             with Screen(console) as screen:
                 history = run_until_signal(run(folder, record, lock, screen))
     except Interrupted as interrupted:

@@ -1,0 +1,115 @@
+"""`aevolve init` writes a campaign file that loads, from a stranger's files, and nothing where that cannot be."""
+
+import json
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from services.console.campaign_file import load
+from services.console.cli import app
+
+RUNNER = CliRunner()
+
+
+def write(path, records):
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return str(path)
+
+
+def rows(n, start=0):
+    return [
+        {"question": f"What is {i} + 1?", "steps": f"{i} + 1 = {i + 1}", "answer": str(i + 1)}
+        for i in range(start, start + n)
+    ]
+
+
+def init(*options):
+    return RUNNER.invoke(app, ["init", "--model", "tiny", *options])
+
+
+def test_train_and_eval_become_a_campaign_that_loads(tmp_path):
+    train, items = write(tmp_path / "train.jsonl", rows(50)), write(tmp_path / "eval.jsonl", rows(200, 500))
+    done = init("--train", train, "--eval", items)
+    assert done.exit_code == 0, done.output
+    campaign = load(tmp_path / "campaign.yaml")
+    (suite,), (source,) = campaign.constitution.suites, campaign.constitution.data.sources
+    assert suite.score[0].kind == "numeric"
+    assert suite.pin is not None
+    assert (source.prompt, source.answer, source.trace) == ("question", "answer", "steps")
+    assert source.form == "{trace}\n#### {answer}"
+    assert f"aevolve run {tmp_path / 'campaign.yaml'}" in done.output
+
+
+def test_a_file_of_ones_own_scorer_is_named(tmp_path):
+    (tmp_path / "my_score.py").write_text("def score(prompts, completions, **c):\n    return [1.0] * len(prompts)\n")
+    train, items = write(tmp_path / "train.jsonl", rows(50)), write(tmp_path / "eval.jsonl", rows(200, 500))
+    done = init("--train", train, "--eval", items, "--score", "my_score.py:score")
+    assert done.exit_code == 0, done.output
+    (scorer,) = load(tmp_path / "campaign.yaml").constitution.suites[0].score
+    assert (scorer.kind, bool(scorer.sha256)) == ("my_score.py:score", True)
+
+
+def test_one_file_is_divided_by_a_hash_of_the_question(tmp_path):
+    train = write(tmp_path / "data.jsonl", rows(400))
+    done = init("--train", train)
+    assert done.exit_code == 0, done.output
+    parts = [
+        {json.loads(line)["question"] for line in (tmp_path / f"data.{part}.jsonl").read_text().splitlines()}
+        for part in ("train", "eval")
+    ]
+    assert parts[0].isdisjoint(parts[1])
+    assert len(parts[0] | parts[1]) == 400
+    load(tmp_path / "campaign.yaml")
+
+
+def test_a_target_of_its_own_and_domains_are_taken_over(tmp_path):
+    def kinds(n, start):
+        return [{**row, "kind": "a" if i % 2 else "b"} for i, row in enumerate(rows(n, start))]
+
+    files = {name: write(tmp_path / f"{name}.jsonl", kinds(n, at)) for name, n, at in
+             (("train", 60, 0), ("eval", 200, 100), ("target", 200, 400))}
+    done = init(*(part for name, file in files.items() for part in (f"--{name}", file)), "--domain-column", "kind")
+    assert done.exit_code == 0, done.output
+    law = load(tmp_path / "campaign.yaml").constitution
+    assert set(law.domains) == {"a", "b"}
+    assert {axis.knob for axis in law.space} >= {"mix.a", "mix.b"}
+    assert (law.suites[0].dev, law.suites[0].target) == ("eval.jsonl", "target.jsonl")
+
+
+def test_pairs_are_trained_by_dpo(tmp_path):
+    pairs = [{"prompt": f"Say {i}", "chosen": f"{i}.", "rejected": f"Well, {i}"} for i in range(60)]
+    train, items = write(tmp_path / "train.jsonl", pairs), write(tmp_path / "eval.jsonl", rows(200, 500))
+    assert init("--train", train, "--eval", items).exit_code == 0
+    assert yaml.safe_load((tmp_path / "campaign.yaml").read_text())["recipe"]["method"] == "dpo"
+
+
+@pytest.mark.parametrize(
+    ("records", "more", "words"),
+    [
+        ([{"text": "no question"}], [], "no question among text"),
+        (rows(5), [], "items of a domain are left"),
+        (rows(200), ["--score", "numerik"], "'numerik' is not known"),
+        (rows(200), ["--score", "my_score.py:score"], "my_score.py' does not exist"),
+        (rows(200), ["--answer-column", "solution"], "no column 'solution'"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_nothing_is_written(tmp_path, records, more, words):
+    train, items = write(tmp_path / "train.jsonl", rows(50, 1000)), write(tmp_path / "eval.jsonl", records)
+    done = init("--train", train, "--eval", items, *more)
+    assert done.exit_code == 2, done.output
+    assert words in done.output
+    assert "Traceback" not in done.output
+    assert not (tmp_path / "campaign.yaml").exists()
+
+
+def test_an_option_that_is_missing_is_named(tmp_path):
+    done = init()
+    assert (done.exit_code, "--train: missing" in done.output) == (2, True)
+
+
+def test_a_file_is_not_overwritten(tmp_path):
+    train = write(tmp_path / "data.jsonl", rows(400))
+    (tmp_path / "campaign.yaml").write_text("mine")
+    assert init("--train", train).exit_code == 2
+    assert (tmp_path / "campaign.yaml").read_text() == "mine"
