@@ -6,7 +6,7 @@ campaign file (`schemas.suites.PluginSuite`) and the `Places`, and implements `t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -56,8 +56,13 @@ def open_all(law: Constitution, places: Places) -> dict[str, tuple[Suite, Scorin
 
     Raises `SuiteRefused` or `ItemsChanged`.
     """
+    return open_rules(law.suites, places)
+
+
+def open_rules(rules: Sequence[AnySuite], places: Places) -> dict[str, tuple[Suite, Scoring]]:
+    """As `open_all`, for the suites of a job."""
     opened = {}
-    for rule in law.suites:
+    for rule in rules:
         suite = open_suite(rule, places)
         check_pin(rule, suite)
         check_code(rule, places)

@@ -79,7 +79,7 @@ def alone(base: Path, adapter: Path, asked: Asked) -> float:
     model, begun = merged(base, adapter), time.process_time()
     for _, ids, mask, tokenizer in batches(base, asked, 2 * BATCH):
         length = ids.shape[1] + NEW
-        written = decode(model, ids, mask, length, tokenizer.eos_token_id, tokenizer.pad_token_id)
+        written = decode(model, ids, mask, length, (tokenizer.eos_token_id,), tokenizer.pad_token_id)
         tokenizer.batch_decode(written[:, ids.shape[1] :], skip_special_tokens=True)
     return time.process_time() - begun
 

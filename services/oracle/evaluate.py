@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from schemas.tasks import TaskList
 from services.oracle import receipts, records
 from services.oracle.engines.engine import Count, Engine
 from services.oracle.engines.registry import engine_kind
-from services.oracle.harness.tasks import make_tasks
+from services.oracle.harness import asked
+from services.oracle.harness.tasks import make_tasks, unjudged
 from services.oracle.job import (
     Evaluated,
     EvaluationJob,
@@ -34,12 +35,14 @@ from services.oracle.job import (
     TokenizerUnfit,
 )
 from services.oracle.reference import base_measurement
-from services.oracle.sets import draw_set, read_key
+from services.oracle.sets import Part, draw_set, read_key
 from services.oracle.stamp import stamp
+from services.oracle.suites import Suites, by_domain, suites_of
 from services.oracle.task_lists import run_lists
-from services.runtime.prompting import BOS_REMEDY, adds_special_tokens, bos_missing, question
+from services.runtime.prompting import BOS_REMEDY, EndTokenMissing, adds_special_tokens, bos_missing
 from services.runtime.storage.model_folders import model_folder
 from tasks.item import Item
+from tasks.puzzles.scorer import correct
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -50,22 +53,46 @@ def evaluate(job: EvaluationJob, report: Report) -> Evaluated:
     """Scores with receipts, one per set and one for all guards; `report` gets {"kind", "step", "steps"} after a batch.
 
     Raises `KeyMissing`, `ModelMissing`, `PickledWeights`, `AdapterChanged`, `AdapterMissing`, `AdapterUnsafe`,
-    `AdapterRefused`, `TokenizerUnfit`, `ChatTemplateMissing`, `PromptTooLong`, `OtherStamp`, `TaskRefused`,
-    `CodeRefused`, or `StoreFailed`; and where a server computes, `EngineUnreachable`, `EngineSilent`, `EngineDenied`,
-    `EngineGarbled`, `EngineMismatched` or `EngineRefused`.
+    `AdapterRefused`, `TokenizerUnfit`, `EndTokenMissing`, `ChatTemplateMissing`, `PromptTooLong`, `OtherStamp`,
+    `TaskRefused`, `CodeRefused`, or `StoreFailed`; of suites `SuiteRefused`, `ItemsChanged`, `SetTooSmall`,
+    `ScoreInvalid`, `UserCodeFailed` or `NothingScored`; and where a server computes, `EngineUnreachable`,
+    `EngineSilent`, `EngineDenied`, `EngineGarbled`, `EngineMismatched` or `EngineRefused`.
     """
     logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns about each of our settings
     start = now()
     tokenizer = AutoTokenizer.from_pretrained(model_folder(job.base))
     check_begin(tokenizer, job)
-    with engine_kind(job.engine.kind).open(job, tokenizer) as engine:
-        base = base_measurement(job, stamp(job, engine))
-        loaded = Loaded(job, report, Clock(start, engine.waits), engine)
-        measured = [sealed(loaded, item_set) for item_set in job.sets]
-        measured += [listed(loaded, item_set) for item_set in job.lists]
-        guards = guarded(loaded) if job.guards else None
+    with suites_of(job) as suites:
+        drawn = [Drawn.of(job, item_set, suites) for item_set in job.sets]  # what is missing is found before any work
+        with engine_kind(job.engine.kind).open(job, tokenizer) as engine:
+            base = base_measurement(job, stamp(job, engine))
+            loaded = Loaded(job, report, Clock(start, engine.waits), engine, suites)
+            measured = [sealed(loaded, one) for one in drawn]
+            measured += [listed(loaded, item_set) for item_set in job.lists]
+            guards = guarded(loaded) if job.guards else None
     reference = evaluate(base, report).measured[0] if base else None
     return Evaluated(candidate=job.candidate, measured=tuple(measured), guarded=guards, reference=reference)
+
+
+@dataclass
+class Drawn:
+    """A sealed set with its items."""
+
+    item_set: SealedSet
+    """The set."""
+    items: Items
+    """Its items by domain, in the order in which they are asked."""
+    parts: Sequence[Part]
+    """The same by suite; none of puzzles."""
+
+    @classmethod
+    def of(cls, job: EvaluationJob, item_set: SealedSet, suites: Suites | None) -> Drawn:
+        """The set drawn with the job's key. Raises `KeyMissing`, `SetTooSmall` or `SuiteRefused`."""
+        key = read_key(job.key_file)
+        if suites is None:
+            return cls(item_set, draw_set(item_set.kind, item_set.spec, job.domains, key, item_set.nonce), ())
+        parts = suites.draw(item_set, job.domains, key)
+        return cls(item_set, by_domain(parts), parts)
 
 
 @dataclass
@@ -76,6 +103,7 @@ class Loaded:
     report: Report
     clock: Clock
     engine: Engine
+    suites: Suites | None = None
 
     def result(self, lines: Sequence[Frozen], tokens: int, **changes: str) -> dict[str, Any]:
         """The fields of `Result` for the work since the last call; `changes` replace fields of the stamp."""
@@ -89,13 +117,12 @@ class Loaded:
         }
 
 
-def sealed(loaded: Loaded, item_set: SealedSet) -> Measured:
+def sealed(loaded: Loaded, drawn: Drawn) -> Measured:
     """The score of a sealed set."""
-    job, key = loaded.job, read_key(loaded.job.key_file)
-    items = draw_set(item_set.kind, item_set.spec, job.domains, key, item_set.nonce)
-    progress = Progress(loaded.report, item_set.kind, item_set.spec.items * len(job.domains))
-    lines = ask(job, items, loaded.engine, key, progress)
-    return Measured(kind=item_set.kind, scores=receipts.count(lines), **loaded.result(lines, progress.tokens))
+    job, kind = loaded.job, drawn.item_set.kind
+    progress = Progress(loaded.report, kind, sum(map(len, drawn.items.values())))
+    lines = ask(job, drawn, loaded.engine, loaded.suites, progress)
+    return Measured(kind=kind, scores=receipts.count(lines), **loaded.result(lines, progress.tokens))
 
 
 def listed(loaded: Loaded, item_set: ListedSet) -> Measured:
@@ -112,27 +139,33 @@ def guarded(loaded: Loaded) -> Guarded:
 
 def _run_lists(loaded: Loaded, lists: Mapping[str, TaskList], what: str) -> tuple[dict[str, Scores], dict[str, Any]]:
     job, progress = loaded.job, Progress(loaded.report, what, 0)
-    lines, changes = run_lists(lists, loaded.engine.tasks(progress), run_code=job.run_code)
+    lm, form = loaded.engine.tasks(progress), job.list_form
+    lines, changes = run_lists(lists, lm, run_code=job.run_code, form=form, tokenizer=loaded.engine.tokenizer)
     return records.count(lines), loaded.result(lines, progress.tokens, **changes)
 
 
-def ask(job: EvaluationJob, items: Items, engine: Engine, key: bytes, count: Count) -> list[receipts.Line]:
-    """The receipt line of every item, in order: the model's output by lm-eval, and its verdict."""
-    asking = partial(question, profile=job.profile, tokenizer=engine.tokenizer)
-    check_room(job, [asking(item.prompt) for domain_items in items.values() for item in domain_items], engine.tokenizer)
-    tasks = make_tasks(items, job.max_new_tokens, asking)
-    results = run_tasks(engine.puzzles(count), {"tasks": tasks}, bootstrap_iters=0)
-    return [
-        receipts.line(item, sample["filtered_resps"][0], bool(sample["exact_match"]), key)
-        for domain, domain_items in items.items()
-        for item, sample in zip(domain_items, results["samples"][domain], strict=True)
-    ]
+def ask(job: EvaluationJob, drawn: Drawn, engine: Engine, suites: Suites | None, count: Count) -> list[receipts.Line]:
+    """The receipt line of every item, in order: the model's output by lm-eval, and its verdict or score."""
+    questions = {domain: questions_of(items, job, engine.tokenizer) for domain, items in drawn.items.items()}
+    check_room(job, list(chain.from_iterable(questions.values())))
+    tasks = make_tasks(drawn.items, job.max_new_tokens, questions, unjudged, job.form.stop)
+    samples = run_tasks(engine.puzzles(count), {"tasks": tasks}, bootstrap_iters=0)["samples"]
+    answers = [sample["filtered_resps"][0] for domain in drawn.items for sample in samples[domain]]
+    outputs, key = [asked.cut(answer, job.form.stop) for answer in answers], read_key(job.key_file)
+    if suites:
+        return suites.lines(drawn.parts, outputs, key)
+    pairs = zip(chain.from_iterable(drawn.items.values()), outputs, strict=True)
+    return [receipts.line(item, output, correct(item.prompt, output, item.answer), key) for item, output in pairs]
 
 
-def check_room(job: EvaluationJob, questions: Sequence[str], tokenizer: Any) -> None:
+def questions_of(items: Sequence[Item], job: EvaluationJob, tokenizer: Any) -> list[asked.Asked]:
+    """What the model reads of items, by the form of the job. Raises `ChatTemplateMissing`."""
+    return asked.ask([item.question for item in items], job.form, tokenizer)
+
+
+def check_room(job: EvaluationJob, questions: Sequence[asked.Asked]) -> None:
     """Raise `PromptTooLong` where lm-eval would silently cut a prompt to make room for its answer."""
-    ids = tokenizer(questions, add_special_tokens=adds_special_tokens(job.profile))["input_ids"]
-    longest = max(map(len, ids))
+    longest = max(len(question.ids) for question in questions)
     if longest > (room := job.max_length - job.max_new_tokens):
         raise PromptTooLong(
             f"model.max_length: {job.max_length} less max_new_tokens {job.max_new_tokens} leaves {room} tokens, the "
@@ -141,8 +174,16 @@ def check_room(job: EvaluationJob, questions: Sequence[str], tokenizer: Any) -> 
 
 
 def check_begin(tokenizer: Any, job: EvaluationJob) -> None:
-    """Raise `TokenizerUnfit` where texts do not begin as the model expects, and the profile adds nothing itself."""
-    if adds_special_tokens(job.profile) and bos_missing(Path(job.base), tokenizer):
+    """Raise `TokenizerUnfit` where texts do not begin as the model expects, and the form adds nothing itself.
+
+    Raises `EndTokenMissing` where nothing would end an answer.
+    """
+    if tokenizer.eos_token_id is None:
+        raise EndTokenMissing(
+            f"model.base: the tokenizer of {job.base} has no end token (eos_token), so no answer would end; name one "
+            "in tokenizer_config.json"
+        )
+    if adds_special_tokens(job.form) and bos_missing(Path(job.base), tokenizer):
         raise TokenizerUnfit(
             f"model.base: the tokenizer of {job.base} does not put {tokenizer.bos_token!r} before a text; {BOS_REMEDY}"
         )

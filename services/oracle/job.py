@@ -11,7 +11,9 @@ from pydantic import Field
 from schemas.base import Frozen, Name, Sha256
 from schemas.campaign import ItemSet
 from schemas.profiles import ProfileName
+from schemas.prompts import PROFILE_PROMPTS, Prompt
 from schemas.scores import Kind, Receipt, Scores, Stamp
+from schemas.suites import AnySuite
 from schemas.tasks import Guard, TaskList
 
 
@@ -24,6 +26,12 @@ class SealedSet(Frozen):
     """Their number and distribution."""
     nonce: str
     """What tells this drawing from others of its kind; `services.oracle.sets.nonce`."""
+    source: Kind | None = None
+    """The set of a suite that its items come from; its own where left out."""
+    pool: str = ""
+    """What the secret order of a suite's pool is drawn for: equal in all rounds of a campaign."""
+    start: int = Field(0, ge=0)
+    """Items of that order that come before it."""
 
 
 class ListedSet(Frozen):
@@ -40,7 +48,7 @@ class Reference(Frozen):
 
     stamp: Stamp
     """The stamp of its score."""
-    dev: SealedSet
+    dev: SealedSet | ListedSet
     """The set it was measured on."""
     known: tuple[Sha256, ...] = ()
     """Digests of the other stamps under which it has been measured on that set, too."""
@@ -77,7 +85,17 @@ class EvaluationJob(Frozen):
     engine: EngineUse = EngineUse()
     """Who computes the answers."""
     profile: ProfileName = "plain"
-    """How the model is asked."""
+    """How the model is asked, and settings of a server."""
+    prompt: Prompt | None = None
+    """The form of the question in place of the profile's."""
+    chat_lists: bool = False
+    """Whether lists of tasks and guards are asked in the campaign's form, too: system instruction and chat template."""
+    suites: tuple[AnySuite, ...] = ()
+    """Suites that the sealed sets are drawn from and scored by; the puzzle families where left out."""
+    oracle_items: str | None = None
+    """Folders of evaluation files (`AEVOLVE_ORACLE_ITEMS`)."""
+    task_path: str | None = None
+    """Folders of user code (`AEVOLVE_TASK_PATH`)."""
     adapter: str | None = None
     """Folder of the candidate's adapter or checkpoint; none for the base itself."""
     sha256: Sha256 | None = None
@@ -104,6 +122,16 @@ class EvaluationJob(Frozen):
     """Folder of receipts."""
     copies: str
     """Folder of copies of what lies in a store of objects."""
+
+    @property
+    def form(self) -> Prompt:
+        """The form of the question: `prompt`, or the profile's."""
+        return self.prompt or PROFILE_PROMPTS[self.profile]
+
+    @property
+    def list_form(self) -> Prompt:
+        """The form in which lists of tasks are asked: plain text unless the campaign says otherwise."""
+        return self.form if self.chat_lists else Prompt()
 
 
 class Result(Frozen):
@@ -152,6 +180,14 @@ class Evaluated(Frozen):
 
 class KeyMissing(Exception):
     """The key of the sealed sets cannot be read, or is too short to keep them sealed."""
+
+
+class SetTooSmall(Exception):
+    """A suite holds fewer items of a set than the campaign asks for."""
+
+
+class NothingScored(Exception):
+    """The scorers of a suite judged no answer of a domain: every score was None."""
 
 
 class AdapterMissing(Exception):

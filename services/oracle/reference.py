@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from schemas.base import digest
 from schemas.scores import BASE, Stamp
-from services.oracle.job import EvaluationJob, OtherStamp
+from services.oracle.job import EvaluationJob, ListedSet, OtherStamp
 
 FREE = ("dev", "confirm")
 """Sets that cost no query."""
@@ -20,7 +20,12 @@ def base_measurement(job: EvaluationJob, own: Stamp) -> EvaluationJob | None:
 
     Raises `OtherStamp` where the job would spend a query, or measure guards, under another stamp than the base's.
     """
-    if job.reference is None or own == job.reference.stamp:
+    if job.reference is None:
+        return None
+    dev = job.reference.dev
+    if isinstance(dev, ListedSet):
+        own = _of_list(own, job.reference.stamp)
+    if own == job.reference.stamp:
         return None
     kinds = [*(one.kind for one in job.sets), *(one.kind for one in job.lists), *(["guards"] if job.guards else [])]
     if dear := [kind for kind in kinds if kind not in FREE]:
@@ -30,8 +35,16 @@ def base_measurement(job: EvaluationJob, own: Stamp) -> EvaluationJob | None:
         )
     if digest(own) in job.reference.known:
         return None
-    nothing = {"adapter": None, "sha256": None, "lists": (), "guards": (), "reference": None}
-    return job.model_copy(update={"candidate": BASE, "sets": (job.reference.dev,), **nothing})
+    sets = {"sets": (), "lists": (dev,)} if isinstance(dev, ListedSet) else {"sets": (dev,), "lists": ()}
+    nothing = {"adapter": None, "sha256": None, "guards": (), "reference": None}
+    return job.model_copy(update={"candidate": BASE, **sets, **nothing})
+
+
+def _of_list(own: Stamp, base: Stamp) -> Stamp:
+    """This host's stamp for a dev that is a list of tasks: what its tasks add is known only once they are measured."""
+    same_harness = base.harness.partition(";")[0] == own.harness.partition(",")[0]
+    update = {"template_sha256": base.template_sha256, **({"harness": base.harness} if same_harness else {})}
+    return own.model_copy(update=update)
 
 
 def _difference(own: Stamp, base: Stamp) -> str:

@@ -11,7 +11,7 @@ from schemas.base import Frozen
 from schemas.campaign import Campaign
 from schemas.envelope import candidate_stream
 from schemas.events import EvaluationFailed, GuardsReported, GuardsUnmeasured, ScoresReported
-from schemas.scores import BASE, Cost, Kind
+from schemas.scores import BASE, Cost
 from services.oracle.engines.registry import engine_kind
 from services.oracle.job import (
     Evaluated,
@@ -23,7 +23,7 @@ from services.oracle.job import (
     SealedSet,
 )
 from services.oracle.orders import SCORE, ScoreOrder, measurement
-from services.oracle.sets import nonce
+from services.oracle.sets import sealed_set
 from services.runtime.jobs.runner import JobFailed
 from services.runtime.service import Failure, JobKind
 from services.runtime.settings import Settings
@@ -49,13 +49,16 @@ def evaluation_job(order: ScoreOrder, settings: Settings) -> EvaluationJob:
         base_sha256=order.substrate.base_sha256,
         engine=engine_kind(settings.engine).prepare(base, order.substrate.base_sha256, campaign.model, settings),
         profile=campaign.model.profile,
+        prompt=campaign.model.prompt,
+        chat_lists=campaign.model.prompt is not None or bool(law.suites),
+        suites=law.suites,
+        oracle_items=settings.oracle_items,
+        task_path=settings.task_path,
         adapter=order.checkpoint.uri if order.checkpoint else None,
         sha256=order.checkpoint.sha256 if order.checkpoint else None,
-        sets=tuple(_sealed(campaign, kind, order.round) for kind in order.kinds if kind not in law.lists),
+        sets=tuple(sealed_set(campaign, kind, order.round) for kind in order.kinds if kind not in law.lists),
         lists=tuple(ListedSet(kind=kind, tasks=law.lists[kind]) for kind in order.kinds if kind in law.lists),
-        reference=Reference(stamp=reference.stamp, known=reference.known, dev=_sealed(campaign, "dev", 0))
-        if reference
-        else None,
+        reference=Reference(stamp=reference.stamp, known=reference.known, dev=_dev(campaign)) if reference else None,
         guards=law.guards if order.guards else (),
         run_code=law.run_code,
         domains=law.domains,
@@ -67,8 +70,9 @@ def evaluation_job(order: ScoreOrder, settings: Settings) -> EvaluationJob:
     )
 
 
-def _sealed(campaign: Campaign, kind: Kind, round_: int) -> SealedSet:
-    return SealedSet(kind=kind, spec=campaign.item_set(kind), nonce=nonce(campaign, kind, round_))
+def _dev(campaign: Campaign) -> SealedSet | ListedSet:
+    listed = campaign.constitution.lists.get("dev")
+    return ListedSet(kind="dev", tasks=listed) if listed else sealed_set(campaign, "dev", 0)
 
 
 def finished(job: Job, result: Evaluated) -> Effect:
@@ -150,14 +154,21 @@ SCORING = JobKind(
             "CodeRefused",
             "CodeTaskUnknown",
             "DeadlinePassed",
+            "EndTokenMissing",
             "EngineMismatched",
             "EngineMissing",
+            "ItemsChanged",
             "KeyMissing",
             "ModelMissing",
+            "NothingScored",
             "PickledWeights",
             "PromptTooLong",
+            "ScoreInvalid",
+            "SetTooSmall",
+            "SuiteRefused",
             "TaskRefused",
             "TokenizerUnfit",
+            "UserCodeFailed",
         }
     ),
 )

@@ -2,38 +2,87 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from schemas.base import digest
-from schemas.profiles import PROFILES, ProfileName
+from schemas.profiles import PROFILES
 from schemas.scores import Stamp
+from schemas.suites import AnySuite
 from services.oracle.engines.engine import Engine
+from services.oracle.harness.asked import POLICY
 from services.oracle.job import EvaluationJob
 from services.runtime.storage.hashing import hash_source
+from tasks.registry import KINDS
+
+PACKAGES = ("reasoning-gym", "math-verify", "verifiers")
+"""Packages whose code makes items or judges answers, where they are installed."""
 
 
 @cache
 def _code() -> str:
     """Hash of how a model is asked and judged, in plain text: the prompt's template, its task and the scorer."""
-    return hash_source("services.oracle.harness", "services.runtime.prompting", "schemas.profiles", "tasks.puzzles.scorer")
+    return hash_source(
+        "services.oracle.harness",
+        "services.runtime.prompting",
+        "schemas.profiles",
+        "schemas.prompts",
+        "tasks.puzzles.scorer",
+    )
 
 
-def template(profile: ProfileName, tokenizer: Any) -> str:
-    """Hash of the prompt template; of one that asks through a chat template, that belongs to it."""
-    if not PROFILES[profile].chat:
+@cache
+def _suite_code(kinds: tuple[str, ...]) -> str:
+    """Hash of the code that makes items of these kinds of suites and judges answers."""
+    modules = {"tasks.item", "tasks.scorers", "tasks.scoring"}
+    for kind in kinds:
+        target = KINDS.get(kind)
+        modules.add(target.partition(":")[0] if isinstance(target, str) else target.__module__)
+    return hash_source(*sorted(modules))
+
+
+def template(job: EvaluationJob, tokenizer: Any) -> str:
+    """Hash of how a model is asked and judged.
+
+    Of one that asks through a chat template, that belongs to it; of suites, their items and scorers.
+    """
+    chat_template = tokenizer.chat_template if job.form.chat else None
+    if job.suites:
+        suites = [_suite(rule) for rule in job.suites]
+        code = {"code": _code(), "suites": _suite_code(tuple(sorted({str(rule.kind) for rule in job.suites})))}
+        packages = dict(_versions())
+        about = {"form": job.form, "chat_template": chat_template, "rules": suites, "policy": POLICY}
+        return digest({**code, **about, "packages": packages})
+    if job.prompt is not None:
+        return digest({"code": _code(), "form": job.form, "chat_template": chat_template})
+    if not PROFILES[job.profile].chat:
         return _code()
-    return digest({"code": _code(), "profile": profile, "chat_template": tokenizer.chat_template})
+    return digest({"code": _code(), "profile": job.profile, "chat_template": chat_template})
+
+
+def _suite(rule: AnySuite) -> dict[str, Any]:
+    """A suite's items and scorers, each by its hash."""
+    return {"name": rule.name, "kind": rule.kind, "score": rule.score, "pin": rule.pin.sha256 if rule.pin else None}
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for package in PACKAGES:
+        try:
+            yield package, version(package)
+        except PackageNotFoundError:
+            continue
 
 
 def stamp(job: EvaluationJob, engine: Engine) -> Stamp:
     """The stamp of a job's measurements by this engine."""
+    harness = f"lm-eval {version('lm-eval')}"
     return Stamp(
         engine=engine.name,
-        harness=f"lm-eval {version('lm-eval')}",
+        harness=f"{harness}, {POLICY}" if job.suites or job.prompt else harness,
         max_new_tokens=job.max_new_tokens,
         max_length=job.max_length,
-        template_sha256=template(job.profile, engine.tokenizer),
+        template_sha256=template(job, engine.tokenizer),
         precision=engine.precision,
     )

@@ -15,7 +15,10 @@ import torch
 from lm_eval.evaluator import evaluate as run_tasks
 
 from schemas.base import digest
+from schemas.prompts import Prompt
 from schemas.tasks import TaskList, TaskScore
+from services.oracle.harness.asked import POLICY
+from services.oracle.harness.chat import chat_arguments
 from services.oracle.harness.lists import load_tasks
 from services.oracle.job import TaskRefused
 from services.oracle.records import Record
@@ -28,28 +31,63 @@ ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 """Where an object lies in memory, which differs between processes."""
 
 
-def run_lists(lists: Mapping[str, TaskList], lm: Any, *, run_code: bool) -> tuple[list[Record], dict[str, str]]:
+def run_lists(
+    lists: Mapping[str, TaskList],
+    lm: Any,
+    *,
+    run_code: bool,
+    form: Prompt = Prompt(),  # noqa: B008 - frozen
+    tokenizer: Any = None,
+) -> tuple[list[Record], dict[str, str]]:
     """Every item's record, by suite and task; and what goes into the stamp: `harness` and `template_sha256`.
 
-    Raises `TaskRefused`, `CodeRefused`, `PromptTooLong`, `CodeTaskUnknown` or `SandboxUnavailable`.
+    Raises `TaskRefused`, `CodeRefused`, `PromptTooLong`, `CodeTaskUnknown`, `ChatTemplateMissing` or
+    `SandboxUnavailable`.
     """
     loaded = {suite: load_tasks(listed, run_code=run_code) for suite, listed in lists.items()}
-    records = [record for suite, listed in lists.items() for record in _run(suite, listed, loaded[suite], lm)]
+    records = [record for suite, listed in lists.items() for record in _run(suite, listed, loaded[suite], lm, form)]
+    chat = {"form": form, "chat_template": tokenizer.chat_template} if form.chat else {}
     return records, {
-        "harness": f"lm-eval {version('lm-eval')}; " + "; ".join(_labels(lists, loaded)),
-        "template_sha256": _fingerprint(loaded, records),
+        "harness": f"lm-eval {version('lm-eval')}; " + "; ".join([*_labels(lists, loaded), *_form_labels(form)]),
+        "template_sha256": _fingerprint(loaded, records, chat or ({"form": form} if form.system else {})),
     }
 
 
-def _run(suite: str, listed: TaskList, tasks: Mapping[str, Any], lm: Any) -> Iterator[Record]:
+def _form_labels(form: Prompt) -> Iterator[str]:
+    """What the stamp names of the form; plain text is what tasks are written for."""
+    yield POLICY
+    if form.chat:
+        yield "chat template"
+    if form.system:
+        yield "system instruction"
+
+
+def _run(suite: str, listed: TaskList, tasks: Mapping[str, Any], lm: Any, form: Prompt) -> Iterator[Record]:
     torch.manual_seed(SEED)
     by_name = {task.config.task: task for task in tasks.values()}
-    results = run_tasks(lm, {"tasks": by_name}, limit=listed.limit, bootstrap_iters=0)
+    part = _part(listed, by_name)
+    results = run_tasks(lm, {"tasks": by_name}, bootstrap_iters=0, **part, **chat_arguments(form))
     for score in listed.tasks:
         samples = [s for s in results["samples"][score.task] if s["filter"] == score.filter]
         records = [_record(suite, score, sample) for sample in samples]
         _check_mean(score, records, results["results"][score.task][f"{score.metric},{score.filter}"])
         yield from records
+
+
+def _part(listed: TaskList, tasks: Mapping[str, Any]) -> dict[str, Any]:
+    """Which items of each task are measured, as lm-eval's argument. Raises `TaskRefused` where none is left."""
+    if not listed.first:
+        return {"limit": listed.limit}
+    samples = {}
+    for name, task in tasks.items():
+        number = len(task.eval_docs)
+        if number <= listed.first:
+            raise TaskRefused(
+                f"tasks: {name} has {number} items, none after the first {listed.first}, which dev takes; lower "
+                "evaluation.dev.items, or name other tasks for confirm"
+            )
+        samples[name] = range(listed.first, min(number, listed.first + (listed.limit or number)))
+    return {"samples": samples}
 
 
 def _record(suite: str, score: TaskScore, sample: Mapping[str, Any]) -> Record:
@@ -83,16 +121,17 @@ def _check_mean(score: TaskScore, records: list[Record], whole: float) -> None:
 def _labels(lists: Mapping[str, TaskList], loaded: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for suite, listed in lists.items():
         part = f", first {listed.limit}" if listed.limit else ""
+        part += f" after {listed.first}" if listed.first else ""
         for score in listed.tasks:
             task = loaded[suite][score.name]
             yield f"{score.task} {task.VERSION}, {score.metric}, {score.filter}, {task.config.num_fewshot}-shot{part}"
 
 
-def _fingerprint(loaded: Mapping[str, Mapping[str, Any]], records: list[Record]) -> str:
-    """Hash of our code, of the tasks' configurations with their functions' source, and of every prompt."""
+def _fingerprint(loaded: Mapping[str, Mapping[str, Any]], records: list[Record], form: Mapping[str, Any]) -> str:
+    """Hash of our code, of the tasks' configurations with their functions' source, of every prompt and of its form."""
     configs = {suite: {name: _config(task) for name, task in tasks.items()} for suite, tasks in loaded.items()}
     prompts = [(r.suite, r.task, r.item, r.document, r.prompt) for r in records]
-    return digest({"code": _code(), "configs": configs, "prompts": prompts})
+    return digest({"code": _code(), "configs": configs, "prompts": prompts, **form})
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -10,14 +10,14 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GenerationConfig
 
 from services.oracle.adapters import adapter, form
 from services.oracle.engines.engine import Count
 from services.oracle.harness.attention import use_products
 from services.oracle.harness.model import GreedyLM, TaskLM
 from services.oracle.job import AdapterRefused, EvaluationJob
-from services.runtime.prompting import adds_special_tokens
+from services.runtime.prompting import end_tokens
 from services.runtime.storage.model_folders import model_folder
 
 BATCH = {"cpu": 128, "cuda": 64}
@@ -38,19 +38,32 @@ class LocalEngine:
         self.waits = torch.cuda.is_available()  # not earlier: a process that has initialised CUDA must not be forked
         device = "cuda" if self.waits else "cpu"
         self.batch = BATCH[device]
+        self.ends = end_tokens(model_folder(job.base), tokenizer)
         self.model = load(job, device)
+        self.model.generation_config = policy(tokenizer, self.ends)
         self.name = f"transformers {version('transformers')}, torch {version('torch')}, {device}, batch {self.batch}"
         self.precision = str(self.model.dtype).removeprefix("torch.")
 
     def puzzles(self, count: Count) -> GreedyLM:
-        """For sealed items: greedy decoding."""
-        added = None if adds_special_tokens(self.job.profile) else False
-        return GreedyLM(self.model, self.tokenizer, self.batch, self.job.max_length, count, added)
+        """For sealed items: greedy decoding of the questions' tokens."""
+        length, stop = self.job.max_length, self.job.form.stop
+        return GreedyLM(self.model, self.tokenizer, self.batch, length, count, ends=self.ends, stop=stop)
 
     def tasks(self, count: Count) -> TaskLM:
         """For lists of tasks: lm-eval's decoding."""
         job = self.job
-        return TaskLM(self.model, self.tokenizer, self.batch, job.max_length, job.max_new_tokens, count)
+        lengths = (job.max_length, job.max_new_tokens)
+        return TaskLM(self.model, self.tokenizer, self.batch, *lengths, count, self.ends, job.list_form)
+
+
+def policy(tokenizer: Any, ends: Sequence[int]) -> GenerationConfig:
+    """Greedy generation without penalties, in place of the base's own settings (`harness.asked.POLICY`)."""
+    return GenerationConfig(  # type: ignore[no-untyped-call]
+        do_sample=False,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=list(ends),
+        pad_token_id=tokenizer.pad_token_id,
+    )
 
 
 def load(job: EvaluationJob, device: str) -> Any:

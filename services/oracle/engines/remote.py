@@ -21,7 +21,8 @@ from services.oracle.engines.engine import Count
 from services.oracle.engines.vllm import served_name
 from services.oracle.harness.remote import RemoteLM
 from services.oracle.job import AdapterRefused, EngineUse, EvaluationJob
-from services.runtime.prompting import adds_special_tokens
+from services.runtime.prompting import end_tokens
+from services.runtime.storage.model_folders import model_folder
 
 PROBE = "Is 2 + 2 = 4?\n"
 """A text that both tokenizers encode."""
@@ -135,14 +136,15 @@ class RemoteEngine:
         self.precision = "bfloat16" if own_server else "not told"
 
     def puzzles(self, count: Count) -> RemoteLM:
-        """For sealed items, with the prompt of the profile."""
-        return self._lm(count, special=adds_special_tokens(self.job.profile))
+        """For sealed items, whose questions bring their tokens along."""
+        return self._lm(count, special=not self.job.form.chat)
 
     def tasks(self, count: Count) -> RemoteLM:
-        """For lists of tasks, which are plain text."""
-        return self._lm(count, special=True)
+        """For lists of tasks."""
+        return self._lm(count, special=not self.job.list_form.chat)
 
     def _lm(self, count: Count, *, special: bool) -> RemoteLM:
-        complete = partial(self.client.complete, self.model)
-        job = self.job
-        return RemoteLM(complete, self.tokenizer, job.max_length, job.max_new_tokens, self.at_once, count, special)
+        job, complete = self.job, partial(self.client.complete, self.model)
+        ends = end_tokens(model_folder(job.base), self.tokenizer)
+        lengths = (job.max_length, job.max_new_tokens, self.at_once)
+        return RemoteLM(complete, self.tokenizer, *lengths, count, special, ends, job.list_form)

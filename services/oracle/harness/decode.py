@@ -6,6 +6,7 @@ that work is thrown away; here the batch shrinks, and with it the keys and value
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -24,18 +25,43 @@ def can_shrink(model: Any) -> bool:
     return bool(layers) and all(isinstance(layer, DynamicLayer) for layer in layers)
 
 
-def decode(model: Any, ids: torch.Tensor, mask: torch.Tensor, length: int, end: int, filler: int) -> torch.Tensor:
+class StopTexts:
+    """Texts that end an answer, which are sought in its last tokens after each step."""
+
+    def __init__(self, texts: Sequence[str], tokenizer: Any) -> None:
+        self.texts, self._tokenizer = tuple(texts), tokenizer
+        self._window = max((len(text.encode()) for text in texts), default=0) + 4
+
+    def found(self, written: torch.Tensor) -> torch.Tensor:
+        """Which rows of answers [rows, tokens] have a stop text among their last tokens."""
+        tails = self._tokenizer.batch_decode(written[:, -self._window :], skip_special_tokens=True)
+        return torch.tensor([any(text in tail for text in self.texts) for tail in tails], device=written.device)
+
+
+def decode(
+    model: Any,
+    ids: torch.Tensor,
+    mask: torch.Tensor,
+    length: int,
+    ends: Sequence[int],
+    filler: int,
+    stop: StopTexts | None = None,
+) -> torch.Tensor:
     """The prompts with their greedy continuations, [rows, `length` at most].
 
-    Prompts are padded on the left, continuations on the right with `filler`, after their end token.
+    Prompts are padded on the left, continuations on the right with `filler`, after one of their end tokens or the token
+    that completes a stop text.
     """
     room = length - ids.shape[1]
     written = ids.new_full((len(ids), room), filler)
-    batch = _Batch(model, ids, mask)
+    batch, last = _Batch(model, ids, mask), ids.new_tensor(list(ends))
     for step in range(room):
         rows, tokens = batch.step()
         written[rows, step] = tokens
-        if not batch.left(end):
+        ended = torch.isin(tokens, last)
+        if stop and stop.texts:
+            ended |= stop.found(written[rows, : step + 1])
+        if not batch.left(ended):
             return torch.cat([ids, written[:, : step + 1]], dim=1)
     return torch.cat([ids, written], dim=1)
 
@@ -63,9 +89,9 @@ class _Batch:
         self.token = logits.argmax(-1)
         return self.rows[self.running], self.token[self.running]
 
-    def left(self, end: int) -> int:
-        """How many rows have not ended by the last step, which the next one goes on from."""
-        self.running &= self.token != end
+    def left(self, ended: torch.Tensor) -> int:
+        """How many rows go on after the last step, in which `ended` of those that ran have ended."""
+        self.running[self.running.clone()] = ended.logical_not()
         left = int(self.running.sum())
         if 0 < left <= SHRINK * len(self.running):
             self._shrink()

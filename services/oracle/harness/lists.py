@@ -12,10 +12,10 @@ from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks import TaskManager
 
 from schemas.tasks import TaskList, TaskScore
-from services.runtime.folders import FolderRefused, task_folder
 from services.oracle.harness.code_tasks import sandboxed
 from services.oracle.harness.plain import functions, read
 from services.oracle.job import TaskRefused
+from services.runtime.folders import FolderRefused, task_folder
 from services.runtime.settings import Settings
 
 SEED = 1234

@@ -14,7 +14,13 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
 
+from schemas.prompts import Prompt
+from services.oracle.harness.asked import Asked, appends_end
+from services.oracle.harness.chat import chat_text
 from services.oracle.job import PromptTooLong, TaskRefused
+
+NO_PENALTIES = {"presence_penalty": 0.0, "frequency_penalty": 0.0, "repetition_penalty": 1.0}
+"""Sent with every request, since a server may take others from the base's `generation_config`."""
 
 REPORT_EVERY = 32
 """Answers between two reports of progress."""
@@ -35,10 +41,23 @@ class RemoteLM(TemplateLM):  # type: ignore[misc]  # lm-eval is untyped
         at_once: int,
         count: Callable[[int, int], None],
         special: bool,
+        ends: Sequence[int] = (),
+        form: Prompt = Prompt(),  # noqa: B008 - frozen
     ) -> None:
         super().__init__()
         self.complete, self.tokenizer, self.at_once, self.count = complete, tokenizer, at_once, count
         self.max_length, self.max_gen_toks, self.special = max_length, max_new_tokens, special
+        self.further_ends = [end for end in ends if end != tokenizer.eos_token_id]
+        self.form, self.appends_end = form, special and appends_end(tokenizer)
+
+    @property
+    def tokenizer_name(self) -> str:
+        """Name of the tokenizer in lm-eval's cache, which is not used."""
+        return str(self.tokenizer.name_or_path)
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """A conversation as the campaign's chat template writes it. Raises `ChatTemplateMissing`."""
+        return chat_text(self.tokenizer, chat_history, self.form, add_generation_prompt=add_generation_prompt)
 
     @property
     def eot_token_id(self) -> int:
@@ -53,10 +72,12 @@ class RemoteLM(TemplateLM):  # type: ignore[misc]  # lm-eval is untyped
         return self.eot_token_id if begin is None else begin
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: Any) -> list[int]:
-        """Token ids as the base's tokenizer gives them."""
+        """Token ids as the base's tokenizer gives them; those that a question brings along."""
+        if isinstance(string, Asked):
+            return list(string.ids)
         special = self.special if add_special_tokens is None else add_special_tokens
         ids: list[int] = self.tokenizer(string, add_special_tokens=special)["input_ids"]
-        return ids
+        return ids[:-1] if self.appends_end and ids[-1:] == [self.eot_token_id] else ids
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
         """One output per request. Raises `PromptTooLong` or as the client does."""
@@ -73,7 +94,8 @@ class RemoteLM(TemplateLM):  # type: ignore[misc]  # lm-eval is untyped
         ids = self.tok_encode(prompt)
         self._check(len(ids) + room)
         sampling = {"temperature": settings["temperature"] if sampled else 0.0, "top_p": settings.get("top_p") or 1.0}
-        return ids, {"max_tokens": room, **sampling, **({"stop": stop} if stop else {})}
+        ending = {"stop": stop, "stop_token_ids": self.further_ends}
+        return ids, {"max_tokens": room, **sampling, **NO_PENALTIES, **{name: v for name, v in ending.items() if v}}
 
     def _loglikelihood_tokens(
         self, requests: list[Any], disable_tqdm: bool = True, **kwargs: Any

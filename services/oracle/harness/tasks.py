@@ -17,11 +17,46 @@ TEMPLATE = Path(__file__).with_name("puzzle.yaml")
 """The task as lm-eval reads it."""
 
 
+Verdict = Callable[[Mapping[str, str], Sequence[str]], dict[str, int]]
+"""The metric of a document's outputs, as lm-eval calls it."""
+
+
+def verdict(document: Mapping[str, str], outputs: Sequence[str]) -> dict[str, int]:
+    """The challenge's score of one output, as lm-eval's metric."""
+    return {"exact_match": int(correct(document["prompt"], outputs[0], document["answer"]))}
+
+
+def unjudged(document: Mapping[str, str], outputs: Sequence[str]) -> dict[str, int]:
+    """No verdict: the scorers of suites judge all answers at once, after the last one."""
+    return {"exact_match": 0}
+
+
 def make_tasks(
-    items: Mapping[str, Sequence[Item]], max_new_tokens: int, question: Callable[[str], str] = plain_question
+    items: Mapping[str, Sequence[Item]],
+    max_new_tokens: int,
+    questions: Mapping[str, Sequence[str]] | None = None,
+    judge: Verdict = verdict,
+    stop: Sequence[str] = (),
 ) -> dict[str, ConfigurableTask]:
-    """One task per domain, its documents in the order of the items; `question` is what a model reads of a prompt."""
-    return {domain: _task(domain, domain_items, max_new_tokens, question) for domain, domain_items in items.items()}
+    """One task per domain, its documents in the order of the items.
+
+    `questions` is what a model reads of them, plain text where left out.
+    """
+    tasks = {}
+    for domain, domain_items in items.items():
+        texts = questions[domain] if questions else [plain_question(item.question) for item in domain_items]
+        pairs = zip(texts, domain_items, strict=True)
+        documents = [{"question": text, "prompt": item.prompt, "answer": item.answer} for text, item in pairs]
+        tasks[domain] = _task(domain, Documents(documents), max_new_tokens, judge, stop)
+    return tasks
+
+
+class ItemsTask(ConfigurableTask):  # type: ignore[misc]  # lm-eval is untyped
+    """A task whose questions are passed on as they are, with their tokens."""
+
+    def fewshot_context(self, doc: Mapping[str, str], *_: Any, **__: Any) -> str:
+        """The question, which has its solved examples already."""
+        return doc["question"]
 
 
 class Documents(list[dict[str, str]]):
@@ -33,15 +68,8 @@ class Documents(list[dict[str, str]]):
         return self[0]
 
 
-def _task(domain: str, items: Sequence[Item], max_new_tokens: int, question: Callable[[str], str]) -> ConfigurableTask:
+def _task(domain: str, documents: Documents, max_new_tokens: int, judge: Verdict, stop: Sequence[str]) -> ItemsTask:
     config: dict[str, Any] = yaml.safe_load(TEMPLATE.read_text())
-    config["generation_kwargs"]["max_gen_toks"] = max_new_tokens
-    columns = [{"question": question(item.prompt), "prompt": item.prompt, "answer": item.answer} for item in items]
-    documents = Documents(columns)
-    overrides = {"task": domain, "custom_dataset": lambda **_: {"test": documents}, "process_results": verdict}
-    return ConfigurableTask(config={**config, **overrides})
-
-
-def verdict(document: Mapping[str, str], outputs: Sequence[str]) -> dict[str, int]:
-    """The challenge's score of one output, as lm-eval's metric."""
-    return {"exact_match": int(correct(document["prompt"], outputs[0], document["answer"]))}
+    config["generation_kwargs"] |= {"max_gen_toks": max_new_tokens, "until": list(stop)}
+    overrides = {"task": domain, "custom_dataset": lambda **_: {"test": documents}, "process_results": judge}
+    return ItemsTask(config={**config, **overrides})

@@ -91,7 +91,7 @@ def test_a_batch_is_decoded_as_generate_does_it():
     said = model().generate(input_ids=ids, attention_mask=mask.long(), max_length=30, do_sample=False)
     use_products(ours := model())
     assert ours.config._attn_implementation == attention.NAME
-    written = decode(ours, ids, mask.long(), 30, END, 0)
+    written = decode(ours, ids, mask.long(), 30, (END,), 0)
     assert torch.equal(written, said)
     assert 0 < (said[:, 6:] == END).any(1).sum() < len(said)  # some rows end, some are cut
 
