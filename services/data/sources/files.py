@@ -1,4 +1,4 @@
-"""Local files: JSON lines, Parquet and texts, each read on from where the last round ended.
+"""Local files: JSON lines, JSON, CSV, Parquet, folders of `datasets`, and texts, each read on from the last round's end.
 
 A file is new if its bytes are, whatever its date: a copied or touched file is not read again. A file that fails is
 skipped until it changes, and its rows so far stay.
@@ -7,22 +7,39 @@ skipped until it changes, and its rows so far stay.
 from __future__ import annotations
 
 import glob
+import logging
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from pyarrow import ArrowException, parquet
 
+from schemas.rows import Row
 from schemas.sources import FilesSource
+from schemas.suites import ColumnNames
 from services.data.sources import jsonl
-from services.data.sources.rows import Provenance, from_record, now, path_key, plain, record_sha256, sha256
+from services.data.sources.columns import Reader, records_of
+from services.data.sources.rows import Provenance, now, path_key, plain, record_sha256, sha256
 from services.data.sources.source import STEP_ROWS, Batch, Refused, RoundContext, SourceFailed, State, Step
+from tasks.formats import FormatUnknown, Unreadable
+from tasks.records import FileUnreadable, fingerprint, records
+from tasks.suite import SuiteRefused
+
+log = logging.getLogger(__name__)
 
 FOOTER = 65_536
 """Bytes at the end of a Parquet file that are hashed: they hold the place and size of each column."""
 
 EXPANSION = 400
 """A column of a row group that decompresses to more than this many times the maximum length is not read."""
+
+SAMPLED = 200
+"""The records at a file's start by which the roles of its columns are detected."""
+
+LARGEST = 1 << 30
+"""Bytes of a JSON array, decompressed, which is read as a whole; larger ones belong in lines."""
 
 
 class Files:
@@ -31,49 +48,74 @@ class Files:
     def __init__(self, spec: FilesSource, context: RoundContext) -> None:
         self.name = spec.name
         self._spec = spec
+        self._suites = context.suites
+        self._reader = Reader(spec, context)
 
     def harvest(self, state: State) -> Iterator[Step]:
         """The rows of the files behind the state. Raises `SourceFailed` if there is no file at all."""
-        for path in matching_files(self._spec.name, self._spec.paths):
-            reader = next((read for suffix, read in READERS.items() if path.name.endswith(suffix)), None)
-            if reader is None:
+        for path in matching_files(self._spec.name, [self._here(name) for name in self._spec.paths]):
+            if (read := reading(path)) is None:
                 yield Step(skipped={"format": 1})
             else:
-                yield from self._read_file(path, reader, state)
+                yield from self._read_file(path, read, state)
 
-    def _read_file(self, path: Path, reader: Reader, state: State) -> Iterator[Step]:
+    def _here(self, name: str) -> str:
+        """A path of the campaign file; that of a campaign with suites may lie in a folder of the operator's tasks."""
+        if self._suites is None or Path(name).exists():
+            return name
+        try:
+            return str(self._suites.places.items(name))
+        except SuiteRefused:
+            return name
+
+    def _read_file(self, path: Path, read: Read, state: State) -> Iterator[Step]:
         """One file's steps; a failure is remembered after its rows."""
         before = state.get(path_key(path), {})
         try:
             if before.get("given_up") == _stamp(path):
                 return
-            yield from reader(self._spec, path, before)
+            yield from read(self._reader, path, before)
         except Refused as refusal:
             yield _give_up(path, state, refusal.reason)
         except FileNotFoundError:
             yield Step(skipped={"missing": 1})
-        except (*jsonl.BROKEN, ArrowException):
+        except (*jsonl.BROKEN, ArrowException, FileUnreadable) as error:
+            log.warning("data.sources: %s: %s", self.name, error)
             yield _give_up(path, state, "broken")
 
 
-def matching_files(name: str, patterns: tuple[str, ...]) -> list[Path]:
-    """Files of the patterns, in order; a name that is no pattern is one, even if the file is missing.
+def matching_files(name: str, patterns: list[str]) -> list[Path]:
+    """Files of the patterns, in order. A name that exists, or is no pattern, is one, even if the file is missing.
 
-    Raises `SourceFailed` if no file exists.
+    A folder stands for its files, unless `save_to_disk` wrote it. Raises `SourceFailed` if no file exists, or for a
+    folder of several splits.
     """
     paths: list[Path] = []
     for pattern in patterns:
-        if glob.has_magic(pattern):
+        place = Path(pattern)
+        if place.is_dir() and not is_saved(place):
+            if (place / "dataset_dict.json").is_file():
+                splits = sorted(part.name for part in place.iterdir() if is_saved(part))
+                raise SourceFailed(
+                    f"data.sources: {name}: paths {pattern!r} holds the splits {', '.join(splits)}; name one of them, as "
+                    f"{pattern}/{(splits or ['train'])[0]}"
+                )
+            paths += sorted(file for file in place.iterdir() if reading(file) is not None)
+        elif not place.exists() and glob.has_magic(pattern):
             paths += [Path(path) for path in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207 - may be absolute
         else:
-            paths.append(Path(pattern))
-    files = [path for path in dict.fromkeys(paths) if path.is_file() or not path.exists()]
-    if not any(path.is_file() for path in files):
+            paths.append(place)
+    files = [path for path in dict.fromkeys(paths) if path.is_file() or not path.exists() or is_saved(path)]
+    if not any(path.exists() for path in files):
         raise SourceFailed(
-            f"data.sources: {name}: paths {list(patterns)} match no file; correct them, and check which folder they "
-            "start in"
+            f"data.sources: {name}: paths {patterns} match no file; correct them, and check which folder they start in"
         )
     return files
+
+
+def is_saved(path: Path) -> bool:
+    """Whether `save_to_disk` of `datasets` wrote a folder."""
+    return path.is_dir() and (path / "state.json").is_file()
 
 
 def _give_up(path: Path, state: State, reason: str) -> Step:
@@ -86,11 +128,11 @@ def _stamp(path: Path) -> list[int]:
     return [about.st_size, about.st_mtime_ns]
 
 
-def _read_text(spec: FilesSource, path: Path, before: Mapping[str, Any]) -> Iterator[Step]:
+def _read_text(reader: Reader, path: Path, before: Mapping[str, Any]) -> Iterator[Step]:
     """A whole file as one row."""
     with path.open("rb") as file:
-        data = file.read(spec.max_bytes + 1)
-    if len(data) > spec.max_bytes:
+        data = file.read(reader.spec.max_bytes + 1)
+    if len(data) > reader.spec.max_bytes:
         raise Refused("too_long")
     if before.get("sha256") == (digest := sha256(data)):
         return
@@ -98,10 +140,57 @@ def _read_text(spec: FilesSource, path: Path, before: Mapping[str, Any]) -> Iter
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Refused("encoding") from error
-    yield Step((plain(spec, text, Provenance(str(path), digest, now())),), {path_key(path): {"sha256": digest}})
+    yield Step((plain(reader.spec, text, Provenance(str(path), digest, now())),), {path_key(path): {"sha256": digest}})
 
 
-def _read_parquet(spec: FilesSource, path: Path, before: Mapping[str, Any]) -> Iterator[Step]:
+def _read_whole(reader: Reader, path: Path, before: Mapping[str, Any]) -> Iterator[Step]:
+    """The records of a file that is read anew if it changes, with its hash and the next record as its state.
+
+    Raises `Refused` for a file without a known column or of too many bytes, or `FileUnreadable`.
+    """
+    digest, key, batch = fingerprint(path), path_key(path), Batch()
+    first = before["row"] if before.get("sha256") == digest else 0
+    if ".json" in path.suffixes and _longer(path, LARGEST):
+        raise Refused("too_long")
+    found = records(path)
+    sample = list(islice(found, SAMPLED))
+    columns = {name: None for record in sample if not isinstance(record, Unreadable) for name in record}
+    try:
+        roles = reader.roles(list(columns)) if columns else None
+    except FormatUnknown as error:
+        log.warning("data.sources: %s: %s: %s", reader.spec.name, path, error)
+        raise Refused("no_column") from error
+    row, failure = first, None
+    try:
+        for row, record in enumerate(islice(chain(sample, found), first, None), first + 1):
+            try:
+                if isinstance(record, Unreadable):
+                    raise Refused(record.reason)
+                batch.add(reader.row(record, Provenance(f"{path}#{row}", record_sha256(record), now()), roles))
+            except Refused as refusal:
+                batch.skip(refusal.reason)
+            if batch.full:
+                yield batch.step({key: {"sha256": digest, "row": row}})
+    except FileUnreadable as error:
+        failure = error
+    if not batch.empty or row > first:
+        yield batch.step({key: {"sha256": digest, "row": row}})
+    if failure:
+        raise failure
+
+
+def _longer(path: Path, most: int) -> bool:
+    """Whether a file has more bytes, decompressed."""
+    if path.suffix not in jsonl.COMPRESSED:
+        return path.stat().st_size > most
+    with jsonl.Lines(path) as lines:
+        size = 0
+        while size <= most and (piece := lines.piece(jsonl.PIECE)):
+            size += len(piece)
+    return size > most
+
+
+def _read_parquet(reader: Reader, path: Path, before: Mapping[str, Any]) -> Iterator[Step]:
     """Rows by group, with group, row and a hash of the footer as the file's state.
 
     Raises `Refused` for a missing column, `OSError` or `ArrowException` for a file that cannot be read (on).
@@ -111,34 +200,57 @@ def _read_parquet(spec: FilesSource, path: Path, before: Mapping[str, Any]) -> I
         before = {"footer": footer, "group": 0, "row": 0}
     with parquet.ParquetFile(path) as file:
         present = file.schema_arrow.names
-        if any(column not in present for column in spec.needed):
-            raise Refused("no_column")
-        columns = [*spec.needed, *(column for column in spec.optional if column in present)]
-        for group in range(before["group"], file.num_row_groups):
-            first = before["row"] if group == before["group"] else 0
-            yield from _read_group(spec, path, file, columns, {"footer": footer, "group": group, "row": first})
+        try:
+            roles = reader.roles(present)
+        except FormatUnknown as error:
+            log.warning("data.sources: %s: %s: %s", reader.spec.name, path, error)
+            raise Refused("no_column") from error
+        group = Group(reader, path, file, reader.read_columns(present, roles), roles)
+        for number in range(before["group"], file.num_row_groups):
+            first = before["row"] if number == before["group"] else 0
+            yield from group.steps({"footer": footer, "group": number, "row": first})
 
 
-def _read_group(
-    spec: FilesSource, path: Path, file: parquet.ParquetFile, columns: list[str], place: Mapping[str, Any]
-) -> Iterator[Step]:
-    group, batch, passed = place["group"], Batch(), 0
-    after = {path_key(path): {**place, "group": group + 1, "row": 0}}
-    about = file.metadata.row_group(group)
-    sizes = [about.column(i) for i in range(about.num_columns)]
-    if any(c.total_uncompressed_size > EXPANSION * spec.max_bytes for c in sizes if c.path_in_schema in columns):
-        yield Step(remember=after, skipped={"too_long": about.num_rows})
-        return
-    for part in file.iter_batches(STEP_ROWS, row_groups=[group], columns=columns):
-        for record in part.slice(max(0, place["row"] - passed)).to_pylist():
-            try:
-                batch.add(from_record(spec, record, Provenance(str(path), record_sha256(record), now())))
-            except Refused as refusal:
-                batch.skip(refusal.reason)
-        passed += part.num_rows
-        if passed > place["row"]:
-            yield batch.step({path_key(path): {**place, "row": passed}})
-    yield batch.step(after)
+@dataclass(frozen=True)
+class Group:
+    """The row groups of one Parquet file."""
+
+    reader: Reader
+    path: Path
+    file: parquet.ParquetFile
+    columns: list[str]
+    roles: ColumnNames | None
+
+    def steps(self, place: Mapping[str, Any]) -> Iterator[Step]:
+        """The rows of a group from a place on."""
+        path, batch, passed = self.path, Batch(), 0
+        after = {path_key(path): {**place, "group": place["group"] + 1, "row": 0}}
+        if rows := self._too_large(place["group"]):
+            yield Step(remember=after, skipped={"too_long": rows})
+            return
+        for part in self.file.iter_batches(STEP_ROWS, row_groups=[place["group"]], columns=self.columns):
+            for record in records_of(part.slice(max(0, place["row"] - passed))):
+                try:
+                    batch.add(self._row(record))
+                except Refused as refusal:
+                    batch.skip(refusal.reason)
+            passed += part.num_rows
+            if passed > place["row"]:
+                yield batch.step({path_key(path): {**place, "row": passed}})
+        yield batch.step(after)
+
+    def _row(self, record: Mapping[str, Any] | Unreadable) -> Row:
+        if isinstance(record, Unreadable):
+            raise Refused(record.reason)
+        return self.reader.row(record, Provenance(str(self.path), record_sha256(record), now()), self.roles)
+
+    def _too_large(self, group: int) -> int:
+        """The rows of a group of which a column decompresses too far, else 0."""
+        about = self.file.metadata.row_group(group)
+        most = EXPANSION * self.reader.spec.max_bytes
+        sizes = (about.column(i) for i in range(about.num_columns))
+        used = (c.total_uncompressed_size for c in sizes if c.path_in_schema.partition(".")[0] in self.columns)
+        return int(about.num_rows) if any(size > most for size in used) else 0
 
 
 def _footer(path: Path) -> str:
@@ -148,15 +260,33 @@ def _footer(path: Path) -> str:
         return sha256(file.read() + str(size).encode())
 
 
-Reader = Callable[[FilesSource, Path, Mapping[str, Any]], Iterator[Step]]
+Read = Callable[[Reader, Path, Mapping[str, Any]], Iterator[Step]]
 """Reads a file from its state."""
 
-READERS: dict[str, Reader] = {
+READERS: dict[str, Read] = {
     ".jsonl": jsonl.read_lines,
-    ".jsonl.gz": jsonl.read_lines,
-    ".jsonl.zst": jsonl.read_lines,
+    ".ndjson": jsonl.read_lines,
+    ".json": _read_whole,
+    ".csv": _read_whole,
+    ".tsv": _read_whole,
+    ".arrow": _read_whole,
     ".parquet": _read_parquet,
     ".txt": _read_text,
     ".md": _read_text,
 }
 """Reader by suffix."""
+
+PLAIN_ONLY = (".parquet", ".arrow", ".txt", ".md")
+"""Formats that are not read compressed."""
+
+
+def reading(path: Path) -> Read | None:
+    """The reader of a file by its suffix, None for an unknown format."""
+    if is_saved(path):
+        return _read_whole
+    name = path.name.lower()
+    for packed in jsonl.COMPRESSED:
+        if name.endswith(packed):
+            name = name.removesuffix(packed)
+            return next((read for end, read in READERS.items() if name.endswith(end) and end not in PLAIN_ONLY), None)
+    return next((read for end, read in READERS.items() if name.endswith(end)), None)

@@ -1,26 +1,33 @@
-"""Data sets of the Hugging Face hub, streamed from where the last round ended; their own code is never run.
+"""Data sets of the Hugging Face hub, read on from where the last round ended; their own code is never run.
 
-`datasets` 5 cannot run a data set's script, and this module does not ask for one; a set that needs one is refused.
+Files of JSON lines, JSON, CSV and Parquet are read as they are (`tasks.records`): `datasets` would guess types and give
+`007` as 7.0, and one bad line would fail its whole file. Other formats are streamed by `datasets`, which cannot run a
+data set's script; a set that needs one is refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import httpx2
-from datasets import IterableDataset, load_dataset
+from datasets import load_dataset, load_dataset_builder
 from datasets.exceptions import DatasetsError
-from huggingface_hub import DatasetCard, HfApi
+from huggingface_hub import DatasetCard, HfApi, HfFileSystem, hf_hub_download
 from pyarrow import ArrowException
 
 from schemas.base import digest
 from schemas.sources import HubSource
-from services.data.sources.rows import Provenance, from_record, now, record_sha256, sha256
+from schemas.suites import ColumnNames
+from services.data.sources.columns import Reader, records_of
+from services.data.sources.files import is_saved
+from services.data.sources.rows import Provenance, now, record_sha256, sha256
 from services.data.sources.source import Batch, Refused, RoundContext, SourceFailed, State, Step
+from tasks.formats import FormatUnknown, Unreadable
+from tasks.records import FileUnreadable, format_of, records
 
 SCRIPT = "scripts are no longer supported"
 """The error text of `datasets` for a set that needs code."""
@@ -30,6 +37,15 @@ EDGES = 65_536
 
 FAILURES = (OSError, ValueError, RuntimeError, KeyError, ArrowException, DatasetsError, httpx2.HTTPError)
 """Errors of a hub, a network and a dozen formats."""
+
+
+STREAMED = 100
+"""Records that `datasets` streams at a time."""
+
+SAMPLED = 200
+"""The records at a set's start by which the roles of its columns are detected."""
+
+Record = Mapping[str, Any] | Unreadable
 
 
 @dataclass(frozen=True)
@@ -49,37 +65,50 @@ class Hub:
         self.name = spec.name
         self._spec = spec
         self._round = context.round
+        self._reader = Reader(spec, context)
 
     def harvest(self, state: State) -> Iterator[Step]:
         """The round's quota of rows behind the state. Raises `SourceFailed` if the set cannot be read."""
         try:
             version = self._version()
             place = self._place(state.get("place", {}), version)
-            yield from self._steps(self._open(version), version, place)
-        except FAILURES as error:
+            yield from self._steps(self._records(version), version, place)
+        except (*FAILURES, FileUnreadable) as error:
             if SCRIPT not in str(error):
                 raise SourceFailed(f"{self._label}: {type(error).__name__}: {error}; check these fields") from error
             yield Step(skipped={"remote_code": 1})
 
-    def _steps(self, rows: IterableDataset, version: Version, place: Mapping[str, Any]) -> Iterator[Step]:
+    def _steps(self, found: Iterator[Record], version: Version, place: Mapping[str, Any]) -> Iterator[Step]:
         spec, batch, row, failure = self._spec, Batch(), place["row"], None
+        sample, failure = _sampled(found)
+        roles, rest = self._roles(sample), found if failure is None else iter(())
         try:
-            for record in islice(rows.skip(row), spec.rows_per_round - place["read"]):
-                uri = f"{spec.dataset}@{version.revision[:12]}/{spec.split}#{row}"
+            for record in islice(chain(sample, rest), row, row + spec.rows_per_round - place["read"]):
                 try:
+                    if isinstance(record, Unreadable):
+                        raise Refused(record.reason)
+                    uri = f"{spec.dataset}@{version.revision[:12]}/{spec.split}#{row}"
                     provenance = Provenance(uri, record_sha256(record), now(), version.licence)
-                    batch.add(from_record(spec, record, provenance))
+                    batch.add(self._reader.row(record, provenance, roles))
                 except Refused as refusal:
                     batch.skip(refusal.reason)
                 row += 1
                 if batch.full:
                     yield batch.step({"place": _moved(place, row)})
-        except FAILURES as error:
+        except (*FAILURES, FileUnreadable) as error:
             failure = error
         if not batch.empty:
             yield batch.step({"place": _moved(place, row)})
         if failure:
             raise failure
+
+    def _roles(self, sample: list[Record]) -> ColumnNames | None:
+        """The roles of the set's columns. Raises `SourceFailed` for a column that is not there."""
+        columns = list({name: None for record in sample if not isinstance(record, Unreadable) for name in record})
+        try:
+            return self._reader.roles(columns) if columns else None
+        except FormatUnknown as error:
+            raise SourceFailed(f"{self._label}: {error}") from error
 
     def _place(self, last: Mapping[str, Any], version: Version) -> dict[str, Any]:
         """Where to continue: at the first row if the data set has changed."""
@@ -87,17 +116,21 @@ class Hub:
         read = last["read"] if same and last["round"] == self._round else 0
         return {"revision": version.revision, "row": last["row"] if same else 0, "round": self._round, "read": read}
 
-    def _open(self, version: Version) -> IterableDataset:
-        spec, local = self._spec, Path(self._spec.dataset).is_dir()
-        revision = None if local else version.revision
+    def _records(self, version: Version) -> Iterator[Record]:
+        """All records of the split, in order."""
+        spec, folder = self._spec, Path(self._spec.dataset)
+        if is_saved(folder) or is_saved(folder / spec.split):
+            return records(folder if is_saved(folder) else folder / spec.split)
+        revision = None if folder.is_dir() else version.revision
+        builder = load_dataset_builder(spec.dataset, name=spec.config, revision=revision)
+        files = {str(split): list(paths) for split, paths in (builder.config.data_files or {}).items()}
+        if files and spec.split not in files:
+            raise ValueError(f"Bad split: {spec.split}. Available splits: {sorted(files)}")
+        paths = files.get(spec.split, [])
+        if paths and all(_readable(path) for path in paths):
+            return (record for path in paths for record in records(_local(path)))
         rows = load_dataset(spec.dataset, name=spec.config, split=spec.split, revision=revision, streaming=True)
-        if (present := rows.column_names) is None:
-            return rows
-        if missing := [column for column in spec.needed if column not in present]:
-            raise SourceFailed(
-                f"{self._label}: there is no column {missing[0]!r}, only {', '.join(present)}; name one of them"
-            )
-        return rows.select_columns([*spec.needed, *(column for column in spec.optional if column in present)])
+        return (record for table in rows.with_format("arrow").iter(STREAMED) for record in _of_table(table))
 
     def _version(self) -> Version:
         folder = Path(self._spec.dataset)
@@ -113,6 +146,35 @@ class Hub:
     def _label(self) -> str:
         spec = self._spec
         return f"data.sources: {spec.name}: dataset {spec.dataset!r}, config {spec.config!r}, split {spec.split!r}"
+
+
+def _sampled(found: Iterator[Record]) -> tuple[list[Record], Exception | None]:
+    """The first records, and the failure that ended them."""
+    sample: list[Record] = []
+    try:
+        sample.extend(islice(found, SAMPLED))
+    except (*FAILURES, FileUnreadable) as error:
+        return sample, error
+    return sample, None
+
+
+def _readable(path: str) -> bool:
+    try:
+        return format_of(Path(path)) != "folder"
+    except FileUnreadable:
+        return False
+
+
+def _local(path: str) -> Path:
+    """A data file on this machine; one of the hub is fetched into its cache."""
+    if "://" not in path:
+        return Path(path)
+    remote = HfFileSystem().resolve_path(path)
+    return Path(hf_hub_download(remote.repo_id, remote.path_in_repo, repo_type="dataset", revision=remote.revision))
+
+
+def _of_table(table: Any) -> Iterator[Record]:
+    return (record for batch in table.to_batches() for record in records_of(batch))
 
 
 def _moved(place: Mapping[str, Any], row: int) -> dict[str, Any]:

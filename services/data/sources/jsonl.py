@@ -6,21 +6,23 @@ its mark and yields only its new lines; one that changed before the mark is read
 
 from __future__ import annotations
 
+import contextlib
 import gzip
-import io
 import json
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
 
-import pyarrow as pa
-
 from schemas.rows import Row
-from schemas.sources import FilesSource
-from services.data.sources.rows import Provenance, from_record, now, path_key, sha256
+from schemas.suites import ColumnNames
+from services.data.sources.columns import Reader
+from services.data.sources.rows import Provenance, now, path_key, sha256
 from services.data.sources.source import Batch, Refused, Step
+from tasks.records import parse_json
+from tasks.zstd import open_zstd
 
 BLOCK = 16_384
 """Bytes before a mark that are hashed."""
@@ -37,6 +39,10 @@ EXPANSION = 400
 COMPRESSED = (".gz", ".zst")
 """Suffixes of compressed files."""
 
+SAMPLED_LINES = 200
+SAMPLED_BYTES = 1_000_000
+"""The lines and bytes at a file's start by which the roles of its keys are detected, wherever reading goes on."""
+
 Place = tuple[int, bytes]
 """An offset, and up to `BLOCK` bytes before it."""
 
@@ -44,41 +50,75 @@ BROKEN = (OSError, EOFError, zlib.error)
 """Errors of reading a file that is cut off, damaged or gone."""
 
 
-def read_lines(spec: FilesSource, path: Path, before: Mapping[str, Any]) -> Iterator[Step]:
+@dataclass(frozen=True)
+class Read:
+    """One file that is being read."""
+
+    reader: Reader
+    path: Path
+    roles: ColumnNames | None
+
+    @property
+    def most(self) -> int:
+        """Maximum bytes of a line."""
+        return self.reader.spec.max_bytes
+
+
+def read_lines(reader: Reader, path: Path, before: Mapping[str, Any]) -> Iterator[Step]:
     """The rows behind the file's mark; each step stores the new mark under the file's path.
 
     Raises `Refused` for a compressed file that expands without end, and one of `BROKEN` if it cannot be read on.
     """
+    read = Read(reader, path, reader.roles_of_lines(sampled_keys(path, reader.spec.max_bytes)))
     with Lines(path) as lines:
         if "offset" in before and not lines.resume(before):
             before = {}
             lines.rewind()
         if before.get("inside"):
-            yield from _skip_line(spec, path, lines)
-        yield from _read_steps(spec, path, lines)
+            yield from _skip_line(read, lines)
+        yield from _read_steps(read, lines)
 
 
-def _read_steps(spec: FilesSource, path: Path, lines: Lines) -> Iterator[Step]:
+def sampled_keys(path: Path, most: int) -> list[str]:
+    """The keys of the first lines, each once; lines that are no object have none."""
+    keys: dict[str, None] = {}
+    size = 0
+    with Lines(path) as lines:
+        for _ in range(SAMPLED_LINES):
+            try:
+                line = lines.piece(most + 1)
+            except BROKEN:
+                break
+            if not line or (size := size + len(line)) > SAMPLED_BYTES:
+                break
+            with contextlib.suppress(UnicodeDecodeError, ValueError, RecursionError):
+                record = json.loads(line.decode().removeprefix("\ufeff"))
+                keys |= dict.fromkeys(record) if isinstance(record, dict) else {}
+    return list(keys)
+
+
+def _read_steps(read: Read, lines: Lines) -> Iterator[Step]:
+    path, most = read.path, read.most
     key, batch, place, failure = path_key(path), Batch(), lines.place, None
     while True:
         try:
-            line = lines.piece(spec.max_bytes + 1)
+            line = lines.piece(most + 1)
         except BROKEN as error:
             failure = error
             break
         if not line:
             break
         ends = line.endswith(b"\n")
-        if not ends and len(line) <= spec.max_bytes and not _is_json(line):
+        if not ends and len(line) <= most and not _is_json(line):
             batch.skip("unfinished")  # its writer has not finished it: the next round reads it
             break
         place = lines.place
-        if ends or len(line) <= spec.max_bytes:
-            _add(batch, spec, path, line)
+        if ends or len(line) <= most:
+            _add(batch, read, line)
         else:
             batch.skip("too_long")
             yield batch.step({key: {**mark_of(place), "inside": True}})
-            yield from _skip_line(spec, path, lines)
+            yield from _skip_line(read, lines)
             place = lines.place
         if batch.full:
             yield batch.step({key: mark_of(place)})
@@ -87,36 +127,36 @@ def _read_steps(spec: FilesSource, path: Path, lines: Lines) -> Iterator[Step]:
         raise failure
 
 
-def _skip_line(spec: FilesSource, path: Path, lines: Lines) -> Iterator[Step]:
+def _skip_line(read: Read, lines: Lines) -> Iterator[Step]:
     """Go to the end of a line that is too long, with one piece of it in memory."""
     pieces = 0
     while (piece := lines.piece(PIECE)) and not piece.endswith(b"\n"):
         pieces += 1
-        if lines.compressed and pieces * PIECE > EXPANSION * spec.max_bytes:
+        if lines.compressed and pieces * PIECE > EXPANSION * read.most:
             raise Refused("bomb")
         if pieces % PIECES_PER_STEP == 0:
-            yield Step(remember={path_key(path): {**mark_of(lines.place), "inside": True}})
+            yield Step(remember={path_key(read.path): {**mark_of(lines.place), "inside": True}})
 
 
-def _add(batch: Batch, spec: FilesSource, path: Path, line: bytes) -> None:
+def _add(batch: Batch, read: Read, line: bytes) -> None:
     if not line.strip():
         return
     try:
-        batch.add(_row(spec, path, line))
+        batch.add(_row(read, line))
     except Refused as refusal:
         batch.skip(refusal.reason)
 
 
-def _row(spec: FilesSource, path: Path, line: bytes) -> Row:
+def _row(read: Read, line: bytes) -> Row:
     try:
-        record = json.loads(line.decode().removeprefix("\ufeff"))
+        record = parse_json(line.decode().removeprefix("\ufeff"))
     except UnicodeDecodeError as error:
         raise Refused("encoding") from error
     except (ValueError, RecursionError) as error:
         raise Refused("not_json") from error
     if not isinstance(record, dict):
         raise Refused("not_an_object")
-    return from_record(spec, record, Provenance(str(path), sha256(line), now()))
+    return read.reader.row(record, Provenance(str(read.path), sha256(line), now()), read.roles)
 
 
 def _is_json(line: bytes) -> bool:
@@ -186,5 +226,5 @@ def _open(path: Path) -> BinaryIO:
     if path.suffix == ".gz":
         return cast(BinaryIO, gzip.open(path))
     if path.suffix == ".zst":
-        return io.BufferedReader(pa.input_stream(path, compression="zstd"), PIECE)
+        return cast(BinaryIO, open_zstd(path))
     return path.open("rb")

@@ -1,7 +1,8 @@
-"""Builds a row from a source's record: its core, its provenance, and the check of a stated answer.
+"""Builds rows: their core, their provenance, and the cleaning of their texts.
 
-The core of a row is its content without its form: of a question the normalised prompt, of a plain text the SHA-256 of
-the normalised text. Normalised: Unicode's NFKC, case-folded, each run of white space one blank, none at the ends.
+The core of a row is its content without its form: of a question its characters (`tasks.formats.core_of`), of a plain
+text the SHA-256 of the normalised text. Normalised: Unicode's NFKC, case-folded, each run of white space one blank,
+none at the ends.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ import hashlib
 import math
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from schemas.base import canonical_json
 from schemas.rows import UNGRADED, Row
-from schemas.sources import Columns, Source
+from schemas.sources import Source
 from services.data.sources.source import Refused
-from tasks.puzzles.scorer import BOX, correct
+from tasks.formats import core_of
+from tasks.puzzles.scorer import BOX
 
 
 @dataclass(frozen=True)
@@ -59,37 +61,18 @@ def plain(spec: Source, text: str, provenance: Provenance) -> Row:
     return _row(spec, provenance, trace=text, core=sha256(normal(text).encode()))
 
 
-def question(spec: Source, prompt: str, answer: str, trace: str, provenance: Provenance) -> Row:
-    """A row of question and answer. Raises `Refused` if one is missing."""
+def question(
+    spec: Source, prompt: str, answer: str, trace: str, provenance: Provenance, *, form: str = ""
+) -> Row:
+    """A row of question and answer, learnt in a form (`Row.form`). Raises `Refused` if one is missing."""
     prompt, answer, trace = clean(prompt).rstrip("\n"), clean(answer).strip(), clean(trace).strip()
     if not prompt.strip():
         raise Refused("no_prompt")
     if not answer:
         raise Refused("no_answer")
-    trace = trace.removesuffix(f"{BOX}{answer}}}").rstrip()  # `Row.completion` adds it
-    return _row(spec, provenance, prompt=prompt, answer=answer, trace=trace, core=normal(prompt))
-
-
-def from_record(spec: Columns, record: Mapping[str, Any], provenance: Provenance) -> Row:
-    """The row of a record's columns.
-
-    Raises `Refused` for a column that is missing or no text, and for an answer that its worked steps do not give.
-    """
-    if any(len(value) > spec.max_bytes for value in record.values() if isinstance(value, str)):
-        raise Refused("too_long")
-    provenance = replace(
-        provenance,
-        uri=_optional(record, spec.uri_column) or provenance.uri,
-        licence=_optional(record, spec.licence_column) or provenance.licence,
-    )
-    if spec.prompt is None or spec.answer is None:
-        return plain(spec, _text(record, spec.text, "no_text"), provenance)
-    prompt = _text(record, spec.prompt, "no_prompt")
-    answer = _text(record, spec.answer, "no_answer")
-    trace = _optional(record, spec.trace)
-    if spec.verifier == "stated" and BOX in trace and not correct(prompt, trace, answer):
-        raise Refused("unverified")
-    return question(spec, prompt, answer, trace, provenance)
+    if not form:
+        trace = trace.removesuffix(f"{BOX}{answer}}}").rstrip()  # `Row.completion` adds it
+    return _row(spec, provenance, prompt=prompt, answer=answer, trace=trace, core=core_of(prompt), form=form)
 
 
 def record_sha256(record: Mapping[str, Any]) -> str:
@@ -117,7 +100,9 @@ def path_key(path: Path) -> str:
     return whole(str(path))
 
 
-def _row(spec: Source, provenance: Provenance, *, trace: str, core: str, prompt: str = "", answer: str = "") -> Row:
+def _row(
+    spec: Source, provenance: Provenance, *, trace: str, core: str, prompt: str = "", answer: str = "", form: str = ""
+) -> Row:
     return Row(
         domain=spec.domain,
         difficulty=UNGRADED,
@@ -131,21 +116,8 @@ def _row(spec: Source, provenance: Provenance, *, trace: str, core: str, prompt:
         licence=whole(provenance.licence or spec.licence),
         sha256=provenance.sha256,
         fetched_at=provenance.fetched_at,
+        form=form,
     )
-
-
-def _text(record: Mapping[str, Any], column: str, missing: str) -> str:
-    value = record.get(column)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    if not isinstance(value, str) or not value.strip():
-        raise Refused(missing)
-    return value
-
-
-def _optional(record: Mapping[str, Any], column: str | None) -> str:
-    value = record.get(column) if column else None
-    return value if isinstance(value, str) else ""
 
 
 def _is_json(value: Any) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from schemas.campaign import Model
 from schemas.rows import Row
 from services.data.job import Sampled
+from services.data.sources.suites import Suites
 
 State = Mapping[str, Any]
 """A source's stored state: JSON values by key, of all earlier rounds and of this round's steps so far."""
@@ -58,6 +59,8 @@ class RoundContext:
     """The campaign's seed."""
     sampling: Sampling | None = None
     """None unless the campaign has a `self` source."""
+    suites: Suites | None = None
+    """The campaign's suites; None for a campaign that is measured on the puzzle families."""
 
 
 class Source(Protocol):
