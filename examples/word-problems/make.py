@@ -92,7 +92,7 @@ def main(folder: Path = Path(__file__).parent) -> None:
     """Write the three files."""
     rng, used = Random(0), set[str]()
     files = {
-        "dev": problems(DEV, 250, 20, rng, used),
+        "dev": problems(DEV, 600, 20, rng, used),
         "target": problems(TARGET, 140, 40, rng, used),
         "train": problems(DEV, 300, 20, rng, used) + problems(TARGET, 300, 40, rng, used),
     }
