@@ -13,10 +13,14 @@ from services.runtime.storage.model_folders import ModelMissing, model_folder
 
 SHARED = (
     "schemas.profiles",
+    "schemas.prompts",
+    "services.runtime.places",
     "services.runtime.prompting",
     "services.runtime.storage.artifacts",
     "services.runtime.storage.hashing",
     "services.runtime.storage.model_folders",
+    "services.runtime.user_code",
+    "services.runtime.user_process",
     "tasks",
 )
 DATA = (
@@ -61,6 +65,7 @@ MEASUREMENT = (
     "services.oracle.records",
     "services.runtime.sandbox",
     "services.oracle.sets",
+    "services.oracle.suites",
     "services.oracle.task_lists",
 )
 CODE: Mapping[str, tuple[str, ...]] = {
