@@ -27,6 +27,10 @@ COLUMNS_CHARACTERS = 100_000
 """Most characters of a record's further columns as JSON; a record with more gives no row."""
 
 
+Record = Mapping[str, Any] | Unreadable
+"""A record, or why it cannot be read."""
+
+
 class Reader:
     """Makes the rows of one source."""
 
@@ -35,15 +39,15 @@ class Reader:
         self._domains = frozenset(spec.domains)
 
     def roles(self, present: Collection[str]) -> ColumnNames | None:
-        """The roles of a file's columns; None for plain texts. Raises `FormatUnknown` for a column that is not there."""
+        """The roles of a file's columns; None for plain texts. Raises `FormatUnknown` for an absent column."""
         named = self._named
         if not named.named:
             if self.spec.text in present:
                 return None
             if self.spec.text != DEFAULT_TEXT:
-                raise FormatUnknown(f"there is no column {self.spec.text!r}, only {', '.join(present)}; name one of them")
+                raise _absent(self.spec.text, present)
         if missing := [name for name in named.named.values() if name not in present]:
-            raise FormatUnknown(f"there is no column {missing[0]!r}, only {', '.join(present)}; name one of them")
+            raise _absent(missing[0], present)
         roles = self._prompt_alone(present) if self.spec.named.keys() == {"prompt"} else detect(present, named)
         if not self.spec.domain_column and not self._domains:
             roles = roles.model_copy(update={"domain": None})
@@ -81,9 +85,11 @@ class Reader:
         used |= {name for name in (spec.uri_column, spec.licence_column) if name}
         return [name for name in present if name in used]
 
-    def row(self, record: Mapping[str, Any], provenance: Provenance, roles: ColumnNames | None) -> Row:
+    def row(self, record: Record, provenance: Provenance, roles: ColumnNames | None) -> Row:
         """The row of a record. Raises `Refused`."""
         spec = self.spec
+        if isinstance(record, Unreadable):
+            raise Refused(record.reason)
         if any(_size(value) > spec.max_bytes for value in record.values()):
             raise Refused("too_long")
         provenance = replace(
@@ -148,6 +154,10 @@ class Reader:
         )
 
 
+def _absent(column: str, present: Collection[str]) -> FormatUnknown:
+    return FormatUnknown(f"there is no column {column!r}, only {', '.join(present)}; name one of them")
+
+
 def _taught(fields: Fields, roles: ColumnNames) -> tuple[str | None, str]:
     """The text that is learnt as it stands, None if it is made of steps and answer; and the answer if it is known."""
     if roles.messages or roles.chosen:
@@ -174,7 +184,7 @@ def columns_text(columns: Mapping[str, Any]) -> str:
     return text
 
 
-def records_of(batch: Any) -> Iterator[Mapping[str, Any] | Unreadable]:
+def records_of(batch: Any) -> Iterator[Record]:
     """The records of an Arrow batch; one that cannot be read is refused by itself."""
     try:
         records = list(from_arrow(batch))
@@ -183,7 +193,7 @@ def records_of(batch: Any) -> Iterator[Mapping[str, Any] | Unreadable]:
     yield from records
 
 
-def _one(batch: Any) -> Mapping[str, Any] | Unreadable:
+def _one(batch: Any) -> Record:
     try:
         return next(from_arrow(batch))
     except UnicodeDecodeError:

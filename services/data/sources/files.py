@@ -1,4 +1,4 @@
-"""Local files: JSON lines, JSON, CSV, Parquet, folders of `datasets`, and texts, each read on from the last round's end.
+"""Local files: records, texts and folders of `datasets`, each read on from where the last round ended.
 
 A file is new if its bytes are, whatever its date: a copied or touched file is not read again. A file that fails is
 skipped until it changes, and its rows so far stay.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import glob
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -16,7 +16,6 @@ from typing import Any
 
 from pyarrow import ArrowException, parquet
 
-from schemas.rows import Row
 from schemas.sources import FilesSource
 from schemas.suites import ColumnNames
 from services.data.sources import jsonl
@@ -84,7 +83,7 @@ class Files:
             yield _give_up(path, state, "broken")
 
 
-def matching_files(name: str, patterns: list[str]) -> list[Path]:
+def matching_files(name: str, patterns: Sequence[str]) -> list[Path]:
     """Files of the patterns, in order. A name that exists, or is no pattern, is one, even if the file is missing.
 
     A folder stands for its files, unless `save_to_disk` wrote it. Raises `SourceFailed` if no file exists, or for a
@@ -97,8 +96,8 @@ def matching_files(name: str, patterns: list[str]) -> list[Path]:
             if (place / "dataset_dict.json").is_file():
                 splits = sorted(part.name for part in place.iterdir() if is_saved(part))
                 raise SourceFailed(
-                    f"data.sources: {name}: paths {pattern!r} holds the splits {', '.join(splits)}; name one of them, as "
-                    f"{pattern}/{(splits or ['train'])[0]}"
+                    f"data.sources: {name}: paths {pattern!r} holds the splits {', '.join(splits)}; name one of them, "
+                    f"as {pattern}/{(splits or ['train'])[0]}"
                 )
             paths += sorted(file for file in place.iterdir() if reading(file) is not None)
         elif not place.exists() and glob.has_magic(pattern):
@@ -108,7 +107,7 @@ def matching_files(name: str, patterns: list[str]) -> list[Path]:
     files = [path for path in dict.fromkeys(paths) if path.is_file() or not path.exists() or is_saved(path)]
     if not any(path.exists() for path in files):
         raise SourceFailed(
-            f"data.sources: {name}: paths {patterns} match no file; correct them, and check which folder they start in"
+            f"data.sources: {name}: paths {list(patterns)} match no file; correct them, and check which folder they start in"
         )
     return files
 
@@ -164,8 +163,6 @@ def _read_whole(reader: Reader, path: Path, before: Mapping[str, Any]) -> Iterat
     try:
         for row, record in enumerate(islice(chain(sample, found), first, None), first + 1):
             try:
-                if isinstance(record, Unreadable):
-                    raise Refused(record.reason)
                 batch.add(reader.row(record, Provenance(f"{path}#{row}", record_sha256(record), now()), roles))
             except Refused as refusal:
                 batch.skip(refusal.reason)
@@ -231,18 +228,14 @@ class Group:
         for part in self.file.iter_batches(STEP_ROWS, row_groups=[place["group"]], columns=self.columns):
             for record in records_of(part.slice(max(0, place["row"] - passed))):
                 try:
-                    batch.add(self._row(record))
+                    provenance = Provenance(str(path), record_sha256(record), now())
+                    batch.add(self.reader.row(record, provenance, self.roles))
                 except Refused as refusal:
                     batch.skip(refusal.reason)
             passed += part.num_rows
             if passed > place["row"]:
                 yield batch.step({path_key(path): {**place, "row": passed}})
         yield batch.step(after)
-
-    def _row(self, record: Mapping[str, Any] | Unreadable) -> Row:
-        if isinstance(record, Unreadable):
-            raise Refused(record.reason)
-        return self.reader.row(record, Provenance(str(self.path), record_sha256(record), now()), self.roles)
 
     def _too_large(self, group: int) -> int:
         """The rows of a group of which a column decompresses too far, else 0."""

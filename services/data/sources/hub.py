@@ -22,7 +22,7 @@ from pyarrow import ArrowException
 from schemas.base import digest
 from schemas.sources import HubSource
 from schemas.suites import ColumnNames
-from services.data.sources.columns import Reader, records_of
+from services.data.sources.columns import Reader, Record, records_of
 from services.data.sources.files import is_saved
 from services.data.sources.rows import Provenance, now, record_sha256, sha256
 from services.data.sources.source import Batch, Refused, RoundContext, SourceFailed, State, Step
@@ -44,8 +44,6 @@ STREAMED = 100
 
 SAMPLED = 200
 """The records at a set's start by which the roles of its columns are detected."""
-
-Record = Mapping[str, Any] | Unreadable
 
 
 @dataclass(frozen=True)
@@ -85,8 +83,6 @@ class Hub:
         try:
             for record in islice(chain(sample, rest), row, row + spec.rows_per_round - place["read"]):
                 try:
-                    if isinstance(record, Unreadable):
-                        raise Refused(record.reason)
                     uri = f"{spec.dataset}@{version.revision[:12]}/{spec.split}#{row}"
                     provenance = Provenance(uri, record_sha256(record), now(), version.licence)
                     batch.add(self._reader.row(record, provenance, roles))
@@ -169,7 +165,7 @@ def _local(path: str) -> Path:
     """A data file on this machine; one of the hub is fetched into its cache."""
     if "://" not in path:
         return Path(path)
-    remote = HfFileSystem().resolve_path(path)
+    remote: Any = HfFileSystem().resolve_path(path)
     return Path(hf_hub_download(remote.repo_id, remote.path_in_repo, repo_type="dataset", revision=remote.revision))
 
 

@@ -30,6 +30,7 @@ KINDS = {
     "files": Kind("services.data.sources.files:Files"),
     "hub": Kind("services.data.sources.hub:Hub"),
     "gym": Kind("services.data.sources.gym:Gym", extra="gym"),
+    "suite": Kind("services.data.sources.suite_source:SuiteRows"),
     "self": Kind("services.data.sources.self_source:SelfSampler", extra="trainer"),
 }
 """This package's kinds, each read by the model of `schemas.sources` with the same `kind`."""

@@ -20,7 +20,7 @@ from schemas.base import canonical_json
 from schemas.rows import UNGRADED, Row
 from schemas.sources import Source
 from services.data.sources.source import Refused
-from tasks.formats import core_of
+from tasks.formats import Unreadable, core_of
 from tasks.puzzles.scorer import BOX
 
 
@@ -61,9 +61,7 @@ def plain(spec: Source, text: str, provenance: Provenance) -> Row:
     return _row(spec, provenance, trace=text, core=sha256(normal(text).encode()))
 
 
-def question(
-    spec: Source, prompt: str, answer: str, trace: str, provenance: Provenance, *, form: str = ""
-) -> Row:
+def question(spec: Source, prompt: str, answer: str, trace: str, provenance: Provenance, *, form: str = "") -> Row:
     """A row of question and answer, learnt in a form (`Row.form`). Raises `Refused` if one is missing."""
     prompt, answer, trace = clean(prompt).rstrip("\n"), clean(answer).strip(), clean(trace).strip()
     if not prompt.strip():
@@ -75,8 +73,10 @@ def question(
     return _row(spec, provenance, prompt=prompt, answer=answer, trace=trace, core=core_of(prompt), form=form)
 
 
-def record_sha256(record: Mapping[str, Any]) -> str:
+def record_sha256(record: Mapping[str, Any] | Unreadable) -> str:
     """Hash of a record without bytes of its own: of its canonical JSON, with other values as text."""
+    if isinstance(record, Unreadable):
+        return ""
     values = {key: value if _is_json(value) else str(value) for key, value in record.items()}
     return sha256(canonical_json(values).encode(errors="surrogatepass"))
 

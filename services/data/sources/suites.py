@@ -45,7 +45,7 @@ class Suites:
         """
         if source.suite is not None and source.suite not in self._rules:
             raise SuiteRefused(
-                f"data.sources: {source.name}: suite {source.suite!r} is not one of {', '.join(self._rules)}; correct it"
+                f"data.sources: {source.name}: suite {source.suite!r} is none of {', '.join(self._rules)}; correct it"
             )
         if source.suite is not None:
             rule = self._rules[source.suite]
@@ -70,8 +70,8 @@ class Suites:
         items = suite.training(n, seed)
         if not items:
             raise SuiteRefused(
-                f"data.sources: {source.name}: the suite {rule.name} has no training rows; give it a file `all`, or use "
-                "a source of files"
+                f"data.sources: {source.name}: the suite {rule.name} has no training rows; give it a file `all`, or "
+                "use a source of files"
             )
         return items
 
