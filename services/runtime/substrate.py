@@ -26,6 +26,7 @@ SHARED = (
 DATA = (
     "judgement.fingerprints.index",
     "judgement.fingerprints.tokens",
+    "services.data.collect.arithmetic",
     "services.data.collect.collect",
     "services.data.collect.harvest",
     "services.data.collect.manifest",

@@ -107,7 +107,8 @@ def matching_files(name: str, patterns: Sequence[str]) -> list[Path]:
     files = [path for path in dict.fromkeys(paths) if path.is_file() or not path.exists() or is_saved(path)]
     if not any(path.exists() for path in files):
         raise SourceFailed(
-            f"data.sources: {name}: paths {list(patterns)} match no file; correct them, and check which folder they start in"
+            f"data.sources: {name}: paths {list(patterns)} match no file; correct them, and check which folder they "
+            "start in"
         )
     return files
 

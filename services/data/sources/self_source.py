@@ -25,7 +25,7 @@ from schemas.campaign import Model
 from schemas.rows import Row
 from schemas.scores import BASE
 from schemas.sources import SelfSource
-from services.data.collect.verify import wrong_steps
+from services.data.collect.arithmetic import wrong_steps
 from services.data.sources.columns import columns_text
 from services.data.sources.source import RoundContext, SourceFailed, State, Step
 from services.data.sources.suites import FULL_MARKS
@@ -64,13 +64,12 @@ class SelfSampler:
         asked, other = self._questions()
         if done >= len(asked):
             return
-        if other and not done:
-            yield Step(skipped={"other_domain": other})
         writer = self._writer()
         for start in range(done, len(asked), PROMPTS):
             batch = asked[start : start + PROMPTS]
             outputs = writer.write([item.question for item in batch], seed=f"{self._seed}/{start}")
             rows, skipped = self._accepted(batch, outputs)
+            skipped += Counter({"other_domain": other if start == 0 else 0})
             progress = {"round": self._round, "prompts": start + len(batch)}
             yield Step(tuple(rows), {"asked": progress}, dict(skipped))
 
