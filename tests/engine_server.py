@@ -59,12 +59,15 @@ class Model:
         else:
             assert (asked["temperature"], asked["top_p"]) == (0.0, 1.0)
             end = self.tokenizer.eos_token_id
-            limits = {"max_new_tokens": asked["max_tokens"], "eos_token_id": end}
+            ends = [end, *asked.get("stop_token_ids", ())]
+            limits = {"max_new_tokens": asked["max_tokens"], "eos_token_id": ends}
             written = model.generate(input_ids=ids, do_sample=False, **limits)[0, ids.shape[1] :].tolist()
+            if written[-1] in ends[1:]:  # as vLLM does: the end token is not part of the text
+                written.pop()
             text = self.tokenizer.decode(written, skip_special_tokens=True)
             for stop in asked.get("stop", ()):
                 text = text.partition(stop)[0]
-            choice = {"index": 0, "text": text, "finish_reason": "stop" if written[-1] == end else "length"}
+            choice = {"index": 0, "text": text, "finish_reason": "stop" if written[-1:] == [end] else "length"}
         return {"model": asked["model"], "choices": [choice], "usage": {"completion_tokens": len(written)}}
 
     def logprobs(self, model, ids) -> dict:

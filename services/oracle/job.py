@@ -26,8 +26,6 @@ class SealedSet(Frozen):
     """Their number and distribution."""
     nonce: str
     """What tells this drawing from others of its kind; `services.oracle.sets.nonce`."""
-    source: Kind | None = None
-    """The set of a suite that its items come from; its own where left out."""
     pool: str = ""
     """What the secret order of a suite's pool is drawn for: equal in all rounds of a campaign."""
     start: int = Field(0, ge=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,9 +16,12 @@ from services.oracle.boards.board import ScoreOutOfScale
 from services.oracle.boards.query import board_kind, scores_of
 from services.oracle.receipts import Line, ReceiptForged
 from services.oracle.records import Record
-from services.oracle.sets import draw_set, nonce
+from services.oracle.sets import draw_set, sealed_set
+from services.oracle.suites import Suites, by_domain
+from tasks.scorers import ScoreInvalid
+from tasks.suite import ItemsChanged, SuiteRefused, UserCodeFailed
 
-State = Literal["identical", "different", "missing"]
+State = Literal["identical", "different", "missing", "changed"]
 
 JUDGED = "outputs scored again"
 COUNTED = "verdicts counted again"
@@ -35,23 +38,37 @@ class Rescored:
     kind: str
     """The set, or `guards`."""
     state: State
-    """`identical`, `different`, or `missing` where there is no receipt."""
+    """`identical`, `different`, `missing` where receipt or items are not here, or `changed` where items or scorers are
+    not those of the campaign's start, so that nothing can be compared."""
     words: str
     """The finding, as text for the user."""
 
 
-def rescore(history: History, event: ScoresReported | GuardsReported, path: str, key: bytes | None) -> Rescored:
+def rescore(
+    history: History,
+    event: ScoresReported | GuardsReported,
+    path: str,
+    key: bytes | None,
+    suites: Callable[[], Suites] | None = None,
+) -> Rescored:
     """One score again, its receipt lying at `path`; without the key the verdicts of a sealed set are taken as they are.
 
-    The history is that of the campaign after the event or later.
+    The history is that of the campaign after the event or later. `suites` opens its suites; without it their scores are
+    counted again only.
     """
     kind = event.kind if isinstance(event, ScoresReported) else "guards"
     try:
-        state, words = _compared(history, event, path, key)
+        state, words = _compared(history, event, path, key, suites)
     except FileNotFoundError:
         state, words = "missing", f"receipt {path} is not here; the score cannot be computed again"
     except ReceiptForged as forged:
         state, words = "different", str(forged)
+    except ItemsChanged as changed:
+        state, words = "changed", f"the receipt is not judged: {changed}"
+    except SuiteRefused as refused:
+        state, words = "missing", f"the items or scorers are not here: {refused}"
+    except (ScoreInvalid, UserCodeFailed) as fault:
+        state, words = "missing", f"its scorer fails here ({type(fault).__name__}): {fault}"
     return Rescored(event.candidate, kind, state, words + _otherwise(history, event))
 
 
@@ -65,7 +82,11 @@ def _otherwise(history: History, event: ScoresReported | GuardsReported) -> str:
 
 
 def _compared(
-    history: History, event: ScoresReported | GuardsReported, path: str, key: bytes | None
+    history: History,
+    event: ScoresReported | GuardsReported,
+    path: str,
+    key: bytes | None,
+    suites: Callable[[], Suites] | None,
 ) -> tuple[State, str]:
     if isinstance(event, GuardsReported):
         return _verdict(event.suites, _listed(event.receipt, path), COUNTED)
@@ -74,10 +95,10 @@ def _compared(
         return _verdict(recorded, _listed(event.receipt, path), COUNTED)
     if event.kind == "external" and isinstance(history.campaign.constitution.target, Outside):
         return _verdict(recorded, {event.kind: _answered(history.campaign.constitution, event, path)}, ANSWERED)
-    if key is None:
+    if key is None or (history.campaign.constitution.suites and suites is None):
         again = receipts.count(receipts.read(event.receipt, path, Line))
         return _verdict(recorded, {event.kind: again}, COUNTED)
-    return _verdict(recorded, {event.kind: _sealed(history, event, path, key)}, JUDGED)
+    return _verdict(recorded, {event.kind: _sealed(history, event, path, key, suites)}, JUDGED)
 
 
 def _listed(receipt: Receipt, path: str) -> dict[str, Scores]:
@@ -97,11 +118,18 @@ def _answered(law: Constitution, event: ScoresReported, path: str) -> Scores:
         raise ReceiptForged(f"receipt {path}: is no score of this target ({type(error).__name__})") from error
 
 
-def _sealed(history: History, event: ScoresReported, path: str, key: bytes) -> Scores:
-    campaign = history.campaign
-    name = nonce(campaign, event.kind, _round(history, event.candidate))
-    items = draw_set(event.kind, campaign.item_set(event.kind), campaign.constitution.domains, key, name)
-    return receipts.rescore(event.receipt, items, key, path)
+def _sealed(
+    history: History, event: ScoresReported, path: str, key: bytes, suites: Callable[[], Suites] | None
+) -> Scores:
+    campaign, law = history.campaign, history.campaign.constitution
+    item_set = sealed_set(campaign, event.kind, _round(history, event.candidate))
+    if not law.suites or suites is None:
+        items = draw_set(event.kind, item_set.spec, law.domains, key, item_set.nonce)
+        return receipts.rescore(event.receipt, items, key, path)
+    opened = suites()
+    parts = opened.draw(item_set, law.domains, key)
+    expected = [item.id for items in by_domain(parts).values() for item in items]
+    return receipts.compare(event.receipt, expected, lambda outputs: opened.lines(parts, outputs, key), path)
 
 
 def _round(history: History, candidate: str) -> int:

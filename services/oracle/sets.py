@@ -17,7 +17,7 @@ from random import Random
 
 from schemas.campaign import Campaign, ItemSet
 from schemas.scores import Kind
-from schemas.suites import SETS, AnySuite, HarnessSuite, PuzzlesSuite
+from schemas.suites import SETS, AnySuite, HarnessSuite
 from services.oracle.job import KeyMissing, SealedSet, SetTooSmall
 from tasks.item import Item
 from tasks.puzzles.draw import draw
@@ -34,32 +34,15 @@ def nonce(campaign: Campaign, kind: Kind, round_: int) -> str:
 
 
 def sealed_set(campaign: Campaign, kind: Kind, round_: int) -> SealedSet:
-    """The set of a kind that is measured in a round.
-
-    In a null twin, external and final are items like dev's: of a pool, those that follow dev's.
-    """
-    spec, evaluation = campaign.item_set(kind), campaign.constitution.evaluation
-    twin = campaign.null_twin and kind in ("external", "final")
-    start = spec.items * round_ if kind == "confirm" else 0
-    if twin:
-        start = evaluation.dev.items + (evaluation.external.items if kind == "final" else 0)
+    """The set of a kind that is measured in a round."""
+    spec = campaign.item_set(kind)
     return SealedSet(
         kind=kind,
         spec=spec,
         nonce=nonce(campaign, kind, round_),
-        source="dev" if twin else kind,
         pool=f"{campaign.name}/{campaign.seed}",
-        start=start,
+        start=spec.items * round_ if kind == "confirm" else 0,
     )
-
-
-def needed_items(campaign: Campaign, kind: Kind) -> int:
-    """Items per domain that a pool of a set must hold, so that the campaign's last round finds its items."""
-    law = campaign.constitution
-    kinds: tuple[Kind, ...] = ("dev", "external", "final") if campaign.null_twin and kind == "dev" else (kind,)
-    last = law.rounds if kind == "confirm" else 0
-    sets = [sealed_set(campaign, one, last) for one in kinds]
-    return max(one.start + one.spec.items for one in sets)
 
 
 def read_key(path: str) -> bytes:
@@ -103,14 +86,13 @@ def draw_parts(
 ) -> list[Part]:
     """The items of a set from the campaign's suites, ordered by `domains`, then by name. Raises `SetTooSmall`."""
     parts = [
-        Part(rule.name, domain, _items(opened[rule.name], item_set, source, domain, key))
+        Part(rule.name, domain, _items(opened[rule.name], item_set, domain, key))
         for rule in rules
         if not isinstance(rule, HarnessSuite)
-        for source in (_source(rule, item_set),)
-        for domain in set_domains(rule, opened[rule.name], source)
+        for domain in set_domains(rule, opened[rule.name], item_set.kind)
     ]
     if not parts:
-        name = SETS[item_set.source or item_set.kind]
+        name = SETS[item_set.kind]
         raise SetTooSmall(f"suites: no suite has items of the set {name}; give one a file of {name} items")
     places = {domain: place for place, domain in enumerate(domains)}
     return sorted(parts, key=lambda part: (places.get(part.domain, len(places)), part.domain, part.suite))
@@ -121,27 +103,26 @@ def set_domains(rule: AnySuite, suite: Suite, kind: Kind) -> list[str]:
     return sorted((rule.pin or suite.pin()).sets.get(kind, {}))
 
 
-def _source(rule: AnySuite, item_set: SealedSet) -> Kind:
-    """The set of a suite that items come from; puzzles of a null twin keep their split, which keeps sets apart."""
-    return item_set.kind if isinstance(rule, PuzzlesSuite) else item_set.source or item_set.kind
-
-
-def _items(suite: Suite, item_set: SealedSet, source: Kind, domain: str, key: bytes) -> list[Item]:
-    spec = item_set.spec
-    pool = suite.pool(source, domain)
+def _items(suite: Suite, item_set: SealedSet, domain: str, key: bytes) -> list[Item]:
+    kind, spec = item_set.kind, item_set.spec
+    pool = suite.pool(kind, domain)
     if pool is None:
-        seed = domain_seed(key, item_set.kind, f"{item_set.nonce}/{suite.name}", domain)
-        return suite.generate(source, domain, spec, seed)
+        seed = domain_seed(key, kind, f"{item_set.nonce}/{suite.name}", domain)
+        return suite.generate(kind, domain, spec, seed)
     end = item_set.start + spec.items
     if len(pool) < end:
-        where = f"evaluation.{SETS[item_set.kind]}.items: {spec.items}"
         raise SetTooSmall(
-            f"{where} needs items {item_set.start + 1} to {end} of the domain {domain}, and suites.{suite.name} has "
-            f"{len(pool)} of the set {SETS[source]}; lower it, or add items and start a new campaign"
+            f"evaluation.{SETS[kind]}.items: {spec.items} needs items {item_set.start + 1} to {end} of the domain "
+            f"{domain}, and suites.{suite.name} has {len(pool)}; lower it, or add items, in a new campaign"
         )
+    return pool_order(pool, key, f"{suite.name}/{kind}/{item_set.pool}/{domain}")[item_set.start : end]
+
+
+def pool_order(pool: Sequence[Item], key: bytes, name: str) -> list[Item]:
+    """The items of a pool in the secret order of this name."""
     order = list(pool)
-    Random(seal(key, f"pool/{suite.name}/{source}/{item_set.pool}/{domain}")).shuffle(order)
-    return order[item_set.start : end]
+    Random(seal(key, f"pool/{name}")).shuffle(order)
+    return order
 
 
 def domain_seed(key: bytes, kind: Kind, nonce: str, domain: str) -> str:

@@ -48,23 +48,25 @@ def template(job: EvaluationJob, tokenizer: Any) -> str:
 
     Of one that asks through a chat template, that belongs to it; of suites, their items and scorers.
     """
-    chat_template = tokenizer.chat_template if job.form.chat else None
+    form = {
+        "form": job.form.model_dump(mode="json"),
+        "chat_template": tokenizer.chat_template if job.form.chat else None,
+    }
     if job.suites:
         suites = [_suite(rule) for rule in job.suites]
         code = {"code": _code(), "suites": _suite_code(tuple(sorted({str(rule.kind) for rule in job.suites})))}
-        packages = dict(_versions())
-        about = {"form": job.form, "chat_template": chat_template, "rules": suites, "policy": POLICY}
-        return digest({**code, **about, "packages": packages})
+        return digest({**code, **form, "rules": suites, "policy": POLICY, "packages": dict(_versions())})
     if job.prompt is not None:
-        return digest({"code": _code(), "form": job.form, "chat_template": chat_template})
+        return digest({"code": _code(), **form, "policy": POLICY})
     if not PROFILES[job.profile].chat:
         return _code()
-    return digest({"code": _code(), "profile": job.profile, "chat_template": chat_template})
+    return digest({"code": _code(), "profile": job.profile, "chat_template": tokenizer.chat_template})
 
 
 def _suite(rule: AnySuite) -> dict[str, Any]:
     """A suite's items and scorers, each by its hash."""
-    return {"name": rule.name, "kind": rule.kind, "score": rule.score, "pin": rule.pin.sha256 if rule.pin else None}
+    scorers = [scorer.model_dump(mode="json") for scorer in rule.score]
+    return {"name": rule.name, "kind": rule.kind, "score": scorers, "pin": rule.pin.sha256 if rule.pin else None}
 
 
 def _versions() -> Iterator[tuple[str, str]]:

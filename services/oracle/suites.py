@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from schemas.suites import AnySuite
 from services.oracle import receipts
@@ -69,5 +70,6 @@ def suites_of(job: EvaluationJob) -> Iterator[Suites | None]:
     if not job.suites:
         yield None
         return
-    with places(Settings(oracle_items=job.oracle_items, task_path=job.task_path)) as found:
+    named = {"oracle_items": job.oracle_items, "task_path": job.task_path, "oracle_key_file": Path(job.key_file)}
+    with places(Settings().model_copy(update=named)) as found:
         yield open_suites(job.suites, found)

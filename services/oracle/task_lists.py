@@ -46,10 +46,12 @@ def run_lists(
     """
     loaded = {suite: load_tasks(listed, run_code=run_code) for suite, listed in lists.items()}
     records = [record for suite, listed in lists.items() for record in _run(suite, listed, loaded[suite], lm, form)]
-    chat = {"form": form, "chat_template": tokenizer.chat_template} if form.chat else {}
+    asked = {"form": form.model_dump(mode="json")} if form.chat or form.system else {}
+    if form.chat:
+        asked["chat_template"] = tokenizer.chat_template
     return records, {
         "harness": f"lm-eval {version('lm-eval')}; " + "; ".join([*_labels(lists, loaded), *_form_labels(form)]),
-        "template_sha256": _fingerprint(loaded, records, chat or ({"form": form} if form.system else {})),
+        "template_sha256": _fingerprint(loaded, records, asked),
     }
 
 

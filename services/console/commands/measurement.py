@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from schemas.events import GuardsReported, ScoresReported
     from schemas.tasks import TaskList
     from services.oracle.rescore import Rescored
+    from services.runtime.settings import Settings
 
     Scored = ScoresReported | GuardsReported
 
-LABELS = {"identical": "identical", "different": "DIFFERENT", "missing": "MISSING  "}
+LABELS = {"identical": "identical", "different": "DIFFERENT", "missing": "MISSING  ", "changed": "CHANGED  "}
 """State of a repeated score -> how it is printed."""
 
 group = typer.Typer()
@@ -74,9 +75,10 @@ async def rescore(
     key: Annotated[Path | None, typer.Option(help="File with the oracle's key: outputs are then scored again.")] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Recompute recorded scores from their receipts; exit status 1 if one differs or has no receipt."""
+    """Recompute recorded scores from their receipts; exit status 1 if one differs or cannot be computed again."""
     import json
     from dataclasses import asdict
+    from functools import cache
 
     from audit.artifacts import receipt_place
     from judgement.history import fold
@@ -84,17 +86,24 @@ async def rescore(
     from services.console.log_source import campaign_events
     from services.console.paths import DEFAULT_RUN
     from services.oracle.rescore import rescore as rescore_one
+    from services.oracle.suites import open_suites
+    from services.runtime.places import places
     from services.runtime.storage.object_store import StoreFailed
 
     runs = [*([folder] if folder else []), *([file.parent] if file else [])] or [DEFAULT_RUN]
     states = [RunFolder(place).state for place in runs]
     folders = [str(state / "artifacts" / "receipts") for state in states]
-    secret = _key(key, states)
+    key_file = _key_file(key, states)
+    secret = _key(key_file) if key_file else None
     envelopes = await campaign_events(file, folder, campaign)
     history = fold(campaign, envelopes)
     selected = _select(envelopes, candidate, kind)
     try:
-        rescored = [rescore_one(history, event, receipt_place(event.receipt, folders), secret) for event in selected]
+        with places(_settings(runs, key_file)) as found:
+            suites = cache(lambda: open_suites(history.campaign.constitution.suites, found))
+            rescored = [
+                rescore_one(history, event, receipt_place(event.receipt, folders), secret, suites) for event in selected
+            ]
     except StoreFailed as failed:
         raise UserError(f"receipts: {failed}") from failed
     if as_json:
@@ -123,25 +132,42 @@ def _select(envelopes: Sequence[Envelope], candidate: str | None, kind: str | No
     return matches
 
 
-def _key(file: Path | None, states: Sequence[Path]) -> bytes | None:
-    """The key of the sealed sets: from the named file, else the environment's, else that of the embedded run.
+def _settings(runs: Sequence[Path], key_file: Path | None) -> Settings:
+    """Where items and code of suites lie: the environment's folders, then that of the run's campaign file."""
+    import os
+
+    from services.console.client import settings_from_environment
+    from services.console.embedded.run_folder import RunFolder
+
+    settings = settings_from_environment()
+    beside = [folder for place in runs if (folder := RunFolder(place).record().beside)]
+    named = [settings.task_path or str(Path.cwd()), *map(str, beside)]
+    return settings.model_copy(update={"task_path": os.pathsep.join(named), "oracle_key_file": key_file})
+
+
+def _key_file(file: Path | None, states: Sequence[Path]) -> Path | None:
+    """The key's file: the named one, else the environment's, else that of the embedded run.
 
     Runs of 0.3.0 have none of their own: the user's key was theirs.
     """
     from services.console.client import settings_from_environment
     from services.console.embedded.system import KEY_NAME
-    from services.oracle.job import KeyMissing
-    from services.oracle.sets import read_key
 
     settings = settings_from_environment()
     named = file or settings.oracle_key_file
     if named is None:
         theirs = [settings.cache] if any(state.is_dir() for state in states) else []
         named = next((place / KEY_NAME for place in (*states, *theirs) if (place / KEY_NAME).exists()), None)
-    if named is None:
-        return None
+    return named
+
+
+def _key(file: Path) -> bytes:
+    """The key of the sealed sets. Raises `UserError`."""
+    from services.oracle.job import KeyMissing
+    from services.oracle.sets import read_key
+
     try:
-        return read_key(str(named))
+        return read_key(str(file))
     except KeyMissing as missing:
         raise UserError(f"--key: {missing}") from missing
 

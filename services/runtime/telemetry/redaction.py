@@ -8,8 +8,10 @@ from pathlib import Path
 
 LONGEST = 500
 """Characters of a message."""
-OURS = ("schemas", "judgement", "puzzles", "eventstore", "sizing", "services", "audit")
+OURS = ("schemas", "judgement", "tasks", "eventstore", "sizing", "services", "audit")
 """Packages whose own exceptions are worded for the log: paths, settings, numbers, and what to do."""
+QUOTING = ("UserCodeFailed", "ScoreInvalid")
+"""Exceptions of ours that quote what a user's code raised or returned, which may be a row or an answer."""
 
 
 def safe_message(error: BaseException) -> str:
@@ -17,7 +19,8 @@ def safe_message(error: BaseException) -> str:
 
     What the system says of itself, such as that a disk is full, quotes nothing and stands before the place.
     """
-    if type(error).__module__.partition(".")[0] in OURS:
+    kind = type(error)
+    if kind.__module__.partition(".")[0] in OURS and kind.__name__ not in QUOTING:
         text = str(error)
         return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
     last = traceback.extract_tb(error.__traceback__)[-1]
