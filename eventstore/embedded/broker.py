@@ -40,12 +40,16 @@ class EmbeddedBroker(Hosted):
 def running() -> Iterator[dict[str, Any]]:
     """A broker in this process. Raises `RuntimeError` where the wheel is not installed."""
     try:
-        from confluent_kafka.admin import AdminClient  # noqa: PLC0415  # the parent's side needs no wheel
+        from confluent_kafka import KafkaException  # noqa: PLC0415  # the parent's side needs no wheel
+        from confluent_kafka.admin import AdminClient  # noqa: PLC0415
     except ImportError as error:
         raise RuntimeError("no embedded broker is installed: in the repository, pip install '.[embedded]'") from error
     # The client owns the broker: it must stay referenced as long as the broker is to live.
     client = AdminClient({"test.mock.num.brokers": 1, "log_level": ERRORS_ONLY})
-    (broker,) = client.list_topics(timeout=METADATA_SECONDS).brokers.values()
+    try:
+        (broker,) = client.list_topics(timeout=METADATA_SECONDS).brokers.values()
+    except KafkaException as error:
+        raise RuntimeError(f"the broker does not answer itself within {METADATA_SECONDS:.0f} s: {error}") from error
     yield {"address": f"{broker.host}:{broker.port}", "incarnation": uuid4().hex}
 
 

@@ -19,6 +19,10 @@ GRACE_SECONDS = 30.0
 """How long a child may take to stop before it is killed."""
 
 
+class Silent(RuntimeError):
+    """The child ended before it said where it can be reached, as one that was killed."""
+
+
 class Hosted:
     """The parent's side: `python -m module arguments`, which says in one line of JSON where it can be reached."""
 
@@ -29,15 +33,19 @@ class Hosted:
         """What the child said."""
 
     def start(self) -> Self:
-        """Start the child and wait until it serves. Raises `RuntimeError`, with its own words, where it cannot."""
+        """Start the child and wait until it serves. Raises `RuntimeError`; `Silent` if it gave no reason."""
         pipe = subprocess.PIPE
         self._child = subprocess.Popen(self._command, stdin=pipe, stdout=pipe, text=True, start_new_session=True)
         assert self._child.stdout is not None
         line = self._child.stdout.readline()
-        self.said = json.loads(line) if line else {"error": "it ended without a word"}
+        name = " ".join(self._command[2:])
+        if not line.endswith("\n"):
+            self.stop()
+            raise Silent(f"{name} did not start: it ended or was killed before it was ready")
+        self.said = json.loads(line)
         if "error" in self.said:
             self.stop()
-            raise RuntimeError(f"{' '.join(self._command[1:])} did not start: {self.said['error']}")
+            raise RuntimeError(f"{name} did not start: {self.said['error']}")
         return self
 
     @property

@@ -171,7 +171,9 @@ def _succeeds(command: list[str]) -> bool:
 def _run(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)} failed: {done.stderr.strip()}")
+        program = next(Path(part).name for part in command if part.startswith(str(programs())))
+        reason = "; ".join(line.strip() for line in done.stderr.splitlines() if line.strip())
+        raise RuntimeError(f"{program} ended with status {done.returncode}: {reason or 'is the disk full?'}")
 
 
 @contextmanager

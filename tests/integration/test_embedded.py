@@ -175,7 +175,7 @@ def test_what_cannot_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "pg" / "data" / "PG_VERSION").write_text("9.6\n")
     with pytest.raises(RuntimeError, match="did not start"):
         EmbeddedPostgres(tmp_path / "pg").start()
-    with pytest.raises(RuntimeError, match="without a word"):
+    with pytest.raises(RuntimeError, match="killed before it was ready"):
         Hosted("eventstore.no_such_module").start()
 
 

@@ -83,6 +83,7 @@ def run_campaign(command: str, campaign: Path, out: Path, overrides: dict[str, A
     from rich.console import Console
 
     from services.console.embedded.demo import plan, run
+    from services.console.embedded.run_errors import as_user_errors
     from services.console.embedded.run_folder import RunFolder
     from services.console.signals import Interrupted
     from services.console.signals import run as run_until_signal
@@ -90,7 +91,7 @@ def run_campaign(command: str, campaign: Path, out: Path, overrides: dict[str, A
 
     folder, console = RunFolder(out), Console()
     try:
-        with folder.lock() as lock:
+        with as_user_errors(folder), folder.lock() as lock:
             record = plan(folder, campaign, overrides, resume=resume, note=lambda text: console.print(f"note: {text}"))
             with Screen(console) as screen:
                 history = run_until_signal(run(folder, record, lock, screen))
@@ -98,7 +99,7 @@ def run_campaign(command: str, campaign: Path, out: Path, overrides: dict[str, A
         typer.echo(f"aevolve: {interrupted}; continue with: aevolve {command} --out {out} --resume", err=True)
         raise typer.Exit(interrupted.status) from None
     console.print(f"report: {out / 'report.md'}, {out / 'report.json'}, {out / 'report.png'}", soft_wrap=True)
-    raise typer.Exit(0 if history.finished else 1)
+    raise typer.Exit(0 if history.finished and history.finished.reason == "complete" else 1)
 
 
 @group.command()
@@ -110,12 +111,13 @@ def up(
     ] = None,
 ) -> None:
     """Run the embedded database, broker, services and web page, without a campaign, until Ctrl-C."""
+    from services.console.embedded.run_errors import as_user_errors
     from services.console.embedded.run_folder import RunFolder
     from services.console.signals import Interrupted, run
 
     folder = RunFolder(out)
     try:
-        with folder.lock() as lock:
+        with as_user_errors(folder), folder.lock() as lock:
             run(_serve_all(folder, lock, _page_port(port)))
     except Interrupted:
         raise typer.Exit(0) from None

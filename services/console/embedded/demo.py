@@ -113,8 +113,8 @@ async def follow(
             else:
                 screen.show(history, await store.progress(history.id))
                 await store.wait(head, LOOK_SECONDS)
-        except DISCONNECTED:
-            screen.disconnected()
+        except DISCONNECTED as error:
+            screen.disconnected(error)
         record.alive()
         folder.keep(record)
         await asyncio.sleep(BREATH_SECONDS)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 from eventstore.embedded.broker import EmbeddedBroker
-from eventstore.embedded.hosted import Hosted
+from eventstore.embedded.hosted import Hosted, Silent
 from eventstore.embedded.postgres import EmbeddedPostgres
 from eventstore.migrate import migrate, provision
 from schemas.registry import READERS, SERVICES
@@ -28,6 +29,10 @@ from services.runtime.user_error import UserError
 
 LOOK_SECONDS = 0.2
 """Seconds between two checks that the broker and the database run."""
+STARTS = 3
+"""Starts of a database or broker that something kills before it is ready."""
+PAUSE_SECONDS = 1.0
+"""Seconds between two of them."""
 MOST_WORKERS = 8
 KEY_NAME = "oracle.key"
 """File of the sealed sets' key, in the state of a run folder and in the user's cache folder."""
@@ -52,11 +57,11 @@ class Embedded:
             await uninterrupted(lambda: _start(self.database))
             await migrate(self.database.dsn)
             await provision(self.database.dsn, {n: self.folder.password(n).read_text() for n in (*SERVICES, *READERS)})
+            self.settings = console_settings(self.folder, self.database.host)
+            self._write_settings()
         except BaseException:
             await uninterrupted(self.database.stop)
             raise
-        self.settings = console_settings(self.folder, self.database.host)
-        self._write_settings()
         return self
 
     def _write_settings(self, *names: str) -> None:
@@ -107,10 +112,18 @@ def console_settings(folder: RunFolder, host: str) -> Settings:
 
 
 def _start(server: Hosted) -> None:
-    try:
-        server.start()
-    except RuntimeError as error:
-        raise UserError(f"embedded: {error}") from error
+    """Start a server; again where it is killed meanwhile. Raises `UserError`."""
+    for start in range(STARTS):
+        try:
+            server.start()
+        except Silent as error:
+            if start == STARTS - 1:
+                raise UserError(f"embedded: {error}, {STARTS} times: free some memory, and see dmesg") from error
+            time.sleep(PAUSE_SECONDS)
+        except RuntimeError as error:
+            raise UserError(f"embedded: {error}") from error
+        else:
+            return
 
 
 async def _death(server: Hosted) -> None:

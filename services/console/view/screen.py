@@ -60,10 +60,10 @@ class Screen:
         if self._live is None or envelope.type in MILESTONES:
             self.print(f"{envelope.time.astimezone():%H:%M:%S}  {narrate(envelope)}")
 
-    def disconnected(self) -> None:
-        """Print once that the database does not answer."""
+    def disconnected(self, error: Exception) -> None:
+        """Print once that the database does not answer, or why it refuses."""
         if not self._disconnected:
-            self.print("the database does not answer; retrying")
+            self.print(f"the database does not answer ({error or type(error).__name__}); retrying")
         self._disconnected = True
 
     def show(self, history: History, progress: Progress) -> None:

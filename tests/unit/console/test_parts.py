@@ -294,3 +294,10 @@ def test_a_wrong_event_is_told(tmp_path, change, message):
     file.write_text(json.dumps({**SCORED, **change}))
     with pytest.raises(UserError, match=message):
         read_test_events(file)
+
+
+def test_why_the_database_is_away_is_told_once(capsys):
+    screen = Screen(Console(width=300, force_terminal=False))
+    for _ in range(2):
+        screen.disconnected(OSError("No space left on device"))
+    assert capsys.readouterr().out == "the database does not answer (No space left on device); retrying\n"
