@@ -13,7 +13,7 @@ from schemas.recipe import Recipe
 
 def compute(history: History, recipe: Recipe) -> float:
     """Expected training cost in tokens times active parameters: rows of the recipe, times the cost of a row."""
-    return float(round(recipe.steps * recipe.batch * _row(history, recipe)))
+    return float(round(_rows(history, recipe, history.round) * _row(history, recipe)))
 
 
 def relative(history: History, recipe: Recipe) -> float:
@@ -27,12 +27,18 @@ def price(history: History, recipes: Sequence[Recipe]) -> np.ndarray:
     return np.array([rate * relative(history, recipe) if rate else 0.0 for recipe in recipes])
 
 
+def _rows(history: History, recipe: Recipe, round_: int) -> int:
+    """Rows of all steps of a recipe on a round's data; its epochs need fewer than its steps where the data is small."""
+    snapshot = history.snapshots.get(round_)
+    return (recipe.steps_for(snapshot.rows) if snapshot else recipe.steps) * recipe.batch
+
+
 def _row(history: History, recipe: Recipe) -> float:
     """Cost of one row: measured on the recipes with the most similar rows, else from the size of the snapshot."""
     trained = [t for t in history.trials.values() if t.recipe and t.checkpoint]
     alike = [t for t in trained if t.recipe and _row_knobs(t.recipe) == _row_knobs(recipe)]
     if alike or trained:
-        return _measured(alike or trained)
+        return _measured(history, alike or trained)
     snapshot = history.snapshots[history.round]
     return sum(snapshot.tokens.values()) / sum(snapshot.rows.values()) * history.substrate.active_parameters
 
@@ -42,6 +48,8 @@ def _row_knobs(recipe: Recipe) -> tuple[object, ...]:
     return recipe.traces, recipe.difficulty, recipe.wordings
 
 
-def _measured(trials: Sequence[Trial]) -> float:
-    costs = [t.checkpoint.cost.compute / (t.recipe.steps * t.recipe.batch) for t in trials if t.checkpoint and t.recipe]
+def _measured(history: History, trials: Sequence[Trial]) -> float:
+    costs = [
+        t.checkpoint.cost.compute / _rows(history, t.recipe, t.round) for t in trials if t.checkpoint and t.recipe
+    ]
     return float(np.mean(costs))

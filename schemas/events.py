@@ -131,7 +131,7 @@ class TrainingStarted(Frozen):
 class CheckpointTrained(Grown):
     """A candidate's adapter exists, or its whole model."""
 
-    LATER = ("form", "reward")
+    LATER = ("form", "reward", "too_long", "unused")
 
     candidate: Name
     """Candidate id."""
@@ -144,13 +144,17 @@ class CheckpointTrained(Grown):
     coverage: Coverage
     """Which modules were trained."""
     loss: float
-    """Mean loss over the last tenth of the steps: of the completions, in nats per token, or GRPO's objective."""
+    """Mean loss over the last tenth of the steps: of the completions, in nats per token, or the method's objective."""
     cost: Cost
     """What it took."""
     form: Literal["adapter", "full"] = "adapter"
     """What the folder holds."""
     reward: Share | None = None
-    """GRPO: share of the sampled answers that were right, over the last tenth of the steps."""
+    """GRPO: mean score of the sampled answers over the last tenth of the steps."""
+    too_long: dict[Name, int] = Field(default_factory=dict)
+    """Rows that were left out because they are longer than `model.max_length`, by source."""
+    unused: dict[Name, int] = Field(default_factory=dict)
+    """Rows that the method cannot use, by reason: `no_pair`, `no_answer`, `no_prompt`, `no_assistant_turn`."""
 
 
 class TrainingFailed(Frozen):

@@ -6,6 +6,8 @@ a candidate's changes and in a dead end.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import ceil
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
@@ -129,6 +131,14 @@ class Recipe(Grown):
         if not (total := sum(weights.values())) > 0:
             raise ValueError(f"mix: every one of {', '.join(domains)} weighs 0; give one of them a weight above 0")
         return {domain: weight / total for domain, weight in weights.items()}
+
+    def steps_for(self, rows: Mapping[str, int]) -> int:
+        """Optimizer steps on a snapshot with so many rows per domain: `epochs` over the used ones, at most `steps`."""
+        if not self.epochs:
+            return self.steps
+        used = sum(n for domain, n in rows.items() if self.mix.get(domain, 1.0) > 0)
+        of_step = max(1, self.batch // self.group) if self.method == "grpo" else self.batch
+        return max(1, min(self.steps, ceil(self.epochs * used / of_step)))
 
     def replace(self, knob: str, value: Any) -> Recipe:
         """A validated copy with one knob changed. Raises `pydantic.ValidationError` outside the bounds."""

@@ -18,6 +18,8 @@ class Traits:
     """Whether the base's linear layers are held in 4 bits."""
     answers: int = 0
     """Answers that the model generates in training per row of a batch; 0 where it generates none."""
+    sequences: int = 1
+    """Sequences that the method learns from per row of a batch."""
     shardable: bool = True
     """Whether several devices can hold the model together (`sharding: fsdp`)."""
 

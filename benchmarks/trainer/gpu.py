@@ -172,7 +172,7 @@ def _job(case: Case, folder: Path, steps: int) -> TrainingJob:
 def _data(case: Case, steps: int) -> Data:
     """Full sequences of random tokens, a quarter of each a prompt."""
     drawn = np.random.default_rng(0).integers(1, case.config["vocab_size"], (steps, case.batch, case.length))
-    batches = [[Example(tuple(row.tolist()), case.length // 4, 1) for row in step] for step in drawn]
+    batches = [[Example(tuple(row.tolist()), ((case.length // 4, len(row)),), 1) for row in step] for step in drawn]
     return Data(batches, batches[0][:1], 0)
 
 

@@ -27,7 +27,9 @@ def prepare(job: Job, settings: Settings) -> TrainingJob:
         seed=order.proposed.seed,
         max_length=order.model.max_length,
         max_new_tokens=order.model.max_new_tokens,
-        profile=order.model.profile,
+        prompt=order.model.form,
+        suites=order.suites,
+        judges=order.judges,
         work=str(settings.work / "train" / job.campaign / candidate),
         # A folder per try: a try that has lost its lease, and does not know yet, cannot touch what the log names.
         out=artifacts.join(settings.artifacts, "adapters", job.campaign, candidate, str(job.attempt)),
@@ -54,6 +56,8 @@ def finished(job: Job, result: Trained) -> Effect:
         loss=result.loss,
         form=result.form,
         reward=result.reward,
+        too_long=result.too_long_rows,
+        unused=result.unused,
         cost=Cost(
             tokens=result.tokens,
             compute=float(result.tokens * active_parameters),
@@ -86,9 +90,12 @@ PREFLIGHT_PERMANENT = frozenset(
         "BosMissing",
         "ChatTemplateMissing",
         "CodeChanged",
+        "EndTokenMissing",
+        "ItemsChanged",
         "MemoryShort",
         "ModelMissing",
         "ModelUnsupported",
+        "OutputLayerTied",
         "PickledWeights",
         "QuantizerMissing",
         "RecipeUnsupported",
@@ -96,6 +103,7 @@ PREFLIGHT_PERMANENT = frozenset(
         "RowsTooLong",
         "SequenceTooLong",
         "SnapshotMissing",
+        "SuiteRefused",
         "TargetModuleMissing",
         "TargetModulePartial",
     }
@@ -105,6 +113,9 @@ PREFLIGHT_PERMANENT = frozenset(
 PREFLIGHT_TRANSIENT = frozenset({"DevicesMissing", "DiskShort"})
 """Failures before weights are loaded that another host, or a later try, may not have."""
 
+USER_CODE = frozenset({"ScoreInvalid", "UserCodeFailed"})
+"""Failures of a user's scorer: the same answers would fail again, and nobody is charged for them."""
+
 TRAINING = JobKind(
     queue=QUEUE,
     function="services.trainer.engine:train",
@@ -113,7 +124,9 @@ TRAINING = JobKind(
     started=started,
     finished=finished,
     failed=failed,
-    permanent=PREFLIGHT_PERMANENT | {"AdapterUntrained", "DeadlinePassed", "OutOfMemory", "RewardsEqual", "RowsSeen"},
-    uncharged=PREFLIGHT_PERMANENT | PREFLIGHT_TRANSIENT,
+    permanent=PREFLIGHT_PERMANENT
+    | USER_CODE
+    | {"AdapterUntrained", "DeadlinePassed", "LossNotFinite", "OutOfMemory", "RewardsEqual", "RowsSeen"},
+    uncharged=PREFLIGHT_PERMANENT | PREFLIGHT_TRANSIENT | USER_CODE,
 )
 """The trainer's only kind of job."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from schemas.profiles import ProfileName
+from schemas.prompts import Prompt
 from schemas.recipe import Recipe
-from services.runtime.prompting import adds_special_tokens, question
-from services.trainer.job import RowsMissing, TrainingJob
-from services.trainer.rows import Draw, draws, snapshot, split, take
+from schemas.rows import Row
+from services.runtime.prompting import Question, encode_all, plain_question, question_ids, turn_end
+from services.trainer.job import TrainingJob
+from services.trainer.rows import Draw, LeftOut, Sieve, draws, snapshot, split, steps
 
 WINDOW = 16
 """Batches whose rows are sorted by length together: enough to save most padding, little enough to keep the order."""
@@ -24,24 +26,38 @@ HELD_OUT_ROWS = 128
 IGNORED = -100
 """Target of a position that is not learned: the prompt and the padding."""
 
+PLAIN = Prompt()
+
 Matrix = npt.NDArray[np.int64]
+
+Tokens = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Example:
-    """One tokenised row."""
+    """One tokenised sequence: a row, or turns of a conversation."""
 
-    tokens: tuple[int, ...]
-    """Prompt and line break where there is a prompt, completion, end of sequence."""
-    prompt: int
-    """Tokens of the prompt and its line break, which are read but not learned."""
+    tokens: Tokens
+    """Prompt, completion and its end; of a conversation, several in turn."""
+    spans: tuple[tuple[int, int], ...]
+    """First position of each completion, and the position after its end."""
     difficulty: int
     """1, 2 or 3; 0 if the row is ungraded."""
 
     @property
+    def prompt(self) -> int:
+        """Tokens before the first completion: they are read but not learned."""
+        return self.spans[0][0]
+
+    @property
     def learned(self) -> int:
-        """Tokens of the completion."""
-        return len(self.tokens) - self.prompt
+        """Tokens of the completions."""
+        return sum(end - begin for begin, end in self.spans)
+
+    @property
+    def size(self) -> int:
+        """Number of tokens."""
+        return len(self.tokens)
 
 
 Batch = list[Example]
@@ -56,7 +72,9 @@ class Data:
     held_out: Batch
     """Rows never trained on."""
     too_long: int
-    """Rows dropped for their length."""
+    """Draws dropped for their length."""
+    left_out: LeftOut = field(default_factory=LeftOut)
+    """The rows that were not used."""
 
     @property
     def tokens(self) -> int:
@@ -65,67 +83,92 @@ class Data:
 
 
 def prepare(job: TrainingJob, tokenizer: Any) -> Data:
-    """The job's batches and its held-out rows. Raises `RowsMissing`, and as `snapshot` does."""
-    recipe = job.recipe
-    train, held_out = split(snapshot(job), job.seed)
-    examples, too_long = _fitting(job, tokenizer, draws(recipe, train, job.seed), recipe.steps * recipe.batch)
-    measured, _ = _fitting(job, tokenizer, draws(recipe, held_out, job.seed), HELD_OUT_ROWS)
-    return Data(arrange(examples, recipe, job.seed), measured, too_long)
+    """The job's batches and its held-out rows. Raises `RowsMissing`, `RowsTooLong`, and as `snapshot` does."""
+    recipe, cells = job.recipe, snapshot(job)
+    train, held_out = split(cells, job.seed)
+
+    def sieve() -> Sieve[Example]:
+        missing = f"model.max_length: no row of the snapshot fits {job.max_length} tokens; raise it"
+        return Sieve(lambda pairs: sequences(tokenizer, pairs, job.prompt), job.max_length, missing)
+
+    kept = sieve()
+    examples = kept.take(draws(recipe, train, job.seed), steps(recipe, cells) * recipe.batch)
+    kept.check_domains(recipe, train)
+    measured = sieve().take(draws(recipe, held_out, job.seed), HELD_OUT_ROWS)
+    return Data(arrange(examples, recipe, job.seed), measured, kept.too_long, kept.left_out)
 
 
-def _fitting(job: TrainingJob, tokenizer: Any, stream: Iterator[Draw], n: int) -> tuple[list[Example], int]:
-    """The stream's next n examples of at most `max_length` tokens, and how many were longer."""
-    fitting: list[Example] = []
-    row_count = 0
-    while (missing := n - len(fitting)) > 0:
-        encoded = encode(tokenizer, take(stream, missing), job.profile)
-        more = [example for example in encoded if len(example.tokens) <= job.max_length]
-        if not more and missing == n:
-            raise RowsMissing(f"model.max_length: no row of the snapshot fits {job.max_length} tokens; raise it")
-        fitting, row_count = fitting + more, row_count + missing
-    return fitting, row_count - n
+def encode(tokenizer: Any, pairs: Sequence[Draw], form: Prompt = PLAIN) -> list[Example]:
+    """The tokenised sequences of rows in the campaign's form. Raises as `sequences` does."""
+    return [example for row in sequences(tokenizer, pairs, form) if not isinstance(row, str) for example in row]
 
 
-def encode(tokenizer: Any, pairs: Sequence[Draw], profile: ProfileName = "plain") -> list[Example]:
-    """Tokenised rows. Prompt and completion are encoded separately, as in evaluation.
+def sequences(tokenizer: Any, pairs: Sequence[Draw], form: Prompt = PLAIN) -> list[tuple[Example, ...] | str]:
+    """The tokenised sequences of each row, or the reason why it has none.
 
-    A row without prompt is plain text, learned in full. The token that the tokenizer puts before a text (BOS) stands
-    before the prompt, exactly as in evaluation.
+    Prompt and completion are encoded separately, as in evaluation, and the completion has the end that an answer has.
+    Every assistant turn of a conversation is learned after exactly the prompt with which evaluation would ask for it.
+    Turns whose prompts continue one another share a sequence; where the template writes earlier turns otherwise than
+    it asked for them (it may leave out their thinking), a turn begins a sequence of its own.
+
+    A row without prompt is plain text, learned in full after the token that begins a text.
+    Raises `ChatTemplateMissing` or `EndTokenMissing`.
     """
-    questions = [question(row.prompt, profile, tokenizer) if row.prompt else "" for row, _ in pairs]
-    prompts = _encode(tokenizer, questions, special=adds_special_tokens(profile))
-    completions = _encode(tokenizer, [row.completion(traced=traced) for row, traced in pairs], special=False)
-    end = tokenizer.eos_token_id
+    rows = [turns(row, traced=traced) for row, traced in pairs]
+    questions = [question for row in rows for question, _ in row]
+    prompts = iter(question_tokens(tokenizer, questions, form))
+    completions = iter(completion_tokens(tokenizer, questions, [text for row in rows for _, text in row], form))
     return [
-        Example((*prompt, *completion, end), len(prompt), row.difficulty)
-        for (row, _), prompt, completion in zip(pairs, prompts, completions, strict=True)
+        joined([(next(prompts), next(completions)) for _ in parts], row.difficulty) if parts else "no_assistant_turn"
+        for (row, _), parts in zip(pairs, rows, strict=True)
     ]
 
 
-def _encode(tokenizer: Any, texts: list[str], *, special: bool) -> list[list[int]]:
-    """Token ids per text; a text that occurs again (another epoch) is encoded once."""
+def turns(row: Row, *, traced: bool) -> list[tuple[Question, str]]:
+    """What is asked and what is learned: the row's prompt and completion, or each assistant turn after a user's."""
+    if not row.messages:
+        return [(row.prompt, row.completion(traced=traced))]
+    messages = json.loads(row.messages)
+    first = next((at for at, turn in enumerate(messages) if turn["role"] == "user"), len(messages))
+    return [
+        (messages[:at], turn["content"])
+        for at, turn in enumerate(messages)
+        if turn["role"] == "assistant" and at > first
+    ]
+
+
+def question_tokens(tokenizer: Any, questions: Sequence[Question], form: Prompt) -> list[Tokens]:
+    """The tokens before each answer; a question that occurs again is encoded once. An empty one begins a text."""
+    keys = [question if isinstance(question, str) else json.dumps(question) for question in questions]
+    unique = dict(zip(keys, questions, strict=True))
+    if form.chat:
+        ids = {key: question_ids(question, form, tokenizer) if question else [] for key, question in unique.items()}
+    else:
+        asked = [plain_question(question, form) if question else "" for question in unique.values()]
+        ids = dict(zip(unique, encode_all(tokenizer, asked, special=True), strict=True)) if unique else {}
+    return [tuple(ids[key]) for key in keys]
+
+
+def completion_tokens(
+    tokenizer: Any, questions: Sequence[Question], texts: Sequence[str], form: Prompt
+) -> list[Tokens]:
+    """The tokens that are learned of each text: its own, then the end of a turn; of a plain text, the end token."""
     unique = list(dict.fromkeys(texts))
-    encoded = tokenizer(unique, add_special_tokens=special, return_attention_mask=False)["input_ids"]
-    ids = dict(zip(unique, encoded, strict=True))
-    return [ids[text] for text in texts]
+    ids = dict(zip(unique, encode_all(tokenizer, unique, special=False), strict=True)) if unique else {}
+    ends = {asked: turn_end(tokenizer, form if asked else PLAIN) for asked in {bool(q) for q in questions}}
+    return [(*ids[text], *ends[bool(question)]) for question, text in zip(questions, texts, strict=True)]
 
 
-def arrange(examples: Sequence[Example], recipe: Recipe, seed: int) -> list[Batch]:
-    """Batches in the recipe's order of difficulty.
-
-    Buckets: rows of similar length, in random order within a window. Packed rows need no padding and keep their order.
-    """
-    rng = np.random.default_rng([seed, 3])
-    size, window = recipe.batch, recipe.batch * WINDOW
-    ordered = curriculum(examples, recipe.curriculum)
-    batches: list[Batch] = []
-    if recipe.packing == "packed":
-        return [ordered[i : i + size] for i in range(0, len(ordered), size)]
-    for start in range(0, len(ordered), window):
-        window_rows = sorted(ordered[start : start + window], key=lambda example: len(example.tokens))
-        cut = [window_rows[i : i + size] for i in range(0, len(window_rows), size)]
-        batches += [cut[i] for i in rng.permutation(len(cut))]
-    return batches
+def joined(parts: Sequence[tuple[Tokens, Tokens]], difficulty: int) -> tuple[Example, ...]:
+    """Pairs of a prompt and its completion as sequences; a prompt that continues the last pair shares its sequence."""
+    examples: list[Example] = []
+    for prompt, completion in parts:
+        spans: tuple[tuple[int, int], ...] = ()
+        if examples and prompt[: examples[-1].size] == examples[-1].tokens:
+            spans = examples.pop().spans
+        tokens = (*prompt, *completion)
+        examples.append(Example(tokens, (*spans, (len(prompt), len(tokens))), difficulty))
+    return tuple(examples)
 
 
 class Graded(Protocol):
@@ -136,7 +179,34 @@ class Graded(Protocol):
         """1, 2 or 3."""
 
 
+class Measured(Graded, Protocol):
+    """An object with a length, too."""
+
+    @property
+    def size(self) -> int:
+        """Its tokens."""
+
+
 G = TypeVar("G", bound=Graded)
+M = TypeVar("M", bound=Measured)
+
+
+def arrange(examples: Sequence[M], recipe: Recipe, seed: int) -> list[list[M]]:
+    """Batches in the recipe's order of difficulty.
+
+    Buckets: rows of similar length, in random order within a window. Packed rows need no padding and keep their order.
+    """
+    rng = np.random.default_rng([seed, 3])
+    size, window = recipe.batch, recipe.batch * WINDOW
+    ordered = curriculum(examples, recipe.curriculum)
+    batches: list[list[M]] = []
+    if recipe.packing == "packed":
+        return [ordered[i : i + size] for i in range(0, len(ordered), size)]
+    for start in range(0, len(ordered), window):
+        window_rows = sorted(ordered[start : start + window], key=lambda example: example.size)
+        cut = [window_rows[i : i + size] for i in range(0, len(window_rows), size)]
+        batches += [cut[i] for i in rng.permutation(len(cut))]
+    return batches
 
 
 def curriculum(examples: Sequence[G], order: str) -> list[G]:
@@ -168,5 +238,6 @@ def pad(batch: Batch, filler: int) -> tuple[Matrix, Matrix]:
     for row, example in enumerate(batch):
         length = len(example.tokens)
         ids[row, :length] = example.tokens
-        targets[row, example.prompt : length] = example.tokens[example.prompt :]
+        for begin, end in example.spans:
+            targets[row, begin:end] = example.tokens[begin:end]
     return ids, targets

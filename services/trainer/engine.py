@@ -48,7 +48,7 @@ def train(job: TrainingJob, report: Report) -> Trained:
     processes, and this is the first.
 
     Resumes from the job's last complete checkpoint. Raises as `preflight.check` and `launch` do, and `RowsMissing`,
-    `AdapterUntrained`, `QuantizerMissing`, `RowsSeen`, `OutOfMemory`, or `StoreFailed`.
+    `RowsTooLong`, `AdapterUntrained`, `QuantizerMissing`, `RowsSeen`, `LossNotFinite`, `OutOfMemory`, or `StoreFailed`.
     """
     preflight.check(job)
     if this_rank().world > 1:
@@ -78,6 +78,8 @@ def lead(job: TrainingJob, report: Report, beat: Beat = silent) -> Trained:
         reward=mean_of_last_tenth(learner.rewards) if learner.rewards else None,
         tokens=learner.tokens,
         too_long=learner.too_long,
+        too_long_rows=learner.left_out.by_source,
+        unused=learner.left_out.by_reason,
         resumed_from=first,
         seconds=time.monotonic() - start,
         device_seconds=(device_seconds() - device_start) * ranks.world,  # the others take as long as the first

@@ -8,8 +8,9 @@ from pydantic import Field
 
 from schemas.base import Frozen, Name, Sha256, Share
 from schemas.evidence import Coverage
-from schemas.profiles import ProfileName
+from schemas.prompts import Prompt
 from schemas.recipe import Recipe
+from schemas.suites import AnySuite
 
 
 class TrainingJob(Frozen):
@@ -31,8 +32,12 @@ class TrainingJob(Frozen):
     """Tokens of prompt and completion together; a longer row is dropped."""
     max_new_tokens: int = Field(96, ge=1)
     """Longest answer that the model generates in training, as in evaluation."""
-    profile: ProfileName = "plain"
-    """Form of the prompt, as in evaluation."""
+    prompt: Prompt = Prompt()
+    """Form of the question, as in evaluation."""
+    suites: tuple[AnySuite, ...] = ()
+    """Whose scorers reward answers; those of the puzzles where there is none."""
+    judges: dict[Name, Name] = Field(default_factory=dict)
+    """Suite of each source that names one; the first suite judges the rows of the others."""
     work: str
     """The job's own folder, for what a resumed try needs."""
     out: str
@@ -57,13 +62,17 @@ class Trained(Frozen):
     coverage: Coverage
     """The modules that were trained."""
     loss: float
-    """Mean loss over the last tenth of the steps: of the completions, in nats per token, or GRPO's objective."""
+    """Mean loss over the last tenth of the steps: of the completions, in nats per token, or the method's objective."""
     reward: Share | None = None
-    """GRPO: share of the sampled answers that were right, over the last tenth of the steps."""
+    """GRPO: mean score of the sampled answers over the last tenth of the steps."""
     tokens: int = Field(ge=0)
     """Tokens trained on, padding excluded; equal for equal jobs, resumed or not."""
     too_long: int = Field(ge=0)
-    """Rows dropped because they were longer than `max_length`."""
+    """Draws dropped because they were longer than `max_length`."""
+    too_long_rows: dict[Name, int] = Field(default_factory=dict)
+    """Different rows among them, by source."""
+    unused: dict[Name, int] = Field(default_factory=dict)
+    """Different rows that the method cannot use, by reason: `no_pair`, `no_answer`, `no_prompt`, `no_assistant_turn`."""
     resumed_from: int = Field(ge=0)
     """Step from which this try resumed; 0 for a fresh one."""
     seconds: float = Field(ge=0.0)
@@ -113,7 +122,7 @@ class SequenceTooLong(Exception):
 
 
 class RowsTooLong(Exception):
-    """Most rows are longer than the campaign's sequences, so training would not follow the recipe."""
+    """Most rows, or all of a domain, are longer than the campaign's sequences, so the recipe would not be followed."""
 
 
 class BosMissing(Exception):
@@ -138,6 +147,14 @@ class RewardsEqual(Exception):
 
 class RowsSeen(Exception):
     """The model lets packed rows see one another."""
+
+
+class LossNotFinite(Exception):
+    """The loss, or the norm of its gradient, became infinite or undefined (NaN)."""
+
+
+class OutputLayerTied(Exception):
+    """The recipe adapts the output layer of a model whose output layer is its embedding."""
 
 
 class OutOfMemory(Exception):

@@ -33,23 +33,34 @@ class Inputs:
     """Position of each token in its own row, where a sequence holds several; a restart at 0 separates rows."""
 
 
-def padded(batch: Batch, length: int) -> Iterator[Inputs]:
+def padded(batch: Batch, length: int, *, flat: bool = False) -> Iterator[Inputs]:
     """Rows side by side, padded on the right to the longest of their piece."""
     for piece in pieces(batch, MICRO_TOKENS):
         ids, targets = pad(piece, FILLER)
         yield Inputs(torch.from_numpy(ids), torch.from_numpy(targets))
 
 
-def packed(batch: Batch, length: int) -> Iterator[Inputs]:
-    """Rows joined to sequences of at most `length` tokens, as many per pass as `MICRO_TOKENS` allow."""
+def packed(batch: Batch, length: int, *, flat: bool = False) -> Iterator[Inputs]:
+    """Rows joined to sequences of at most `length` tokens, as many per pass as `MICRO_TOKENS` allow.
+
+    `flat`: the rows of a pass in a single sequence, for flash attention. It separates rows by their positions in a
+    batch of one sequence alone, and its cost does not depend on how long that sequence is.
+    """
     sequences = packs(batch, length)
     size = max(1, MICRO_TOKENS // length)
     for start in range(0, len(sequences), size):
-        yield Inputs(*map(torch.from_numpy, join(sequences[start : start + size])))
+        of_pass = sequences[start : start + size]
+        of_pass = [[row for sequence in of_pass for row in sequence]] if flat else of_pass
+        yield Inputs(*map(torch.from_numpy, join(of_pass)))
 
 
 LAYOUTS = {"buckets": padded, "packed": packed}
 """Layout per value of the recipe's `packing`."""
+
+
+def sequences_per_pass(length: int, *, flat: bool) -> int:
+    """Most sequences of a packed forward pass."""
+    return 1 if flat else max(1, MICRO_TOKENS // length)
 
 
 def packs(batch: Batch, length: int) -> list[Batch]:
@@ -82,9 +93,11 @@ def join(sequences: list[Batch]) -> tuple[Matrix, Matrix, Matrix]:
     for number, rows in enumerate(sequences):
         start = 0
         for example in rows:
-            end, target = start + len(example.tokens), start + max(1, example.prompt)
+            end = start + len(example.tokens)
             ids[number, start:end] = example.tokens
-            targets[number, target:end] = example.tokens[target - start :]
+            for begin, after in example.spans:
+                learned = slice(max(1, begin), after)
+                targets[number, start + learned.start : start + after] = example.tokens[learned]
             positions[number, start:end] = np.arange(end - start)
             start = end
         positions[number, start:] = np.arange(longest - start)

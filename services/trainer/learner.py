@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -14,11 +15,12 @@ from services.trainer import registry
 from services.trainer.batches import IGNORED, Batch
 from services.trainer.distributed.data_parallel import SINGLE_RANK, Ranks
 from services.trainer.distributed.fsdp import base_of
-from services.trainer.job import TrainingJob
-from services.trainer.layout import LAYOUTS, Inputs
+from services.trainer.job import LossNotFinite, TrainingJob
+from services.trainer.layout import LAYOUTS, Inputs, sequences_per_pass
 from services.trainer.model import loading
 from services.trainer.model.trained_weights import TrainedWeights
 from services.trainer.optimizer import adamw
+from services.trainer.rows import LeftOut
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -42,8 +44,9 @@ class Learner:
         self.trained: TrainedWeights = registry.load(self.form.weights)()
         torch.manual_seed(job.seed)
         self.model = ranks.build(self.make, self.device)
+        self.flat = loading.uses_flash_attention(base_of(self.model))
         if recipe.packing == "packed":
-            loading.check_packing(self.model, self.device)
+            loading.check_packing(self.model, self.device, sequences_per_pass(job.max_length, flat=self.flat))
         self.weights = {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
         self.optimizer = adamw(self.weights.values(), recipe)
         self.selection = SELECTIONS[recipe.checkpoint](recipe, self.weights, self.held_out_loss)
@@ -54,7 +57,9 @@ class Learner:
         self.tokens = 0
         """Tokens trained on, padding excluded."""
         self.too_long = 0
-        """Rows dropped for their length."""
+        """Draws dropped for their length."""
+        self.left_out = LeftOut()
+        """The rows that were not used."""
 
     @classmethod
     def begin(cls, job: TrainingJob, tokenizer: Any, base: Path, ranks: Ranks) -> Self:
@@ -79,7 +84,7 @@ class Learner:
 
     def inputs(self, batch: Batch) -> list[Inputs]:
         """The forward passes of a batch, in the recipe's layout."""
-        return list(LAYOUTS[self.job.recipe.packing](batch, self.job.max_length))
+        return list(LAYOUTS[self.job.recipe.packing](batch, self.job.max_length, flat=self.flat))
 
     def loss(self, inputs: Inputs) -> torch.Tensor:
         """Sum of the completion tokens' losses."""
@@ -101,6 +106,21 @@ class Learner:
             total = sum(self.loss(inputs).item() for inputs in self.inputs(self.held_out))
         self.model.train()
         return total / sum(example.learned for example in self.held_out)
+
+
+def in_steps(job: TrainingJob, steps: int) -> TrainingJob:
+    """The job with as many steps as its epochs come to on its rows."""
+    return job.model_copy(update={"recipe": job.recipe.model_copy(update={"steps": steps})})
+
+
+def check_finite(recipe: Recipe, step: int, loss: float, norm: float | None = None) -> None:
+    """Raise `LossNotFinite` unless the loss of a step, counted from 1, and the norm of its gradient are numbers."""
+    for what, value in (("loss", loss), ("gradient's norm", norm)):
+        if value is not None and not math.isfinite(value):
+            raise LossNotFinite(
+                f"recipe.lr: the {what} is {value} in step {step} of {recipe.steps} at lr {recipe.lr:g}; lower lr, or "
+                "raise warmup"
+            )
 
 
 def place() -> tuple[str, torch.dtype]:

@@ -38,10 +38,11 @@ def adamw(weights: Iterable[torch.nn.Parameter], recipe: Recipe) -> torch.optim.
     return torch.optim.AdamW(weights, lr=recipe.lr, betas=BETAS, weight_decay=recipe.weight_decay, fused=True)
 
 
-def update(optimizer: torch.optim.AdamW, recipe: Recipe, step: int) -> None:
-    """Clip the gradients and take one step."""
+def update(optimizer: torch.optim.AdamW, recipe: Recipe, step: int) -> float:
+    """Clip the gradients and take one step; the gradients' norm before."""
     group = optimizer.param_groups[0]
     group["lr"] = rate(recipe, step)
-    torch.nn.utils.clip_grad_norm_(group["params"], CLIP)
+    norm = torch.nn.utils.clip_grad_norm_(group["params"], CLIP)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
+    return float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)

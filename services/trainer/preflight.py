@@ -15,8 +15,9 @@ import torch
 from transformers import AutoConfig, AutoTokenizer
 
 from schemas.plugins import UnknownName
+from schemas.prompts import Prompt
 from schemas.recipe import Recipe
-from services.runtime.prompting import BOS_REMEDY, adds_special_tokens, bos_missing
+from services.runtime.prompting import BOS_REMEDY, adds_special_tokens, bos_missing, turn_end
 from services.runtime.storage.model_folders import model_folder
 from services.runtime.storage.object_store import is_url
 from services.trainer import registry
@@ -49,25 +50,31 @@ def check(job: TrainingJob) -> None:
     """All checks that need only files.
 
     Raises `ModelMissing`, `PickledWeights`, `RecipeUnsupported`, `DevicesMissing`, `ModelUnsupported`,
-    `SequenceTooLong`, `BosMissing`, `DiskShort`, or what the adapter form raises (`TargetModuleMissing`,
-    `TargetModulePartial`, `AdapterUnloadable`).
+    `SequenceTooLong`, `BosMissing`, `ChatTemplateMissing`, `EndTokenMissing`, `DiskShort`, or what the adapter form
+    raises (`TargetModuleMissing`, `TargetModulePartial`, `OutputLayerTied`, `AdapterUnloadable`).
     """
     base = model_folder(job.base)
     check_recipe(job.recipe)
     check_devices(job.recipe.devices)
     config = _config(base)
     check_length(job.max_length, config)
-    if adds_special_tokens(job.profile):
+    if adds_special_tokens(job.prompt):
         check_bos(base)
+    check_end(base, job.prompt)
     check_disk(job, trained_weights(base, job.recipe))
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Raise `RecipeUnsupported` for an unknown method or adapter form, or one that cannot be sharded as asked."""
+    """Raise `RecipeUnsupported` for an unknown method or adapter form, or for two values that exclude one another."""
     try:
         method, form = registry.METHODS.get(recipe.method), registry.ADAPTER_FORMS.get(recipe.adapter)
     except UnknownName as unknown:
         raise RecipeUnsupported(str(unknown)) from None
+    if method.reference and form.every_weight:
+        raise RecipeUnsupported(
+            f"recipe.adapter: {recipe.adapter} does not work with method: {recipe.method}, which compares the model "
+            "with its base and would need a second copy of it; use adapter: lora"
+        )
     if recipe.devices == 1 or recipe.sharding == "replicated":
         return
     for field, name, entry in (("adapter", recipe.adapter, form), ("method", recipe.method, method)):
@@ -111,6 +118,11 @@ def check_bos(base: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(base)
     if bos_missing(base, tokenizer):
         raise BosMissing(f"model.base: its tokenizer does not put {tokenizer.bos_token!r} before a text; {BOS_REMEDY}")
+
+
+def check_end(base: Path, form: Prompt) -> None:
+    """Raise `EndTokenMissing` or `ChatTemplateMissing` where nothing would end an answer, or nothing asks for it."""
+    turn_end(AutoTokenizer.from_pretrained(base), form)
 
 
 def trained_weights(base: Path, recipe: Recipe) -> int:

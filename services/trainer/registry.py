@@ -28,6 +28,10 @@ class Method:
     """Answers that the model generates in training per row of a batch."""
     shardable: bool = True
     """Whether it can train a model that several devices hold together (`sharding: fsdp`)."""
+    sequences: int = 1
+    """Sequences that it learns from per row of a batch."""
+    reference: bool = False
+    """Whether it compares the model with its base, which only an adapter leaves as it was."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ METHODS = Registry(
         "grpo": Method(
             "services.trainer.methods.grpo:Reinforced", answers=lambda recipe: recipe.group, shardable=False
         ),
+        "dpo": Method("services.trainer.methods.dpo:Preferring", sequences=2, shardable=False, reference=True),
     },
 )
 
@@ -85,6 +90,7 @@ def traits(recipe: Recipe) -> Traits:
         every_weight=form.every_weight,
         four_bits=form.four_bits,
         answers=method.answers(recipe),
+        sequences=method.sequences,
         shardable=method.shardable and form.shardable,
     )
 

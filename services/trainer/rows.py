@@ -7,9 +7,12 @@ share does not depend on the recipe's difficulty and wordings.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from pyarrow import parquet
@@ -18,7 +21,7 @@ from schemas.recipe import Recipe
 from schemas.rows import UNGRADED, Row
 from services.runtime.storage import artifacts
 from services.runtime.storage.hashing import hash_parquet
-from services.trainer.job import RowsMissing, SnapshotMissing, TrainingJob
+from services.trainer.job import RowsMissing, RowsTooLong, SnapshotMissing, TrainingJob
 
 Cell = tuple[str, int, int]
 """Domain, difficulty, wording."""
@@ -128,6 +131,101 @@ def draws(recipe: Recipe, cells: dict[Cell, list[Row]], seed: int) -> Iterator[D
             use_counts[cell] += 1
 
 
+def steps(recipe: Recipe, cells: Mapping[Cell, Sequence[Row]]) -> int:
+    """Optimizer steps on these rows: the recipe's, or as many as its epochs need."""
+    rows: Counter[str] = Counter()
+    for (domain, _, _), of_cell in cells.items():
+        rows[domain] += len(of_cell)
+    return recipe.steps_for(rows)
+
+
 def take(stream: Iterator[Draw], n: int) -> list[Draw]:
     """The next n draws."""
     return list(islice(stream, n))
+
+
+@dataclass
+class LeftOut:
+    """The rows that a job drew and did not use, each once."""
+
+    too_long: dict[Row, None] = field(default_factory=dict)
+    """Rows with a sequence of more tokens than the job allows."""
+    unused: dict[tuple[str, Row], None] = field(default_factory=dict)
+    """Rows that the method cannot use, with the reason."""
+
+    @property
+    def by_source(self) -> dict[str, int]:
+        """Number of rows too long, by source."""
+        return dict(sorted(Counter(row.source for row in self.too_long).items()))
+
+    @property
+    def by_reason(self) -> dict[str, int]:
+        """Number of unused rows, by reason."""
+        return dict(sorted(Counter(reason for reason, _ in self.unused).items()))
+
+
+class Sized(Protocol):
+    """What a method makes of a row."""
+
+    @property
+    def size(self) -> int:
+        """Its tokens, which are limited."""
+
+
+S = TypeVar("S", bound=Sized)
+
+Make = Callable[[Sequence[Draw]], Sequence[tuple[S, ...] | str]]
+"""Gives the examples of each row, or the reason why it has none."""
+
+CHUNK = 256
+"""Rows that are tokenised at once where a domain is searched for one that is short enough."""
+
+
+class Sieve(Generic[S]):
+    """Makes examples of drawn rows and counts the rows that are too long or that the method cannot use."""
+
+    def __init__(self, make: Make[S], limit: int, missing: str) -> None:
+        """An example has at most `limit` tokens; `missing` is the message where no row is left."""
+        self.make, self.limit, self.missing = make, limit, missing
+        self.too_long = 0
+        """Draws that were too long."""
+        self.left_out = LeftOut()
+        self._domains: set[str] = set()
+
+    def take(self, stream: Iterator[Draw], n: int) -> list[S]:
+        """Examples of the stream's next rows, `n` in all. Raises `RowsMissing` where none of `n` rows is left."""
+        kept: list[S] = []
+        while len(kept) < n:
+            drawn = take(stream, n - len(kept))
+            for (row, _), examples in zip(drawn, self.make(drawn), strict=True):
+                if isinstance(examples, str):
+                    self.left_out.unused[examples, row] = None
+                elif self._fits(examples):
+                    self._domains.add(row.domain)
+                    kept += examples
+                else:
+                    self.left_out.too_long[row] = None
+                    self.too_long += 1
+            if not kept:
+                raise RowsMissing(self.missing)
+        return kept[:n]
+
+    def check_domains(self, recipe: Recipe, cells: Mapping[Cell, Sequence[Row]]) -> None:
+        """Raise `RowsTooLong` where a domain was drawn and each of its rows is too long."""
+        used = probabilities(recipe, sorted({domain for domain, _, _ in cells}), ungraded(cells))
+        for name in sorted({row.domain for row in self.left_out.too_long} - self._domains):
+            rows = [row for cell, of_cell in cells.items() if cell[0] == name and cell in used for row in of_cell]
+            if not self._any_fits(iter([(row, recipe.traces > 0) for row in rows] + [(row, False) for row in rows])):
+                raise RowsTooLong(
+                    f"model.max_length: each of the {len(rows)} rows of the domain {name} is longer than {self.limit} "
+                    f"tokens; raise it, make shorter rows, or leave the domain out: recipe.mix.{name}: 0"
+                )
+
+    def _any_fits(self, stream: Iterator[Draw]) -> bool:
+        while drawn := take(stream, CHUNK):
+            if any(not isinstance(examples, str) and self._fits(examples) for examples in self.make(drawn)):
+                return True
+        return False
+
+    def _fits(self, examples: Sequence[S]) -> bool:
+        return all(example.size <= self.limit for example in examples)

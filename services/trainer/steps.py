@@ -20,20 +20,23 @@ def queue_training(history: History, now: datetime) -> Effect:
 def _work(history: History, trial: Trial) -> Work:
     assert trial.proposed is not None
     assert trial.proposed_at is not None
-    budget, data = history.campaign.constitution.budget, history.snapshots[trial.round]
+    law, data = history.campaign.constitution, history.snapshots[trial.round]
+    sources = law.data.sources if law.data else ()
     order = TrainOrder(
         proposed=trial.proposed,
         substrate=history.substrate,
         model=history.campaign.model,
         snapshot=data.snapshot,
         snapshot_uri=data.uri,
+        suites=law.suites,
+        judges={source.name: source.suite for source in sources if source.suite},
     )
     return Work(
         queue=QUEUE,
         key=candidate_stream(history.id, trial.candidate),
         campaign=history.id,
         payload=order.model_dump(mode="json"),
-        attempts=budget.attempts,
-        deadline=trial.proposed_at + timedelta(seconds=budget.candidate_seconds),
+        attempts=law.budget.attempts,
+        deadline=trial.proposed_at + timedelta(seconds=law.budget.candidate_seconds),
         cause=trial.proposed_id,
     )

@@ -1,156 +1,163 @@
-"""Reinforcement from verifiable rewards: the model's answers are sampled, and the puzzles' scorer rewards right ones.
+"""Reinforcement from verifiable rewards: the model's answers are sampled, and the scorers of their suite reward them.
 
 GRPO (arXiv 2402.03300) by TRL: the answers to a prompt are compared with one another, so no second model judges. The
-loss is the mean over tokens (DAPO, arXiv 2503.14476), since a mean over answers makes wrong ones long.
-
-TRL's checkpoints hold weights, optimizer, random generators and the position in the data. This module adds the job's
-identity, a mark of completeness, and the selected weights.
+loss is the mean over tokens (DAPO, arXiv 2503.14476), since a mean over answers makes wrong ones long. Several rewards
+of a suite are normalised within their group one by one before they are added by weight, or the widest would drown the
+others (GDPO, arXiv 2601.05242).
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from datasets import Dataset
-from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from schemas.profiles import PROFILES
-from services.runtime.prompting import conversation, plain_question
-from services.trainer import checkpoint
-from services.trainer.batches import HELD_OUT_ROWS, curriculum, encode
+from schemas.rows import Row
+from services.runtime.prompting import Question as Asked
+from services.trainer.batches import HELD_OUT_ROWS, curriculum, question_tokens
 from services.trainer.distributed.data_parallel import SINGLE_RANK, Ranks
-from services.trainer.job import RewardsEqual, RowsMissing, TrainingJob
+from services.trainer.job import RewardsEqual, TrainingJob
 from services.trainer.layout import MICRO_TOKENS
-from services.trainer.learner import REPORT_SECONDS, Learner, Report
-from services.trainer.optimizer import CLIP, rate
-from services.trainer.rows import Draw, draws, snapshot, split, take
-from tasks.puzzles.scorer import correct
+from services.trainer.learner import Report, in_steps
+from services.trainer.methods.rewards import Question, Reward, Rewards, question_of, rewards_of
+from services.trainer.methods.trl_job import InTrl, per_step, rows_per_pass
+from services.trainer.rows import Draw, Sieve, draws, snapshot, split, steps
 
 EVERY = 10
 """Steps between two checkpoints. A step samples its answers token by token, as long as many supervised steps take."""
 
-MARK = "aevolve.pt"
-"""File that marks a complete checkpoint."""
 
-
-@dataclass(frozen=True)
-class Question:
-    """One row without its completion."""
-
-    text: str
-    """The row's prompt."""
-    prompt: str | list[dict[str, str]]
-    """What the model reads, as in the other method and in evaluation: a text, or messages for a chat template."""
-    tokens: tuple[int, ...]
-    """The prompt in tokens."""
-    answer: str
-    """The answer that the scorer accepts."""
-    difficulty: int
-    """1, 2 or 3."""
-
-
-def questions(job: TrainingJob, tokenizer: Any, stream: Iterator[Draw], n: int) -> tuple[list[Question], int]:
-    """The stream's next n rows that have an answer and leave room to generate one, and how many were too long.
-
-    Raises `RowsMissing` where none of n rows qualifies.
-    """
+def questions(job: TrainingJob, tokenizer: Any, rewards: Rewards) -> Sieve[Question]:
+    """Makes questions of drawn rows, for answers that can be judged and leave room to be generated."""
     limit = job.max_length - job.max_new_tokens
-    as_prompt = conversation if PROFILES[job.profile].chat else plain_question
-    fitting: list[Question] = []
-    too_long = 0
-    while len(fitting) < n:
-        answered = [draw for draw in take(stream, n - len(fitting)) if draw[0].answer]
-        encoded = zip(answered, encode(tokenizer, answered, job.profile), strict=True)
-        candidates = [
-            Question(row.prompt, as_prompt(row.prompt), example.tokens[: example.prompt], row.answer, row.difficulty)
-            for (row, _), example in encoded
+
+    def make(drawn: Sequence[Draw]) -> list[tuple[Question, ...] | str]:
+        rows = [row for row, _ in drawn]
+        prompts = question_tokens(tokenizer, [asked(row) for row in rows], job.prompt)
+        return [
+            "no_prompt" if not row.prompt else (question_of(row, tokens),) if usable else "no_answer"
+            for row, tokens, usable in zip(rows, prompts, rewards.usable(rows), strict=True)
         ]
-        more = [question for question in candidates if len(question.tokens) <= limit]
-        too_long += len(candidates) - len(more)
-        if not more and not fitting:
-            raise RowsMissing(
-                f"recipe.method: grpo needs rows with an answer whose prompt fits {limit} tokens (model.max_length "
-                f"{job.max_length} less max_new_tokens {job.max_new_tokens}); the snapshot has none: raise max_length, "
-                "or lower max_new_tokens"
-            )
-        fitting += more
-    return fitting, too_long
+
+    return Sieve(
+        make,
+        limit,
+        f"recipe.method: grpo needs rows with an answer whose prompt fits {limit} tokens (model.max_length "
+        f"{job.max_length} less max_new_tokens {job.max_new_tokens}); the snapshot has none: raise max_length, "
+        "or lower max_new_tokens",
+    )
 
 
-class Reinforced(Learner):
-    """A job whose rows are questions, in TRL's trainer."""
+def asked(row: Row) -> Asked:
+    """What the model is asked: the row's prompt, or its conversation before the assistant's last turn."""
+    if not row.messages:
+        return row.prompt
+    turns: list[dict[str, str]] = json.loads(row.messages)
+    last = max((at for at, turn in enumerate(turns) if turn["role"] == "assistant"), default=len(turns))
+    return turns[:last]
+
+
+class Reinforced(InTrl):
+    """A job whose rows are questions."""
 
     def __init__(self, job: TrainingJob, tokenizer: Any, base: Path, ranks: Ranks = SINGLE_RANK) -> None:
-        recipe = job.recipe
-        train, held_out = split(snapshot(job), job.seed)
-        prompts = prompts_per_step(recipe.batch, recipe.group, ranks.world)
-        training, too_long = questions(job, tokenizer, draws(recipe, train, job.seed), recipe.steps * prompts)
-        self.held_out_questions, _ = questions(job, tokenizer, draws(recipe, held_out, job.seed), HELD_OUT_ROWS)
-        super().__init__(job, base, [], ranks)
-        self.tokenizer, self.too_long = tokenizer, too_long
-        self.folder = Path(job.work) / "grpo"
-        self.trainer = self._trainer(curriculum(training, recipe.curriculum), prompts * recipe.group)
-        self.checkpoint: Path | None = None
+        recipe, cells = job.recipe, snapshot(job)
+        self.judged_by = rewards_of(job)
+        train, held_out = split(cells, job.seed)
+        prompts = per_step(recipe.batch, recipe.group, ranks.world)
+        sieve, n = questions(job, tokenizer, self.judged_by), steps(recipe, cells)
+        training = sieve.take(draws(recipe, train, job.seed), n * prompts)
+        sieve.check_domains(recipe, train)
+        self.held_out_questions: list[Question] = []
+        if recipe.checkpoint == "best":
+            measured = questions(job, tokenizer, self.judged_by)
+            self.held_out_questions = measured.take(draws(recipe, held_out, job.seed), HELD_OUT_ROWS)
+        super().__init__(in_steps(job, n), tokenizer, base, ranks)
+        self.too_long, self.left_out = sieve.too_long, sieve.left_out
+        self.questions = curriculum(training, recipe.curriculum)
+        self.adopt(self._trainer(prompts * recipe.group))
 
     @classmethod
     def begin(cls, job: TrainingJob, tokenizer: Any, base: Path, ranks: Ranks) -> Self:
-        """The job with its questions. Raises as `questions`, `snapshot` and `draws` do."""
+        """The job with its questions. Raises as `Sieve`, `snapshot`, `draws` and `rewards_of` do."""
         return cls(job, tokenizer, base, ranks)
 
-    def _trainer(self, training: Sequence[Question], answers: int) -> GRPOTrainer:
-        recipe = self.job.recipe
-        columns = [{"prompt": q.prompt, "question": q.text, "answer": q.answer} for q in training]
-        schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda step: rate(recipe, step) / recipe.lr)
-        trainer = GRPOTrainer(
+    def _trainer(self, answers: int) -> GRPOTrainer:
+        weights = [weight for _, weight, _ in self.judged_by.functions]
+        settings = config(self, answers // self.ranks.world)
+        if len(weights) > 1:
+            settings.reward_weights = weights
+        if self.judged_by.separate:
+            settings.multi_objective_aggregation = "normalize_then_sum"
+        return _Trainer(
+            self,
             self.model,
-            rewards(self.tokenizer),
-            config(self, answers // self.ranks.world),
-            Dataset.from_list(columns),
+            [self.reward(name, function) for name, _, function in self.judged_by.functions],
+            settings,
+            Dataset.from_dict({"prompt": [str(at) for at in range(len(self.questions))]}),
             processing_class=self.tokenizer,
-            optimizers=(self.optimizer, schedule),
+            optimizers=(self.optimizer, self.schedule()),
         )
-        trainer.remove_callback(PrinterCallback)
-        for weight in self.weights.values():
-            weight.data = weight.data.float()  # TRL makes an adapter beside 4 bits bfloat16, and PEFT loads it as float
-        return trainer
 
-    def restore(self) -> int:
-        """Find the last complete checkpoint of this job; the number of steps already done."""
-        steps = {int(folder.name.rpartition("-")[2]): folder for folder in self.folder.glob("checkpoint-*")}
-        for step, folder in sorted(steps.items(), reverse=True):
-            if not (folder / MARK).is_file():
-                continue
-            mark = torch.load(folder / MARK, map_location="cpu", weights_only=True)
-            if mark["job"] == checkpoint.identity(self.job, self.ranks):
-                self.selection.load_state_dict(mark["selection"])
-                self.checkpoint = folder
-                return step
-        return 0
+    def reward(self, name: str, function: Reward) -> Callable[..., list[float | None]]:
+        """A reward function of TRL, which names each prompt by its place."""
+
+        def reward(prompts: Sequence[str], completion_ids: Sequence[Sequence[int]], **_: Any) -> list[float | None]:
+            return function([self.questions[int(prompt)] for prompt in prompts], self.texts(completion_ids))
+
+        reward.__name__ = name
+        return reward
+
+    def texts(self, completions: Any) -> list[str]:
+        """Answers as text, up to the first text that ends an answer."""
+        texts = self.tokenizer.batch_decode(completions, skip_special_tokens=True)
+        return [text[: _stop(text, self.job.prompt.stop)] for text in texts]
+
+    def ended(self, completion: list[int]) -> list[int]:
+        """A completion's tokens up to that with which a text that ends an answer is complete."""
+        stop = self.job.prompt.stop
+        if not any(text in self.tokenizer.decode(completion, skip_special_tokens=True) for text in stop):
+            return completion
+        low, high = 0, len(completion)
+        while high - low > 1:
+            middle = (low + high) // 2
+            text = self.tokenizer.decode(completion[:middle], skip_special_tokens=True)
+            low, high = (low, middle) if any(end in text for end in stop) else (middle, high)
+        return completion[:high]
 
     def run(self, first: int, report: Report) -> None:
         """Take the remaining steps and leave the selected weights in the model. Raises `RewardsEqual`."""
-        self.trainer.add_callback(_Callback(self, report))
-        self.trainer.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint else None)
-        self.selection.apply()
-        history = [line for line in self.trainer.state.log_history if "reward" in line]
-        self.losses, self.rewards = [line["loss"] for line in history], [line["reward"] for line in history]
+        try:
+            super().run(first, report)
+        finally:
+            self.judged_by.close()
+        self.rewards = [min(1.0, line["reward"]) for line in self.history if line["reward"] is not None]
         self.tokens = int(self.trainer.state.num_input_tokens_seen)
-        if all(line["frac_reward_zero_std"] == 1 for line in history):
+        if not self.rewards:
+            raise RewardsEqual(
+                "recipe.method: grpo: no scorer judged any answer, so nothing could be learned; give the rows answers, "
+                "or a suite whose scorers need none"
+            )
+        if all(line["frac_reward_zero_std"] == 1 for line in self.history):
             raise RewardsEqual(
                 f"recipe.method: grpo: the answers to each prompt were rewarded alike (mean {self.rewards[-1]:g}), so "
                 "nothing could be learned; choose questions that the base sometimes answers rightly (difficulty, mix), "
                 "raise group or temperature, or begin with sft"
             )
 
+    def progress(self, logs: dict[str, Any]) -> dict[str, Any]:
+        """Loss and mean reward of a step."""
+        reward = {} if logs["reward"] is None else {"reward": logs["reward"]}
+        return {**super().progress(logs), **reward}
+
     def held_out_loss(self) -> float:
-        """Share of the held-out questions that the model answers wrongly, decoded greedily."""
+        """1 less the mean score of greedy answers to the held-out questions; an answer that nobody judges scores 0."""
         self.model.eval()
         prompts = {"input_ids": [list(question.tokens) for question in self.held_out_questions]}
         with torch.inference_mode():
@@ -162,51 +169,29 @@ class Reinforced(Learner):
                 pad_token_id=self.tokenizer.pad_token_id,
             )
         self.model.train()
-        answers = self.tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-        pairs = zip(self.held_out_questions, answers, strict=True)
-        return sum(not correct(question.text, answer, question.answer) for question, answer in pairs) / len(answers)
+        answers = self.texts(output[:, inputs["input_ids"].shape[1] :])
+        scores = self.judged_by.score(self.held_out_questions, answers)
+        return sum(1 - (score or 0.0) for score in scores) / len(answers)
 
 
-class _Callback(TrainerCallback):
-    """Follows TRL's steps: reports progress, selects weights, marks complete checkpoints."""
+class _Trainer(GRPOTrainer):
+    """TRL's trainer on prompts that are tokens already."""
 
-    def __init__(self, learner: Reinforced, report: Report) -> None:
-        self.learner, self.report, self.last_report = learner, report, float("-inf")
+    def __init__(self, learner: Reinforced, *arguments: Any, **more: Any) -> None:
+        self.learner = learner
+        super().__init__(*arguments, **more)
 
-    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
-        """Let the recipe's rule look at the weights."""
-        self.learner.ranks.beat()
-        self.learner.selection.observe(state.global_step)
+    def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        return [list(self.learner.questions[int(prompt)].tokens) for prompt in prompts], None, {}
 
-    def on_log(self, args: TrainingArguments, state: Any, control: Any, **more: Any) -> None:
-        """Report a step."""
-        logs, step, now = more["logs"], state.global_step, time.monotonic()
-        if "reward" in logs and (now - self.last_report >= REPORT_SECONDS or step == state.max_steps):
-            self.report({"step": step, "steps": state.max_steps, "loss": logs["loss"], "reward": logs["reward"]})
-            self.last_report = now
-
-    def on_save(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
-        """Mark the checkpoint as complete, by a rename; after the last step there is nothing left to resume."""
-        learner = self.learner
-        if not learner.ranks.first or state.global_step == state.max_steps:
-            return
-        mark = learner.folder / f"checkpoint-{state.global_step}" / MARK
-        part = mark.with_suffix(".part")
-        identity = checkpoint.identity(learner.job, learner.ranks)
-        torch.save({"job": identity, "selection": learner.selection.state_dict()}, part)
-        part.rename(mark)
+    def _generate_single_turn(self, *arguments: Any, **more: Any) -> tuple[list[list[int]], Any]:
+        completions, logprobs = super()._generate_single_turn(*arguments, **more)  # type: ignore[no-untyped-call]
+        return [self.learner.ended(completion) for completion in completions], logprobs
 
 
-def rewards(tokenizer: Any) -> Callable[..., list[float | None]]:
-    """TRL's reward function: 1 for each answer that the puzzles' scorer accepts, else 0."""
-
-    def reward(
-        question: Sequence[str], answer: Sequence[str], completion_ids: Sequence[Sequence[int]], **_: Any
-    ) -> list[float | None]:
-        completions = tokenizer.batch_decode(completion_ids, skip_special_tokens=True)
-        return [float(correct(*triple)) for triple in zip(question, completions, answer, strict=True)]
-
-    return reward
+def _stop(text: str, stop: Sequence[str]) -> int:
+    """Where the first of the texts that end an answer begins, or the text's length."""
+    return min((at for end in stop if (at := text.find(end)) >= 0), default=len(text))
 
 
 def config(learner: Reinforced, answers: int) -> GRPOConfig:
@@ -214,38 +199,11 @@ def config(learner: Reinforced, answers: int) -> GRPOConfig:
     job, recipe = learner.job, learner.job.recipe
     rows = rows_per_pass(answers, max(1, MICRO_TOKENS // job.max_length))
     return GRPOConfig(
-        output_dir=str(learner.folder),
-        seed=job.seed % 2**32,
-        max_steps=recipe.steps,
-        per_device_train_batch_size=rows,
-        gradient_accumulation_steps=answers // rows,
+        **learner.settings(rows, answers // rows, EVERY),
         num_generations=recipe.group,
         max_completion_length=job.max_new_tokens,
         temperature=recipe.temperature,
-        chat_template_kwargs={"enable_thinking": True},  # as `services.runtime.prompting` does
         beta=recipe.kl,
         loss_type="dapo",
-        max_grad_norm=CLIP,
-        disable_dropout=True,  # an answer is sampled from the model that learns from it
-        gradient_checkpointing=recipe.activations == "recomputed",
-        gradient_checkpointing_kwargs={"use_reentrant": False},
-        bf16=learner.form.every_weight and learner.device == "cuda",
-        use_cpu=learner.device == "cpu",
         shuffle_dataset=False,
-        save_steps=EVERY,
-        save_total_limit=2,  # the older is removed before the newer is marked as complete
-        logging_steps=1,
-        report_to=[],
-        disable_tqdm=True,
     )
-
-
-def prompts_per_step(batch: int, group: int, world: int) -> int:
-    """Prompts of a step: `batch` answers in all, more where groups or processes need equal shares."""
-    prompts = max(1, batch // group)
-    return prompts + next(more for more in range(world) if (prompts + more) * group % world == 0)
-
-
-def rows_per_pass(answers: int, limit: int) -> int:
-    """The largest divisor of a step's answers that is at most `limit`."""
-    return next(rows for rows in range(min(answers, limit), 0, -1) if answers % rows == 0)

@@ -12,7 +12,7 @@ from services.trainer import checkpoint, preflight
 from services.trainer.batches import Batch, Data, prepare
 from services.trainer.distributed.data_parallel import SINGLE_RANK, Ranks
 from services.trainer.job import TrainingJob
-from services.trainer.learner import REPORT_SECONDS, Learner, Report
+from services.trainer.learner import REPORT_SECONDS, Learner, Report, check_finite, in_steps
 from services.trainer.optimizer import update
 
 
@@ -20,8 +20,9 @@ class Supervised(Learner):
     """A job that trains on one batch after the other."""
 
     def __init__(self, job: TrainingJob, data: Data, base: Path, ranks: Ranks = SINGLE_RANK) -> None:
-        super().__init__(job, base, data.held_out, ranks)
-        self.data, self.tokens, self.too_long = data, data.tokens, data.too_long
+        super().__init__(in_steps(job, len(data.batches)), base, data.held_out, ranks)
+        self.data, self.tokens = data, data.tokens
+        self.too_long, self.left_out = data.too_long, data.left_out
 
     @classmethod
     def begin(cls, job: TrainingJob, tokenizer: Any, base: Path, ranks: Ranks) -> Self:
@@ -53,12 +54,14 @@ class Supervised(Learner):
         checkpoint.save(self.job, state, self.ranks)
 
     def run(self, first: int, report: Report) -> None:
-        """Take the remaining steps and leave the selected weights in the model."""
+        """Take the remaining steps and leave the selected weights in the model. Raises `LossNotFinite`."""
         steps, last_report = self.job.recipe.steps, float("-inf")
         self.model.train()
         for step in range(first, steps):
             self.losses.append(self.learn(self.data.batches[step]))
-            update(self.optimizer, self.job.recipe, step)
+            check_finite(self.job.recipe, step + 1, self.losses[-1])
+            norm = update(self.optimizer, self.job.recipe, step)
+            check_finite(self.job.recipe, step + 1, self.losses[-1], norm)
             self.selection.observe(step + 1)
             if (step + 1) % checkpoint.EVERY == 0 and step + 1 < steps:
                 self.save()

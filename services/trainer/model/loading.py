@@ -5,7 +5,8 @@ no weight is read.
 
 Flash attention is used where its package is installed and the model supports it: it builds no mask and skips masked
 pairs. Otherwise the library chooses, torch's fused attention. In both, positions that restart at 0 within a sequence
-keep packed rows apart (a block-diagonal mask, or flash attention's variable-length boundaries).
+keep packed rows apart: a block-diagonal mask, or flash attention's variable-length boundaries, which transformers finds
+in a batch of one sequence alone (`modeling_flash_attention_utils._is_packed_sequence`).
 """
 
 from __future__ import annotations
@@ -63,19 +64,27 @@ def use_flash_attention(model: Any) -> None:
         model.set_attn_implementation(FLASH)
 
 
+def uses_flash_attention(model: Any) -> bool:
+    """Whether a model's attention separates rows by variable-length boundaries instead of a mask."""
+    return "flash" in str(getattr(model.config, "_attn_implementation", None))
+
+
 @torch.no_grad()
-def check_packing(model: Any, device: str) -> None:
+def check_packing(model: Any, device: str, sequences: int = 1) -> None:
     """Raise `RowsSeen` where a row's logits change with the row before it in a sequence.
 
-    Attention can be masked; a state that runs along the sequence (Mamba) cannot, unless the model resets it.
+    `sequences` is the number of sequences in a pass, as training has it; more than two are tried as two. Attention can
+    be masked; a state that runs along the sequence (Mamba) cannot, unless the model resets it.
     """
     row = torch.arange(1, 9, device=device)
     reference = model(input_ids=row[None], use_cache=False).logits[0].float()
-    positions = torch.arange(8, device=device).repeat(2)[None]
-    both = model(input_ids=torch.cat([row.flip(0), row])[None], position_ids=positions, use_cache=False)
-    difference = (both.logits[0, 8:].float() - reference).abs().max() / reference.abs().max()
+    batch = min(2, sequences)
+    positions = torch.arange(8, device=device).repeat(2).expand(batch, -1)
+    ids = torch.cat([row.flip(0), row]).expand(batch, -1)
+    both = model(input_ids=ids, position_ids=positions, use_cache=False)
+    difference = (both.logits[:, 8:].float() - reference).abs().max() / reference.abs().max()
     if difference > TOLERANCE:
         raise RowsSeen(
-            "recipe.packing: packed rows see one another in this model, which carries a state along the sequence; use "
-            "packing: buckets"
+            "recipe.packing: packed rows see one another in this model: it carries a state along the sequence, or its "
+            "attention ignores where a row begins; use packing: buckets"
         )

@@ -28,9 +28,16 @@ from peft.tuners.lora import LoraLayer
 from safetensors.torch import save_file
 
 from schemas.evidence import Coverage
-from schemas.recipe import Recipe
+from schemas.recipe import ALL_LINEAR, Recipe
 from services.trainer.distributed.data_parallel import Ranks
-from services.trainer.job import AdapterUnloadable, AdapterUntrained, TargetModuleMissing, TargetModulePartial, short
+from services.trainer.job import (
+    AdapterUnloadable,
+    AdapterUntrained,
+    OutputLayerTied,
+    TargetModuleMissing,
+    TargetModulePartial,
+    short,
+)
 from services.trainer.model import loading
 from services.trainer.model.trained_weights import TrainedWeights
 
@@ -39,6 +46,9 @@ ADAPTER = "default"
 
 WEIGHTS = "adapter_model.safetensors"
 """PEFT's name of the weights' file."""
+
+MAMBA = frozenset({"falcon_h1", "mamba", "mamba2", "falcon_mamba", "nemotron_h"})
+"""Architectures whose `out_proj` PEFT does not adapt: a mixer reads that weight without calling the layer."""
 
 Layers = dict[str, tuple[int, Counter[str]]]
 """For each kind of layer, how many there are, and in how many of them each linear module is."""
@@ -55,22 +65,23 @@ class Lora(TrainedWeights):
         """The model with a fresh adapter; its output is unchanged until the first step.
 
         Raises `TargetModuleMissing` or `TargetModulePartial` unless each target is the last part of the name of a
-        linear layer, in all layers of a kind or in none.
+        linear layer, in all layers of a kind or in none; `OutputLayerTied` for an output layer that is the embedding.
         """
-        check_targets(model, recipe.target_modules)
         config = LoraConfig(
             task_type="CAUSAL_LM",
             r=recipe.rank,
             lora_alpha=recipe.alpha,  # type: ignore[arg-type]  # PEFT only divides by it
             lora_dropout=recipe.dropout,
-            target_modules=list(recipe.target_modules),
+            target_modules=targets_of(model, recipe.target_modules),
+            use_rslora=recipe.lora_variant in ("rslora", "rsdora"),
+            use_dora=recipe.lora_variant in ("dora", "rsdora"),
         )
         return get_peft_model(model, config)
 
     def check(self, base: Path, recipe: Recipe) -> int:
         """Number of adapter weights, counted by attaching the adapter, and loading it again as the oracle would.
 
-        Raises `TargetModuleMissing`, `TargetModulePartial` or `AdapterUnloadable`.
+        Raises `TargetModuleMissing`, `TargetModulePartial`, `OutputLayerTied` or `AdapterUnloadable`.
         """
         base_model = loading.load(base, loading.META, torch.float32)
         try:
@@ -139,6 +150,44 @@ def saved_config(model: PeftModel, base: str) -> dict[str, Any]:
     config = model.peft_config[ADAPTER].to_dict()
     plain = {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}
     return {**plain, "base_model_name_or_path": base, "inference_mode": True}
+
+
+def targets_of(model: Any, targets: Sequence[str]) -> list[str]:
+    """The last parts of the names of the layers to adapt. Raises as `check_targets` and `check_output` do.
+
+    `all-linear` is every linear layer but the output layer, and but those that PEFT refuses (`MAMBA`). None of them can
+    be missing or partial.
+    """
+    if tuple(targets) != (ALL_LINEAR,):
+        check_targets(model, targets)
+        check_output(model, targets)
+        return list(targets)
+    refused = {"out_proj"} if model.config.model_type in MAMBA else set()
+    names = _linear_names(model) - {_output_name(model)} - refused
+    if not names:
+        raise TargetModuleMissing(f"recipe.target_modules: {ALL_LINEAR} finds no linear layer; use adapter: full")
+    return sorted(names)
+
+
+def check_output(model: Any, targets: Sequence[str]) -> None:
+    """Raise `OutputLayerTied` where a target is an output layer that shares its weight with the embedding.
+
+    Merging would change the embedding, too, and engines serve such an adapter as the base.
+    """
+    output, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    if output is None or embedding is None or output.weight is not embedding.weight:
+        return
+    if (name := _output_name(model)) in targets:
+        raise OutputLayerTied(
+            f"recipe.target_modules: {name} is the model's embedding (tie_word_embeddings), and an adapter would "
+            "change only one of the two; leave it out, use all-linear, or train adapter: full"
+        )
+
+
+def _output_name(model: Any) -> str:
+    """The last part of the output layer's name; empty where there is none."""
+    output = model.get_output_embeddings()
+    return next((name.rpartition(".")[2] for name, part in model.named_modules() if part is output), "")
 
 
 def check_targets(model: Any, targets: Sequence[str]) -> None:

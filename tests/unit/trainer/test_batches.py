@@ -37,7 +37,7 @@ def job(tmp_path, **changes) -> TrainingJob:
 
 
 def example(length: int, difficulty: int = 1) -> Example:
-    return Example(tuple(range(1, length + 1)), length // 2, difficulty)
+    return Example(tuple(range(1, length + 1)), ((length // 2, length),), difficulty)
 
 
 @given(st.floats(0.1, 4), st.floats(1, 16))

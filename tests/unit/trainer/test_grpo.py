@@ -14,10 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
+from schemas.prompts import PROFILE_PROMPTS
+from schemas.rows import Row
 from services.trainer.batches import encode
 from services.trainer.job import RewardsEqual, RowsMissing
-from services.trainer.methods import grpo
-from services.trainer.methods.grpo import MARK, Reinforced, prompts_per_step, questions, rewards, rows_per_pass
+from services.trainer.methods import grpo, trl_job
+from services.trainer.methods.grpo import Reinforced, questions
+from services.trainer.methods.rewards import PuzzleRewards, question_of
+from services.trainer.methods.trl_job import MARK, per_step, rows_per_pass
 from services.trainer.rows import draws, snapshot, split
 from tests.trained import kill_at, make_inputs, make_job, quiet
 
@@ -61,7 +65,7 @@ def begin(job) -> Reinforced:
 )
 def test_equal_jobs_give_equal_results_also_when_killed(job, recipe, monkeypatch) -> None:
     monkeypatch.setattr(grpo, "EVERY", 2)
-    monkeypatch.setattr(grpo, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(trl_job, "REPORT_SECONDS", 0.0)
     undisturbed = quiet(job("a", **recipe))
     kill_at(job("b", **recipe), 5)
     resumed = quiet(job("b", **recipe))
@@ -73,7 +77,7 @@ def test_equal_jobs_give_equal_results_also_when_killed(job, recipe, monkeypatch
 
 def test_a_checkpoint_without_its_mark_or_of_another_job_is_not_taken_up(job, monkeypatch) -> None:
     monkeypatch.setattr(grpo, "EVERY", 2)
-    monkeypatch.setattr(grpo, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(trl_job, "REPORT_SECONDS", 0.0)
     kill_at(job(), 5)
     assert begin(job()).restore() == 4
     assert begin(job(kl=0.1)).restore() == 0
@@ -97,12 +101,13 @@ def test_best_keeps_the_weights_that_answer_the_held_back_questions(job, monkeyp
 
 def test_held_back_questions_are_judged_by_their_greedy_answers(job) -> None:
     learner = begin(job())
-    learner.held_out_questions, _ = questions(
-        learner.job, learner.tokenizer, draws(learner.job.recipe, snapshot(learner.job), 1), 16
-    )
+    stream = draws(learner.job.recipe, snapshot(learner.job), 1)
+    learner.held_out_questions = questions(learner.job, learner.tokenizer, PuzzleRewards()).take(stream, 16)
     share = learner.held_out_loss()
     assert 0 < share < 1  # it learned some of these by heart
-    learner.held_out_questions = [replace(question, answer="?") for question in learner.held_out_questions]
+    learner.held_out_questions = [
+        replace(question, item=replace(question.item, answer="?")) for question in learner.held_out_questions
+    ]
     assert learner.held_out_loss() == 1
 
 
@@ -112,28 +117,32 @@ def test_answers_that_are_all_rewarded_alike_teach_nothing_and_that_is_said(job,
         quiet(make_job(tmp_path / "job", random, **{**GRPO, "steps": 2}))
 
 
-def test_rewards_are_the_scorer_s_verdicts(begun) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(begun["base"])
-    said = ["\\boxed{xiv}", "\\boxed{XV}", "1"]
-    ids = [[*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id] for text in said]
-    asked = {"question": ["q", "q", "0?"], "answer": ["XIV", "XIV", "01"]}
-    assert rewards(tokenizer)(**asked, completion_ids=ids, prompts=["?"] * 3) == [1.0, 0.0, 0.0]
+def test_rewards_are_the_scorer_s_verdicts(job) -> None:
+    learner = begin(job())
+    outputs = ["\\boxed{xiv}", "\\boxed{XV}", "1"]
+    end = learner.tokenizer.eos_token_id
+    ids = [[*learner.tokenizer(text, add_special_tokens=False)["input_ids"], end] for text in outputs]
+    rows = [Row("roman", 1, 0, prompt, answer, "", "") for prompt, answer in (("q", "XIV"), ("q", "XIV"), ("0?", "01"))]
+    learner.questions = [question_of(row, ()) for row in rows]
+    (reward,) = learner.trainer.reward_funcs
+    assert reward(prompts=["0", "1", "2"], completion_ids=ids, completions=None) == [1.0, 0.0, 0.0]
 
 
 def test_questions_are_read_as_in_evaluation_and_leave_room_for_an_answer(job) -> None:
     given, tokenizer = job(), AutoTokenizer.from_pretrained(job().base)
     stream = draws(given.recipe, snapshot(given), 1)
-    asked, too_long = questions(given, tokenizer, stream, 20)
-    assert too_long == 0
-    assert all(list(question.tokens) == tokenizer(question.prompt)["input_ids"] for question in asked)
-    assert asked[0].prompt == f"{asked[0].text}\n"
+    sieve = questions(given, tokenizer, PuzzleRewards())
+    asked = sieve.take(stream, 20)
+    assert sieve.too_long == 0
+    assert all(list(question.tokens) == tokenizer(f"{question.item.prompt}\n")["input_ids"] for question in asked)
     room = sorted(len(question.tokens) for question in asked)[10]
-    tight = given.model_copy(update={"max_length": room + given.max_new_tokens})
-    short, too_long = questions(tight, tokenizer, draws(given.recipe, snapshot(given), 1), 20)
-    assert too_long > 0
+    tight = questions(given.model_copy(update={"max_length": room + given.max_new_tokens}), tokenizer, PuzzleRewards())
+    short = tight.take(draws(given.recipe, snapshot(given), 1), 20)
+    assert tight.too_long > 0
+    assert tight.left_out.by_source == {"puzzles": len(tight.left_out.too_long)}
     assert all(len(question.tokens) <= room for question in short)
     with pytest.raises(RowsMissing, match="grpo needs rows with an answer whose prompt fits 1 tokens"):
-        questions(given.model_copy(update={"max_length": 17}), tokenizer, stream, 20)
+        questions(given.model_copy(update={"max_length": 17}), tokenizer, PuzzleRewards()).take(stream, 20)
 
 
 TEMPLATE = (
@@ -148,21 +157,23 @@ def test_a_chat_model_is_asked_through_its_template_in_both_methods(job, begun, 
     tokenizer = AutoTokenizer.from_pretrained(chat)
     tokenizer.chat_template = TEMPLATE
     tokenizer.save_pretrained(chat)
-    given = job(steps=2).model_copy(update={"base": str(chat), "profile": "thinking", "max_length": 256})
+    form = PROFILE_PROMPTS["thinking"]
+    given = job(steps=2).model_copy(update={"base": str(chat), "prompt": form, "max_length": 256})
     learner = begin(given)
     (read, *_), _, _ = learner.trainer._tokenize_prompts([learner.trainer.train_dataset[0]["prompt"]])
-    asked, _ = questions(given, tokenizer, draws(given.recipe, split(snapshot(given), given.seed)[0], given.seed), 1)
+    stream = draws(given.recipe, split(snapshot(given), given.seed)[0], given.seed)
+    asked = questions(given, tokenizer, PuzzleRewards()).take(stream, 1)
     assert tokenizer.decode(read).startswith("<bos>")
     assert tokenizer.decode(read).endswith("<eos>is ")
     assert read == list(asked[0].tokens)
-    (taught,) = encode(tokenizer, [next(draws(given.recipe, snapshot(given), 1))], "thinking")
+    (taught,) = encode(tokenizer, [next(draws(given.recipe, snapshot(given), 1))], form)
     assert tokenizer.decode(taught.tokens[: taught.prompt]).count("<bos>") == 1
     assert tokenizer.decode(taught.tokens[: taught.prompt]).endswith("<eos>is ")
 
 
 @given(st.integers(1, 200), st.integers(2, 64), st.integers(1, 16))
 def test_each_process_has_as_many_answers_and_about_a_batch_is_sampled(batch: int, group: int, world: int) -> None:
-    answers = prompts_per_step(batch, group, world) * group
+    answers = per_step(batch, group, world) * group
     assert answers % world == 0
     assert answers <= max(batch, group) + (world - 1) * group
 

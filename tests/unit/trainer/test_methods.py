@@ -40,7 +40,7 @@ def run(job) -> Supervised:
 
 
 def example(length: int) -> Example:
-    return Example(tuple(range(1, length + 1)), length // 2, 1)
+    return Example(tuple(range(1, length + 1)), ((length // 2, length),), 1)
 
 
 def test_the_default_recipe_is_the_plain_loop_bit_for_bit(job, inputs) -> None:

@@ -7,10 +7,13 @@ from pydantic import ValidationError
 
 from schemas.campaign import Campaign, Model
 from schemas.profiles import BOXED, PROFILES
+from schemas.prompts import PROFILE_PROMPTS
 from services.runtime.prompting import ChatTemplateMissing, adds_special_tokens, question
 from services.trainer.tiny_base.tokenizer import make_tokenizer
 from tasks.puzzles.vocabulary import vocabulary
 from tests.unit.console_events import Log
+
+PLAIN, THINKING = PROFILE_PROMPTS["plain"], PROFILE_PROMPTS["thinking"]
 
 TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
@@ -24,27 +27,27 @@ def tokenizer():
 
 
 def test_the_plain_question_is_the_prompt_and_a_line_break(tokenizer) -> None:
-    assert question("what?", "plain", tokenizer) == "what?\n"
-    assert adds_special_tokens("plain")
+    assert question("what?", PLAIN, tokenizer) == "what?\n"
+    assert adds_special_tokens(PLAIN)
 
 
 def test_the_thinking_question_goes_through_the_chat_template_with_the_challenges_request(tokenizer) -> None:
     tokenizer.chat_template = TEMPLATE
-    assert question("what?", "thinking", tokenizer) == f"<bos>[user]what?\n{BOXED}[assistant][think]"
+    assert question("what?", THINKING, tokenizer) == f"<bos>[user]what?\n{BOXED}[assistant][think]"
     assert "\\boxed{your answer}" in BOXED
 
 
 def test_the_begin_token_that_a_template_writes_is_not_doubled(tokenizer) -> None:
     tokenizer.chat_template = TEMPLATE
-    ids = tokenizer(question("what?", "thinking", tokenizer), add_special_tokens=adds_special_tokens("thinking"))[
+    ids = tokenizer(question("what?", THINKING, tokenizer), add_special_tokens=adds_special_tokens(THINKING))[
         "input_ids"
     ]
     assert ids.count(tokenizer.bos_token_id) == 1
 
 
 def test_a_tokenizer_without_a_chat_template_is_named(tokenizer) -> None:
-    with pytest.raises(ChatTemplateMissing, match=r"model\.profile: thinking needs a chat template"):
-        question("what?", "thinking", tokenizer)
+    with pytest.raises(ChatTemplateMissing, match=r"model\.prompt: template: chat needs a chat template"):
+        question("what?", THINKING, tokenizer)
 
 
 def test_the_challenges_settings_have_one_name() -> None:

@@ -88,7 +88,7 @@ def test_campaign_plan_and_preflight_know_the_other_training_package(tmp_path) -
     file = campaign_file(tmp_path, "method: twice", axis)
     assert load(file).recipe.method == "twice"
     assert prepare(file, {}, "h200", None).memory(load(file).recipe).cache > 0
-    assert registry.METHODS.names() == ("sft", "grpo", "twice")
+    assert registry.METHODS.names() == ("sft", "grpo", "dpo", "twice")
     with pytest.raises(RecipeUnsupported, match="fsdp does not work with method: twice"):
         preflight.check_recipe(Recipe(method="twice", devices=2, sharding="fsdp"))
 
@@ -101,7 +101,7 @@ def test_a_name_of_this_project_cannot_be_taken(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("recipe", "axis", "message"),
     [
-        ("method: dpo", "", r"recipe\.method: 'dpo' is not known; use one of sft, grpo, or install the package"),
+        ("method: ppo", "", r"recipe\.method: 'ppo' is not known; use one of sft, grpo, dpo, or install the package"),
         ("adapter: dora", "", r"recipe\.adapter: 'dora' is not known; use one of lora, qlora, full"),
         ("method: sft", "    - {knob: adapter, values: [lora, dora]}\n", r"recipe\.adapter: 'dora' is not known"),
     ],
@@ -112,8 +112,8 @@ def test_an_unknown_name_is_refused_when_the_campaign_is_loaded(tmp_path, recipe
 
 
 def test_an_unknown_name_is_refused_in_preflight() -> None:
-    with pytest.raises(RecipeUnsupported, match=r"recipe\.method: 'dpo' is not known; use one of sft, grpo"):
-        preflight.check_recipe(Recipe(method="dpo"))
+    with pytest.raises(RecipeUnsupported, match=r"recipe\.method: 'ppo' is not known; use one of sft, grpo, dpo"):
+        preflight.check_recipe(Recipe(method="ppo"))
     with pytest.raises(UnknownName, match=r"entry points aevolve\.adapter_forms"):
         registry.ADAPTER_FORMS.get("dora")
 
