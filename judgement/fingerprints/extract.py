@@ -9,8 +9,9 @@ from random import Random
 
 import numpy as np
 
-from judgement.fingerprints.index import _FORMAT, BASE, NGRAM, NGRAMS, Fingerprints, Hashes, mix, tag
-from judgement.fingerprints.tokens import contents, number, words
+from judgement.fingerprints.index import _FORMAT, BASE, NGRAM, NGRAMS, Fingerprints, Hashes, tag
+from judgement.fingerprints.questions import BANDS, mix, near_sums
+from judgement.fingerprints.tokens import contents, number, question_tokens, words
 
 DISTINCTIVE = 12
 """Characters of contents that hardly coincide by chance."""
@@ -49,8 +50,22 @@ class Prints:
                 self._run("prefix", run)
                 self._run("answered", run + result)
 
-    def documents(self, texts: Sequence[str]) -> None:
-        """Add the documents of one task; n-grams that many of them share belong to its template and identify none."""
+    def question(self, prompt: str, answer: str) -> None:
+        """Add a question of a suite: copies of it, and near-copies with its answer or with an unknown one."""
+        tokens = question_tokens(prompt)
+        if tokens:
+            self._run("question", tokens)
+        for told in dict.fromkeys((answer, "")):
+            self.runs.setdefault("near", {}).setdefault(BANDS, set()).update(near_sums(prompt, told))
+
+    def documents(self, texts: Sequence[str], *, questions: bool = False) -> None:
+        """Add the documents of one task; n-grams that many of them share belong to its template and identify none.
+
+        With `questions`, a document is also recognised as a whole, for rows with a question, in which fewer n-grams count.
+        """
+        for text in texts if questions else ():
+            if tokens := question_tokens(text):
+                self._run("question", tokens)
         documents = [words(text) for text in texts]
         grams = [{tuple(doc[at : at + NGRAM]) for at in range(len(doc) - NGRAM + 1)} for doc in documents]
         counts = Counter(gram for in_document in grams for gram in in_document)
@@ -70,12 +85,13 @@ class Prints:
             "answered": self._hashes("answered", salt),
             "ngram": self._hashes("ngram", salt),
         }
+        hashed |= {kind: self._hashes(kind, salt) for kind in ("question", "near") if kind in self.runs}
         arrays = {kind: np.unique(np.concatenate([np.zeros(0, np.uint64), *parts])) for kind, parts in hashed.items()}
         if pads:
             arrays |= {kind: _padded(arrays[kind], items * most, pads) for kind, most in PER_ITEM.items()}
         lengths = {
             f"{kind}_lengths": np.array(sorted(self.runs.get(kind, ())), dtype=np.int64)
-            for kind in ("words", "contents", "prefix")
+            for kind in ("words", "contents", "prefix", *(("question",) if "question" in self.runs else ()))
         }
         return Fingerprints(arrays | lengths | {"salt": np.array(salt, dtype=np.uint64), "format": np.array(_FORMAT)})
 

@@ -3,7 +3,10 @@
 They are of runs of tokens, in two readings (`judgement.fingerprints.tokens`). A run may be enough *alone*: a copy of
 the words, or contents that hardly coincide by chance. Contents that are too few for that are a *prefix*, and count only
 with the right answer among the contents after them. Documents, which are longer, are recognised by several of their
-*n-grams*.
+*n-grams*. Questions of suites are recognised by `judgement.fingerprints.questions`.
+
+Rows with a question are often made from templates, whose n-grams they share with documents that ask something else. So
+a document is recognised in them by nearly all n-grams of the question.
 
 Anybody who holds the file can test a guess on it. What keeps a set sealed is therefore not the hash but the number of
 other items that its own are hidden among: see `services.oracle.fingerprints.publish`.
@@ -19,7 +22,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from judgement.fingerprints.tokens import readings
+from judgement.fingerprints.questions import BANDS, WHOLE, mix, near_sums, token_numbers
+from judgement.fingerprints.tokens import question_tokens, readings
 
 NGRAM = 8
 """Words of an n-gram of a document."""
@@ -40,7 +44,10 @@ U64, U8 = np.uint64, np.uint8
 BASE = 0x9E3779B97F4A7C15
 Hashes = npt.NDArray[np.uint64]
 
-KINDS = ("words", "contents", "prefix", "answered", "ngram")
+COVERED = 0.8
+"""Share of a question's n-grams that must be a document's, so that the row is a copy of it."""
+
+KINDS = ("words", "contents", "prefix", "answered", "ngram", "question", "near")
 _KIND = {kind: 0xD1342543DE82EF95 * (at + 1) & (1 << 64) - 1 for at, kind in enumerate(KINDS)}
 _BIT = np.array([1 << bit for bit in range(8)], dtype=U8)
 _REASONS = {"words": "copy", "contents": "contents"}
@@ -120,6 +127,9 @@ class Fingerprints:
         self.lengths = {kind: arrays[f"{kind}_lengths"].tolist() for kind in ("words", "contents", "prefix")}
         self.lengths["prefix"] = [length for length in self.lengths["prefix"] if length > 1]
         self.lengths["ngram"] = [NGRAM]
+        lengths: list[int] = arrays["question_lengths"].tolist() if "question_lengths" in arrays else []
+        self.lengths["question"] = [length for length in lengths if length >= WHOLE]
+        self.members |= {kind: Member(arrays[kind]) for kind in ("question", "near") if kind in arrays}
         self.before: dict[str, tuple[Hashes, Hashes]] = {}
         """The last tokens of each source's last row."""
         self._tags: dict[tuple[str, int], np.uint64] = {}
@@ -146,7 +156,8 @@ class Fingerprints:
     def contaminated(self, row: Readable) -> str | None:
         """Why a row must be dropped; None if it shares nothing with the fingerprinted items and documents.
 
-        `copy`, `contents`, `answered` or `document`, with ` split` if it completes its source's previous row.
+        `copy`, `contents`, `answered` or `document`, with ` split` if it completes its source's previous row;
+        `question` or `near` for a suite's question.
         """
         words, contents = readings(f"{row.prompt}\n{row.trace}\n{row.answer}")
         none = np.zeros(0, dtype=U64)
@@ -156,7 +167,8 @@ class Fingerprints:
             self._standalone("words", words_before, words)
             or self._standalone("contents", contents_before, contents)
             or self._answered(contents_before, contents)
-            or self._document(words)
+            or (self._asked_document(row.prompt) if row.prompt else self._document(words))
+            or self._question(row)
         )
 
     def _standalone(self, kind: str, before: Hashes, tokens: Hashes) -> str | None:
@@ -192,6 +204,38 @@ class Fingerprints:
             return None
         return "document" if len(list(self._hits("ngram", "ngram", tokens))) >= NGRAMS else None
 
+    def _asked_document(self, prompt: str) -> str | None:
+        """Whether a question is that of a document: it has nearly all of its n-grams."""
+        if not len(self.members["ngram"].hashes):
+            return None
+        tokens, _ = readings(prompt)
+        grams = max(0, len(tokens) - NGRAM + 1)
+        hits = len({start for start, _ in self._hits("ngram", "ngram", tokens)})
+        return "document" if hits >= NGRAMS and hits >= COVERED * grams else None
+
+    def _question(self, row: Readable) -> str | None:
+        """Whether a row holds a suite's question, or asks nearly the same."""
+        if "question" not in self.members:
+            return None
+        answered = f"{row.prompt}\n{row.answer}"
+        for text in ("\n".join((row.prompt, row.trace, row.answer, getattr(row, "rejected", ""))), answered):
+            if next(self._hits("question", "question", token_numbers(question_tokens(text))), None):
+                return "question"
+        if not row.prompt:
+            return None
+        for text in (row.prompt, answered):
+            asked = token_numbers(question_tokens(text))
+            (sums,) = rolled(asked, [len(asked)])
+            short = 0 < len(asked) < WHOLE
+            if short and len(self.members["question"].hits(mix(sums ^ self._tag("question", len(asked))))):
+                return "question"
+        sums = np.array(near_sums(row.prompt, row.answer), dtype=U64)
+        return (
+            "near"
+            if "near" in self.members and len(self.members["near"].hits(mix(sums ^ self._tag("near", BANDS))))
+            else None
+        )
+
     def _hits(self, kind: str, member: str, tokens: Hashes) -> Iterator[tuple[int, int]]:
         """Start and end of each run that is in the set."""
         lengths = self.lengths[kind]
@@ -208,13 +252,3 @@ class Fingerprints:
         if (kind, length) not in self._tags:
             self._tags[kind, length] = tag(kind, length, self.salt)
         return self._tags[kind, length]
-
-
-U64 = np.uint64
-
-
-def mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """The finaliser of SplitMix64 (Steele et al., 2014): a difference of one bit becomes one of half of them."""
-    values = (values ^ (values >> U64(30))) * U64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> U64(27))) * U64(0x94D049BB133111EB)
-    return values ^ (values >> U64(31))

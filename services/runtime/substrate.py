@@ -25,6 +25,7 @@ SHARED = (
 )
 DATA = (
     "judgement.fingerprints.index",
+    "judgement.fingerprints.questions",
     "judgement.fingerprints.tokens",
     "services.data.collect.arithmetic",
     "services.data.collect.collect",

@@ -3,6 +3,9 @@
 The index is one SQLite file, so memory does not grow with it, the caller ends its transactions, and a copy of it is
 the next round's start. A row that was added before a crash and comes again is not its own duplicate.
 
+Two questions that differ in a number or in their answer are different rows, however alike their words are: problems
+made from one template differ in nothing else.
+
 MinHash: Broder, 1997; banding: Leskovec et al., chapter 3. Sketches are rensa's, in Rust: full-set R-MinHash over the
 word 5-grams of a text. docs/guides/data.md compares it with its peers.
 """
@@ -22,7 +25,8 @@ import numpy as np
 import numpy.typing as npt
 import rensa
 
-from judgement.fingerprints.index import mix
+from judgement.fingerprints.questions import mix
+from judgement.fingerprints.tokens import numbers
 from schemas.rows import Row
 
 WORDS = 5
@@ -121,7 +125,7 @@ class NearDuplicates:
         if self.bands is None:
             return None
         values = self._sketch(row)
-        keys = ",".join(map(str, self.bands.keys(values, row.answer)))
+        keys = ",".join(map(str, self.bands.keys(values, distinguishing(row))))
         candidates = self.connection.execute(SHARING_A_BAND.format(keys=keys), identity).fetchall()
         if not candidates:
             return None
@@ -138,7 +142,7 @@ class NearDuplicates:
             ADD_ROW, (_identity(row), _hash(row.domain, row.core), row.core, self.round, self.session, stored)
         )
         if self.bands and values is not None:
-            keys = self.bands.keys(values, row.answer)
+            keys = self.bands.keys(values, distinguishing(row))
             self.connection.executemany(ADD_BAND, [(key, inserted.lastrowid) for key in keys])
 
     def commit(self) -> None:
@@ -192,6 +196,14 @@ def shingles(text: str) -> list[str]:
     return list(map(" ".join, zip(*(words[at:] for at in range(WORDS)), strict=False)))
 
 
+def distinguishing(row: Row) -> str:
+    """What two rows that are near must have in common: of questions the answer and the numbers, nothing of texts."""
+    if not row.prompt:
+        return row.answer
+    answer = row.answer or " ".join(row.trace.split())  # a completion as it stands is its own answer
+    return "\n".join((answer, *numbers(row.prompt)))
+
+
 def sketch(row: Row) -> Sketch:
     """The sketch of a row's prompt and trace. Shape (PERMUTATIONS,)."""
     minhash = rensa.RMinHash(num_perm=PERMUTATIONS, seed=SEED)
@@ -210,10 +222,10 @@ class Bands:
     def _weights(self) -> npt.NDArray[np.uint64]:
         return np.random.default_rng(SEED).integers(1, 2**63, size=self.rows, dtype=U64) | U64(1)
 
-    def keys(self, values: Sketch, answer: str) -> list[int]:
-        """One signed 64-bit key per band. Texts with different answers share none: they ask different questions."""
+    def keys(self, values: Sketch, distinguishing: str) -> list[int]:
+        """One signed 64-bit key per band. Rows that must not be alike in all of `distinguishing` share none."""
         cut = values[: self.count * self.rows].reshape(self.count, self.rows).astype(U64)
-        salt = np.arange(1, self.count + 1, dtype=U64) << U64(32) | U64(zlib.crc32(answer.encode()))
+        salt = np.arange(1, self.count + 1, dtype=U64) << U64(32) | U64(zlib.crc32(distinguishing.encode()))
         with np.errstate(over="ignore"):
             mixed = mix((cut * self._weights).sum(axis=1, dtype=U64) ^ mix(salt))
         keys: list[int] = mixed.view(np.int64).tolist()

@@ -32,12 +32,12 @@ class Classifier:
     def __init__(self, rule: ClassifierRule) -> None:
         self.name, self._threshold = rule.name, rule.threshold
         folder = _checked(rule)
-        self._tokenizer = AutoTokenizer.from_pretrained(folder)
+        self._tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         if device == "cpu":
             torch.set_num_threads(1)  # sums must not depend on the number of free cores
         model: Any = AutoModelForSequenceClassification.from_pretrained(
-            folder, use_safetensors=True, dtype=torch.float32
+            folder, use_safetensors=True, dtype=torch.float32, trust_remote_code=False
         )
         self._model = model.to(device).eval()
         self._labels = _indices(rule, model.config.label2id)

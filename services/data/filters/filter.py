@@ -36,6 +36,17 @@ class Filter(Protocol):
         """The row, perhaps changed, or the reason to drop it."""
 
 
+class TextsOnly:
+    """A filter made for web pages: it judges plain texts, and keeps rows with a question."""
+
+    def __init__(self, inner: Filter) -> None:
+        self.name, self._inner = inner.name, inner
+
+    def judge(self, row: Row) -> Row | Dropped:
+        """The inner filter's verdict on a plain text."""
+        return row if row.prompt else self._inner.judge(row)
+
+
 def judged(filters: Sequence[Filter], row: Row) -> Row | Dropped:
     """The verdict of all filters in their order; the first drop ends it."""
     for one in filters:

@@ -8,6 +8,7 @@ check and are kept.
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,8 +21,8 @@ from stdnum.us import ssn
 from schemas.rows import Row
 from services.data.filters.filter import Dropped
 
-FIELDS = ("prompt", "trace", "core")
-"""Fields that may be scrubbed; an answer may not, since a verifier compares it."""
+FIELDS = ("prompt", "trace", "core", "rejected")
+"""Fields that may be scrubbed; an answer may not, since a verifier compares it, nor columns, which scorers read."""
 
 REGIONS = (None, "US", "GB")
 """How a phone number is parsed: by its country code first, then as a national number of these."""
@@ -107,6 +108,12 @@ def scrub(text: str) -> tuple[str, dict[str, int]]:
     return text, matches
 
 
+def scrubbed_turns(messages: str) -> str:
+    """A conversation as JSON, without personal data in its turns."""
+    turns = [{**turn, "content": scrub(turn["content"])[0]} for turn in json.loads(messages)]
+    return json.dumps(turns, ensure_ascii=False)
+
+
 class ScrubPersonal:
     """Replaces personal data; drops a row with personal data in its answer, which cannot be replaced."""
 
@@ -119,6 +126,8 @@ class ScrubPersonal:
         changed: dict[str, Any] = {
             field: scrubbed for field in FIELDS if (scrubbed := scrub(text := getattr(row, field))[0]) != text
         }
+        if row.messages and (messages := scrubbed_turns(row.messages)) != row.messages:
+            changed["messages"] = messages
         return replace(row, **changed) if changed else row
 
 

@@ -7,7 +7,7 @@ packages.
 from __future__ import annotations
 
 from schemas.sources import FilterRule
-from services.data.filters.filter import Filter
+from services.data.filters.filter import Filter, TextsOnly
 from services.data.filters.language import Language
 from services.data.filters.pii import DropPersonal, ScrubPersonal
 from services.data.filters.quality import QUALITY, Length
@@ -18,13 +18,21 @@ from services.data.plugins import load_plugin
 def make_filters(rule: FilterRule) -> tuple[Filter, ...]:
     """Filters for `judged`. Models and word lists are loaded here, once per call, and never from a network.
 
+    Length, language, quality and personal data are judged in plain texts alone, unless `questions` is set.
+
     Raises `ValueError` for a language without word list or model, `ClassifierRefused`, `PickledWeights`, or
     `PluginInvalid`.
     """
-    filters: list[Filter] = [Length(rule.min_words, rule.max_words)]
+    texts: list[Filter] = [Length(rule.min_words, rule.max_words)]
     if rule.languages:
-        filters.append(Language(rule.languages))
-    filters += [QUALITY[name](rule) for name in rule.quality]
+        texts.append(Language(rule.languages))
+    texts += [QUALITY[name](rule) for name in rule.quality]
+    personal: list[Filter] = []
+    if rule.pii != "off":
+        personal.append(ScrubPersonal() if rule.pii == "scrub" else DropPersonal())
+    if not rule.questions:
+        texts, personal = [TextsOnly(one) for one in texts], [TextsOnly(one) for one in personal]
+    filters = texts
     if rule.safety == "drop":
         filters.append(Safety())
     if rule.classifiers:
@@ -32,6 +40,4 @@ def make_filters(rule: FilterRule) -> tuple[Filter, ...]:
 
         filters += [Classifier(one) for one in rule.classifiers]
     filters += [load_plugin(one)(one) for one in rule.plugins]
-    if rule.pii != "off":
-        filters.append(ScrubPersonal() if rule.pii == "scrub" else DropPersonal())
-    return tuple(filters)
+    return (*filters, *personal)

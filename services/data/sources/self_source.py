@@ -175,12 +175,12 @@ class Writer:
             torch.set_num_threads(1)  # sums must not depend on the number of free cores
         folder = model_folder(str(base))
         self.limits, self.form = model, model.form
-        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         self.ends = end_tokens(folder, self.tokenizer)
         pad = self.tokenizer.pad_token_id
         self.pad = pad if pad is not None else next(iter(self.ends), 0)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32 if device == "cpu" else torch.bfloat16
+            folder, dtype=torch.float32 if device == "cpu" else torch.bfloat16, trust_remote_code=False
         )
         settings: Any = GenerationConfig  # transformers' class has no types
         loaded.generation_config = settings()  # the base's own holds penalties, which `generate` would apply
