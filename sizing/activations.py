@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import singledispatch
 
-from schemas.recipe import Recipe
+from schemas.recipe import ALL_LINEAR, Recipe
 from sizing.parts import SINGLE, Attention, Experts, Mamba, Mlp, Part
 from sizing.shapes import Block, Shapes
 from sizing.traits import Traits
@@ -45,7 +45,7 @@ class PassFormat:
         """
         if self.full:
             return self.compute * width * (1 if self.stream == self.compute else len(names))
-        adapted = sum(name in self.targets for name in names)
+        adapted = len(names) if ALL_LINEAR in self.targets else sum(name in self.targets for name in names)
         copies = min(adapted, 1) if self.compute == SINGLE else adapted
         return SINGLE * (width * copies + self.rank * adapted)
 

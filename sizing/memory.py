@@ -12,8 +12,8 @@ from math import ceil
 
 from schemas.recipe import Recipe
 from sizing.activations import HALF, LOGITS, body_bytes, pass_format
-from sizing.parts import SINGLE
-from sizing.shapes import HEAD, Shapes, parameters
+from sizing.parts import HEAD, SINGLE
+from sizing.shapes import Shapes, parameters
 from sizing.traits import Traits
 
 MICRO_TOKENS = 16_384
@@ -59,7 +59,7 @@ def training(shapes: Shapes, recipe: Recipe, traits: Traits, max_length: int, *,
     """
     width, parts = HALF if half else SINGLE, recipe.devices if recipe.sharding == "fsdp" else 1
     trained = trained_weights(shapes, recipe, traits)
-    tokens = pass_tokens(recipe, max_length)
+    tokens = pass_tokens(recipe, max_length, traits.sequences)
     body = body_bytes(
         shapes, pass_format(recipe, traits, half=half), tokens, recomputed=recipe.activations == "recomputed"
     )
@@ -86,10 +86,13 @@ def trained_weights(shapes: Shapes, recipe: Recipe, traits: Traits) -> int:
     return shapes.total if traits.every_weight else shapes.adapter(recipe.target_modules, recipe.rank)
 
 
-def pass_tokens(recipe: Recipe, max_length: int) -> int:
-    """Tokens of a device's largest forward pass: its share of a batch, at most what the trainer puts into one pass."""
-    share = ceil(recipe.batch / recipe.devices) * max_length
-    return min(share, max(MICRO_TOKENS, max_length))
+def pass_tokens(recipe: Recipe, max_length: int, sequences: int = 1) -> int:
+    """Tokens of a device's largest forward pass: its share of a batch, at most what the trainer puts into one pass.
+
+    `sequences` of a row are in one pass.
+    """
+    share = ceil(recipe.batch / recipe.devices) * max_length * sequences
+    return min(share, max(MICRO_TOKENS, max_length * sequences))
 
 
 def answers(recipe: Recipe, traits: Traits) -> int:

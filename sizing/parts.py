@@ -8,6 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from schemas.recipe import ALL_LINEAR
+
+HEAD = "lm_head"
+"""Name of the output layer."""
+
 SINGLE = 4
 """Bytes of a number in single precision."""
 
@@ -50,7 +55,11 @@ class Matrix:
 
         What stands for several layers has the ranks of all.
         """
-        if not (self.name in targets if self.linear else self.aliases and set(self.aliases) <= set(targets)):
+        if self.linear:
+            adapted = self.name != HEAD if ALL_LINEAR in targets else self.name in targets
+        else:
+            adapted = bool(self.aliases) and set(self.aliases) <= set(targets)
+        if not adapted:
             return 0
         return self.copies * rank * max(1, len(self.aliases)) * (self.inputs + self.outputs)
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from sizing.parts import Experts, Matrix, Part
+from sizing.parts import HEAD, Experts, Matrix, Part
 
 Block = tuple[Part, ...]
 """What is sharded, and computed again, as one: in Llama attention and feed-forward, in NemotronH one of the two."""
-
-HEAD = "lm_head"
 
 
 @dataclass(frozen=True)

@@ -58,16 +58,16 @@ def training(shapes: Shapes, recipe: Recipe, traits: Traits, length: float) -> f
     """Operations per trained token: a forward pass, as much for gradients of inputs, and again for those of weights.
 
     Beside an adapter the base needs no weight gradients, so 2 of the 3 remain. Recomputed activations add a forward
-    pass.
+    pass, and so does a reference model.
     """
-    passes = (3 if traits.every_weight else 2) + (1 if recipe.activations == "recomputed" else 0)
+    passes = (3 if traits.every_weight else 2) + (recipe.activations == "recomputed") + traits.reference
     adapter = 0 if traits.every_weight else shapes.adapter(recipe.target_modules, recipe.rank)
     return passes * forward(shapes, length) + 6 * adapter
 
 
 def trained_tokens(recipe: Recipe, traits: Traits, assumptions: Assumptions) -> float:
-    """Tokens of one training; each row counts once per answer that is generated for it."""
-    return recipe.steps * recipe.batch * assumptions.row_tokens * max(traits.answers, 1)
+    """Tokens of one training; each row counts once per sequence, or per answer that is generated for it."""
+    return recipe.steps * recipe.batch * assumptions.row_tokens * max(traits.answers, traits.sequences)
 
 
 def tokens_per_second(

@@ -20,6 +20,8 @@ class Traits:
     """Answers that the model generates in training per row of a batch; 0 where it generates none."""
     sequences: int = 1
     """Sequences that the method learns from per row of a batch."""
+    reference: bool = False
+    """Whether the base computes each sequence, too."""
     shardable: bool = True
     """Whether several devices can hold the model together (`sharding: fsdp`)."""
 

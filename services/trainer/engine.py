@@ -96,7 +96,7 @@ def _learner(job: TrainingJob, ranks: Ranks) -> Learner:
     base = model_folder(job.base)
     preflight.check_memory(job, base)
     learner: type[Learner] = registry.load(registry.METHODS.get(job.recipe.method).learner)
-    return learner.begin(job, AutoTokenizer.from_pretrained(base), base, ranks)
+    return learner.begin(job, AutoTokenizer.from_pretrained(base, trust_remote_code=False), base, ranks)
 
 
 def _train(learner: Learner, report: Report) -> tuple[int, Coverage, dict[str, torch.Tensor]]:

@@ -72,7 +72,7 @@ class Trained(Frozen):
     too_long_rows: dict[Name, int] = Field(default_factory=dict)
     """Different rows among them, by source."""
     unused: dict[Name, int] = Field(default_factory=dict)
-    """Different rows that the method cannot use, by reason: `no_pair`, `no_answer`, `no_prompt`, `no_assistant_turn`."""
+    """Different rows that the method cannot use, by reason, such as `no_pair` or `no_answer`."""
     resumed_from: int = Field(ge=0)
     """Step from which this try resumed; 0 for a fresh one."""
     seconds: float = Field(ge=0.0)

@@ -115,14 +115,14 @@ def check_rows(job: TrainingJob, data: Data) -> None:
 
 def check_bos(base: Path) -> None:
     """Raise `BosMissing` where texts do not begin as the model expects."""
-    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
     if bos_missing(base, tokenizer):
         raise BosMissing(f"model.base: its tokenizer does not put {tokenizer.bos_token!r} before a text; {BOS_REMEDY}")
 
 
 def check_end(base: Path, form: Prompt) -> None:
     """Raise `EndTokenMissing` or `ChatTemplateMissing` where nothing would end an answer, or nothing asks for it."""
-    turn_end(AutoTokenizer.from_pretrained(base), form)
+    turn_end(AutoTokenizer.from_pretrained(base, trust_remote_code=False), form)
 
 
 def trained_weights(base: Path, recipe: Recipe) -> int:
@@ -166,7 +166,7 @@ def check_disk(job: TrainingJob, trained: int) -> None:
 
 def _config(base: Path) -> Any:
     try:
-        return AutoConfig.from_pretrained(base)
+        return AutoConfig.from_pretrained(base, trust_remote_code=False)
     except (ValueError, KeyError, OSError) as error:
         raise ModelUnsupported(
             f"model.base: transformers does not know the architecture of the configuration in {base} ({short(error)}); "

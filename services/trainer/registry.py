@@ -91,6 +91,7 @@ def traits(recipe: Recipe) -> Traits:
         four_bits=form.four_bits,
         answers=method.answers(recipe),
         sequences=method.sequences,
+        reference=method.reference,
         shardable=method.shardable and form.shardable,
     )
 

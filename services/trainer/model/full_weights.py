@@ -54,10 +54,10 @@ class FullWeights(TrainedWeights):
 
     def save(self, model: Any, weights: Mapping[str, torch.Tensor], folder: Path, base: Path) -> None:
         """Write model and tokenizer to a new folder, in the number format and with the configuration of the base."""
-        config = AutoConfig.from_pretrained(base)
+        config = AutoConfig.from_pretrained(base, trust_remote_code=False)
         config.dtype = dtype = config.dtype or torch.float32
         state = {name: weight.to(dtype) for name, weight in weights.items()}
         buffers = {name: value for name, value in model.state_dict().items() if name in dict(model.named_buffers())}
         model.save_pretrained(folder, state_dict={**buffers, **state})
         config.save_pretrained(folder)
-        AutoTokenizer.from_pretrained(base).save_pretrained(folder)
+        AutoTokenizer.from_pretrained(base, trust_remote_code=False).save_pretrained(folder)

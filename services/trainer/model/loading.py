@@ -33,9 +33,9 @@ def load(base: Path, device: str, dtype: torch.dtype) -> Any:
     """The base of a folder, in the given number format."""
     if device == META:
         with torch.device(META):
-            config = AutoConfig.from_pretrained(base)
-            return AutoModelForCausalLM.from_config(config, dtype=dtype)  # type: ignore[no-untyped-call]
-    model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, use_safetensors=True)
+            config = AutoConfig.from_pretrained(base, trust_remote_code=False)
+            return AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)  # type: ignore[no-untyped-call]
+    model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, use_safetensors=True, trust_remote_code=False)
     return model.to(device)
 
 
@@ -54,7 +54,12 @@ def load_in_4_bits(base: Path, device: str, dtype: torch.dtype) -> Any:
     )
     device_map = {"": torch.cuda.current_device() if device == "cuda" else device}
     return AutoModelForCausalLM.from_pretrained(
-        base, dtype=dtype, quantization_config=four_bits, device_map=device_map, use_safetensors=True
+        base,
+        dtype=dtype,
+        quantization_config=four_bits,
+        device_map=device_map,
+        use_safetensors=True,
+        trust_remote_code=False,
     )
 
 

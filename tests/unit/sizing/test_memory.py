@@ -36,7 +36,7 @@ RECIPES = st.builds(
     batch=st.integers(1, 512),
     rank=st.integers(1, 128),
     adapter=st.sampled_from(["lora", "qlora", "full"]),
-    method=st.sampled_from(["sft", "grpo"]),
+    method=st.sampled_from(["sft", "grpo", "dpo"]),
     activations=st.sampled_from(["kept", "recomputed"]),
     devices=st.integers(1, 64),
     sharding=st.sampled_from(["replicated", "fsdp"]),
@@ -90,3 +90,18 @@ def test_4_bits_take_less_than_16_and_all_weights_more_than_an_adapter(
 def test_only_rewarded_answers_need_a_cache_in_training(model: Shapes, recipe: Recipe, length: int) -> None:
     cache = memory.training(model, recipe, traits(recipe), length).cache
     assert (cache > 0) == (recipe.method == "grpo")
+
+
+@given(MODELS, LENGTHS)
+def test_all_linear_is_every_linear_layer_but_the_output_layer(model: Shapes, length: int) -> None:
+    names = tuple(sorted({matrix.name for matrix in model.matrices() if matrix.linear} - {"lm_head"}))
+    recipe = Recipe(target_modules=names)
+    whole = recipe.replace("target_modules", ("all-linear",))
+    assert model.adapter(whole.target_modules, 8) == model.adapter(names, 8) > 0
+    assert total(model, whole, length) == total(model, recipe, length)
+
+
+@given(MODELS, RECIPES, LENGTHS)
+def test_pairs_never_need_less_than_rows(model: Shapes, recipe: Recipe, length: int) -> None:
+    rows, pairs = (recipe.model_copy(update={"method": method}) for method in ("sft", "dpo"))
+    assert total(model, rows, length) <= total(model, pairs, length)

@@ -36,7 +36,7 @@ DEVICE = st.sampled_from(sorted(DEVICES)).map(DEVICES.__getitem__)
 KNOBS = st.sampled_from(["steps", "batch", "rank"])
 
 
-@given(MODELS, DEVICE, KNOWN, KNOBS, st.sampled_from(["sft", "grpo"]))
+@given(MODELS, DEVICE, KNOWN, KNOBS, st.sampled_from(["sft", "grpo", "dpo"]))
 def test_more_of_a_knob_never_takes_less(model, device, known, knob, method):
     recipe = Recipe(method=method)
     more = recipe.model_copy(update={knob: 2 * getattr(recipe, knob)})
