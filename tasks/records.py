@@ -10,19 +10,40 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Iterator, Mapping
+import math
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from tasks.formats import Number, Unreadable
 
 MAX_RECORD = 5_000_000
-"""Characters of a line; longer ones are refused."""
+"""Bytes of a line and characters of a CSV value; longer ones are refused."""
+
+MAX_ARRAY = 1_000_000_000
+"""Bytes of a JSON array, which is read as a whole."""
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 COMPRESSED = (".gz", ".zst")
 
+SPLITS = ("train", "dev", "validation", "valid", "val", "eval", "test")
+"""Beginnings of the names of files that are parts of one data set."""
+
 Record = Mapping[str, Any]
+
+DAMAGED = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    RecursionError,
+    NotImplementedError,
+    zlib.error,
+    csv.Error,
+)
+"""What readers raise for a file that is damaged as a whole."""
 
 
 class FileUnreadable(ValueError):
@@ -36,9 +57,11 @@ def format_of(path: Path) -> str:
     suffix = Path(path.stem).suffix if path.suffix in COMPRESSED else path.suffix
     if suffix.lower() not in SUFFIXES:
         raise FileUnreadable(
-            f"{path}: {path.suffix or 'no suffix'} is no known format; use {', '.join(SUFFIXES)} (with .gz or .zst), or "
-            "a folder of `datasets`"
+            f"{path}: {path.suffix or 'no suffix'} is no known format; use {', '.join(SUFFIXES)} (text also with .gz "
+            "or .zst), or a folder of `datasets`"
         )
+    if path.suffix in COMPRESSED and suffix.lower() in (".parquet", ".arrow"):
+        raise FileUnreadable(f"{path}: {suffix} is not read compressed; unpack it, it holds compressed columns anyway")
     return suffix.lower()
 
 
@@ -47,7 +70,7 @@ def records(path: Path) -> Iterator[Record | Unreadable]:
 
     Raises `FileUnreadable` for a file of no known format, or one that is damaged as a whole.
     """
-    readers = {
+    readers: Mapping[str, Callable[[Path], Iterator[Record | Unreadable]]] = {
         ".jsonl": _json_lines,
         ".ndjson": _json_lines,
         ".json": _json,
@@ -61,9 +84,9 @@ def records(path: Path) -> Iterator[Record | Unreadable]:
         raise FileUnreadable(f"{path}: does not exist; correct the name, or bring the file")
     try:
         yield from readers[format_of(path)](path)
-    except (OSError, EOFError, ValueError) as error:
-        if isinstance(error, FileUnreadable):
-            raise
+    except FileUnreadable:
+        raise
+    except DAMAGED as error:
         raise FileUnreadable(f"{path}: {type(error).__name__}: {error}; the file is damaged or no such file") from error
 
 
@@ -74,7 +97,7 @@ def parse_json(text: str | bytes) -> Any:
 
 def _open(path: Path) -> IO[bytes]:
     if path.suffix == ".gz":
-        return gzip.open(path)
+        return cast("IO[bytes]", gzip.open(path))
     if path.suffix == ".zst":
         from tasks.zstd import open_zstd  # noqa: PLC0415 - 0.1 s, for compressed files alone
 
@@ -106,7 +129,9 @@ def _parsed(line: bytes) -> Record | Unreadable:
 def _json(path: Path) -> Iterator[Record | Unreadable]:
     """An array of objects, an object with one such array, or, as some name them, JSON lines."""
     with _open(path) as file:
-        data = file.read()
+        data = file.read(MAX_ARRAY + 1)
+    if len(data) > MAX_ARRAY:
+        raise FileUnreadable(f"{path}: it is larger than {MAX_ARRAY} bytes; write one object per line, as .jsonl")
     try:
         value = parse_json(data.decode("utf-8-sig"))
     except RecursionError as error:
@@ -129,23 +154,28 @@ def _csv(path: Path) -> Iterator[Record | Unreadable]:
     """Every value is the text between the separators: `007`, `NA` and `True` stay as they are."""
     separator = "\t" if format_of(path) == ".tsv" else ","
     with _open(path) as binary, io.TextIOWrapper(binary, "utf-8-sig", errors="surrogateescape", newline="") as file:
-        rows = csv.reader(file, delimiter=separator)
-        header = next(rows, None)
-        if not header:
+        csv.field_size_limit(MAX_RECORD)
+        rows = csv.reader(file, delimiter=separator, strict=True)
+        header = [name.strip() for name in next(rows, [])]
+        if not any(header):
             raise FileUnreadable(f"{path}: it has no header; name the columns in the first line")
-        if len(set(header)) < len(header):
-            raise FileUnreadable(f"{path}: two columns have one name; give each its own")
+        _once(path, header)
         while True:
             try:
                 row = next(rows)
             except StopIteration:
                 return
-            except csv.Error:
-                yield Unreadable("too_long")
+            except csv.Error as error:
+                yield Unreadable("too_long" if "limit" in str(error) else "quotes")
                 continue
-            if not row:
-                continue
-            yield _csv_record(header, row)
+            if row:
+                yield _csv_record(header, row)
+
+
+def _once(path: Path, names: Sequence[str]) -> None:
+    doubled = next((name for name in names if names.count(name) > 1), None)
+    if doubled is not None:
+        raise FileUnreadable(f"{path}: two columns have the name {doubled!r}; give each its own")
 
 
 def _csv_record(header: list[str], row: list[str]) -> Record | Unreadable:
@@ -163,6 +193,7 @@ def _parquet(path: Path) -> Iterator[Record | Unreadable]:
 
     try:
         with parquet.ParquetFile(path) as file:
+            _once(path, file.schema_arrow.names)
             for batch in file.iter_batches(1000):
                 yield from from_arrow(batch)
     except ArrowException as error:
@@ -179,64 +210,97 @@ def _arrow(path: Path) -> Iterator[Record | Unreadable]:
             file.seek(0)
             opened = pa.ipc.open_file(file)
             batches = (opened.get_batch(at) for at in range(opened.num_record_batches))
+            _once(path, opened.schema.names)
+        else:
+            _once(path, batches.schema.names)
         for batch in batches:
             yield from from_arrow(batch)
 
 
 def from_arrow(batch: Any) -> Iterator[Record | Unreadable]:
-    """The records of a batch: single precision by its shortest spelling, and bytes that are no UTF-8 by row."""
+    """The records of a batch: single precision by its shortest spelling, and values that cannot be read by row."""
+    columns = {name: _values(column) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+    for at in range(batch.num_rows):
+        row = {name: values[at] for name, values in columns.items()}
+        bad = next((value for value in row.values() if isinstance(value, Unreadable)), None)
+        yield bad or row
+
+
+def _values(column: Any) -> list[Any]:
+    """The values of a column; in place of one that Python cannot hold, why."""
     import numpy as np  # noqa: PLC0415
     import pyarrow as pa  # noqa: PLC0415
 
-    columns = {}
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        kind = column.type
-        if pa.types.is_dictionary(kind):
-            column = column.dictionary_decode()  # noqa: PLW2901
-            kind = column.type
-        if pa.types.is_float32(kind) or pa.types.is_float16(kind):
-            single = np.float32 if pa.types.is_float32(kind) else np.float16
-            columns[name] = [None if value is None else Number(str(single(value))) for value in column.to_pylist()]
-        elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            columns[name] = [_decoded(value) for value in column.cast(_binary(kind)).to_pylist()]
-        else:
-            columns[name] = column.to_pylist()
-    for at in range(batch.num_rows):
-        row = {name: values[at] for name, values in columns.items()}
-        yield Unreadable("encoding") if any(isinstance(v, UnicodeDecodeError) for v in row.values()) else row
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    kind = column.type
+    if pa.types.is_float32(kind) or pa.types.is_float16(kind):
+        single = np.float32 if pa.types.is_float32(kind) else np.float16
+        values = column.to_pylist()
+        return [None if v is None or math.isnan(v) else Number(str(single(v))) for v in values]
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        binary = pa.large_binary() if pa.types.is_large_string(kind) else pa.binary()
+        return [_decoded(value) for value in column.cast(binary).to_pylist()]
+    try:
+        values = column.to_pylist()
+    except (ValueError, OverflowError):  # text that is no UTF-8 within a list, a date before the year 1
+        return [_one(value) for value in column]
+    return list(values)
 
 
-def _binary(kind: Any) -> Any:
-    import pyarrow as pa  # noqa: PLC0415
+def _one(value: Any) -> Any:
+    try:
+        return value.as_py()
+    except UnicodeDecodeError:
+        return Unreadable("encoding")
+    except (ValueError, OverflowError):
+        return Unreadable("not_text")
 
-    return pa.large_binary() if pa.types.is_large_string(kind) else pa.binary()
 
-
-def _decoded(value: bytes | None) -> str | UnicodeDecodeError | None:
+def _decoded(value: bytes | None) -> str | Unreadable | None:
     try:
         return None if value is None else value.decode()
-    except UnicodeDecodeError as error:
-        return error
+    except UnicodeDecodeError:
+        return Unreadable("encoding")
 
 
 def _folder(path: Path) -> Iterator[Record | Unreadable]:
-    """A data set of `save_to_disk`, or the data files of a folder in the order of their names."""
+    """A data set of `save_to_disk`, or the data files of a folder, or of its folder `data`, by their names.
+
+    Raises `FileUnreadable` for a folder of several splits.
+    """
     if (path / "dataset_dict.json").is_file():
         splits = json.loads((path / "dataset_dict.json").read_text()).get("splits", [])
-        raise FileUnreadable(f"{path}: it holds several splits; name one, as {path.name}/{(splits or ['train'])[0]}")
+        raise _several(path, splits or ["train"])
     if (path / "state.json").is_file():
         files = [path / entry["filename"] for entry in json.loads((path / "state.json").read_text())["_data_files"]]
     else:
-        files = [file for file in sorted(path.iterdir()) if _is_data(file)]
+        places = (place for place in (path, path / "data") if place.is_dir())
+        files = next((found for place in places if (found := [f for f in sorted(place.iterdir()) if _is_data(f)])), [])
+        if len({_split(file) for file in files} - {None}) > 1:
+            raise _several(path, [file.relative_to(path).as_posix() for file in files])
     if not files:
         raise FileUnreadable(f"{path}: no data file lies in it; use {', '.join(SUFFIXES)}")
     for file in files:
         yield from records(file)
 
 
+def _several(path: Path, names: Sequence[str]) -> FileUnreadable:
+    return FileUnreadable(f"{path}: it holds several splits ({', '.join(names)}); name one, as {path.name}/{names[0]}")
+
+
+def _split(file: Path) -> str | None:
+    """The split that a file's name begins with."""
+    return next((split for split in SPLITS if file.name.lower().startswith(split)), None)
+
+
+ABOUT = ("dataset_info.json", "dataset_infos.json", "state.json", "dataset_dict.json")
+"""Files of `datasets` that hold no records."""
+
+
 def _is_data(file: Path) -> bool:
     suffix = Path(file.stem).suffix if file.suffix in COMPRESSED else file.suffix
-    return file.is_file() and suffix.lower() in SUFFIXES and file.name != "dataset_info.json"
+    return file.is_file() and suffix.lower() in SUFFIXES and file.name not in ABOUT
 
 
 def fingerprint(path: Path) -> str:
