@@ -60,7 +60,7 @@ def evaluate(job: EvaluationJob, report: Report) -> Evaluated:
     """
     logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns about each of our settings
     start = now()
-    tokenizer = AutoTokenizer.from_pretrained(model_folder(job.base))
+    tokenizer = AutoTokenizer.from_pretrained(model_folder(job.base), trust_remote_code=False)
     check_begin(tokenizer, job)
     with suites_of(job) as suites:
         drawn = [Drawn.of(job, item_set, suites) for item_set in job.sets]  # what is missing is found before any work

@@ -90,7 +90,7 @@ def load(job: EvaluationJob, device: str) -> Any:
 
 def _model(folder: Path, device: str) -> Any:
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
-    loaded: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, trust_remote_code=False)
     model = loaded.to(device).eval()
     use_products(model)
     return model
