@@ -13,7 +13,8 @@ from services.oracle.harness.lists import load_tasks
 def documents(listed: TaskList, *, run_code: bool) -> Iterator[list[str]]:
     """The texts of each task of a list. Raises `TaskRefused` or `CodeRefused`."""
     for task in load_tasks(listed, run_code=run_code).values():
-        yield [_text(task, document) for document in islice(task.eval_docs, listed.limit)]
+        end = listed.first + listed.limit if listed.limit else None
+        yield [_text(task, document) for document in islice(task.eval_docs, listed.first, end)]
 
 
 def _text(task: Any, document: Any) -> str:

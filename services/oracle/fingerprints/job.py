@@ -44,6 +44,8 @@ def prepare(job: Job, settings: Settings) -> FingerprintJob:
         campaign=FingerprintOrder.model_validate(job.payload).campaign,
         key_file=str(settings.oracle_key_file),
         out=artifacts.join(settings.artifacts, "fingerprints"),
+        oracle_items=settings.oracle_items,
+        task_path=settings.task_path,
     )
 
 
@@ -89,6 +91,9 @@ FINGERPRINTING = JobKind(
     finished=finished,
     failed=failed,
     gives_up=gives_up,
+    permanent=frozenset(
+        {"DeadlinePassed", "ItemsChanged", "SetTooSmall", "SuiteRefused", "TaskRefused", "UserCodeFailed"}
+    ),
     pause=lambda _: timedelta(seconds=10),
 )
 """The jobs of the queue `fingerprints`."""

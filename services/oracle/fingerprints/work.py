@@ -18,6 +18,10 @@ class FingerprintJob(Frozen):
     """File with the key of the sealed sets."""
     out: str
     """Folder of fingerprints."""
+    oracle_items: str | None = None
+    """Folders of evaluation files (`AEVOLVE_ORACLE_ITEMS`)."""
+    task_path: str | None = None
+    """Folders of user code (`AEVOLVE_TASK_PATH`)."""
 
 
 class Published(Frozen):

@@ -21,3 +21,5 @@ def test_a_limited_list_gives_its_first_documents_alone(tmp_path):
         {"tasks": [{"task": "chosen", "metric": "acc"}], "include": str(tmp_path), "limit": 2}
     )
     assert list(documents(listed, run_code=False)) == [["1 + 1 = 2", "1 + 3 = 4"]]
+    after = listed.model_copy(update={"first": 1})
+    assert list(documents(after, run_code=False)) == [["1 + 3 = 4", "2 + 1 = 3"]]
