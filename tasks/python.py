@@ -1,13 +1,14 @@
 """A user's module as a suite: it makes the items and judges the answers, in a process without secrets.
 
 The module defines `rows(split, seed, n)`, which returns up to `n` rows as dictionaries (`prompt`, `answer`, optionally
-`domain` and any further columns), the same for the same arguments, and `score(prompts, completions, **columns)`. `split`
-is `train`, `dev`, `confirm`, `target` or `final`.
+`domain` and any further columns), the same for the same arguments, and `score(prompts, completions, **columns)`.
+`split` is `train`, `dev`, `confirm`, `target` or `final`; no row for a split means that the suite has no such set.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -16,7 +17,7 @@ from schemas.base import digest
 from schemas.campaign import ItemSet
 from schemas.scores import Kind
 from schemas.suites import SETS, ColumnNames, PythonSuite, SuitePin
-from tasks.formats import Unreadable, core_of, detect, read
+from tasks.formats import FormatUnknown, Unreadable, core_of, detect, read
 from tasks.item import Item
 from tasks.records import fingerprint
 from tasks.suite import Places, Scores, SuiteRefused
@@ -26,6 +27,8 @@ ASKED = 8
 
 ROOM = 4
 """Times as many rows as are needed are asked for, so that every domain gets its number."""
+
+Rows = tuple[Mapping[str, Any], ...]
 
 
 class Python:
@@ -37,24 +40,43 @@ class Python:
         self._rows = lru_cache(maxsize=16)(self._called)
 
     def pin(self) -> SuitePin:
-        """Hash of the module and its settings. Raises `SuiteRefused` where its rows differ from call to call."""
-        for split in (*SETS.values(), "train"):
-            first, second = (self._called(split, "pin", ASKED * len(self.domains)) for _ in range(2))
-            if digest(list(first)) != digest(list(second)):
+        """Hash of the module, its settings and some rows, which are asked for twice.
+
+        Raises `SuiteRefused` where its rows differ from call to call, cannot be used, or are the same in two sets.
+        """
+        n = ASKED * len(self.domains)
+        asked = {split: self._twice(split, n) for split in ("train", *SETS.values())}
+        cores = {split: {item.core for item in self._items(split, "pin", n)} for split, rows in asked.items() if rows}
+        for split, other in ((a, b) for a in cores for b in cores if a < b):
+            if cores[split] == cores[other] and len(cores[split]) > 1:
                 raise SuiteRefused(
-                    f"suites.{self.name}: rows({split!r}, 'pin', {ASKED * len(self.domains)}) gave other rows the second "
-                    "time; draw from random.Random(seed)"
+                    f"suites.{self.name}: rows({split!r}, 'pin', {n}) and rows({other!r}, 'pin', {n}) gave the same "
+                    "questions; give each split its own"
                 )
         sizes = dict.fromkeys(self.domains, 0)
         rule = self.rule.model_dump(mode="json", exclude={"pin"})
-        sha256 = digest({"file": fingerprint(self._places.code(self.rule.file)), "rule": rule})
-        return SuitePin(sha256=sha256, sets=dict.fromkeys(SETS, sizes), train=sizes)
+        file = fingerprint(self._places.code(self.rule.file))
+        rows = {split: _digest(rows) for split, rows in asked.items()}
+        return SuitePin(
+            sha256=digest({"file": file, "rule": rule, "rows": rows}),
+            sets={kind: dict(sizes) for kind, split in SETS.items() if split in cores},
+            train=dict(sizes) if "train" in cores else {},
+        )
+
+    def _twice(self, split: str, n: int) -> Rows:
+        first, second = self._called(split, "pin", n), self._called(split, "pin", n)
+        if _digest(first) != _digest(second):
+            raise SuiteRefused(
+                f"suites.{self.name}: rows({split!r}, 'pin', {n}) gave other rows the second time; draw from "
+                "random.Random(seed)"
+            )
+        return first
 
     def pool(self, kind: Kind, domain: str) -> None:
         """None: the module generates."""
 
     def generate(self, kind: Kind, domain: str, spec: ItemSet, seed: str) -> list[Item]:
-        """Items of a domain. Raises `SuiteRefused` where the module gives too few, or one item twice."""
+        """Items of a domain. Raises `SuiteRefused` where the module gives too few, or one item several times."""
         wanted = spec.items * len(self.domains)
         for n in (wanted, ROOM * wanted):
             items = [item for item in self._items(SETS[kind], seed, n) if item.domain == domain]
@@ -66,8 +88,8 @@ class Python:
         )
 
     def training(self, n: int, seed: str) -> list[Item]:
-        """Training rows."""
-        return self._items("train", seed, n)[:n]
+        """Training rows; none where the module gives none."""
+        return self._items("train", seed, n)[:n] if self._rows("train", seed, n) else []
 
     def score(self, prompts: Sequence[str], completions: Sequence[str], **columns: Sequence[Any]) -> Scores:
         """The module's own score."""
@@ -76,32 +98,39 @@ class Python:
         return scores
 
     def _items(self, split: str, seed: str, n: int) -> list[Item]:
-        """The module's rows as items, each core once per domain."""
+        """The module's rows as items, each core once per domain. Raises `SuiteRefused` for one that makes no item."""
         items: dict[tuple[str, str], Item] = {}
-        refused: Counter[str] = Counter()
-        for row in self._rows(split, seed, n):
+        for at, row in enumerate(self._rows(split, seed, n)):
             try:
                 item = self._item(row)
-            except Unreadable as error:
-                refused[error.reason] += 1
-                continue
+            except (Unreadable, FormatUnknown) as error:
+                raise SuiteRefused(
+                    f"suites.{self.name}: row {at} of rows({split!r}, {seed!r}, {n}): {error}; give it a prompt and an "
+                    f"answer as texts, and a domain of {', '.join(self.domains)}"
+                ) from None
             items.setdefault((item.domain, item.core), item)
-        if not items:
-            raise SuiteRefused(f"suites.{self.name}: rows({split!r}, ..., {n}) gave no usable row ({dict(refused)})")
         return list(items.values())
 
     def _item(self, row: Mapping[str, Any]) -> Item:
         fields = read(row, detect(list(row), ColumnNames()))
         domain = fields.domain or self.name
         if domain not in self.domains:
-            raise Unreadable("other_domain")
+            raise Unreadable(f"domain {domain!r} is not one of suites.{self.name}.domains")
         core = core_of(fields.prompt, fields.asked)
         trace = fields.trace or fields.completion
         return Item(domain, 0, 0, fields.prompt, fields.answer, trace, core, fields.columns, fields.asked)
 
-    def _called(self, split: str, seed: str, n: int) -> tuple[Mapping[str, Any], ...]:
+    def _called(self, split: str, seed: str, n: int) -> Rows:
         arguments = {"split": split, "seed": seed, "n": n, **self.rule.options}
         rows = self._places.call(self.rule.file, "rows", arguments)
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise SuiteRefused(f"suites.{self.name}: rows() must return a list of dictionaries, one per row")
+            kind = type(rows).__name__ if not isinstance(rows, list) else "a list of other values"
+            raise SuiteRefused(
+                f"suites.{self.name}: rows({split!r}, {seed!r}, {n}) returned {kind}; return a list of dictionaries, "
+                "one per row"
+            )
         return tuple(rows)
+
+
+def _digest(rows: Rows) -> str:
+    return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
