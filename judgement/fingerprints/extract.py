@@ -61,7 +61,7 @@ class Prints:
     def documents(self, texts: Sequence[str], *, questions: bool = False) -> None:
         """Add the documents of one task; n-grams that many of them share belong to its template and identify none.
 
-        With `questions`, a document is also recognised as a whole, for rows with a question, in which fewer n-grams count.
+        With `questions`, a document is also recognised as a whole, for rows with a question.
         """
         for text in texts if questions else ():
             if tokens := question_tokens(text):

@@ -2,7 +2,7 @@
 
 Problems of one template share most of their words, so neither common n-grams nor common numbers identify one. A row is
 a copy if all words and operators of an item stand in it in a row, and a near-copy if it has the numbers and the answer
-of an item in the same order and a similar text (MinHash, Broder 1997; three tokens to a shingle).
+of an item in the same order and a similar text (MinHash, Broder 1997).
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ WHOLE = 5
 NEAR = 8
 """Tokens of a question from which on near-copies are sought."""
 
-SHINGLE = 3
+SHINGLE = 5
+"""Tokens of a shingle, as in the near-duplicates among training rows."""
+
 BANDS, ROWS = 16, 8
 """Two texts of similarity 0.8 share a band with probability 0.95, of 0.5 with 0.06, of 0.33 with 0.002."""
 

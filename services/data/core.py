@@ -90,7 +90,7 @@ def plan(policy: Policy, campaign: Campaign, round_: int) -> SnapshotPlan:
     wordings = expected(policy, "wordings")
     cells = tuple(
         CellPlan(domain=domain, difficulty=i + 1, wording=j, rows=rows)
-        for domain in campaign.constitution.domains
+        for domain in campaign.constitution.puzzle_domains
         for i, level in enumerate(levels)
         for j, rows in enumerate(_rows(shares[domain] * level, wordings))
         if _usable(policy, "difficulty", i) and _usable(policy, "wordings", j)

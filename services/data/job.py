@@ -31,8 +31,8 @@ class SnapshotPlan(Frozen):
 
     seed: str
     """Seed of the draws."""
-    cells: tuple[CellPlan, ...] = Field(min_length=1)
-    """Cells, by domain, difficulty and wording."""
+    cells: tuple[CellPlan, ...] = ()
+    """Cells, by domain, difficulty and wording; none for a campaign that trains on its sources alone."""
 
     @property
     def rows(self) -> dict[str, int]:
@@ -116,4 +116,4 @@ class Snapshot(Frozen):
 
 
 class DomainEmpty(Exception):
-    """Every row of a domain was dropped."""
+    """Every row of a source or domain was dropped or skipped."""

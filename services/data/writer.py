@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import fields
 from itertools import chain, islice
 from pathlib import Path
@@ -25,7 +25,16 @@ PUZZLE_COLUMNS = ("domain", "difficulty", "wording", "prompt", "answer", "trace"
 """Columns of a snapshot of puzzles alone, the same since before rows had a provenance."""
 
 ALL_COLUMNS = tuple(field.name for field in fields(Row))
-"""Columns of a snapshot with collected rows."""
+"""Columns that a snapshot with collected rows may have."""
+
+LATER_COLUMNS = ("form", "messages", "rejected", "columns")
+"""Columns that only those snapshots have of which a row fills them, so that older ones keep their hash."""
+
+
+def columns_with(filled: Collection[str]) -> tuple[str, ...]:
+    """Columns of a snapshot whose rows fill these later ones."""
+    return tuple(name for name in ALL_COLUMNS if name not in LATER_COLUMNS or name in filled)
+
 
 Report = Callable[[dict[str, Any]], None]
 """Takes the progress of a job."""

@@ -5,6 +5,7 @@ All numbers are counts. Per source: seen = skipped + dropped + left out + in the
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from schemas.campaign import Campaign
+from schemas.campaign import Campaign, Model
 from schemas.rows import Row
 from schemas.sources import DataRule
-from services.data.collect.harvest import Harvest
+from services.data.collect.harvest import UNSHOWN, Harvest
 from services.data.collect.mix import BALANCE, chosen
 from services.data.job import Collecting, Snapshot
+from services.runtime.prompting import ChatTemplateMissing, EndTokenMissing, encode, question_ids, turn_end
 
 SHOWN = 120
 """Maximum characters of a foreign text, such as a licence."""
@@ -39,35 +41,48 @@ FROM rows JOIN chosen USING (n) WHERE json_extract(row, '$.fetched_at') != ''
 """
 """When the first and the last row of the snapshot were fetched."""
 
-END_TOKENS = 1
-"""The end token that the trainer adds to a row."""
+EXAMPLES = 5
+"""Most dropped rows that are shown per source and reason."""
+
+LOST = 0.2
+"""Share of a source's records that is lost, from which on the card warns."""
 
 
 class Lengths:
     """Counts rows that are longer than `model.max_length` in the model's own tokens: the trainer drops them."""
 
-    def __init__(self, tokenizer: Any, most: int) -> None:
-        self.tokenizer, self.most = tokenizer, most
+    def __init__(self, tokenizer: Any, model: Model) -> None:
+        self.tokenizer, self.most, self.form = tokenizer, model.max_length, model.form
+        self.end = len(turn_end(tokenizer, self.form))
 
     @classmethod
-    def of(cls, base: str | None, most: int) -> Lengths | None:
+    def of(cls, base: str | None, model: Model) -> Lengths | None:
         """By the tokenizer of a base model; None if it is not on this machine, or the library that reads it."""
-        file = Path(base or "", "tokenizer.json")
-        if base is None or not file.is_file():
+        folder = Path(base or "")
+        if base is None or not (folder / "tokenizer.json").is_file():
             return None
         try:
-            from tokenizers import Tokenizer  # noqa: PLC0415 - part of the extra `trainer`, which data does not need
+            from transformers import AutoTokenizer  # noqa: PLC0415 - part of the extra `trainer`, which data can do without
         except ModuleNotFoundError:
             return None
-        tokenizer = Tokenizer.from_file(str(file))
-        tokenizer.no_truncation()
-        return cls(tokenizer, most)
+        try:
+            return cls(AutoTokenizer.from_pretrained(folder), model)
+        except (OSError, ValueError, ChatTemplateMissing, EndTokenMissing):
+            return None  # the training job refuses the base by name
 
     def too_long(self, row: Row) -> bool:
-        """Whether the trainer drops a row with its worked steps; it encodes as `services.trainer.batches` does."""
-        prompt = len(self.tokenizer.encode(f"{row.prompt}\n" if row.prompt else "").ids)
-        completion = len(self.tokenizer.encode(row.completion(traced=True), add_special_tokens=False).ids)
-        return prompt + completion + END_TOKENS > self.most
+        """Whether the trainer drops a row with its worked steps: it asks in the campaign's form, as evaluation does."""
+        turns = json.loads(row.messages) if row.messages else []
+        last = max((at for at, turn in enumerate(turns) if turn["role"] == "assistant"), default=None)
+        question = turns[:last] if last else row.prompt
+        prompt = (
+            len(question_ids(question, self.form, self.tokenizer)) if question else len(self._encode("", special=True))
+        )
+        completion = turns[last]["content"] if last else row.completion(traced=True)
+        return prompt + len(self._encode(completion, special=False)) + self.end > self.most
+
+    def _encode(self, text: str, *, special: bool) -> list[int]:
+        return encode(self.tokenizer, text, special=special)
 
 
 @dataclass(frozen=True)
@@ -101,7 +116,7 @@ def card(facts: CardInput) -> str:
     first, last = facts.query(FETCHED)[0]
     fetched = f"Fetched from {_safe(first)} to {_safe(last)}." if first else "No row was fetched."
     summary = f"Snapshot `{snapshot}`: {rows} rows, campaign seed {facts.campaign.seed}. {fetched}"
-    sections = (_sources, _this_round, _dropped, _skipped, _domains, _licences, _checks, _lineage)
+    sections = (_sources, _losses, _this_round, _dropped, _examples, _skipped, _domains, _licences, _checks, _lineage)
     return "\n\n".join([title, summary, *(text for section in sections for text in section(facts))]) + "\n"
 
 
@@ -145,6 +160,31 @@ def _dropped(facts: CardInput) -> Iterator[str]:
     yield _table(["source", "filter/reason", "rows"], rows)
 
 
+def _losses(facts: CardInput) -> Iterator[str]:
+    """A warning for each source of which much is lost; what found no room is not lost."""
+    for counts in facts.snapshot.yields:
+        left = sum(n for reason, n in counts.dropped.items() if reason.startswith(BALANCE))
+        lost = sum(counts.dropped.values()) - left + sum(counts.skipped.values())
+        seen = counts.made + sum(counts.skipped.values())
+        if seen and lost > LOST * seen:
+            share = f"{_n(lost)} of {_n(seen)} records of {_safe(counts.source)} ({lost / seen:.0%})"
+            yield f"**Warning:** {share} gave no row."
+
+
+def _examples(facts: CardInput) -> Iterator[str]:
+    """The first dropped rows of this round by source and reason, shortened and without personal data."""
+    yield "## Dropped in this round, for example"
+    counts: Counter[tuple[str, str]] = Counter()
+    rows = []
+    for drop in facts.harvest.drops():
+        key = drop["source"], f"{drop['filter']}/{drop['reason']}"
+        counts[key] += 1
+        if counts[key] <= EXAMPLES:
+            hidden = "not shown" if drop["filter"] in UNSHOWN else ""
+            rows.append([*key, hidden or drop["excerpt"], drop["detail"]])
+    yield _table(["source", "filter/reason", "text", "detail"], sorted(rows, key=lambda row: (row[0], row[1])))
+
+
 def _skipped(facts: CardInput) -> Iterator[str]:
     yield "## Input that gave no row"
     rows = [
@@ -185,10 +225,12 @@ def _checks(facts: CardInput) -> Iterator[str]:
     derived = sum(n for is_derived, n in facts.query(CHOSEN_BY.format(value=IS_DERIVED)) if is_derived)
     yield "\n".join(
         [
-            "- Answers: the challenge's scorer must accept them; worked steps that can be computed must be right.",
+            f"- Answers: {_judges(facts)} must accept them; worked steps that can be computed must be right.",
+            *([] if filters.questions else ["- Rows with a question: not judged by the next three filters."]),
             f"- Languages: {', '.join(filters.languages) or 'any'}; words: {filters.min_words} to {filters.max_words}.",
             f"- Quality: {', '.join(filters.quality) or 'no filter'}.",
-            f"- Personal data: {filters.pii}; instructions for harm: {filters.safety}.",
+            f"- Personal data: {filters.pii}.",
+            f"- Instructions for harm: {filters.safety}.",
             *(
                 f"- Classifier {one.name}: `{one.sha256}`, drops {', '.join(map(_safe, one.drop))}."
                 for one in filters.classifiers
@@ -200,6 +242,11 @@ def _checks(facts: CardInput) -> Iterator[str]:
             f"- At most {_n(rule.rows)} collected rows, split by the policy's mix.",
         ]
     )
+
+
+def _judges(facts: CardInput) -> str:
+    suites = ", ".join(suite.name for suite in facts.campaign.constitution.suites)
+    return f"the scorers of the suites {suites}" if suites else "the challenge's scorer"
 
 
 def _lineage(facts: CardInput) -> Iterator[str]:

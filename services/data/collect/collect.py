@@ -15,19 +15,22 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from judgement.fingerprints.index import Fingerprints
+from schemas.campaign import Constitution
 from schemas.evidence import Lineage, Yield
-from schemas.sources import DataRule, SelfSource
+from schemas.sources import AnySource, DataRule, SelfSource
 from services.data.collect import manifest as manifests
 from services.data.collect.card import CardInput, Lengths, card
 from services.data.collect.harvest import Harvest
 from services.data.collect.manifest import Manifest
-from services.data.collect.mix import Choice, choose, chosen, writers
+from services.data.collect.mix import Choice, choose, chosen, filled, writers
 from services.data.collect.stages import Sealed, Stages, index
 from services.data.core import expected, expected_shares
-from services.data.job import Collecting, Snapshot, SnapshotJob
+from services.data.job import Collecting, DomainEmpty, Snapshot, SnapshotJob
 from services.data.sources.registry import make_source
 from services.data.sources.source import RoundContext, Sampling
-from services.data.writer import ALL_COLUMNS, Clock, Report, write_snapshot
+from services.data.sources.suites import Suites
+from services.data.writer import LATER_COLUMNS, Clock, Report, columns_with, write_snapshot
+from services.runtime.places import places
 from services.runtime.storage import artifacts
 from services.runtime.storage.hashing import hash_file
 from tasks.item import Item
@@ -45,30 +48,82 @@ def make_collected(
 ) -> Snapshot:
     """The round's snapshot with its card.
 
-    Raises `SourceFailed`, `HarvestBusy`, `ArtifactChanged`, or `StoreFailed`.
+    Raises `SourceFailed`, `HarvestBusy`, `DomainEmpty`, `ArtifactChanged`, or `StoreFailed`; for a campaign with suites
+    also `SuiteRefused`, `ItemsChanged`, `ScoreInvalid`, or `UserCodeFailed`.
     """
-    at, rule = job.collecting, job.campaign.constitution.data
+    at, law = job.collecting, job.campaign.constitution
     assert at is not None
-    assert rule is not None
+    assert law.data is not None
     before = manifests.read(at.last, Path(at.copies)) if at.last else None
-    with locked(Path(at.work)) as folder, closing(open_harvest(folder, job, before)) as harvest:
-        collect(job, harvest, folder, report)
+    with (
+        locked(Path(at.work)) as folder,
+        closing(open_harvest(folder, job, before)) as harvest,
+        opened_suites(law) as suites,
+    ):
+        collect(job, harvest, folder, report, suites)
+        choice = choose(harvest, law.data, expected_shares(job.policy, law.training_domains))
+        check_empty(law, harvest, choice)
         stored = manifests.store(harvest, before, at.out)
-        choice = choose(harvest, rule, expected_shares(job.policy, job.campaign.constitution.training_domains))
         snapshot = write_snapshot(
             puzzles,
             chosen(harvest),
-            ALL_COLUMNS,
+            columns_with(filled(harvest, LATER_COLUMNS)),
             job.out,
-            (*yields, *source_yields(harvest, rule, choice)),
+            (*yields, *source_yields(harvest, law.data, choice)),
             clock,
             harvest=stored,
-            lineage=lineages(harvest, rule),
+            lineage=lineages(harvest, law.data),
         )
-        lengths = Lengths.of(at.base, job.campaign.model.max_length)
+        lengths = Lengths.of(at.base, job.campaign.model)
         text = card(CardInput(job.campaign, job.round, snapshot, at, harvest, lengths))
     discard_old(folder)
     return snapshot.model_copy(update={"card": manifests.keep(text.encode(), at.out, ".md")})
+
+
+@contextmanager
+def opened_suites(law: Constitution) -> Iterator[Suites | None]:
+    """The campaign's suites, None without any. The processes of user code end with the context."""
+    if not law.suites:
+        yield None
+        return
+    with places() as here:
+        yield Suites(law, here)
+
+
+def check_empty(law: Constitution, harvest: Harvest, choice: Choice) -> None:
+    """Raise `DomainEmpty` for a domain without a row, in a campaign with suites also for a source.
+
+    The next try reads the sources concerned again.
+    """
+    rule = law.data
+    assert rule is not None
+    empty = [spec for spec in rule.sources if law.suites and not choice.kept.get(spec.name)]
+    generated = set(law.puzzle_domains)
+    bare = [
+        domain
+        for domain in law.training_domains
+        if domain not in generated and not choice.domains.get(domain, (0, 0))[0]
+    ]
+    if not empty and not bare:
+        return
+    concerned = [spec for spec in rule.sources if spec in empty or set(spec.domains or (spec.domain,)) & set(bare)]
+    with harvest.transaction():
+        for spec in concerned:
+            harvest.reopen(spec.name)
+    named = [f"source {spec.name}" for spec in empty] + [f"domain {domain}" for domain in bare]
+    counts = "; ".join(f"{spec.name}: {_outcomes(harvest, spec)}" for spec in concerned)
+    raise DomainEmpty(
+        f"data.sources: no row is left of {', '.join(named)} ({counts}); correct columns, domains, filters or files"
+    )
+
+
+def _outcomes(harvest: Harvest, spec: AnySource) -> str:
+    """What became of a source's records."""
+    counts: Counter[str] = Counter()
+    for count in harvest.counts():
+        if count.source == spec.name:
+            counts[f"{count.kind} {count.reason}"] += count.n
+    return ", ".join(f"{n} {what}" for what, n in counts.most_common()) or "it gave no record"
 
 
 @contextmanager
@@ -127,12 +182,12 @@ def discard_old(folder: Path) -> None:
             shutil.rmtree(other, ignore_errors=True)
 
 
-def collect(job: SnapshotJob, harvest: Harvest, folder: Path, report: Report) -> None:
+def collect(job: SnapshotJob, harvest: Harvest, folder: Path, report: Report, suites: Suites | None = None) -> None:
     """Run each source to the end of its quota, one step and one transaction at a time."""
-    rule, context = job.campaign.constitution.data, _context(job)
+    rule, context = job.campaign.constitution.data, _context(job, suites)
     assert rule is not None
     with index(folder, harvest, rule.filters.near_duplicate) as near:
-        stages = Stages(rule, harvest, near, _fingerprints(job.collecting))
+        stages = Stages(rule, harvest, near, _fingerprints(job.collecting), suites)
         for spec in rule.sources:
             if harvest.ended(spec.name):
                 continue
@@ -143,10 +198,10 @@ def collect(job: SnapshotJob, harvest: Harvest, folder: Path, report: Report) ->
             harvest.end(spec.name)
 
 
-def _context(job: SnapshotJob) -> RoundContext:
+def _context(job: SnapshotJob, suites: Suites | None) -> RoundContext:
     at = job.collecting
     if at is None or at.sampled is None:
-        return RoundContext(job.round, job.campaign.seed)
+        return RoundContext(job.round, job.campaign.seed, suites=suites)
     sampling = Sampling(
         sampled=at.sampled,
         model=job.campaign.model,
@@ -154,7 +209,7 @@ def _context(job: SnapshotJob) -> RoundContext:
         difficulty=expected(job.policy, "difficulty"),
         wordings=expected(job.policy, "wordings"),
     )
-    return RoundContext(job.round, job.campaign.seed, sampling)
+    return RoundContext(job.round, job.campaign.seed, sampling, suites)
 
 
 def _fingerprints(at: Collecting | None) -> Sealed | None:

@@ -17,10 +17,17 @@ from typing import Any
 from schemas.base import canonical_json
 from schemas.rows import Row
 from services.data.filters.filter import Dropped, text_of
+from services.data.filters.pii import scrub
 from services.data.sources.source import State
 
+LATER = ("form", "messages", "rejected", "columns")
+"""Fields of a row that came later: left out while they are empty, so that older harvests have the same bytes."""
+
 EXCERPT = 160
-"""Characters of a dropped row that are stored for inspection."""
+"""Characters of a dropped row that are stored for inspection, without personal data."""
+
+SEEN = 1_000
+"""Characters that are searched for personal data, so that none is cut in two by the excerpt's end."""
 
 UNSHOWN = frozenset({"pii", "safety", "c4_badwords"})
 """Filters whose drops are stored without an excerpt, since the text itself is the reason for the drop."""
@@ -60,6 +67,7 @@ ROWS = "SELECT row FROM rows WHERE round = ? OR NOT ? ORDER BY n"
 
 SIZE = "SELECT coalesce(max(n), 0) FROM rows"
 HAS_ROW = "SELECT 1 FROM rows WHERE domain = ? AND core = ?"
+REOPEN = "DELETE FROM ended WHERE source = ?"
 HAS_ENDED = "SELECT 1 FROM ended WHERE source = ?"
 LAST = "SELECT row FROM last WHERE source = ?"
 DROPS = "SELECT told FROM drops ORDER BY n"
@@ -71,6 +79,11 @@ STATE_SIZE = "SELECT count(*) FROM state WHERE source = ?"
 
 Judged = Row | Dropped
 """The verdict on a row: kept (perhaps changed) or dropped."""
+
+
+def stored(row: Row) -> dict[str, Any]:
+    """The fields of a row as they are stored."""
+    return {name: value for name, value in asdict(row).items() if value or name not in LATER}
 
 
 @dataclass(frozen=True)
@@ -121,6 +134,10 @@ class Harvest:
         """Mark a source's quota of this round as filled."""
         self.db.execute(SET_ENDED, (source,))
 
+    def reopen(self, source: str) -> None:
+        """Let the next try ask a source again."""
+        self.db.execute(REOPEN, (source,))
+
     def last(self, source: str) -> Row | None:
         """The last row of a source in this round, kept or not."""
         record = self.db.execute(LAST, (source,)).fetchone()
@@ -128,7 +145,7 @@ class Harvest:
 
     def set_last(self, row: Row) -> None:
         """Record the last row of its source."""
-        self.db.execute(SET_LAST, (row.source, canonical_json(asdict(row))))
+        self.db.execute(SET_LAST, (row.source, canonical_json(stored(row))))
 
     def adopt(self, after: int) -> None:
         """Count everything after a round as this round's."""
@@ -147,14 +164,14 @@ class Harvest:
 
     def keep(self, row: Row, round_: int | None = None) -> None:
         """Add a row."""
-        values = (round_ or self.round, row.source, row.domain, row.core, canonical_json(asdict(row)))
+        values = (round_ or self.round, row.source, row.domain, row.core, canonical_json(stored(row)))
         self.db.execute(ADD_ROW, values)
 
     def drop(self, source: str, row: Row, why: Dropped) -> None:
         """Count a dropped row, and store what may be shown of it."""
         entry = {"source": source, "domain": row.domain, "filter": why.filter, "reason": why.reason}
-        entry |= {"detail": why.detail, "uri": row.uri, "sha256": row.sha256, "parent": row.parent}
-        entry["excerpt"] = "" if why.filter in UNSHOWN else text_of(row)[:EXCERPT]
+        entry |= {"detail": scrub(why.detail)[0], "uri": row.uri, "sha256": row.sha256, "parent": row.parent}
+        entry["excerpt"] = "" if why.filter in UNSHOWN else scrub(text_of(row)[:SEEN])[0][:EXCERPT]
         self.db.execute(ADD_DROP, (source, canonical_json(entry)))
         self.count(Count(self.round, source, "dropped", why.key, 1))
 

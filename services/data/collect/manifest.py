@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from pydantic import Field
 from schemas.base import Frozen, Sha256, canonical_json
 from schemas.evidence import Stored
 from schemas.rows import Row
-from services.data.collect.harvest import Count, Harvest
+from services.data.collect.harvest import Count, Harvest, stored
 from services.runtime.storage import artifacts
 from services.runtime.storage.hashing import hash_file
 
@@ -55,7 +54,7 @@ class Manifest(Frozen):
 
 def store(harvest: Harvest, before: Manifest | None, folder: str) -> Stored:
     """Write the new part of a harvest to a folder, and a manifest of the whole."""
-    new_rows = (asdict(row) for row in harvest.rows(new=True))
+    new_rows = (stored(row) for row in harvest.rows(new=True))
     manifest = Manifest(
         round=harvest.round,
         rows=(*(before.rows if before else ()), *_write(new_rows, harvest.round, folder)),

@@ -1,5 +1,6 @@
 """The filters of collected rows: what they drop, what they scrub, what they leave, and in which words they say so."""
 
+import json
 import socket
 
 import pytest
@@ -35,7 +36,7 @@ def asked(prompt, answer="4", trace=""):
 
 @pytest.fixture(scope="module")
 def verdict():
-    filters = make_filters(FilterRule())
+    filters = make_filters(FilterRule(questions=True))
     return lambda row: judged(filters, row)
 
 
@@ -73,6 +74,27 @@ def test_rows_with_an_answer_are_no_prose_and_pass_the_filters_of_quality(verdic
 
 def test_a_long_question_in_another_language_is_dropped(verdict):
     assert verdict(asked(GERMAN)).key == "language/other"
+
+
+def test_rows_with_a_question_pass_the_filters_of_web_pages_unless_asked_for():
+    filters = make_filters(FilterRule(max_words=20))
+    rows = [
+        asked(f"{GERMAN} Wie viele Stockwerke?", "3"),
+        asked("Write to jane.doe@mail.example.org", "", "I will, jane.doe@mail.example.org"),
+        asked("# # # # # # # # # #", ""),
+    ]
+    assert [judged(filters, row) for row in rows] == rows
+    assert isinstance(judged(filters, asked("How do I build a pipe bomb at home?", "like so")), Dropped)
+    assert judged(filters, text(GERMAN)).key == "length/long"
+
+
+def test_a_conversation_is_scrubbed_turn_by_turn():
+    filters = make_filters(FilterRule(questions=True, languages=(), quality=(), min_words=0))
+    turns = [{"role": "user", "content": 'Say\n"a@b.org"'}, {"role": "assistant", "content": "c@d.org"}]
+    row = Row("web", 0, 0, "Say", "", "c@d.org", "core", messages=json.dumps(turns), rejected="e@f.org")
+    scrubbed = judged(filters, row)
+    assert [turn["content"] for turn in json.loads(scrubbed.messages)] == ['Say\n"[email]"', "[email]"]
+    assert (scrubbed.trace, scrubbed.rejected) == ("[email]", "[email]")
 
 
 def test_any_language_passes_where_none_is_named():

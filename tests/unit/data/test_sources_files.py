@@ -18,7 +18,7 @@ from schemas.sources import FilesSource
 from services.data.sources import files, jsonl
 from services.data.sources import source as source_module
 from services.data.sources.registry import make_source
-from services.data.sources.rows import normal, sha256
+from services.data.sources.rows import sha256
 from services.data.sources.source import RoundContext, SourceFailed
 from tests.harvests import Harvest
 
@@ -169,11 +169,12 @@ def test_answers_are_checked_where_the_worked_steps_box_one(tmp_path):
     assert [(row.prompt, row.answer, row.trace) for row in harvest.rows] == [
         ("1 + 1?", "2", "one and one is"),
         ("2 + 2?", "4", "no box here"),
+        ("2 + 3?", "true", ""),
     ]
-    assert harvest.rows[0].core == normal("1 + 1?")
+    assert harvest.rows[0].core == "1 + 1?"
     assert harvest.rows[0].completion(traced=True) == "one and one is \\boxed{2}"
-    assert harvest.skipped == {"unverified": 1, "no_prompt": 1, "no_answer": 1}
-    assert len(Harvest().go_on(source(path, **columns, verifier="none")).rows) == 3
+    assert harvest.skipped == {"unverified": 1, "no_prompt": 1}
+    assert len(Harvest().go_on(source(path, **columns, verifier="none")).rows) == 4
 
 
 def table_of(path, texts, group=4, **columns):
@@ -215,7 +216,7 @@ def test_a_text_is_one_row_and_comes_again_only_when_it_changes(tmp_path):
     (tmp_path / "b.txt").write_bytes(b"caf\xe9")
     (tmp_path / "c.txt").write_bytes(b"x" * (LONG + 1))
     (tmp_path / "d.txt").write_bytes(b"  \n")
-    (tmp_path / "e.csv").write_bytes(b"a,b\n")
+    (tmp_path / "e.docx").write_bytes(b"a,b\n")
     harvest = Harvest().go_on(source(tmp_path / "*"))
     assert harvest.texts == ["# Rivers\n\nThey flow."]
     assert harvest.skipped == {"encoding": 1, "too_long": 1, "no_text": 1, "format": 1}

@@ -1,10 +1,16 @@
 """Data sets: a round's share from where the last ended, and never code."""
 
+import gzip
 import json
+from types import SimpleNamespace
 
+import pyarrow as pa
 import pytest
+from datasets import Dataset, DatasetDict
+from pyarrow import parquet
 
 from schemas.sources import HubSource
+from services.data.sources import hub
 from services.data.sources import source as source_module
 from services.data.sources.registry import make_source
 from services.data.sources.source import RoundContext, SourceFailed
@@ -75,9 +81,47 @@ def test_a_set_that_cannot_be_read_fails_with_the_field(tmp_path, more, words):
 
 def test_a_broken_shard_fails_the_source_behind_the_rows_before_it(tmp_path):
     fill(tmp_path, "a.jsonl", {"text": "one"}, {"text": "two"})
-    (tmp_path / "b.jsonl").write_text('{"text": "three"}\n{broken\n')
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(b'{"text": "three"}\n' * 1_000)[:-20])
     harvest = Harvest()
     for round_ in (1, 2):
-        with pytest.raises(SourceFailed, match="JSON parse error"):
-            harvest.go_on(source(tmp_path, round_))
-    assert harvest.texts == ["one", "two"]
+        with pytest.raises(SourceFailed, match=r"b\.jsonl\.gz: EOFError"):
+            harvest.go_on(source(tmp_path, round_, rows_per_round=10_000))
+    assert harvest.texts[:3] == ["one", "two", "three"]
+
+
+def test_a_bad_line_and_a_further_column_fail_nothing_else(tmp_path):
+    fill(tmp_path, "a.jsonl", {"text": "one"})
+    (tmp_path / "b.jsonl").write_text('{"text": "two", "more": [1, {"x": null}]}\n{broken\n{"text": "three"}\n')
+    harvest = Harvest().go_on(source(tmp_path))
+    assert (harvest.texts, harvest.skipped) == (["one", "two", "three"], {"not_json": 1})
+
+
+def test_values_keep_their_spelling(tmp_path):
+    (tmp_path / "a.csv").write_text("q,a\nagent?,007\nlarge?,9007199254740993\nsalt?,NA\nis it?,True\nhalf?,0.10\n")
+    rows = Harvest().go_on(source(tmp_path, prompt="q", answer="a", rows_per_round=99)).rows
+    assert [row.answer for row in rows] == ["007", "9007199254740993", "NA", "True", "0.10"]
+    parquet_folder = tmp_path / "columns"
+    parquet_folder.mkdir()
+    table = pa.table({"q": ["a?", "b?", "c?"], "a": pa.array([0.1, None, 2.5], pa.float32())})
+    parquet.write_table(table, parquet_folder / "a.parquet")
+    harvest = Harvest().go_on(source(parquet_folder, prompt="q", answer="a"))
+    assert ([row.answer for row in harvest.rows], harvest.skipped) == (["0.1", "2.5"], {"no_answer": 1})
+
+
+def test_a_saved_set_is_read_by_its_split(tmp_path):
+    rows = DatasetDict({"train": Dataset.from_list([{"question": "1+1?", "answer": "2"}])})
+    rows.save_to_disk(tmp_path / "saved")
+    harvest = Harvest().go_on(source(tmp_path / "saved"))
+    assert [(row.prompt, row.answer) for row in harvest.rows] == [("1+1?", "2")]
+
+
+def test_a_file_of_the_hub_is_fetched_and_read_as_it_is(tmp_path, monkeypatch):
+    fill(tmp_path, "a.jsonl", {"q": "1?", "a": 1})
+    resolved = SimpleNamespace(repo_id="some/set", path_in_repo="a.jsonl", revision="abc")
+    monkeypatch.setattr(hub, "HfFileSystem", lambda: SimpleNamespace(resolve_path=lambda _: resolved))
+    fetched = []
+    monkeypatch.setattr(
+        hub, "hf_hub_download", lambda *names, **more: fetched.append((*names, more)) or tmp_path / "a.jsonl"
+    )
+    assert hub._local("hf://datasets/some/set@abc/a.jsonl") == tmp_path / "a.jsonl"
+    assert fetched == [("some/set", "a.jsonl", {"repo_type": "dataset", "revision": "abc"})]
