@@ -20,6 +20,9 @@ from tasks.records import FileUnreadable, fingerprint, records
 from tasks.split import split_of
 from tasks.suite import Places, Scores, SuiteRefused
 
+KEYS = ("all", "eval", "dev", "confirm", "target", "final")
+"""Fields of the files."""
+
 PARTS: Mapping[str, tuple[Kind, ...]] = {
     "eval": ("dev", "confirm", "external", "final"),
     "dev": ("dev", "confirm"),
@@ -45,15 +48,14 @@ class Files:
 
     def __init__(self, rule: FilesSuite, places: Places) -> None:
         self.rule, self.name, self._places = rule, rule.name, places
-        if not any((rule.all, rule.eval, rule.dev, rule.target)):
+        if not any(getattr(rule, key) for key in KEYS):
             raise SuiteRefused(f"suites.{rule.name}: it names no file; give eval, all, or dev and target")
 
     @cached_property
     def loaded(self) -> dict[str, Loaded]:
         """The suite's files by their key (`all`, `eval`, `dev`, ...). Raises `SuiteRefused`."""
-        keys = ("eval", "dev", "confirm", "target", "final")
         shared = {"all": self._shared} if self._shared else {}
-        return shared | {key: self._load(key, name) for key in keys if (name := getattr(self.rule, key))}
+        return shared | {key: self._load(key, name) for key in KEYS[1:] if (name := getattr(self.rule, key))}
 
     @cached_property
     def _shared(self) -> Loaded | None:
@@ -72,29 +74,25 @@ class Files:
     def pools(self) -> dict[Kind, dict[str, list[Item]]]:
         """Items by set and domain, in the order of their files."""
         pools: dict[Kind, dict[str, list[Item]]] = {kind: {} for kind in SETS}
-        for item in self.loaded["all"].items if "all" in self.loaded else ():
-            if (part := split_of(item.domain, item.core)) != "train":
-                pools[part].setdefault(item.domain, []).append(item)
-        own = {kind for kind, key in SETS.items() if key in self.loaded}
+        owners = {kind: self._file_of(kind) for kind in SETS}
         for key, loaded in self.loaded.items():
-            sets = tuple(k for k in PARTS.get(key, ()) if k not in own or SETS[k] == key)
-            if key in ("confirm", "final"):
-                sets = tuple(kind for kind, name in SETS.items() if name == key)
-            if key == "eval":
-                sets = tuple(k for k in sets if not self._has_file(k))
+            sets = [kind for kind in SETS if owners[kind] == key]
             for item in loaded.items if sets else ():
-                pools[sets[part_of(item, len(sets))]].setdefault(item.domain, []).append(item)
+                part = split_of(item.domain, item.core) if key == "all" else sets[part_of(item, len(sets))]
+                if part != "train" and part in sets:
+                    pools[part].setdefault(item.domain, []).append(item)
         return pools
 
-    def _has_file(self, kind: Kind) -> bool:
-        """Whether a set has a file of its own, or is taken from that of dev or of the target."""
-        return any(kind in PARTS.get(key, ()) or SETS[kind] == key for key in self.loaded if key not in ("eval", "all"))
+    def _file_of(self, kind: Kind) -> str | None:
+        """The file that a set is taken from: its own, that of dev or the target, `eval` or `all`."""
+        keys = (SETS[kind], *(key for key in ("dev", "target", "eval") if kind in PARTS[key]), "all")
+        return next((key for key in keys if key in self.loaded), None)
 
     def pin(self) -> SuitePin:
         """Hash and sizes of the sets. Raises `SuiteRefused`."""
         files = {key: fingerprint(loaded.path) for key, loaded in self.loaded.items()}
         rule = self.rule.model_dump(mode="json", exclude={"pin"})
-        sets = {kind: {domain: len(items) for domain, items in pool.items()} for kind, pool in self.pools.items()}
+        sets = {kind: {name: len(items) for name, items in pool.items()} for kind, pool in self.pools.items() if pool}
         train = Counter(item.domain for item in self.training(0, ""))
         return SuitePin(sha256=digest({"files": files, "rule": rule}), sets=sets, train=dict(train))
 
@@ -124,36 +122,48 @@ def load(path: Path, names: ColumnNames, domain: str) -> Loaded:
     rows = list(records(path))
     columns = {name: None for row in rows if not isinstance(row, Unreadable) for name in row}
     if not columns:
-        raise FileUnreadable(f"{path}: no record can be read ({_counts(rows)}); see docs/guides/tasks.md for the formats")
+        reasons = Counter(row.reason for row in rows if isinstance(row, Unreadable))
+        raise FileUnreadable(
+            f"{path}: no record can be read ({_counts(reasons)}); see docs/guides/tasks.md for formats"
+        )
     loaded = Loaded(path, [], detect(list(columns), names))
     seen = set()
     for row in rows:
         try:
-            if isinstance(row, Unreadable):
-                raise row
-            fields = read(row, loaded.columns)
+            item = _item(row, loaded.columns, domain)
         except Unreadable as error:
             loaded.refused[error.reason] += 1
             continue
-        item = Item(
-            domain=fields.domain or domain,
-            difficulty=0,
-            wording=0,
-            prompt=fields.prompt,
-            answer=fields.answer,
-            trace=fields.trace or fields.completion,
-            core=core_of(fields.prompt, fields.asked),
-            columns=fields.columns,
-            messages=fields.asked,
-        )
         if (item.domain, item.core) in seen:
             loaded.refused["duplicate"] += 1
             continue
         seen.add((item.domain, item.core))
         loaded.items.append(item)
     if not loaded.items:
-        raise FileUnreadable(f"{path}: none of its {len(rows)} records makes an item ({_counts(loaded.refused)})")
+        raise FileUnreadable(
+            f"{path}: none of its {len(rows)} records makes an item ({_counts(loaded.refused)}); correct `columns`, or "
+            "the records"
+        )
     return loaded
+
+
+def _item(row: Mapping[str, Any] | Unreadable, columns: ColumnNames, domain: str) -> Item:
+    if isinstance(row, Unreadable):
+        raise row
+    fields = read(row, columns)
+    if columns.answer and not fields.answer:
+        raise Unreadable("no_answer")
+    return Item(
+        domain=fields.domain or domain,
+        difficulty=0,
+        wording=0,
+        prompt=fields.prompt,
+        answer=fields.answer,
+        trace=fields.trace or fields.completion,
+        core=core_of(fields.prompt, fields.asked),
+        columns=fields.columns,
+        messages=fields.asked,
+    )
 
 
 def part_of(item: Item, parts: int) -> int:
@@ -162,6 +172,5 @@ def part_of(item: Item, parts: int) -> int:
     return int.from_bytes(hashed[:8], "big") * parts >> 64
 
 
-def _counts(rows: Sequence[Any] | Counter[str]) -> str:
-    counter = rows if isinstance(rows, Counter) else Counter(row.reason for row in rows if isinstance(row, Unreadable))
-    return ", ".join(f"{reason} {n}" for reason, n in counter.most_common()) or "it is empty"
+def _counts(reasons: Counter[str]) -> str:
+    return ", ".join(f"{reason} {n}" for reason, n in reasons.most_common()) or "it is empty"

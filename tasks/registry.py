@@ -46,7 +46,9 @@ def open_suite(rule: AnySuite | SuiteRule, places: Places) -> Suite:
     except ModuleNotFoundError as error:
         extra = EXTRAS.get(kind)
         remedy = f"pip install 'aevolve[{extra}]'" if extra else "install it"
-        raise SuiteRefused(f"suites.{rule.name}: kind {kind!r} needs {error.name}, which is not installed: {remedy}") from error
+        raise SuiteRefused(
+            f"suites.{rule.name}: kind {kind!r} needs {error.name}, which is not installed: {remedy}"
+        ) from error
     suite: Suite = make(rule, places)
     return suite
 

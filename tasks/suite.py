@@ -1,12 +1,12 @@
 """The interface of a suite: items for each set, and a score for each answer.
 
-A suite is opened from its part of the campaign file with the `Places` of the process that opens it. It holds a *pool* of
-items per set and domain, or it *generates* as many as are asked. Which of them are measured is decided by the holder of
-the sealed key alone (`services.oracle.sets`).
+A suite is opened from its part of the campaign file with the `Places` of the process that opens it. It holds a *pool*
+of items per set and domain, or it *generates* as many as are asked. Which of them are measured is decided by the holder
+of the sealed key alone (`services.oracle.sets`).
 
-Scores follow TRL's convention for reward functions: `score(prompts, completions, **columns)` on lists, values in [0, 1],
-None for an answer that the function does not judge. The same function is dev, confirm, target and final metric, reward
-of GRPO, verifier of training data and what `aevolve rescore` calls.
+Scores follow TRL's convention for reward functions: `score(prompts, completions, **columns)` on lists, values in
+[0, 1], None for an answer that the function does not judge. The same function is dev, confirm, target and final metric,
+reward of GRPO, verifier of training data and what `aevolve rescore` calls.
 """
 
 from __future__ import annotations
