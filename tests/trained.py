@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pyarrow import Table, parquet
+
 from schemas.recipe import Recipe
+from schemas.rows import Row
 from services.trainer.engine import train
 from services.trainer.job import Trained, TrainingJob
 from tests.tiny_model import make_model, make_snapshot
@@ -21,7 +26,7 @@ def make_inputs(folder: Path, *, width: int = 32, rows: int = 40) -> dict[str, s
     return {"base": str(make_model(folder / "base", width=width)), "snapshot": make_snapshot(folder, rows=rows)}
 
 
-def make_job(folder: Path, inputs: dict[str, str], *, seed: int = 1, **recipe: Any) -> TrainingJob:
+def make_job(folder: Path, inputs: dict[str, Any], *, seed: int = 1, **recipe: Any) -> TrainingJob:
     places = {"work": str(folder / "work"), "out": str(folder / "out"), "copies": "none"}
     limits = {"max_length": 128, "max_new_tokens": 16}
     chosen = Recipe(**{**QUICK, **recipe})
@@ -44,3 +49,10 @@ def kill_at(job: TrainingJob, step: int) -> None:
     except Killed:
         return
     raise AssertionError(f"the job ended before step {step}")
+
+
+def write_rows(place: Path, rows: Sequence[Row]) -> str:
+    """A snapshot of these rows."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(Table.from_pylist([asdict(row) for row in rows]), place)
+    return str(place)

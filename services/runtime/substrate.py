@@ -46,6 +46,7 @@ TRAINING = (
     "services.trainer.checkpoint",
     "services.trainer.distributed.data_parallel",
     "services.trainer.distributed.fsdp",
+    "services.trainer.encoding",
     "services.trainer.engine",
     "services.trainer.layout",
     "services.trainer.learner",

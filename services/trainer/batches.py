@@ -13,7 +13,8 @@ import numpy.typing as npt
 from schemas.prompts import Prompt
 from schemas.recipe import Recipe
 from schemas.rows import Row
-from services.runtime.prompting import Question, encode_all, plain_question, question_ids, turn_end
+from services.runtime.prompting import Question
+from services.trainer.encoding import PLAIN, Tokens, pair_tokens
 from services.trainer.job import TrainingJob
 from services.trainer.rows import Draw, LeftOut, Sieve, draws, snapshot, split, steps
 
@@ -26,11 +27,7 @@ HELD_OUT_ROWS = 128
 IGNORED = -100
 """Target of a position that is not learned: the prompt and the padding."""
 
-PLAIN = Prompt()
-
 Matrix = npt.NDArray[np.int64]
-
-Tokens = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -106,20 +103,19 @@ def encode(tokenizer: Any, pairs: Sequence[Draw], form: Prompt = PLAIN) -> list[
 def sequences(tokenizer: Any, pairs: Sequence[Draw], form: Prompt = PLAIN) -> list[tuple[Example, ...] | str]:
     """The tokenised sequences of each row, or the reason why it has none.
 
-    Prompt and completion are encoded separately, as in evaluation, and the completion has the end that an answer has.
-    Every assistant turn of a conversation is learned after exactly the prompt with which evaluation would ask for it.
-    Turns whose prompts continue one another share a sequence; where the template writes earlier turns otherwise than
-    it asked for them (it may leave out their thinking), a turn begins a sequence of its own.
+    A completion has the end that an answer has (`services.trainer.encoding`). Every assistant turn of a conversation is
+    learned after exactly the prompt with which evaluation would ask for it. Turns whose prompts continue one another
+    share a sequence; where the template writes earlier turns otherwise than it asked for them (it may leave out their
+    thinking), a turn begins a sequence of its own.
 
     A row without prompt is plain text, learned in full after the token that begins a text.
     Raises `ChatTemplateMissing` or `EndTokenMissing`.
     """
     rows = [turns(row, traced=traced) for row, traced in pairs]
-    questions = [question for row in rows for question, _ in row]
-    prompts = iter(question_tokens(tokenizer, questions, form))
-    completions = iter(completion_tokens(tokenizer, questions, [text for row in rows for _, text in row], form))
+    asked, taught = zip(*(turn for row in rows for turn in row), strict=True) if any(rows) else ((), ())
+    encoded = iter(pair_tokens(tokenizer, asked, taught, form))
     return [
-        joined([(next(prompts), next(completions)) for _ in parts], row.difficulty) if parts else "no_assistant_turn"
+        joined([next(encoded) for _ in parts], row.difficulty) if parts else "no_assistant_turn"
         for (row, _), parts in zip(pairs, rows, strict=True)
     ]
 
@@ -135,28 +131,6 @@ def turns(row: Row, *, traced: bool) -> list[tuple[Question, str]]:
         for at, turn in enumerate(messages)
         if turn["role"] == "assistant" and at > first
     ]
-
-
-def question_tokens(tokenizer: Any, questions: Sequence[Question], form: Prompt) -> list[Tokens]:
-    """The tokens before each answer; a question that occurs again is encoded once. An empty one begins a text."""
-    keys = [question if isinstance(question, str) else json.dumps(question) for question in questions]
-    unique = dict(zip(keys, questions, strict=True))
-    if form.chat:
-        ids = {key: question_ids(question, form, tokenizer) if question else [] for key, question in unique.items()}
-    else:
-        asked = [plain_question(question, form) if question else "" for question in unique.values()]
-        ids = dict(zip(unique, encode_all(tokenizer, asked, special=True), strict=True)) if unique else {}
-    return [tuple(ids[key]) for key in keys]
-
-
-def completion_tokens(
-    tokenizer: Any, questions: Sequence[Question], texts: Sequence[str], form: Prompt
-) -> list[Tokens]:
-    """The tokens that are learned of each text: its own, then the end of a turn; of a plain text, the end token."""
-    unique = list(dict.fromkeys(texts))
-    ids = dict(zip(unique, encode_all(tokenizer, unique, special=False), strict=True)) if unique else {}
-    ends = {asked: turn_end(tokenizer, form if asked else PLAIN) for asked in {bool(q) for q in questions}}
-    return [(*ids[text], *ends[bool(question)]) for question, text in zip(questions, texts, strict=True)]
 
 
 def joined(parts: Sequence[tuple[Tokens, Tokens]], difficulty: int) -> tuple[Example, ...]:

@@ -15,8 +15,9 @@ from datasets import Dataset
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
-from services.trainer.batches import HELD_OUT_ROWS, arrange, completion_tokens, question_tokens, turns
+from services.trainer.batches import HELD_OUT_ROWS, arrange, turns
 from services.trainer.distributed.data_parallel import SINGLE_RANK, Ranks
+from services.trainer.encoding import pair_tokens
 from services.trainer.job import TrainingJob
 from services.trainer.layout import MICRO_TOKENS
 from services.trainer.learner import in_steps
@@ -63,16 +64,13 @@ def pairs(job: TrainingJob, tokenizer: Any) -> Sieve[Pair]:
         asked = [turns(row, traced=True)[-1:] if row.rejected and row.prompt else [] for row, _ in drawn]
         known = [(row, *of_row[0]) for (row, _), of_row in zip(drawn, asked, strict=True) if of_row]
         questions = [question for _, question, _ in known]
-        made = zip(
-            question_tokens(tokenizer, questions, job.prompt),
-            completion_tokens(tokenizer, questions, [better for _, _, better in known], job.prompt),
-            completion_tokens(tokenizer, questions, [row.rejected for row, _, _ in known], job.prompt),
-            strict=True,
+        better = pair_tokens(tokenizer, questions, [text for _, _, text in known], job.prompt)
+        worse = pair_tokens(tokenizer, questions, [row.rejected for row, _, _ in known], job.prompt)
+        made = (
+            Pair(prompt, chosen, rejected, row.difficulty)
+            for (row, _, _), (prompt, chosen), (_, rejected) in zip(known, better, worse, strict=True)
         )
-        return [
-            (Pair(*next(made), row.difficulty),) if of_row else "no_pair"
-            for (row, _), of_row in zip(drawn, asked, strict=True)
-        ]
+        return [(next(made),) if of_row else "no_pair" for of_row in asked]
 
     return Sieve(
         make,

@@ -20,8 +20,9 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from schemas.rows import Row
 from services.runtime.prompting import Question as Asked
-from services.trainer.batches import HELD_OUT_ROWS, curriculum, question_tokens
+from services.trainer.batches import HELD_OUT_ROWS, curriculum
 from services.trainer.distributed.data_parallel import SINGLE_RANK, Ranks
+from services.trainer.encoding import question_tokens
 from services.trainer.job import RewardsEqual, TrainingJob
 from services.trainer.layout import MICRO_TOKENS
 from services.trainer.learner import Report, in_steps
