@@ -15,7 +15,7 @@ from eventstore.effect import Append
 from eventstore.embedded.postgres import EmbeddedPostgres
 from eventstore.limits import ROLE_SETTINGS
 from eventstore.migrate import migrate, provision
-from eventstore.store import EventStore
+from eventstore.store import DISCONNECTED, EventStore
 from schemas.advisor import AdvisorFailed
 from schemas.registry import READERS, SERVICES
 from services.runtime.main import end_blockers
@@ -59,7 +59,7 @@ async def is_ended(connection: asyncpg.Connection) -> bool:
     """Whether the server has ended the session."""
     try:
         await connection.fetchval("SELECT 1")
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+    except DISCONNECTED:
         return True
     return False
 
@@ -131,7 +131,7 @@ async def test_whoever_keeps_the_counter_row_by_a_long_statement_is_ended(
     await asyncio.sleep(0.2)
     assert len(await owner.fetch("SELECT * FROM end_blockers_after(0.1)")) == 1
     assert await (await stores("policy")).append([failure()])
-    with pytest.raises((asyncpg.AdminShutdownError, asyncpg.ConnectionDoesNotExistError)):
+    with pytest.raises(DISCONNECTED):
         await sleeping
 
 
