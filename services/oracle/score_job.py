@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import repeat
 from typing import Any
 
-from eventstore.effect import Append, Effect
+from eventstore.effect import NOTHING, Append, Effect
 from eventstore.store import Job
 from schemas.base import Frozen
 from schemas.campaign import Campaign
@@ -23,6 +23,7 @@ from services.oracle.job import (
     SealedSet,
 )
 from services.oracle.orders import SCORE, ScoreOrder, measurement
+from services.oracle.owed import REFUSED, UNKNOWN, check
 from services.oracle.sets import sealed_set
 from services.runtime.jobs.runner import JobFailed
 from services.runtime.service import Failure, JobKind
@@ -96,7 +97,12 @@ def finished(job: Job, result: Evaluated) -> Effect:
 
 
 def failed(job: Job, failure: Failure) -> Effect:
-    """No score of any set or guard; the try is charged once. For jobs of the queues `score` and `board`."""
+    """No score of any set or guard; the try is charged once. For jobs of the queues `score` and `board`.
+
+    A job that the log does not owe leaves no event, or one that costs nothing where the log owes another of its key.
+    """
+    if failure.error == UNKNOWN:
+        return NOTHING
     order = measurement(job)
     about: dict[str, Any] = {
         "candidate": order.candidate,
@@ -105,7 +111,8 @@ def failed(job: Job, failure: Failure) -> Effect:
         "message": failure.message,
         "terminal": failure.terminal,
     }
-    costs = (failure.cost, *repeat(Cost(), len(order.kinds)))
+    first = Cost() if failure.error == REFUSED else failure.cost
+    costs = (first, *repeat(Cost(), len(order.kinds)))
     events: list[Frozen] = [
         EvaluationFailed(kind=kind, cost=cost, **about) for kind, cost in zip(order.kinds, costs, strict=False)
     ]
@@ -142,6 +149,7 @@ SCORING = JobKind(
     prepare=prepare,
     finished=finished,
     failed=failed,
+    check=check,
     permanent=frozenset(
         {
             "AdapterChanged",
@@ -161,6 +169,8 @@ SCORING = JobKind(
             "KeyMissing",
             "ModelMissing",
             "NothingScored",
+            REFUSED,
+            UNKNOWN,
             "PickledWeights",
             "PromptTooLong",
             "ScoreInvalid",

@@ -6,7 +6,7 @@ queues it: a crash can neither charge a query twice nor send one without a charg
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,36 +21,70 @@ from schemas.targets import Outside
 from services.oracle.orders import BOARD, SCORE, BaseReference, BoardOrder, ScoreOrder
 from services.runtime.constitution_check import check_decisions
 
+PAID: tuple[Kind, ...] = ("external", "final")
+"""Sets whose queries are reserved in the log, and charged by that."""
+
+Due = tuple[Trial, tuple[Kind, ...], int]
+"""A model to be measured on these sets in this round."""
+
 
 def measure_base(history: History, now: datetime) -> Effect:
     """Queue the measurement of the base model: every gain refers to it."""
-    if history.base.scores or history.reserved("external"):
+    if not _base_due(history):
         return NOTHING
     budget = history.campaign.constitution.budget
-    kinds: tuple[Kind, ...] = ("dev", "confirm", "external") if budget.external_queries else ("dev", "confirm")
     reserve = _reserve(history, [BASE], "external", round_=0) if budget.external_queries else NOTHING
-    return reserve + Effect(work=_works(history, history.base, kinds, round_=0))
+    return reserve + _queued(history, _base_due(history))
 
 
 def measure_dev(history: History, now: datetime) -> Effect:
     """Queue the dev score of every trained candidate."""
-    trained = [t for t in history.of_round(history.round) if t.checkpoint and not t.ended]
-    return Effect(work=tuple(work for trial in trained for work in _works(history, trial, ("dev",), trial.round)))
+    return _queued(history, _dev_due(history))
 
 
 def query(history: History, now: datetime) -> Effect:
     """Reserve and queue what the policy chose: confirmation on fresh items, the target, and the final set."""
     effect = NOTHING
-    for round_, chosen in history.submissions.items():
-        for kind in ("external", "final"):
+    for chosen in history.submissions.values():
+        for kind in PAID:
             reserved = {r.candidate for r in history.reservations if r.kind == kind}
             new = [s.candidate for s in getattr(chosen, kind) if s.candidate not in reserved]
             effect += _reserve(history, new, kind, chosen.round)
-        for candidate in dict.fromkeys(s.candidate for s in (*chosen.confirm, *chosen.external, *chosen.final)):
+    return effect + _queued(history, _query_due(history))
+
+
+def owed(history: History, candidate: str) -> Iterator[Work]:
+    """The jobs of a candidate, or of the base, that the steps above queue in this state."""
+    for trial, kinds, round_ in (*_base_due(history), *_dev_due(history), *_query_due(history, {candidate})):
+        if trial.candidate == candidate:
+            yield from _works(history, trial, kinds, round_)
+
+
+def _base_due(history: History) -> list[Due]:
+    if history.base.scores or history.reserved("external"):
+        return []
+    budget = history.campaign.constitution.budget
+    kinds: tuple[Kind, ...] = ("dev", "confirm", "external") if budget.external_queries else ("dev", "confirm")
+    return [(history.base, kinds, 0)]
+
+
+def _dev_due(history: History) -> list[Due]:
+    trained = [t for t in history.of_round(history.round) if t.checkpoint and not t.ended]
+    return [(trial, ("dev",), trial.round) for trial in trained]
+
+
+def _query_due(history: History, only: Container[str] | None = None) -> list[Due]:
+    due: list[Due] = []
+    for round_, chosen in history.submissions.items():
+        names = dict.fromkeys(s.candidate for s in (*chosen.confirm, *chosen.external, *chosen.final))
+        for candidate in (name for name in names if only is None or name in only):
             trial = history.trials[candidate]
-            kinds = tuple(k for k in _kinds_of(chosen, candidate) if not trial.has_outcome(k))
-            effect += Effect(work=_works(history, trial, kinds, round_))
-    return effect
+            due.append((trial, tuple(k for k in _kinds_of(chosen, candidate) if not trial.has_outcome(k)), round_))
+    return due
+
+
+def _queued(history: History, due: Iterable[Due]) -> Effect:
+    return Effect(work=tuple(work for trial, kinds, round_ in due for work in _works(history, trial, kinds, round_)))
 
 
 def assess_drift(history: History, now: datetime) -> Effect:

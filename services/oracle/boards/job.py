@@ -16,6 +16,7 @@ from schemas.scores import Cost, Kind
 from schemas.targets import Outside
 from services.oracle.boards.board import Answer, Query
 from services.oracle.orders import BOARD, BoardOrder
+from services.oracle.owed import REFUSED, UNKNOWN, check
 from services.oracle.score_job import append, failed
 from services.runtime.service import JobKind
 from services.runtime.settings import Settings
@@ -80,12 +81,15 @@ ASKING = JobKind(
     prepare=prepare,
     finished=finished,
     failed=failed,
+    check=check,
     permanent=frozenset(
         {
             "AdapterChanged",
             "AdapterUnfit",
             "BoardRefused",
             "DeadlinePassed",
+            REFUSED,
+            UNKNOWN,
             "ScoreOutOfScale",
         }
     ),

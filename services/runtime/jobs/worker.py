@@ -100,10 +100,24 @@ class Worker:
                 else ("WorkerLost", f"all {job.attempts} tries lost their worker; see the services' logs")
             )
             failure = Failure(error, message, terminal=True, cost=Cost(lost_seconds=job.lost_seconds))
+            if refusal := await self.refusal(job):
+                failure = Failure(refusal.error, refusal.message, terminal=True, cost=Cost())
             effect: Effect = self.kind.failed(job, failure) if self.holds_an_order(job) else NOTHING
             # Suppressed if another worker has ended it meanwhile, or its own worker has come back.
             with contextlib.suppress(LeaseLost), job_span(job, self.name), append_spans(effect) as traced:
                 await self.store.reap(job, traced)
+
+    async def refusal(self, job: Job) -> JobFailed | None:
+        """Why the log does not owe the job; None if it does, or where rows are believed."""
+        check = self.kind.check
+        if check is None or not self.holds_an_order(job):
+            return None
+        try:
+            await retry_until_connected(lambda: check(job, self.store))
+        except JobFailed as refused:
+            log.error("%s", refused)  # noqa: TRY400
+            return refused
+        return None
 
     async def hold(self, job: Job) -> None:
         """Run one leased job to its end: success, failure, or loss of the lease."""
@@ -131,6 +145,8 @@ class Worker:
         """Run the job's function and write its result; the store checks the lease."""
         start = time.monotonic()
         try:
+            if refusal := await self.refusal(job):
+                raise refusal
             argument = self.kind.prepare(job, self.settings)
             result = await self.runner.run(self.kind.function, argument, self.progress(job), job.seconds_left)
         except JobFailed as failed:
