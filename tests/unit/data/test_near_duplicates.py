@@ -81,6 +81,35 @@ def test_questions_with_different_answers_are_not_the_same(near):
     assert near.earliest_match(Row("maths", 1, 0, asked, "4", "", "third")) == "first"
 
 
+TEMPLATE = (
+    "{name} keeps {a} shells in a wooden box on the shelf above the bed, and on a walk by the sea with two friends "
+    "finds {b} more that lie between the stones. How many shells are there in all when the day is over?"
+)
+
+
+def test_problems_of_one_template_that_differ_in_a_number_are_different(near):
+    for a, b, answer, trace in ((3, 4, "7", ""), (4, 3, "7", ""), (3, 5, "", "It is 8."), (5, 3, "", "It is 8.")):
+        problem = Row("maths", 0, 0, TEMPLATE.format(name="Ann", a=a, b=b), answer, trace, f"{a} {b} {answer}")
+        assert near.earliest_match(problem) is None
+        near.add(problem)
+    words = Row("maths", 0, 0, TEMPLATE.format(name="Ann", a="three", b="four"), "7", "", "words")
+    assert near.earliest_match(words) is None
+
+
+def test_a_rewording_with_the_same_numbers_and_answer_is_near(near):
+    near.add(Row("maths", 0, 0, TEMPLATE.format(name="Ann", a=3, b=4), "7", "", "first"))
+    reworded = TEMPLATE.format(name="Ben", a=3, b=4)
+    assert near.earliest_match(Row("maths", 0, 0, reworded, "7", "", "second")) == "first"
+    assert near.earliest_match(Row("maths", 0, 0, reworded, "8", "", "third")) is None
+
+
+def test_completions_as_they_stand_are_their_own_answers(near):
+    asked = " ".join(VOCABULARY[:60])
+    near.add(Row("chat", 0, 0, asked, "", "Paris", "first", form="{trace}"))
+    assert near.earliest_match(Row("chat", 0, 0, asked, "", "Lyon", "second", form="{trace}")) is None
+    assert near.earliest_match(Row("chat", 0, 0, asked, "", "Paris", "third", form="{trace}")) == "first"
+
+
 def test_at_threshold_one_exact_duplicates_alone_count(tmp_path):
     text = " ".join(VOCABULARY[:200])
     with NearDuplicates.open(tmp_path / "near.db", 1.0) as index:
