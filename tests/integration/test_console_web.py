@@ -1,6 +1,7 @@
 """The page on a real log: what it shows, and that one listener serves all who look."""
 
 import asyncio
+import html
 import re
 
 import httpx2
@@ -8,9 +9,11 @@ import pytest
 from datasets import Dataset
 
 from eventstore.effect import Append
-from schemas.envelope import campaign_stream, round_stream
-from schemas.events import CampaignPaused, DataBatchReady
+from judgement.decisions import finish
+from schemas.envelope import campaign_stream, data_stream, round_stream
+from schemas.events import CampaignPaused, DataBatchReady, DataFailed
 from schemas.evidence import Basis, Yield
+from schemas.scores import Cost
 from services.console.client import UnknownCampaign
 from services.console.web.app import make_app
 from services.console.web.context import Site
@@ -258,3 +261,16 @@ async def test_the_navigation_marks_the_page_one_is_on_and_no_other(browser, beg
 async def test_rounds_and_audit_lead_to_the_youngest_campaign(browser, begun):
     for name in ("rounds", "audit"):
         assert (await browser.get(f"/{name}")).headers["location"] == f"/{name}/{begun}"
+
+
+async def test_a_campaign_without_first_data_says_why_it_ended(browser, site, begun):
+    failure = DataFailed(
+        round=1, attempt=9, error="SourceFailed", message="paths: '/no.jsonl' does not exist", cost=Cost()
+    )
+    await site.store.append([Append(begun, data_stream(begun, 1), failure)])
+    ended = finish(await site.histories.of(begun))
+    await site.store.append([Append(begun, campaign_stream(begun), ended)])
+    for address in (f"/campaigns/{begun}", f"/rounds/{begun}"):
+        page = html.unescape((await browser.get(address)).text)
+        assert "SourceFailed: paths: '/no.jsonl' does not exist; given up after try 9" in page
+    assert "no data" in (await browser.get("/campaigns")).text
