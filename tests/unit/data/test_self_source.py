@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -9,18 +10,22 @@ from pathlib import Path
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from schemas.campaign import Model
+from schemas.campaign import Constitution, Model
 from schemas.evidence import Stored
 from schemas.sources import SelfSource
 from services.data.collect.verify import verified
 from services.data.job import Sampled
+from services.data.sources import self_source
 from services.data.sources.registry import make_source
-from services.data.sources.self_source import SelfSampler
+from services.data.sources.self_source import SelfSampler, Writer
 from services.data.sources.source import RoundContext, Sampling, SourceFailed
+from services.data.sources.suites import Suites
+from services.runtime.prompting import question_ids
 from services.runtime.storage.artifacts import ArtifactChanged
 from services.runtime.storage.hashing import hash_folder
+from tasks.formats import core_of
 from tasks.puzzles.draw import draw
 from tasks.puzzles.scorer import correct
 from tasks.split import split_of
@@ -131,3 +136,103 @@ def test_a_sealed_puzzle_is_never_taught(base):
     dropped = verified(row, sampled=True)
     assert dropped
     assert dropped.key == "verifier/split"
+
+
+# --- Questions of a suite, and how they are asked ---------------------------------------------------
+
+
+class Files:
+    """Places of one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def items(self, name: str) -> Path:
+        return self.folder / name
+
+
+def suites(folder: Path, items, **suite) -> Suites:
+    records = [{"question": one.prompt, "answer": one.answer, "kind": kind} for one, kind in items]
+    (folder / "all.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    given = {
+        "kind": "files",
+        "name": "own",
+        "all": "all.jsonl",
+        "score": "boxed",
+        "columns": {"domain": "kind"},
+        **suite,
+    }
+    law = {
+        "suites": [given],
+        "evaluation": {kind: {"items": 2} for kind in ("dev", "confirm", "external", "final")},
+        "budget": {"external_queries": 2},
+        "space": [{"knob": "rank", "values": [8, 16]}],
+        "data": {"sources": [SPEC.model_dump(mode="json")]},
+    }
+    return Suites(Constitution.model_validate(law), Files(folder))
+
+
+def test_questions_of_a_suite_are_asked_and_its_scorer_accepts(base, tmp_path):
+    puzzles = sampler(base)._puzzles()[:6]
+    items = [(item, "numerals") for item in puzzles] + [(puzzles[0], "other")]
+    spec = SPEC.model_copy(update={"domain": "numerals", "suite": "own"})
+    context = RoundContext(1, sampling=sampling(base), suites=suites(tmp_path, items))
+    steps = list(harvested(SelfSampler(spec, context)))
+    rows = [row for step in steps for row in step.rows]
+    trained = [item for item in puzzles if split_of("numerals", core_of(item.prompt)) == "train"]
+    assert rows
+    assert {row.prompt for row in rows} <= {item.prompt for item in trained}
+    assert {row.domain for row in rows} == {"numerals"}
+    assert {row.parent for row in rows} <= {core_of(item.prompt) for item in trained}
+    assert all(row.completion(traced=False) == row.trace and f"\\boxed{{{row.answer}}}" in row.trace for row in rows)
+
+
+def written(folder: Path, **model) -> list[list[str]]:
+    limits = Model(max_length=96, max_new_tokens=24, **model)
+    puzzles = sampler(folder)._puzzles()[:6]
+    return Writer(folder, None, limits, 2, 0.5).write([item.prompt for item in puzzles], "seed")
+
+
+def test_the_bases_generation_settings_change_no_answer(base, tmp_path):
+    calm = written(base)
+    strict = Path(shutil.copytree(base, tmp_path / "strict"))
+    penalties = {
+        "repetition_penalty": 9.0,
+        "no_repeat_ngram_size": 1,
+        "top_k": 1,
+        "temperature": 3.0,
+        "min_new_tokens": 20,
+    }
+    (strict / "generation_config.json").write_text(json.dumps(penalties))
+    assert written(strict) == calm
+
+
+def test_an_answer_ends_at_every_end_token_of_the_base_and_at_stop_texts(base, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    whole = written(base)
+    first = next(
+        text for texts in whole for text in texts if len(tokenizer(text, add_special_tokens=False)["input_ids"]) > 3
+    )
+    ids = tokenizer(first, add_special_tokens=False)["input_ids"]
+    other = Path(shutil.copytree(base, tmp_path / "other"))
+    (other / "generation_config.json").write_text(json.dumps({"eos_token_id": [tokenizer.eos_token_id, ids[2]]}))
+    assert all(
+        ids[2] not in tokenizer(text, add_special_tokens=False)["input_ids"]
+        for texts in written(other)
+        for text in texts
+    )
+    stop = first[1:3]
+    stopped = written(base, prompt={"stop": [stop]})
+    assert stopped != whole
+    assert all(stop not in text for texts in stopped for text in texts)
+
+
+def test_the_model_is_asked_in_the_campaigns_form(base, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        self_source,
+        "question_ids",
+        lambda one, form, tokenizer: asked.append((one, form)) or question_ids(one, form, tokenizer),
+    )
+    written(base, prompt={"system": "Be brief.", "suffix": " ="})
+    assert {form.suffix for _, form in asked} == {" ="}
