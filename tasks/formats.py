@@ -94,10 +94,14 @@ class Fields:
     """The record's domain as a name; empty where no column holds one."""
     columns: Mapping[str, Any] = field(default_factory=dict)
     """The other columns as JSON values."""
+    open: bool = False
+    """Whether the conversation ends with the question, which is asked with all turns before it."""
 
     @property
     def asked(self) -> tuple[Message, ...]:
-        """The conversation before the last turn of the assistant that follows a question; the whole without one."""
+        """The conversation before the last turn of the assistant that follows a question; the whole of an open one."""
+        if self.open:
+            return self.messages
         user = next((at for at, turn in enumerate(self.messages) if turn["role"] == "user"), len(self.messages))
         last = max(
             (at for at, turn in enumerate(self.messages) if turn["role"] == "assistant" and at > user), default=None
@@ -191,12 +195,13 @@ def _conversation_of(
     rest: Mapping[str, Any],
 ) -> Fields:
     """A conversation, whose last answer is the reference where no column holds one."""
-    asked = Fields(messages=turns).asked
+    ended = bool(columns.answer or columns.prompt) and turns[-1]["role"] != "assistant"
+    asked = Fields(messages=turns, open=ended).asked
     prompt = "\n".join(turn["content"] for turn in asked)
     if not prompt.strip():
         raise Unreadable("no_prompt")
     last = turns[len(asked)]["content"] if len(asked) < len(turns) else ""
-    return Fields(prompt, _answer(values, columns, last), "", last, "", turns, domain, rest)
+    return Fields(prompt, _answer(values, columns, last), "", last, "", turns, domain, rest, ended)
 
 
 def _taught_turns(completion: Any) -> tuple[Message, ...]:

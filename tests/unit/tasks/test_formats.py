@@ -154,7 +154,15 @@ def test_a_prompt_may_itself_be_a_conversation():
     expected = Fields("s\nq", "a", "", "a", "", (*asked, ASSISTANT))
     assert fields({"prompt": asked, "completion": [ASSISTANT]}) == expected
     assert fields({"prompt": asked, "completion": "a"}) == expected
-    assert fields({"prompt": asked, "answer": "7"}) == Fields("s\nq", "7", messages=tuple(asked))
+    assert fields({"prompt": asked, "answer": "7"}) == Fields("s\nq", "7", messages=tuple(asked), open=True)
+
+
+def test_a_conversation_that_ends_with_its_question_is_asked_whole_if_the_answer_is_elsewhere():
+    turns = [USER, ASSISTANT, {**USER, "content": "q2"}]
+    assert fields({"prompt": turns, "answer": "7"}).asked == tuple(turns)
+    assert fields({"messages": turns, "answer": "7"}).asked == tuple(turns)
+    taught = fields({"messages": turns})
+    assert (taught.asked, taught.completion) == ((USER,), "a")
 
 
 def test_a_turn_may_be_a_list_of_texts():
