@@ -30,6 +30,7 @@ def prepare(job: Job, settings: Settings) -> TrainingJob:
         prompt=order.model.form,
         suites=order.suites,
         judges=order.judges,
+        task_path=settings.task_path,
         work=str(settings.work / "train" / job.campaign / candidate),
         # A folder per try: a try that has lost its lease, and does not know yet, cannot touch what the log names.
         out=artifacts.join(settings.artifacts, "adapters", job.campaign, candidate, str(job.attempt)),

@@ -71,7 +71,7 @@ def discard(job: TrainingJob) -> None:
 
 def identity(job: TrainingJob, ranks: Ranks) -> str:
     """Whose checkpoint it is: a hash of all that decides the adapter, but not of where the job's files lie."""
-    fixed = job.model_dump(mode="json", exclude={"work", "out", "copies", "rank_seconds"})
+    fixed = job.model_dump(mode="json", exclude={"work", "out", "copies", "rank_seconds", "task_path"})
     return digest({"job": fixed, "ranks": ranks.world})
 
 

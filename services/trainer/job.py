@@ -38,6 +38,8 @@ class TrainingJob(Frozen):
     """Whose scorers reward answers; those of the puzzles where there is none."""
     judges: dict[Name, Name] = Field(default_factory=dict)
     """Suite of each source that names one; the first suite judges the rows of the others."""
+    task_path: str | None = None
+    """Folders of users' scorers; None for those of this process's settings."""
     work: str
     """The job's own folder, for what a resumed try needs."""
     out: str

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from schemas.rows import Row
 from schemas.suites import HarnessSuite
 from services.runtime.places import places
+from services.runtime.settings import Settings
 from services.trainer.job import RecipeUnsupported, TrainingJob
 from tasks.item import Item
 from tasks.puzzles.scorer import correct
@@ -107,7 +108,10 @@ class SuiteRewards:
         self._judges, self._first = job.judges, rules[0].name
         self._stack = ExitStack()
         self._scorings: dict[str, Scoring] = {}
-        opened = self._stack.enter_context(places())
+        settings = Settings()
+        if job.task_path is not None:
+            settings = settings.model_copy(update={"task_path": job.task_path})
+        opened = self._stack.enter_context(places(settings))
         for rule in rules:
             suite = open_suite(rule, opened)
             check_code(rule, opened)

@@ -106,7 +106,6 @@ class InTrl(Learner):
         self.trainer.add_callback(_Follower(self, report))
         self.trainer.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint else None)
         self.selection.apply()
-        self._saved_generation.pad_token_id = self.tokenizer.pad_token_id
         base_of(self.model).generation_config = self._saved_generation
         self.history = [line for line in self.trainer.state.log_history if "loss" in line]
         self.losses = [line["loss"] for line in self.history]

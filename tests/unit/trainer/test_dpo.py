@@ -27,7 +27,9 @@ DPO = {"method": "dpo", "steps": 6, "batch": 4, "lr": 5e-3, "schedule": "constan
 def pair(at: int, **more) -> Row:
     """Prefers the digits reversed to the digits in their order; the random base does not."""
     digits = "".join(random.Random(at).choices("0123456789", k=3))
-    row = Row("order", 0, 0, f"sort {digits} #{at}", "", "".join(sorted(digits, reverse=True)) + "z", f"{at}", source="mine")
+    row = Row(
+        "order", 0, 0, f"sort {digits} #{at}", "", "".join(sorted(digits, reverse=True)) + "z", f"{at}", source="mine"
+    )
     return replace(row, rejected="".join(sorted(digits)) + "a", **more)
 
 
