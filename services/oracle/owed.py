@@ -43,5 +43,5 @@ async def check(job: Job, store: EventStore) -> None:
     )
     raise JobFailed(
         REFUSED if known else UNKNOWN,
-        f"job {job.key} of the queue {job.queue}: {what}; find out which role inserted the row, and change its password",
+        f"job {job.key} of the queue {job.queue}: {what}; find out who inserted the row, and change that password",
     )
