@@ -91,19 +91,15 @@ def opened_suites(law: Constitution) -> Iterator[Suites | None]:
 
 
 def check_empty(law: Constitution, harvest: Harvest, choice: Choice) -> None:
-    """Raise `DomainEmpty` for a domain without a row, in a campaign with suites also for a source.
+    """Raise `DomainEmpty` for a source or domain of a campaign with suites without a row.
 
-    The next try reads the sources concerned again.
+    The next try reads the sources concerned again. A campaign of puzzles can train without its sources.
     """
     rule = law.data
-    assert rule is not None
-    empty = [spec for spec in rule.sources if law.suites and not choice.kept.get(spec.name)]
-    generated = set(law.puzzle_domains)
-    bare = [
-        domain
-        for domain in law.training_domains
-        if domain not in generated and not choice.domains.get(domain, (0, 0))[0]
-    ]
+    if not law.suites or rule is None:
+        return
+    empty = [spec for spec in rule.sources if not choice.kept.get(spec.name)]
+    bare = [domain for domain in law.training_domains if domain not in choice.domains]
     if not empty and not bare:
         return
     concerned = [spec for spec in rule.sources if spec in empty or set(spec.domains or (spec.domain,)) & set(bare)]

@@ -51,8 +51,8 @@ BY_SOURCE = "SELECT source, count(*), count(chosen.n) FROM rows LEFT JOIN chosen
 FILLED = "SELECT max(coalesce(json_extract(row, '$.{}'), '') != '') FROM rows JOIN chosen USING (n)"
 """Whether a chosen row fills a field."""
 
-DOMAINS = "SELECT domain, count(*), count(chosen.n) FROM rows LEFT JOIN chosen USING (n) GROUP BY 1"
-"""Kept rows and chosen rows of each domain."""
+DOMAINS = "SELECT domain, count(*) FROM rows GROUP BY 1"
+"""Kept rows of each domain."""
 
 NO_CAP = 2**62
 
@@ -70,8 +70,8 @@ class Choice:
     """Rows left out: `balance/cap` over the source's cap, `balance/share` over the domain's share."""
     kept: Mapping[str, int] = field(default_factory=dict)
     """Rows of every source that passed the checks, in the snapshot or left out."""
-    domains: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """By domain: rows that passed the checks, and rows in the snapshot."""
+    domains: Mapping[str, int] = field(default_factory=dict)
+    """Rows of every domain that passed the checks, in the snapshot or left out."""
 
 
 def choose(harvest: Harvest, rule: DataRule, shares: Mapping[str, float]) -> Choice:
@@ -89,8 +89,7 @@ def choose(harvest: Harvest, rule: DataRule, shares: Mapping[str, float]) -> Cho
         out = {f"{BALANCE}/cap": over, f"{BALANCE}/share": total - chosen_rows - over}
         row_counts[source], left[source] = chosen_rows, {reason: n for reason, n in out.items() if n}
         kept[source] = total
-    domains = {domain: (total, used) for domain, total, used in db.execute(DOMAINS).fetchall()}
-    return Choice(row_counts, left, kept, domains)
+    return Choice(row_counts, left, kept, dict(db.execute(DOMAINS).fetchall()))
 
 
 def filled(harvest: Harvest, fields: Sequence[str]) -> list[str]:

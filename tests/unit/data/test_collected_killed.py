@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import sys
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from sqlite3 import IntegrityError
@@ -16,9 +17,12 @@ from sqlite3 import IntegrityError
 import pytest
 
 from schemas.rows import Row
+from schemas.sources import DataRule
 from services.data.collect import collect
 from services.data.collect import manifest as manifests
 from services.data.collect.harvest import Harvest
+from services.data.collect.near_duplicates import NearDuplicates
+from services.data.collect.stages import Stages
 from services.data.snapshot import make
 from services.data.sources.source import Step
 from tests.unit.data.test_collected import GOOD, job, notes, sums, text
@@ -119,6 +123,24 @@ def test_a_step_whose_checks_fail_leaves_nothing(tmp_path):
         [harvest.keep(one) for one in (row, row)]
     assert not harvest.has(row)
     assert list(harvest.rows()) == []
+
+
+def test_rows_that_scrubbing_makes_equal_are_one_also_after_a_crash(tmp_path):
+    """The first was kept, and its step is repeated with the index of near-duplicates as it was before."""
+    rule = DataRule.model_validate(
+        {"sources": [{"kind": "files", "name": "notes", "domain": "prose", "paths": ["x"]}], "filters": {"quality": []}}
+    )
+    said = f"{text(1)} Write to {{}}@mail.example.org for more."
+    first, second = (
+        Row("prose", 0, 0, "", "", said.format(name), said.format(name), "notes", f"page:{name}")
+        for name in ("ann", "ben")
+    )
+    with closing(Harvest(tmp_path / "harvest.db", 1)) as harvest:
+        for row, session in ((first, "before"), (second, "after")):
+            with NearDuplicates.open(tmp_path / f"{session}.db", 0.8, round_=1) as near:
+                Stages(rule, harvest, near, None).take(rule.sources[0], Step((row,)))
+        assert len(list(harvest.rows())) == 1
+        assert [count.reason for count in harvest.counts()] == ["duplicate/exact"]
 
 
 def test_two_processes_never_harvest_for_one_round(tmp_path):
