@@ -6,6 +6,7 @@ oracle will draw.
 
 from __future__ import annotations
 
+import os
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from services.console.campaign_file import with_task_folder
 from services.console.client import settings_from_environment
 from services.console.embedded.base_model import base_folder, is_model, substrate
 from services.runtime.jobs.runner import JobFailed
+from services.runtime.storage.model_folders import OFFLINE
 from services.runtime.user_error import UserError
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ def shown(campaign: Campaign, file: Path, kind: str, items: int) -> Iterator[str
     base = base_folder(campaign.model, settings.cache)
     if not is_model(base):
         raise UserError("model.base: tiny is made when a campaign starts; run `aevolve demo` once, or name a model")
+    os.environ |= OFFLINE
     try:
         from services.oracle.evaluate import evaluate  # noqa: PLC0415 - loads torch
         from services.oracle.orders import ScoreOrder  # noqa: PLC0415

@@ -14,7 +14,6 @@ from tests.processes import PATIENCE
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NOT_RUN = {"gsm8k": "its data set and its model are on a hub"}
-SHORT = {"steps": [1, 2], "temperature": [0.7, 1.0]}
 
 
 def examples():
@@ -25,7 +24,7 @@ def shortened(name, base):
     """The example with few items, steps and rounds; its search keeps its axes."""
     campaign = yaml.safe_load((EXAMPLES / name / "campaign.yaml").read_text())
     campaign["model"] |= {"base": str(base), "max_length": 512, "max_new_tokens": 8}
-    campaign["recipe"] |= {"steps": 2, "batch": 4, "rank": 2, **({"group": 2} if "group" in campaign["recipe"] else {})}
+    campaign["recipe"] |= {"steps": 2, "batch": 4, "rank": 2, "group": 4}
     law = campaign["constitution"]
     law |= {"rounds": 1, "candidates": 2}
     law["evaluation"] = {kind: {"items": 4} for kind in law["evaluation"]}
@@ -34,6 +33,10 @@ def shortened(name, base):
     for axis in law["space"]:
         if axis["knob"] in ("steps", "rank"):
             axis["values"] = [1, 2]
+    for suite in law["suites"]:
+        for scorer in suite.get("score", ()) if isinstance(suite.get("score"), list) else ():
+            if scorer.get("match"):  # a random model never writes the form that is rewarded, and equal rewards teach nothing
+                scorer["pattern"] = "[0-9]"
     for source in law["data"]["sources"]:
         if "rows_per_round" in source:
             source["rows_per_round"] = 40
@@ -57,8 +60,8 @@ def test_an_example_runs_to_its_report(name, base, tmp_path):
     command = [sys.executable, "-m", "services.console", "run", str(file), "--out", str(tmp_path / "run")]
     environment = {**os.environ, "AEVOLVE_TASK_PATH": str(EXAMPLES / name)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=PATIENCE, check=False)
-    logs = "\n".join(log.read_text()[-3000:] for log in (tmp_path / "run" / "logs").glob("*.log")) if done.returncode else ""
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{logs}"
+    logs = [log.read_text()[-3000:] for log in (tmp_path / "run" / "logs").glob("*.log")]
+    assert done.returncode == 0, "\n".join((done.stdout, done.stderr, *logs))
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     candidates = [c for r in report["rounds"] for c in r["candidates"]]
     assert all(c["dev"] for c in candidates), candidates
