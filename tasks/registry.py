@@ -35,6 +35,10 @@ EXTRAS: Mapping[str, str] = {"gym": "gym", "verifiers": "verifiers"}
 """Extra of this distribution that a kind needs."""
 
 
+PROCESSES: Mapping[str, str] = {"gym": "tasks.gym_process", "verifiers": "tasks.verifiers_process"}
+"""Module of a kind that makes its items and scores in the process of user code."""
+
+
 def open_suite(rule: AnySuite | SuiteRule, places: Places) -> Suite:
     """The suite of a part of the campaign file. Raises `SuiteRefused`, or `ItemsChanged` if it is pinned otherwise."""
     kind = str(getattr(rule, "kind"))  # noqa: B009 - the base class has none

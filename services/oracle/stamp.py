@@ -15,7 +15,7 @@ from services.oracle.engines.engine import Engine
 from services.oracle.harness.asked import POLICY
 from services.oracle.job import EvaluationJob
 from services.runtime.storage.hashing import hash_source
-from tasks.registry import KINDS
+from tasks.registry import KINDS, PROCESSES
 
 PACKAGES = ("reasoning-gym", "math-verify", "verifiers")
 """Packages whose code makes items or judges answers, where they are installed."""
@@ -40,6 +40,7 @@ def _suite_code(kinds: tuple[str, ...]) -> str:
     for kind in kinds:
         target = KINDS.get(kind)
         modules.add(target.partition(":")[0] if isinstance(target, str) else target.__module__)
+        modules.update({PROCESSES[kind]} if kind in PROCESSES else ())
     return hash_source(*sorted(modules))
 
 
