@@ -18,6 +18,7 @@ from schemas.events import (
     GuardsReported,
     GuardsUnmeasured,
 )
+from schemas.evidence import LOSS_WARNING
 from schemas.scores import Scores
 from schemas.unreadable import UnreadableEvent
 
@@ -48,7 +49,19 @@ def _started(x: e.CampaignStarted) -> str:
 
 def _data(x: e.DataBatchReady) -> str:
     again = " (the last snapshot again)" if x.reused else ""
-    return f"data of round {x.round}: {sum(x.rows.values()):,} rows{again}"
+    lost = "".join(f"; WARNING: {text}" for text in loss_warnings(x))
+    return f"data of round {x.round}: {sum(x.rows.values()):,} rows{again}{lost}"
+
+
+def loss_warnings(x: e.DataBatchReady) -> list[str]:
+    """A sentence for each source that has lost more than `LOSS_WARNING` of its records."""
+    return [
+        f"source {part.source} lost {100 * part.lost_share:.0f} % of its records ("
+        + ", ".join(f"{n:,} {reason}" for reason, n in part.losses.items())
+        + ")"
+        for part in x.yields
+        if part.lost_share > LOSS_WARNING
+    ]
 
 
 def _training(x: e.TrainingStarted) -> str:

@@ -214,7 +214,7 @@ class Constitution(Grown):
         return next((axis.values for axis in self.space if axis.knob == knob), ())
 
     def domains_of(self, kind: Kind) -> tuple[str, ...]:
-        """Domains of a set: the names of its tasks where a list stands in for it, else those of the campaign's suites."""
+        """Domains of a set: the names of its tasks where a list stands in for it, else those of its items."""
         if kind in self.lists:
             return tuple(score.name for score in self.lists[kind].tasks)
         if not self.suites:
@@ -244,7 +244,7 @@ class Constitution(Grown):
         return lists
 
     def _harness_lists(self, suite: HarnessSuite) -> dict[Kind, TaskList]:
-        """The lists of a suite: `items` are the first of each task; confirm takes those after dev's from dev's tasks."""
+        """The lists of a suite: the first `items` of each task; without tasks of its own, confirm takes dev's next ones."""
         lists: dict[Kind, TaskList] = {}
         for kind, key in SETS.items():
             tasks, first = getattr(suite, key), 0

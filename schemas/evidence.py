@@ -23,6 +23,13 @@ class Basis(Frozen):
     """Version of the decider's rules that took it (`judgement.deciders`)."""
 
 
+NOT_LOST = ("balance/", "other_domain")
+"""Beginnings of reasons by which a usable record is left out on purpose."""
+
+LOSS_WARNING = 0.2
+"""Share of a source's records whose loss is reported as a warning."""
+
+
 class Yield(Grown):
     """What one source gave a snapshot: what was made is kept or dropped, whether in this round or in one before."""
 
@@ -40,6 +47,22 @@ class Yield(Grown):
     """Rows dropped, per filter."""
     skipped: dict[str, int] = Field(default_factory=dict)
     """What was refused or passed over before it became a row, per reason."""
+
+    @property
+    def losses(self) -> dict[str, int]:
+        """Records that gave no row, per reason, the most frequent first.
+
+        A record that the campaign did not ask for, by its domain or beyond a cap or share, is not lost.
+        """
+        reasons = {**self.skipped, **self.dropped}
+        lost = {reason: n for reason, n in reasons.items() if n and not reason.startswith(NOT_LOST)}
+        return dict(sorted(lost.items(), key=lambda pair: (-pair[1], pair[0])))
+
+    @property
+    def lost_share(self) -> float:
+        """Share of the source's records that are lost."""
+        records = self.made + sum(self.skipped.values())
+        return sum(self.losses.values()) / records if records else 0.0
 
 
 class Stored(Frozen):

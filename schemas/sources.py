@@ -152,8 +152,8 @@ class FilesSource(Columns):
     kind: Literal["files"] = "files"
     """Kind of the source."""
     paths: tuple[str, ...] = Field(min_length=1)
-    """Files, folders or glob patterns; the suffix selects the format: .jsonl, .json, .csv, .tsv (each also .gz or .zst),
-    .parquet, .txt, .md, or a folder that `save_to_disk` wrote."""
+    """Files, folders or glob patterns. The suffix selects the format: .jsonl, .json, .csv, .tsv (each also .gz or
+    .zst), .parquet, .txt, .md, or a folder that `save_to_disk` wrote."""
 
 
 class HubSource(Columns):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from audit.narrate import loss_warnings
 from judgement.guards import objection
 from judgement.history import History
 from judgement.trial import Trial
@@ -136,6 +137,7 @@ def _round(history: History, round_: int, events: _RoundEvents) -> dict[str, Any
     chosen, assessed = history.submissions.get(round_), history.assessments.get(round_)
     return {
         "round": round_,
+        "data": _data(history.snapshots.get(round_)),
         "candidates": [_candidate(history, t) for t in history.of_round(round_)],
         "submissions": chosen.model_dump(mode="json", exclude={"basis"}) if chosen else None,
         "drift": {
@@ -145,6 +147,17 @@ def _round(history: History, round_: int, events: _RoundEvents) -> dict[str, Any
         },
         "policy": _policy(events.policy) if events.policy else None,
     }
+
+
+def _data(event: e.DataBatchReady | None) -> dict[str, Any] | None:
+    """Rows of a round by domain, and what became of each source's records."""
+    if event is None:
+        return None
+    sources = [
+        {"source": part.source, "kept": part.kept, "losses": part.losses, "lost_share": round(part.lost_share, 4)}
+        for part in event.yields
+    ]
+    return {"rows": dict(event.rows), "reused": event.reused, "sources": sources, "warnings": loss_warnings(event)}
 
 
 def _candidate(history: History, trial: Trial) -> dict[str, Any]:

@@ -14,7 +14,15 @@ GLOSSARY = "\n\nTerms: the glossary, at `/glossary` of `aevolve console` and in 
 
 def markdown(report: Data) -> str:
     """`report.md` from the data of `report.json`."""
-    sections = (_head(report), _rounds(report), _drift(report), _phenomenon(report), _policies(report), _cost(report))
+    sections = (
+        _head(report),
+        _rounds(report),
+        _data(report),
+        _drift(report),
+        _phenomenon(report),
+        _policies(report),
+        _cost(report),
+    )
     return "\n\n".join("\n".join(lines) for section in sections if (lines := list(section))) + GLOSSARY
 
 
@@ -108,6 +116,22 @@ def _finding(scope: Data, new: set[str]) -> str:
 
 def _contrast(shown: Data | None) -> str:
     return f"{shown['candidate']}: dev {points(shown['dev'])}, target {points(shown['target'])}" if shown else "-"
+
+
+def _data(report: Data) -> Iterator[str]:
+    """Sources whose records were lost, in the last round with data of its own."""
+    rounds = [r["data"] for r in report["rounds"] if r["data"] and not r["data"]["reused"]]
+    lost = [source for source in rounds[-1]["sources"] if source["losses"]] if rounds else []
+    if not lost:
+        return
+    yield "## Records that gave no row"
+    yield ""
+    yield "| source | kept | lost | reasons |"
+    yield "|---|---|---|---|"
+    for source in lost:
+        reasons = ", ".join(f"{reason} {n:,}" for reason, n in source["losses"].items())
+        yield f"| {source['source']} | {source['kept']:,} | {100 * source['lost_share']:.1f} % | {reasons} |"
+    yield from (f"\n**Warning:** {text}." for text in rounds[-1]["warnings"])
 
 
 def _phenomenon(report: Data) -> Iterator[str]:

@@ -1,0 +1,37 @@
+"""What a source loses is counted by reason, and more than a fifth of it is a warning wherever the data is described."""
+
+from audit.narrate import loss_warnings
+from schemas.evidence import Yield
+
+
+def source(**counts):
+    return Yield(source="rows", domain="sums", **counts)
+
+
+def test_only_unwanted_losses_count():
+    part = source(
+        made=90,
+        kept=60,
+        dropped={"verifier/unverified": 10, "balance/cap": 20},
+        skipped={"no_answer": 5, "other_domain": 5},
+    )
+    assert part.losses == {"verifier/unverified": 10, "no_answer": 5}
+    assert part.lost_share == 15 / 100
+
+
+def test_a_source_without_records_has_lost_nothing():
+    assert source(made=0, kept=0).lost_share == 0
+
+
+class Event:
+    round, rows, reused = 1, {"sums": 70}, False
+
+    def __init__(self, *parts):
+        self.yields = parts
+
+
+def test_a_warning_names_source_share_and_reasons():
+    bad = source(made=100, kept=70, dropped={"verifier/unverified": 30})
+    good = source(made=100, kept=80, dropped={"verifier/unverified": 20})
+    assert loss_warnings(Event(bad)) == ["source rows lost 30 % of its records (30 verifier/unverified)"]
+    assert loss_warnings(Event(good)) == []
