@@ -34,9 +34,7 @@ class Puzzles:
 
     def generate(self, kind: Kind, domain: str, spec: ItemSet, seed: str) -> list[Item]:
         """Puzzles of the kind's split."""
-        return draw(
-            domain, spec.items, difficulty=spec.difficulty, wordings=spec.wordings, split=kind, seed=seed
-        )
+        return draw(domain, spec.items, difficulty=spec.difficulty, wordings=spec.wordings, split=kind, seed=seed)
 
     def training(self, n: int, seed: str) -> list[Item]:
         """Puzzles of the train split, of all levels and wordings alike, the same number of each family."""
