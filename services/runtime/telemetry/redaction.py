@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import traceback
 from pathlib import Path
 
@@ -10,8 +11,11 @@ LONGEST = 500
 """Characters of a message."""
 OURS = ("schemas", "judgement", "tasks", "eventstore", "sizing", "services", "audit")
 """Packages whose own exceptions are worded for the log: paths, settings, numbers, and what to do."""
-QUOTING = ("UserCodeFailed", "ScoreInvalid")
-"""Exceptions of ours that quote what a user's code raised or returned, which may be a row or an answer."""
+RAISED = re.compile(r"(?s)(?P<before>[^\n]{1,300}?: \w{1,80}): .* (?P<after>\([^()]{1,200}:\d+\))")
+"""A user's function that raised: function, class, the quoted words, file and line."""
+SCORED = re.compile(r"(?s)(?P<before>.{1,300}?: score \d+ is) .*(?P<after>; return [^;]*)")
+"""A score that is none: scorer and place, the quoted value, the remedy."""
+NOT_QUOTED = "[not quoted: see the service's log]"
 
 
 def safe_message(error: BaseException) -> str:
@@ -20,11 +24,23 @@ def safe_message(error: BaseException) -> str:
     What the system says of itself, such as that a disk is full, quotes nothing and stands before the place.
     """
     kind = type(error)
-    if kind.__module__.partition(".")[0] in OURS and kind.__name__ not in QUOTING:
-        text = str(error)
+    if kind.__module__.partition(".")[0] in OURS:
+        text = _without_quote(kind.__name__, str(error))
         return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
     last = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(last.filename).name}, line {last.lineno}, in {last.name}"
     if isinstance(error, OSError) and error.errno:
         return f"{os.strerror(error.errno)} (raised at {place})"
     return f"raised at {place}; its words may quote data and stand in the service's log alone"
+
+
+def _without_quote(kind: str, text: str) -> str:
+    """A message of ours without what a user's code raised or returned, which may be a row or an answer."""
+    if kind == "UserCodeFailed":
+        before, separator, _ = text.partition(": ")
+        if match := RAISED.fullmatch(text):
+            return f"{match['before']} {match['after']} {NOT_QUOTED}"
+        return f"{before} {NOT_QUOTED}" if separator else text
+    if kind == "ScoreInvalid" and (match := SCORED.fullmatch(text)):
+        return f"{match['before']} {NOT_QUOTED}{match['after']}"
+    return text

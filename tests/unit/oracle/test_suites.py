@@ -228,10 +228,17 @@ def test_an_answer_without_a_score_does_not_count_and_a_domain_without_any_fails
         measure(scored_by(job, folder, "none", "None if int(prompt.split()[0]) % 3 == 0 else 1.0"))
 
 
+def right_answer(job: EvaluationJob) -> str:
+    """The answer of the first item."""
+    with places(Settings(oracle_items=job.oracle_items, task_path=job.task_path)) as found:
+        return open_suites(job.suites, found).draw(job.sets[0], job.domains, KEY)[0].items[0].answer
+
+
 @pytest.mark.parametrize(
     ("body", "failure"),
     [
         ("1 / 0", UserCodeFailed),
+        ("int(prompt)", UserCodeFailed),
         ("float('nan')", ScoreInvalid),
         ("1.5", ScoreInvalid),
         ("right", ScoreInvalid),
@@ -246,7 +253,10 @@ def test_a_bad_scorer_fails_by_name_and_its_words_stay_out_of_the_log(job, folde
         return
     with pytest.raises(failure) as caught:
         measure(bad)
-    assert "its words may quote data" in safe_message(caught.value)
+    told = safe_message(caught.value)
+    assert "bad.py:score" in told
+    assert "[not quoted: see the service's log]" in told
+    assert not any(words in told for words in ("division", "nan", "1.5", f"'{right_answer(bad)}'"))
     assert failure.__name__ in SCORING.permanent
 
 
