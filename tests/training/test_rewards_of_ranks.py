@@ -1,10 +1,13 @@
-"""Reinforcement on two processes: each samples its share of the answers, and both learn one adapter."""
+"""TRL's methods on two processes: each has its share of the answers or pairs, and both learn one adapter."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tests.trained import make_inputs, make_job, quiet
+import pytest
+
+from schemas.rows import Row
+from tests.trained import make_inputs, make_job, quiet, write_rows
 
 ROMAN = {"mix": {"units": 0.0}, "traces": 0.0}
 REWARDS = {"method": "grpo", "steps": 3, "batch": 8, "group": 4, "schedule": "constant", "lr": 4e-3, **ROMAN}
@@ -18,3 +21,13 @@ def test_two_processes_sample_and_learn_together(tmp_path: Path) -> None:
     assert both.coverage.moved == 14
     assert both.tokens > 0
     assert both.sha256 == again.sha256
+
+
+def test_two_processes_learn_the_same_from_pairs_as_one(tmp_path: Path) -> None:
+    rows = [Row("d", 0, 0, f"{at}?", "", f"{at} z", f"{at}", rejected=f"{at} a") for at in range(48)]
+    inputs = {**make_inputs(tmp_path), "snapshot": write_rows(tmp_path / "rows.parquet", rows)}
+    recipe = {"method": "dpo", "steps": 4, "batch": 8, "lr": 5e-3, "traces": 0.0}
+    one, both = (quiet(make_job(tmp_path / str(n), inputs, **recipe, devices=n)) for n in (1, 2))
+    assert both.coverage.moved == 14
+    assert both.tokens == one.tokens
+    assert both.loss == pytest.approx(one.loss, rel=1e-3)
