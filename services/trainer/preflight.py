@@ -105,10 +105,15 @@ def check_length(max_length: int, config: Any) -> None:
 
 def check_rows(job: TrainingJob, data: Data) -> None:
     """Raise `RowsTooLong` where most of the drawn rows were dropped."""
-    rows = sum(map(len, data.batches)) + data.too_long
-    if data.too_long > MAX_DROPPED * rows:
+    check_share(job, sum(map(len, data.batches)), data.too_long)
+
+
+def check_share(job: TrainingJob, kept: int, too_long: int) -> None:
+    """Raise `RowsTooLong` where more than `MAX_DROPPED` of the drawn rows were too long."""
+    rows = kept + too_long
+    if too_long > MAX_DROPPED * rows:
         raise RowsTooLong(
-            f"model.max_length: {data.too_long} of {rows} drawn rows are longer than {job.max_length} tokens and would "
+            f"model.max_length: {too_long} of {rows} drawn rows are longer than {job.max_length} tokens and would "
             "be dropped; raise it, or make shorter rows"
         )
 

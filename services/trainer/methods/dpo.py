@@ -22,6 +22,7 @@ from services.trainer.job import TrainingJob
 from services.trainer.layout import MICRO_TOKENS
 from services.trainer.learner import in_steps
 from services.trainer.methods.trl_job import InTrl, per_step, rows_per_pass
+from services.trainer.preflight import check_share
 from services.trainer.rows import Draw, Sieve, draws, snapshot, split, steps
 
 EVERY = 50
@@ -91,6 +92,7 @@ class Preferring(InTrl):
         sieve, n = pairs(job, tokenizer), steps(recipe, cells)
         training = sieve.take(draws(recipe, train, job.seed), n * of_step)
         sieve.check_domains(recipe, train)
+        check_share(job, len(training), sieve.too_long)
         batches = arrange(training, recipe.model_copy(update={"batch": of_step, "packing": "buckets"}), job.seed)
         self.pairs = [pair for batch in batches for pair in batch]
         self.held_out_pairs: list[Pair] = []
@@ -103,7 +105,7 @@ class Preferring(InTrl):
 
     @classmethod
     def begin(cls, job: TrainingJob, tokenizer: Any, base: Path, ranks: Ranks) -> Self:
-        """The job with its pairs. Raises as `Sieve`, `snapshot` and `draws` do."""
+        """The job with its pairs. Raises as `Sieve`, `check_share`, `snapshot` and `draws` do."""
         return cls(job, tokenizer, base, ranks)
 
     def _trainer(self, rows: int) -> DPOTrainer:

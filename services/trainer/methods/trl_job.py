@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import GenerationConfig, PrinterCallback, TrainerCallback, TrainingArguments
 
 from services.runtime.prompting import end_tokens
 from services.trainer import checkpoint
 from services.trainer.distributed.data_parallel import SINGLE_RANK, Ranks
 from services.trainer.distributed.fsdp import base_of
-from services.trainer.job import TrainingJob
+from services.trainer.job import RecipeUnsupported, TrainingJob
 from services.trainer.learner import REPORT_SECONDS, Learner, Report, check_finite
 from services.trainer.optimizer import CLIP, rate
 
@@ -33,7 +34,13 @@ class InTrl(Learner):
     """The trainer; set by the subclass."""
 
     def __init__(self, job: TrainingJob, tokenizer: Any, base: Path, ranks: Ranks = SINGLE_RANK) -> None:
+        """Raises `RecipeUnsupported` for an adapter of the output layer, which TRL's losses would pass by."""
         super().__init__(job, base, [], ranks)
+        if isinstance(base_of(self.model).get_output_embeddings(), BaseTunerLayer):
+            raise RecipeUnsupported(
+                f"recipe.target_modules: method: {job.recipe.method} does not train an adapter of the output layer; "
+                "leave it out, or use all-linear"
+            )
         self.tokenizer = tokenizer
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token

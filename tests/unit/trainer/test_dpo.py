@@ -18,6 +18,7 @@ from services.trainer.job import LossNotFinite, RecipeUnsupported, RowsMissing, 
 from services.trainer.methods import dpo, trl_job
 from services.trainer.methods.dpo import Pair, Preferring, pairs
 from services.trainer.rows import draws, snapshot
+from tests.faithful import models
 from tests.tiny_model import make_model
 from tests.trained import kill_at, make_job, quiet, write_rows
 
@@ -149,6 +150,17 @@ def test_a_pair_of_conversations_is_asked_as_its_last_turn(job) -> None:
 def test_every_weight_cannot_be_compared_with_its_base(job) -> None:
     with pytest.raises(RecipeUnsupported, match=r"adapter: full does not work with method: dpo.* use adapter: lora"):
         preflight.check_recipe(job(adapter="full").recipe)
+
+
+@pytest.mark.parametrize("method", ["dpo", "grpo"])
+def test_an_adapter_of_the_output_layer_which_trl_would_pass_by_is_refused(job, inputs, tmp_path, method: str) -> None:
+    base = str(models.model(tmp_path / "untied", tied=False))
+    given = job(method=method, target_modules=("q_proj", "lm_head")).model_copy(update={"base": base})
+    if method == "grpo":
+        rows = [replace(pair(at), answer="1") for at in range(32)]
+        given = given.model_copy(update={"snapshot": write_rows(tmp_path / "rows.parquet", rows)})
+    with pytest.raises(RecipeUnsupported, match=rf"method: {method} does not train an adapter of the output layer"):
+        quiet(given)
 
 
 def test_a_loss_that_is_no_number_ends_the_job_in_its_step(job, monkeypatch) -> None:

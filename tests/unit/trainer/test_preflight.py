@@ -251,6 +251,14 @@ def test_a_target_in_some_layers_of_a_kind_only_is_refused(hybrid) -> None:
     lora.check_targets(model, ["q_proj", "down_proj"])
 
 
+def test_all_linear_is_every_linear_layer_but_the_output_and_those_that_peft_refuses(hybrid, tmp_path) -> None:
+    names = lora.targets_of(hybrid, ("all-linear",))
+    assert names == ["down_proj", "in_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"]
+    HYBRID.save_pretrained(tmp_path)
+    named = preflight.trained_weights(tmp_path, Recipe(target_modules=tuple(names)))
+    assert preflight.trained_weights(tmp_path, Recipe(target_modules=("all-linear",))) == named
+
+
 def test_what_peft_refuses_is_told(job, tmp_path) -> None:
     folder = tmp_path / "hybrid"
     HYBRID.save_pretrained(folder)
