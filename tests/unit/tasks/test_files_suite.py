@@ -85,6 +85,13 @@ def test_a_file_that_is_divided_has_equal_parts(tmp_path):
     assert 1100 < len(whole.training(0, "")) < 1300
 
 
+def test_the_parts_of_a_file_are_independent_of_the_training_split(tmp_path):
+    opened = suite(tmp_path, eval=write(tmp_path, "e", rows("e", 2000)))
+    for kind in SETS:
+        items = [item for pool in opened.pools[kind].values() for item in pool]
+        assert 0.5 < sum(split_of(item.domain, item.core) == "train" for item in items) / len(items) < 0.7
+
+
 @pytest.mark.parametrize("key", ["all", "eval", "dev"])
 def test_the_order_of_a_file_decides_the_order_of_items_and_never_their_set(tmp_path, key):
     forth = suite(tmp_path, **{key: write(tmp_path, "forth", rows("q"))})

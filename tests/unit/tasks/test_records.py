@@ -236,6 +236,7 @@ def test_parquet_values_are_exact(tmp_path):
         "name": "a",
         "large": "é",
     }
+    assert rows(path)[1]["single"] is None
     assert (second["single"], second["double"], second["whole"], second["name"]) == ("", "1e+22", "", "")
     assert (third["price"], third["day"]) == ("-0.05", "0001-01-01")
     assert (last["single"], last["double"], last["day"]) == ("1e+20", "inf", "9999-12-31")
