@@ -17,6 +17,10 @@ from schemas.suites import AnySuite
 from schemas.tasks import Guard, TaskList
 
 
+POLICY = "greedy, no penalties"
+"""How answers are generated, whatever the base's `generation_config` says; part of every stamp."""
+
+
 class SealedSet(Frozen):
     """One set to measure on: equal sets hold equal items."""
 

@@ -7,15 +7,13 @@ the final set must be reserved as well. So no row alone can have another model m
 
 from __future__ import annotations
 
-import logging
-
 from eventstore.store import EventStore, Job
 from judgement.history import History
-from services.oracle.orders import measurement
+from schemas.base import digest
+from schemas.envelope import fingerprint_stream
+from services.oracle.orders import FingerprintOrder, measurement
 from services.oracle.steps import PAID, owed
 from services.runtime.jobs.runner import JobFailed
-
-log = logging.getLogger(__name__)
 
 REFUSED = "OrderRefused"
 """The log owes a job of this key, with another content: its sets fail, so that the campaign goes on."""
@@ -45,3 +43,20 @@ async def check(job: Job, store: EventStore) -> None:
         REFUSED if known else UNKNOWN,
         f"job {job.key} of the queue {job.queue}: {what}; find out who inserted the row, and change that password",
     )
+
+
+async def check_fingerprints(job: Job, store: EventStore) -> None:
+    """Raise `JobFailed` unless the log owes fingerprints of the order's campaign."""
+    order, history = FingerprintOrder.model_validate(job.payload), History(job.campaign)
+    async for envelope in store.read(campaign=job.campaign):
+        history.apply(envelope)
+        if history.campaign is not None:
+            break
+    owes = history.campaign is not None and history.unpublished and job.key == fingerprint_stream(job.campaign)
+    basis = (digest(order.campaign), order.campaign.seed)
+    if not owes or order.campaign != history.campaign or basis != (order.basis.digest, order.basis.seed):
+        raise JobFailed(
+            REFUSED if owes else UNKNOWN,
+            f"job {job.key} of the queue {job.queue}: the log owes no such fingerprints; find out who inserted the row "
+            "and change that password",
+        )

@@ -12,8 +12,7 @@ from schemas.profiles import PROFILES
 from schemas.scores import Stamp
 from schemas.suites import AnySuite
 from services.oracle.engines.engine import Engine
-from services.oracle.harness.asked import POLICY
-from services.oracle.job import EvaluationJob
+from services.oracle.job import POLICY, EvaluationJob
 from services.runtime.storage.hashing import hash_source
 from tasks.registry import KINDS, PROCESSES
 

@@ -17,10 +17,9 @@ from lm_eval.evaluator import evaluate as run_tasks
 from schemas.base import digest
 from schemas.prompts import Prompt
 from schemas.tasks import TaskList, TaskScore
-from services.oracle.harness.asked import POLICY
 from services.oracle.harness.chat import chat_arguments
 from services.oracle.harness.lists import load_tasks
-from services.oracle.job import TaskRefused
+from services.oracle.job import POLICY, TaskRefused
 from services.oracle.records import Record
 from services.runtime.storage.hashing import hash_source
 

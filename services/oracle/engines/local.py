@@ -57,7 +57,7 @@ class LocalEngine:
 
 
 def policy(tokenizer: Any, ends: Sequence[int]) -> GenerationConfig:
-    """Greedy generation without penalties, in place of the base's own settings (`harness.asked.POLICY`)."""
+    """Greedy generation without penalties, in place of the base's own settings (`services.oracle.job.POLICY`)."""
     return GenerationConfig(  # type: ignore[no-untyped-call]
         do_sample=False,
         bos_token_id=tokenizer.bos_token_id,

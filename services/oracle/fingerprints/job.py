@@ -15,6 +15,7 @@ from schemas.evidence import Basis
 from schemas.scores import Cost
 from services.oracle.fingerprints.work import FingerprintJob, Published
 from services.oracle.orders import FINGERPRINTS, FingerprintOrder
+from services.oracle.owed import REFUSED, UNKNOWN, check_fingerprints
 from services.runtime.jobs.runner import JobFailed
 from services.runtime.service import Failure, JobKind
 from services.runtime.settings import Settings
@@ -69,7 +70,7 @@ def finished(job: Job, result: Published) -> Effect:
 def failed(job: Job, failure: Failure) -> Effect:
     """Retried until the data deadline; giving up means that the first round gets no data."""
     log.error("the fingerprints of %s: %s: %s", job.campaign, failure.error, failure.message)
-    if not failure.terminal:
+    if not failure.terminal or failure.error == UNKNOWN:
         return NOTHING
     event = DataFailed(
         round=1, attempt=max(job.attempt, 1), error=failure.error, message=failure.message, cost=failure.cost
@@ -91,8 +92,17 @@ FINGERPRINTING = JobKind(
     finished=finished,
     failed=failed,
     gives_up=gives_up,
+    check=check_fingerprints,
     permanent=frozenset(
-        {"DeadlinePassed", "ItemsChanged", "SetTooSmall", "SuiteRefused", "TaskRefused", "UserCodeFailed"}
+        {
+            "DeadlinePassed",
+            "ItemsChanged",
+            REFUSED,
+            UNKNOWN,
+            "SuiteRefused",
+            "TaskRefused",
+            "UserCodeFailed",
+        }
     ),
     pause=lambda _: timedelta(seconds=10),
 )

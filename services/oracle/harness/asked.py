@@ -14,9 +14,6 @@ import torch
 from schemas.prompts import Prompt
 from services.runtime.prompting import Question, encode_all, plain_question, question, question_ids
 
-POLICY = "greedy, no penalties"
-"""How answers are generated, whatever the base's `generation_config` says; part of every stamp."""
-
 
 class Asked(str):  # noqa: SLOT000 - a text with an attribute
     """A question as text, with the tokens that the model reads."""

@@ -11,17 +11,20 @@ import pytest
 
 from eventstore.effect import NOTHING
 from eventstore.work import Job
-from judgement.history import History
+from judgement.history import History, fold
 from schemas import events as e
 from schemas.scores import Cost
+from schemas.sources import DataRule
 from services.console.log_file import read_envelopes
 from services.oracle import steps
 from services.oracle.boards.job import ASKING
-from services.oracle.owed import check
+from services.oracle.fingerprints.job import FINGERPRINTING, publish_fingerprints
+from services.oracle.owed import check, check_fingerprints
 from services.oracle.score_job import SCORING
 from services.runtime.jobs.runner import JobFailed
 from services.runtime.jobs.worker import Worker
 from services.runtime.settings import Settings
+from tests.unit.console_events import Log
 
 RECORDED = Path(__file__).parents[2] / "recorded" / "demo.jsonl"
 ENVELOPES = list(read_envelopes(RECORDED))
@@ -163,6 +166,34 @@ async def test_an_overdue_row_that_the_log_does_not_owe_leaves_no_event() -> Non
     store = Store(ENVELOPES, [])
     await Worker(SCORING, store, None, Settings(), "me").bury()
     assert [effect.events for effect, _ in store.ended] == [()]
+
+
+def publishing(campaign=None) -> tuple[Log, Job]:
+    """A campaign that publishes fingerprints, and the job that its steps queue."""
+    log = Log(campaign)
+    source = {"kind": "files", "name": "texts", "domain": "web", "paths": ["texts.jsonl"], "licence": "CC0-1.0"}
+    law = log.campaign.constitution.model_copy(update={"data": DataRule.model_validate({"sources": [source]})})
+    log.campaign = log.campaign.model_copy(update={"constitution": law})
+    log.start()
+    (work,) = publish_fingerprints(fold(log.id, log.envelopes), log.envelopes[-1].time).work
+    return log, job_of(work)
+
+
+async def fingerprint_refusal(job: Job, log: Log) -> str | None:
+    try:
+        await check_fingerprints(job, Store(log.envelopes, []))
+    except JobFailed as failed:
+        return failed.error
+    return None
+
+
+async def test_fingerprints_of_another_campaign_than_the_logs_are_not_published() -> None:
+    log, job = publishing()
+    assert await fingerprint_refusal(job, log) is None
+    other = {**job.payload["campaign"], "name": "another"}
+    assert await fingerprint_refusal(changed(job, campaign=other), log) == "OrderRefused"
+    assert await fingerprint_refusal(replace(job, key="another/fingerprints"), log) == "OrderUnknown"
+    assert FINGERPRINTING.check is check_fingerprints
 
 
 def test_both_queues_of_measurements_are_checked() -> None:

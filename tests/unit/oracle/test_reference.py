@@ -6,9 +6,9 @@ from eventstore.store import Job
 from schemas.base import digest
 from schemas.campaign import ItemSet
 from schemas.scores import BASE, Receipt
-from schemas.tasks import Guard
+from schemas.tasks import Guard, TaskList
 from services.oracle import steps
-from services.oracle.job import Evaluated, EvaluationJob, Measured, OtherStamp, Reference, SealedSet
+from services.oracle.job import Evaluated, EvaluationJob, ListedSet, Measured, OtherStamp, Reference, SealedSet
 from services.oracle.orders import ScoreOrder
 from services.oracle.reference import base_measurement
 from services.oracle.score_job import finished
@@ -55,6 +55,22 @@ def test_guards_are_left_to_a_host_like_the_base_s():
     guard = Guard(name="general", tasks=[{"task": "t", "metric": "acc"}], bound=0.1)
     with pytest.raises(OtherStamp, match=r"^guards: "):
         base_measurement(asking("confirm", guards=(guard,)), OTHER)
+
+
+def test_a_dev_that_is_a_list_of_tasks_is_compared_by_the_host_and_measured_again_as_a_list():
+    """What its tasks add to the stamp is known only once they are measured."""
+    listed = ListedSet(kind="dev", tasks=TaskList(tasks=[{"task": "t", "metric": "acc"}]))
+    base = STAMP.model_copy(update={"harness": "lm-eval 1; t 1.0, acc", "template_sha256": "a" * 64})
+    job = asking("external").model_copy(update={"reference": Reference(stamp=base, dev=listed)})
+    own = STAMP.model_copy(update={"harness": "lm-eval 1, greedy, no penalties"})
+    assert base_measurement(job, own) is None
+    with pytest.raises(OtherStamp, match="engine 'another'"):
+        base_measurement(job, own.model_copy(update={"engine": "another"}))
+    with pytest.raises(OtherStamp, match="harness 'lm-eval 2"):
+        base_measurement(job, own.model_copy(update={"harness": "lm-eval 2, greedy, no penalties"}))
+    dev = job.model_copy(update={"sets": (), "lists": (listed,)})
+    again = base_measurement(dev, own.model_copy(update={"engine": "another"}))
+    assert (again.candidate, again.sets, again.lists) == (BASE, (), (listed,))
 
 
 def order(history, candidate, kind):
