@@ -16,7 +16,6 @@ from schemas.scores import Kind, Receipt, Scores, Stamp
 from schemas.suites import AnySuite
 from schemas.tasks import Guard, TaskList
 
-
 POLICY = "greedy, no penalties"
 """How answers are generated, whatever the base's `generation_config` says; part of every stamp."""
 
