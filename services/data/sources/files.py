@@ -46,26 +46,16 @@ class Files:
 
     def __init__(self, spec: FilesSource, context: RoundContext) -> None:
         self.name = spec.name
-        self._spec = spec
-        self._suites = context.suites
+        self._spec, self._context = spec, context
         self._reader = Reader(spec, context)
 
     def harvest(self, state: State) -> Iterator[Step]:
         """The rows of the files behind the state. Raises `SourceFailed` if there is no file at all."""
-        for path in matching_files(self._spec.name, [self._here(name) for name in self._spec.paths]):
+        for path in matching_files(self._spec.name, [here(name, self._context) for name in self._spec.paths]):
             if (read := reading(path)) is None:
                 yield Step(skipped={"format": 1})
             else:
                 yield from self._read_file(path, read, state)
-
-    def _here(self, name: str) -> str:
-        """A path of the campaign file; that of a campaign with suites may lie in a folder of the operator's tasks."""
-        if self._suites is None or Path(name).exists():
-            return name
-        try:
-            return str(self._suites.places.items(name))
-        except SuiteRefused:
-            return name
 
     def _read_file(self, path: Path, read: Read, state: State) -> Iterator[Step]:
         """One file's steps; a failure is remembered after its rows."""
@@ -81,6 +71,16 @@ class Files:
         except (*jsonl.BROKEN, ArrowException, FileUnreadable) as error:
             log.warning("data.sources: %s: %s", self.name, error)
             yield _give_up(path, state, "broken")
+
+
+def here(name: str, context: RoundContext) -> str:
+    """A path of the campaign file; that of a campaign with suites may lie in a folder of the operator's tasks."""
+    if context.suites is None or Path(name).exists():
+        return name
+    try:
+        return str(context.suites.places.items(name))
+    except SuiteRefused:
+        return name
 
 
 def matching_files(name: str, patterns: Sequence[str]) -> list[Path]:

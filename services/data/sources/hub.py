@@ -23,7 +23,7 @@ from schemas.base import digest
 from schemas.sources import HubSource
 from schemas.suites import ColumnNames
 from services.data.sources.columns import Reader, Record, records_of
-from services.data.sources.files import is_saved
+from services.data.sources.files import here, is_saved
 from services.data.sources.rows import Provenance, now, record_sha256, sha256
 from services.data.sources.source import Batch, Refused, RoundContext, SourceFailed, State, Step
 from tasks.formats import FormatUnknown, Unreadable
@@ -61,7 +61,7 @@ class Hub:
 
     def __init__(self, spec: HubSource, context: RoundContext) -> None:
         self.name = spec.name
-        self._spec = spec
+        self._spec, self._dataset = spec, here(spec.dataset, context)
         self._round = context.round
         self._reader = Reader(spec, context)
 
@@ -83,7 +83,7 @@ class Hub:
         try:
             for record in islice(chain(sample, rest), row, row + spec.rows_per_round - place["read"]):
                 try:
-                    uri = f"{spec.dataset}@{version.revision[:12]}/{spec.split}#{row}"
+                    uri = f"{self._dataset}@{version.revision[:12]}/{spec.split}#{row}"
                     provenance = Provenance(uri, record_sha256(record), now(), version.licence)
                     batch.add(self._reader.row(record, provenance, roles))
                 except Refused as refusal:
@@ -114,34 +114,34 @@ class Hub:
 
     def _records(self, version: Version) -> Iterator[Record]:
         """All records of the split, in order."""
-        spec, folder = self._spec, Path(self._spec.dataset)
+        spec, folder = self._spec, Path(self._dataset)
         if is_saved(folder) or is_saved(folder / spec.split):
             return records(folder if is_saved(folder) else folder / spec.split)
         revision = None if folder.is_dir() else version.revision
-        builder = load_dataset_builder(spec.dataset, name=spec.config, revision=revision)
+        builder = load_dataset_builder(self._dataset, name=spec.config, revision=revision)
         files = {str(split): list(paths) for split, paths in (builder.config.data_files or {}).items()}
         if files and spec.split not in files:
             raise ValueError(f"Bad split: {spec.split}. Available splits: {sorted(files)}")
         paths = files.get(spec.split, [])
         if paths and all(_readable(path) for path in paths):
             return (record for path in paths for record in records(_local(path)))
-        rows = load_dataset(spec.dataset, name=spec.config, split=spec.split, revision=revision, streaming=True)
+        rows = load_dataset(self._dataset, name=spec.config, split=spec.split, revision=revision, streaming=True)
         return (record for table in rows.with_format("arrow").iter(STREAMED) for record in _of_table(table))
 
     def _version(self) -> Version:
-        folder = Path(self._spec.dataset)
+        folder = Path(self._dataset)
         if folder.is_dir():
             card = folder / "README.md"
             licence = DatasetCard.load(card).data.get("license") if card.is_file() else None
             files = [_identity(folder, file) for file in sorted(folder.rglob("*")) if file.is_file()]
             return Version(digest(files), _licence(licence))
-        info = HfApi().dataset_info(self._spec.dataset, revision=self._spec.revision)
+        info = HfApi().dataset_info(self._dataset, revision=self._spec.revision)
         return Version(str(info.sha), _licence(info.card_data.get("license") if info.card_data else None))
 
     @property
     def _label(self) -> str:
         spec = self._spec
-        return f"data.sources: {spec.name}: dataset {spec.dataset!r}, config {spec.config!r}, split {spec.split!r}"
+        return f"data.sources: {spec.name}: dataset {self._dataset!r}, config {spec.config!r}, split {spec.split!r}"
 
 
 def _sampled(found: Iterator[Record]) -> tuple[list[Record], Exception | None]:

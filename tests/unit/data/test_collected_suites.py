@@ -70,6 +70,8 @@ OWN = {
 
 def campaign(*sources, suite=None, **data) -> Campaign:
     given = {"kind": "files", "name": "maths", "all": "all.jsonl", "score": "numeric", **(suite or {})}
+    if given["kind"] != "files":
+        given = suite
     return Campaign.model_validate(
         {
             "name": "own-rows",
@@ -291,3 +293,22 @@ def test_training_rows_are_drawn_where_the_evaluation_files_cannot_be_read(folde
         suite={"dev": "only/the/oracle.jsonl", "columns": {"domain": "kind"}},
     )
     assert made(folder, law).rows["gain"] > 0
+
+
+def test_a_suite_of_puzzles_trains_on_its_own_boxed_rows(folder):
+    law = campaign(
+        {"kind": "suite", "name": "drawn", "domain": "roman", "domains": ["roman", "units"], "rows_per_round": 60},
+        suite={"kind": "puzzles", "name": "puzzles", "domains": ["roman", "units"]},
+    )
+    snapshot = made(folder, law)
+    assert snapshot.rows.keys() == {"roman", "units"}
+    assert all(f"\\boxed{{{row.answer}}}" in row.completion(traced=True) for row in rows_of(snapshot))
+    [gave] = snapshot.yields
+    assert gave.dropped.keys() <= {"duplicate/near", "duplicate/exact"}
+
+
+def test_a_set_of_the_hub_may_lie_in_a_task_folder(folder):
+    (folder / "tasks" / "set").mkdir()
+    write(folder, [*GAIN, *LOSS], "set/a.jsonl")
+    hub = {key: value for key, value in OWN.items() if key != "paths"} | {"kind": "hub", "dataset": "set"}
+    assert made(folder, campaign(hub)).rows == {"gain": 8, "loss": 8}
