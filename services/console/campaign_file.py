@@ -45,7 +45,7 @@ Note = Callable[[str], object]
 """Takes a remark about a campaign that may start."""
 
 
-def load(path: Path, *, with_base: bool = True, note: Note = lambda _: None, **overrides: Any) -> Campaign:
+def load(path: Path, *, with_base: bool = True, note: Note | None = None, **overrides: Any) -> Campaign:
     """The campaign that the file describes, with the options that are not None in place of its own values.
 
     Files that its suites name are sought beside the campaign file, too. `with_base=False` skips the check of the base;
@@ -55,9 +55,7 @@ def load(path: Path, *, with_base: bool = True, note: Note = lambda _: None, **o
     return parse(read_file(path), path, with_base=with_base, note=note, **overrides)
 
 
-def parse(
-    text: str, path: Path, *, with_base: bool = True, note: Note = lambda _: None, **overrides: Any
-) -> Campaign:
+def parse(text: str, path: Path, *, with_base: bool = True, note: Note | None = None, **overrides: Any) -> Campaign:
     """The campaign that a file's text describes, as `load`; messages call the file by its path."""
     data = read_mapping(text, path, f"a campaign is a mapping with the keys {_keys(Campaign)}")
     for option, value in overrides.items():
@@ -110,7 +108,7 @@ def _check_base(path: Path, model: Model) -> None:
     )
 
 
-def _pinned(path: Path, campaign: Campaign, note: Note) -> Campaign:
+def _pinned(path: Path, campaign: Campaign, note: Note | None) -> Campaign:
     """The campaign with what it records of its suites."""
     if not campaign.constitution.suites:
         return campaign
@@ -124,8 +122,9 @@ def _pinned(path: Path, campaign: Campaign, note: Note) -> Campaign:
             checked = pinned(campaign, opened, training_rows(campaign, opened))
         except SuiteRefused as refused:
             raise UserError("\n".join(f"{path}: constitution.{line}" for line in str(refused).splitlines())) from None
-    for remark in checked.notes:
-        note(remark)
+    if note:
+        for remark in checked.notes:
+            note(remark)
     return checked.campaign
 
 

@@ -33,7 +33,9 @@ NAMES = {
 }
 SIGNATURES = {
     "load": "(source: 'str | Path') -> 'Log'",
-    "load_campaign": "(path: 'Path', *, with_base: 'bool' = True, **overrides: 'Any') -> 'Campaign'",
+    "load_campaign": (
+        "(path: 'Path', *, with_base: 'bool' = True, note: 'Note | None' = None, **overrides: 'Any') -> 'Campaign'"
+    ),
     "verify": "(source: 'str | Path') -> 'Head'",
     "Log": "(envelopes: 'tuple[Envelope, ...]') -> None",
     "Log.events": "(self, campaign: 'str | None' = None) -> 'list[Envelope]'",

@@ -29,9 +29,7 @@ BREATH_SECONDS = 0.3
 """Shortest time between two reads."""
 
 
-def plan(
-    folder: RunFolder, file: Path, overrides: dict[str, Any], *, resume: bool, note: Note = lambda _: None
-) -> Record:
+def plan(folder: RunFolder, file: Path, overrides: dict[str, Any], *, resume: bool, note: Note | None = None) -> Record:
     """The record to run: a new campaign, or the one that the folder holds. `note` gets remarks about a new one.
 
     Raises `UserError` if there is nothing to resume, or if an unfinished campaign would be abandoned.

@@ -58,6 +58,8 @@ class Embedded:
             await migrate(self.database.dsn)
             await provision(self.database.dsn, {n: self.folder.password(n).read_text() for n in (*SERVICES, *READERS)})
             self.settings = console_settings(self.folder, self.database.host)
+        if paths := _task_path(self.settings, self.beside):
+            self.settings = self.settings.model_copy(update={"task_path": paths["AEVOLVE_TASK_PATH"]})
             self._write_settings()
         except BaseException:
             await uninterrupted(self.database.stop)
@@ -66,7 +68,7 @@ class Embedded:
 
     def _write_settings(self, *names: str) -> None:
         """Write, for the other commands, the settings that they need to reach this run."""
-        always = {"postgres", "password_file", "anchor_file", "anchor_public_key"}
+        always = {"postgres", "password_file", "anchor_file", "anchor_public_key", "task_path"}
         self.folder.write_settings(self.settings.model_dump_json(include=always | set(names)))
 
     async def __aexit__(
@@ -212,7 +214,8 @@ def _task_path(settings: Settings, beside: Path | None) -> dict[str, str]:
         return {}
     named = settings.task_path or str(Path.cwd())
     folders = [str(Path(folder).absolute()) for folder in named.split(os.pathsep) if folder]
-    paths = {"AEVOLVE_TASK_PATH": os.pathsep.join([*folders, str(beside)] if beside else folders)}
+    beside_too = [str(beside)] if beside else []
+    paths = {"AEVOLVE_TASK_PATH": os.pathsep.join(dict.fromkeys([*folders, *beside_too]))}
     if settings.oracle_items:
         paths["AEVOLVE_ORACLE_ITEMS"] = settings.oracle_items
     return paths

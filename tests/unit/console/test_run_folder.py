@@ -5,7 +5,7 @@ import stat
 import pytest
 
 from services.console.campaign_file import load
-from services.console.commands.measurement import _key
+from services.console.commands.measurement import _key, _key_file
 from services.console.embedded import run_folder
 from services.console.embedded.demo import plan
 from services.console.embedded.run_folder import Record, RunFolder, secret
@@ -29,7 +29,9 @@ def test_the_sealed_key_of_a_run_is_its_own_and_first_the_users(tmp_path):
     text = keys[0].read_text()
     assert oracle_key(RunFolder(tmp_path / "one"), tmp_path / "of another user").read_text() == text
     assert not (tmp_path / "of another user").exists()
-    assert _key(None, [RunFolder(tmp_path / "one").state]) == text.encode()
+    file = _key_file(None, [RunFolder(tmp_path / "one").state])
+    assert file is not None
+    assert _key(file) == text.encode()
 
 
 def test_the_record_survives(tmp_path):
@@ -61,7 +63,9 @@ def test_a_finished_campaign_is_not_resumed_but_followed_by_another(tmp_path):
     folder.keep(Record(campaign="demo-1", file=load(DEMO), reported=True))
     with pytest.raises(UserError, match="demo-1 is over"):
         plan(folder, DEMO, {}, resume=True)
-    assert plan(folder, DEMO, {"seed": 3}, resume=False) == Record(file=load(DEMO, seed=3))
+    assert plan(folder, DEMO, {"seed": 3}, resume=False) == Record(
+        file=load(DEMO, seed=3), beside=DEMO.absolute().parent
+    )
 
 
 def test_an_unfinished_campaign_is_resumed_as_it_was_and_never_left_behind(tmp_path):
