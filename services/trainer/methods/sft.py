@@ -59,7 +59,6 @@ class Supervised(Learner):
         self.model.train()
         for step in range(first, steps):
             self.losses.append(self.learn(self.data.batches[step]))
-            check_finite(self.job.recipe, step + 1, self.losses[-1])
             norm = update(self.optimizer, self.job.recipe, step)
             check_finite(self.job.recipe, step + 1, self.losses[-1], norm)
             self.selection.observe(step + 1)
