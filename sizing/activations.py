@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import singledispatch
 
 from schemas.recipe import ALL_LINEAR, Recipe
-from sizing.parts import SINGLE, Attention, Experts, Mamba, Mlp, Part
+from sizing.parts import SINGLE, Attention, Counted, Experts, Mamba, Mlp, Part
 from sizing.shapes import Block, Shapes
 from sizing.traits import Traits
 
@@ -122,6 +122,16 @@ def _(part: Mamba, how: PassFormat) -> int:
     """Input and output of the fused scan; its inside is recomputed."""
     scan = how.compute * (part.projected + part.inner) + SINGLE * part.groups
     return how.norm(part.hidden) + how.inputs(part.hidden, "in_proj") + scan + how.inputs(part.inner, "out_proj")
+
+
+@part_bytes.register
+def _(part: Counted, how: PassFormat) -> int:
+    """As the parts above, with the widths that were counted."""
+    core = how.compute * (2 * part.queries + part.keys + part.inside) + SINGLE * part.heads
+    inputs = sum(how.inputs(width, *names) for width, names in part.inputs)
+    if not (how.full or how.compute == SINGLE):  # attention has kept the input of its output projection already
+        inputs += sum(how.inputs(width, *names) for width, names in part.outputs)
+    return how.norm(part.norms) + core + inputs + how.stream * part.routed
 
 
 def block_bytes(block: Block, how: PassFormat) -> int:

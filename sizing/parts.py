@@ -244,7 +244,48 @@ class Mamba:
         return self.inner * self.state * SINGLE + self.convolved * self.kernel * width
 
 
-Part = Attention | Mlp | Experts | Mamba
+@dataclass(frozen=True)
+class Counted:
+    """A block of a model that no formula knows, as its modules are (`sizing.counted`)."""
+
+    hidden: int
+    layers: tuple[Matrix, ...]
+    """All its matrices."""
+    loose: int
+    queries: int = 0
+    """Width of the queries of all its attentions together."""
+    keys: int = 0
+    """Numbers that its attentions cache of a token."""
+    heads: int = 0
+    state: int = 0
+    """Numbers of its recurrences' states."""
+    window: int = 0
+    """Inputs that its convolutions keep."""
+    norms: int = 0
+    """Width of all its norms together."""
+    inside: int = 0
+    """Numbers per token that lie between its linear layers."""
+    routed: int = 0
+    """The same of the experts that see a token."""
+    inputs: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    """Widths of the inputs of its linear layers, each with the layers that read it."""
+    outputs: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    """The same of the output projections of its attentions."""
+
+    def matrices(self) -> Iterator[Matrix]:
+        """As its modules have them."""
+        yield from self.layers
+
+    def mixing(self, length: int) -> float:
+        """Scores and weighted values of its attentions, and its scans."""
+        return 2.0 * length * self.queries + 7.0 * self.state
+
+    def cache(self, length: int, width: int) -> int:
+        """Keys and values of every token, states in single precision, inputs of convolutions."""
+        return self.keys * length * width + self.state * SINGLE + self.window * width
+
+
+Part = Attention | Mlp | Experts | Mamba | Counted
 """What a block runs one after the other, each behind a norm of its own. All have
 
 hidden      width of the residual stream

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from sizing.parts import HEAD, Experts, Matrix, Part
+from sizing.parts import HEAD, Matrix, Part
 
 Block = tuple[Part, ...]
 """What is sharded, and computed again, as one: in Llama attention and feed-forward, in NemotronH one of the two."""
@@ -23,6 +23,11 @@ class Shapes:
     """From the first to the last."""
     tied: bool = False
     """Whether the output layer is the embedding."""
+    beside: int = 0
+    """Parameters outside the blocks besides embedding, output layer and last norm: tables of positions, towers for
+    other media; below 0 where the embedding is narrower than the residual stream."""
+    idle: int = 0
+    """Those of them that a text's token does not need."""
 
     def matrices(self) -> Iterator[Matrix]:
         """Everything that tokens are multiplied with, the output layer included."""
@@ -38,8 +43,8 @@ class Shapes:
 
     @property
     def outside(self) -> int:
-        """Parameters outside the blocks: embedding, output layer, last norm."""
-        return self.embedding * (1 if self.tied else 2) + self.hidden
+        """Parameters outside the blocks: embedding, output layer, last norm, and the rest."""
+        return self.embedding * (1 if self.tied else 2) + self.hidden + self.beside
 
     @property
     def total(self) -> int:
@@ -49,13 +54,13 @@ class Shapes:
     @property
     def active(self) -> int:
         """Parameters that one token needs: of a mixture's experts the chosen ones, of the embedding one row."""
-        spared = sum(m.total - m.active for m in self.matrices())
-        return self.total - spared - (0 if self.tied else self.embedding)
+        spared = sum(max(0, m.total - m.active) for m in self.matrices())
+        return self.total - spared - self.idle - (0 if self.tied else self.embedding)
 
     @property
     def mixture(self) -> bool:
         """Whether it has experts."""
-        return any(isinstance(part, Experts) for block in self.blocks for part in block)
+        return any(matrix.copies > 1 for matrix in self.matrices())
 
     def adapter(self, targets: Collection[str], rank: int) -> int:
         """Parameters of a LoRA adapter on the layers of these names."""

@@ -1,18 +1,17 @@
 """Operations per token, and the time that follows where a device reaches an assumed share of its peak.
 
-Nothing here is measured: a plan states its assumptions.
+Nothing here is measured, unless a plan comes with measured figures: it states its assumptions.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from schemas.recipe import Recipe
 from sizing.activations import HALF
 from sizing.devices import Device
 from sizing.memory import AT_ONCE, evaluation
-from sizing.parts import Experts
 from sizing.shapes import Shapes
 from sizing.traits import Traits
 
@@ -30,7 +29,9 @@ class Assumptions:
     utilisation: float
     """Share of the peak that training reaches, recomputed operations included (HFU, arXiv 2204.02311)."""
     decoding: float
-    """Share of the memory's bandwidth that generation reaches."""
+    """Share of the memory's bandwidth that generation reaches; on a processor, of its peak operations."""
+    measured: str = ""
+    """How utilisation and decoding were measured; empty where they are assumed."""
 
 
 DENSE, MIXTURE = 0.4, 0.15
@@ -40,10 +41,19 @@ products are smaller, and its experts wait for one another."""
 DECODING = 0.3
 """Share of the bandwidth where no card gives one."""
 
+CORE_DENSE, CORE_MIXTURE = 0.7, 0.35
+"""Utilisation of a processor's core. SmolLM2-135M trains at 90 to 125 tokens per second on one core with AVX2."""
+
 
 def default_assumptions(shapes: Shapes, max_length: int, max_new_tokens: int) -> Assumptions:
     """Assumptions for a model without a card: full sequences, so that the estimate is an upper bound."""
     return Assumptions(max_length, max_new_tokens, MIXTURE if shapes.mixture else DENSE, DECODING)
+
+
+def on_processor(assumptions: Assumptions, shapes: Shapes) -> Assumptions:
+    """The assumptions with the shares that a processor reaches, in training as in generation."""
+    share = CORE_MIXTURE if shapes.mixture else CORE_DENSE
+    return replace(assumptions, utilisation=share, decoding=share)
 
 
 def forward(shapes: Shapes, length: float) -> float:
@@ -81,26 +91,28 @@ def tokens_per_second(
 def touched(shapes: Shapes, tokens: int) -> float:
     """Weights that some tokens need together: of a mixture, every expert that one of them chooses, evenly at random."""
     spared = 0.0
-    for block in shapes.blocks:
-        for part in block:
-            if isinstance(part, Experts):
-                missed = (1 - part.chosen / part.experts) ** tokens
-                spared += missed * sum(m.total for m in part.matrices() if m.copies > 1)
-    return shapes.total - (0 if shapes.tied else shapes.embedding) - spared
+    for matrix in shapes.matrices():
+        if matrix.copies > 1:
+            spared += (1 - matrix.used / matrix.copies) ** tokens * matrix.total
+    return shapes.total - shapes.idle - (0 if shapes.tied else shapes.embedding) - spared
 
 
 def answers_per_second(shapes: Shapes, device: Device, assumptions: Assumptions) -> float:
     """Speed of one replica that generates `AT_ONCE` answers side by side; each token reads the weights and the caches.
 
-    The bound of the memory's bandwidth: Pope et al., arXiv 2211.05102, section 2.
+    The bound of the memory's bandwidth: Pope et al., arXiv 2211.05102, section 2. A processor's core is bound by its
+    operations instead: those of a question with its answer, taken to be as long as a training row.
     """
+    if device.cores:
+        tokens = max(assumptions.row_tokens, assumptions.answer_tokens)
+        return device.tflops * 1e12 * assumptions.decoding / (forward(shapes, tokens) * tokens)
     read = HALF * touched(shapes, AT_ONCE) + AT_ONCE * shapes.cache(round(assumptions.answer_tokens), HALF)
     return AT_ONCE * device.bandwidth * assumptions.decoding / read / assumptions.answer_tokens
 
 
 def replica(shapes: Shapes, max_length: int, device: Device) -> int:
     """Devices over which the oracle must spread the model to generate."""
-    return ceil(evaluation(shapes, max_length) / device.usable)
+    return ceil(evaluation(shapes, max_length, half=device.half) / device.usable)
 
 
 def training_hours(shapes: Shapes, recipe: Recipe, traits: Traits, device: Device, assumptions: Assumptions) -> float:
