@@ -14,12 +14,21 @@ from pathlib import Path
 from typing import Any
 
 from schemas.campaign import Campaign, Model
+from schemas.prompts import Prompt
 from schemas.rows import Row
 from schemas.sources import DataRule
 from services.data.collect.harvest import UNSHOWN, Harvest
 from services.data.collect.mix import BALANCE, chosen
 from services.data.job import Collecting, Snapshot
-from services.runtime.prompting import ChatTemplateMissing, EndTokenMissing, encode, question_ids, turn_end
+from services.runtime.prompting import (
+    ChatTemplateMissing,
+    EndTokenMissing,
+    Question,
+    encode,
+    plain_question,
+    question_ids,
+    turn_end,
+)
 
 SHOWN = 120
 """Maximum characters of a foreign text, such as a licence."""
@@ -48,12 +57,16 @@ LOST = 0.2
 """Share of a source's records that is lost, from which on the card warns."""
 
 
+NO_LIMIT = 2**40
+
+
 class Lengths:
     """Counts rows that are longer than `model.max_length` in the model's own tokens: the trainer drops them."""
 
     def __init__(self, tokenizer: Any, model: Model) -> None:
+        """Raises `ChatTemplateMissing` or `EndTokenMissing`."""
         self.tokenizer, self.most, self.form = tokenizer, model.max_length, model.form
-        self.end = len(turn_end(tokenizer, self.form))
+        turn_end(tokenizer, self.form)
 
     @classmethod
     def of(cls, base: str | None, model: Model) -> Lengths | None:
@@ -66,7 +79,8 @@ class Lengths:
         except ModuleNotFoundError:
             return None
         try:
-            return cls(AutoTokenizer.from_pretrained(folder), model)
+            # The length limit of a tokenizer is a warning on standard error, and longer rows are what is counted here.
+            return cls(AutoTokenizer.from_pretrained(folder, model_max_length=NO_LIMIT), model)
         except (OSError, ValueError, ChatTemplateMissing, EndTokenMissing):
             return None  # the training job refuses the base by name
 
@@ -75,14 +89,20 @@ class Lengths:
         turns = json.loads(row.messages) if row.messages else []
         last = max((at for at, turn in enumerate(turns) if turn["role"] == "assistant"), default=None)
         question = turns[:last] if last else row.prompt
-        prompt = (
-            len(question_ids(question, self.form, self.tokenizer)) if question else len(self._encode("", special=True))
-        )
         completion = turns[last]["content"] if last else row.completion(traced=True)
-        return prompt + len(self._encode(completion, special=False)) + self.end > self.most
+        return self._tokens(question, completion) > self.most
 
-    def _encode(self, text: str, *, special: bool) -> list[int]:
-        return encode(self.tokenizer, text, special=special)
+    def _tokens(self, question: Question, completion: str) -> int:
+        """Tokens of a question and its answer, which is encoded in its place unless that changes the question's."""
+        end = len(turn_end(self.tokenizer, self.form if question else Prompt()))
+        if self.form.chat:
+            asked = question_ids(question, self.form, self.tokenizer) if question else []
+            return len(asked) + len(encode(self.tokenizer, completion, special=False)) + end
+        text = plain_question(question, self.form) if question else ""
+        asked, whole = (encode(self.tokenizer, one, special=True) for one in (text, text + completion))
+        if whole[: len(asked)] == asked:
+            return len(whole) + end
+        return len(asked) + len(encode(self.tokenizer, completion, special=False)) + end
 
 
 @dataclass(frozen=True)
