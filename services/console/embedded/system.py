@@ -58,8 +58,8 @@ class Embedded:
             await migrate(self.database.dsn)
             await provision(self.database.dsn, {n: self.folder.password(n).read_text() for n in (*SERVICES, *READERS)})
             self.settings = console_settings(self.folder, self.database.host)
-        if paths := _task_path(self.settings, self.beside):
-            self.settings = self.settings.model_copy(update={"task_path": paths["AEVOLVE_TASK_PATH"]})
+            if paths := _task_path(self.settings, self.beside):
+                self.settings = self.settings.model_copy(update={"task_path": paths["AEVOLVE_TASK_PATH"]})
             self._write_settings()
         except BaseException:
             await uninterrupted(self.database.stop)
@@ -153,6 +153,8 @@ def _services(system: Embedded, broker: EmbeddedBroker) -> Iterator[Command]:
             env["AEVOLVE_ORACLE_KEY_FILE"] = str(oracle_key(folder, settings.cache))
             env["AEVOLVE_ANCHOR_KEY_FILE"] = str(folder.anchor_key)
             env["AEVOLVE_ANCHOR_FILE"] = str(folder.anchors)
+            if settings.oracle_items:
+                env["AEVOLVE_ORACLE_ITEMS"] = settings.oracle_items
             if token_file := os.environ.get("AEVOLVE_BOARD_TOKEN_FILE"):
                 env["AEVOLVE_BOARD_TOKEN_FILE"] = str(Path(token_file).absolute())
         if name == "recipes":
@@ -215,10 +217,7 @@ def _task_path(settings: Settings, beside: Path | None) -> dict[str, str]:
     named = settings.task_path or str(Path.cwd())
     folders = [str(Path(folder).absolute()) for folder in named.split(os.pathsep) if folder]
     beside_too = [str(beside)] if beside else []
-    paths = {"AEVOLVE_TASK_PATH": os.pathsep.join(dict.fromkeys([*folders, *beside_too]))}
-    if settings.oracle_items:
-        paths["AEVOLVE_ORACLE_ITEMS"] = settings.oracle_items
-    return paths
+    return {"AEVOLVE_TASK_PATH": os.pathsep.join(dict.fromkeys([*folders, *beside_too]))}
 
 
 def oracle_key(folder: RunFolder, cache: Path) -> Path:
