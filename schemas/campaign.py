@@ -244,7 +244,7 @@ class Constitution(Grown):
         return lists
 
     def _harness_lists(self, suite: HarnessSuite) -> dict[Kind, TaskList]:
-        """The lists of a suite: the first `items` of each task; without tasks of its own, confirm takes dev's next ones."""
+        """The lists of a suite: the first `items` of each task; without own tasks, confirm takes dev's next items."""
         lists: dict[Kind, TaskList] = {}
         for kind, key in SETS.items():
             tasks, first = getattr(suite, key), 0

@@ -104,7 +104,7 @@ def _check_base(path: Path, model: Model) -> None:
         )
     raise UserError(
         f"{path}: model.base: {model.base!r}; no config.json lies there: "
-        "give the folder of a Hugging Face causal language model, its id on the hub, or `tiny` for one that is made here"
+        "give the folder of a Hugging Face causal language model, its id on the hub, or `tiny`, which is made here"
     )
 
 

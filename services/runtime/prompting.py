@@ -126,7 +126,8 @@ def _without_injection(
 def control_tokens(tokenizer: Any) -> list[str]:
     """The spellings of a tokenizer's special tokens."""
     added = getattr(tokenizer, "added_tokens_decoder", {}).values()
-    return list(dict.fromkeys([*tokenizer.all_special_tokens, *(str(t) for t in added if getattr(t, "special", False))]))
+    special = [str(token) for token in added if getattr(token, "special", False)]
+    return list(dict.fromkeys([*tokenizer.all_special_tokens, *special]))
 
 
 def encode(tokenizer: Any, text: str, *, special: bool) -> list[int]:
@@ -149,13 +150,16 @@ def _appends(tokenizer: Any) -> bool:
     return bool(tokenizer("a")["input_ids"][-1:] == [tokenizer.eos_token_id])
 
 
-def end_tokens(base: Path, tokenizer: Any) -> tuple[int, ...]:
-    """All tokens that end an answer: the tokenizer's end token and those of `generation_config.json` and its config.
+def end_tokens(base: Path, tokenizer: Any, form: Prompt) -> tuple[int, ...]:
+    """All tokens that end an answer: the tokenizer's end token, those of the base's configurations, and the form's.
 
-    A chat model's turn often ends with another token than the tokenizer's own.
+    A chat model's turn often ends with another token than the tokenizer's own, which not every base names as an end
+    token; it is what training teaches (`turn_end`). Raises `ChatTemplateMissing`.
     """
     named = [_read(base / name).get("eos_token_id") for name in ("generation_config.json", "config.json")]
     ids = [tokenizer.eos_token_id, *(one for value in named for one in (value if isinstance(value, list) else [value]))]
+    if form.chat:
+        ids.append(turn_end(tokenizer, form)[-1])
     return tuple(dict.fromkeys(one for one in ids if isinstance(one, int)))
 
 

@@ -76,8 +76,8 @@ class Settings(BaseSettings):
     oracle_key_file: Path | None = None
     """File with the key of the sealed sets; only the oracle may read it."""
     oracle_items: str | None = None
-    """Folders, separated by `:`, with the evaluation files that a campaign's suites name; only the oracle may read them.
-    What is not found there is sought in `AEVOLVE_TASK_PATH`."""
+    """Folders, separated by `:`, with the evaluation files that a campaign's suites name, for the oracle alone. What is
+    not found there is sought in `AEVOLVE_TASK_PATH`."""
     task_path: str | None = None
     """Folders, separated by `:`, that a campaign's `include` may name a folder in; the working folder where unset.
     Files of lm-eval tasks can call Python, which then runs in the oracle's jobs."""

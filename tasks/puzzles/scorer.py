@@ -28,9 +28,9 @@ BINARY = re.compile(r"[01]+")
 
 
 def extract(text: str) -> str:
-    """The answer that a text gives: its last non-empty box, else the first fallback that matches, else `NOT_FOUND`.
+    r"""The answer that a text gives: its last non-empty box, else the first fallback that matches, else `NOT_FOUND`.
 
-    Empty boxes answer nothing: `\\boxed{} The final answer is: 7` gives 7. A text with nothing but them, or with no
+    Empty boxes answer nothing: `\boxed{} The final answer is: 7` gives 7. A text with nothing but them, or with no
     announced answer and no number besides, answers with the empty string.
     """
     boxes = _boxes(text)

@@ -35,7 +35,7 @@ def shortened(name, base):
             axis["values"] = [1, 2]
     for suite in law["suites"]:
         for scorer in suite.get("score", ()) if isinstance(suite.get("score"), list) else ():
-            if scorer.get("match"):  # a random model never writes the form that is rewarded, and equal rewards teach nothing
+            if scorer.get("match"):  # a random model never writes the rewarded form, and equal rewards teach nothing
                 scorer["pattern"] = "[0-9]"
     for source in law["data"]["sources"]:
         if "rows_per_round" in source:

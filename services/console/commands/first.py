@@ -47,9 +47,7 @@ def init(
     if eval_ is None and sys.stdin.isatty():
         named = typer.prompt("File of evaluation items (empty: a part of the training file)", default="")
         eval_ = Path(named) if named else None
-    answers = Answers(
-        model, train, eval_, target, score, domain_column, prompt_column, answer_column, answer_pattern
-    )
+    answers = Answers(model, train, eval_, target, score, domain_column, prompt_column, answer_column, answer_pattern)
     files = [file for file in (train, eval_, target) if file]
     place = out or common_folder(files) / "campaign.yaml"
     for remark in write(answers, place):

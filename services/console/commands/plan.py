@@ -1,4 +1,4 @@
-"""Estimate a campaign from files alone, without a device and without the model."""
+"""Estimate a campaign from files alone, without a device and without the model; or with what this machine measures."""
 # ruff: noqa: PLC0415 - `aevolve --help` imports this module
 
 from __future__ import annotations
@@ -15,13 +15,20 @@ if TYPE_CHECKING:
 
 group = typer.Typer()
 
+USUAL = "h200"
+"""Device unless another is named."""
+
 
 @group.command()
 def plan(
     file: Annotated[Path, typer.Argument(metavar="CAMPAIGN.yaml", help="Campaign file.")],
     device: Annotated[
-        str, typer.Option(help="h200, h100, b200, a100, l40s or rtx-pro-6000: sets memory, speed and usual price.")
-    ] = "h200",
+        str | None,
+        typer.Option(
+            help="h200, h100, b200, a100, l40s, rtx-pro-6000, or cpu, this machine's: sets memory, speed, usual price.",
+            show_default="h200",
+        ),
+    ] = None,
     devices: Annotated[
         int | None, typer.Option(min=1, help="Devices of one training.", show_default="the recipe's")
     ] = None,
@@ -41,6 +48,13 @@ def plan(
     shapes: Annotated[
         Path | None, typer.Option(help="A config.json, or a card as in deploy/models, instead of the base's.")
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Trainings at a time.", show_default="all candidates; cpu: one per core"),
+    ] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Train and generate for a minute on this machine, and use its figures.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Estimate memory per device, hours and money of a campaign before it starts; exit status 2 if it cannot fit."""
@@ -51,15 +65,34 @@ def plan(
     from sizing import plan_text
 
     assumptions = {"row_tokens": row_tokens, "answer_tokens": answer_tokens, "utilisation": utilisation}
-    estimate = prepare(file, {"devices": devices, "price": price, **assumptions}, device, shapes)
+    options = {"devices": devices, "price": price, "workers": workers, **assumptions}
+    if measure:
+        device = present(device)
+    estimate = prepare(file, options, device or USUAL, shapes)
     if not estimate.fits(estimate.largest):
         raise UserError(f"{file}: {plan_text.refusal(estimate)}")
+    if measure:
+        from services.console.plan_measure import measured
+
+        estimate = measured(estimate, file, {name: value for name, value in assumptions.items() if value is not None})
     if as_json:
         typer.echo(json.dumps(plan_text.figures(estimate), indent=1))
         return
     Console().print(plan_text.table(estimate))
     for note in plan_text.notes(estimate):
         typer.echo(f"- {note}")
+    for line in plan_text.deadlines(estimate):
+        typer.echo(f"! {line}")
+
+
+def present(device: str | None) -> str:
+    """The device of this machine, which `--measure` measures. Raises `UserError` where another was named."""
+    from services.console.plan_measure import device_here
+
+    here = device_here()
+    if device not in (None, here):
+        raise UserError(f"--device: {device!r}, but --measure measures this machine, which has {here}; leave it out")
+    return here
 
 
 def prepare(file: Path, options: dict[str, float | None], device: str, shapes: Path | None) -> Plan:
@@ -71,22 +104,28 @@ def prepare(file: Path, options: dict[str, float | None], device: str, shapes: P
     from services.console.campaign_file import load
     from services.console.plan_model import planned_model
     from services.trainer.registry import traits
-    from sizing.devices import DEVICES
+    from sizing import speed
+    from sizing.devices import DEVICES, PROCESSOR
+    from sizing.devices import device as device_of
     from sizing.plan import Plan
 
     campaign = load(file, with_base=False)
     model = planned_model(campaign.model, shapes)
     chosen = {option: value for option, value in options.items() if value is not None}
-    devices, price = chosen.pop("devices", None), chosen.pop("price", None)
+    devices, price, workers = (chosen.pop(name, None) for name in ("devices", "price", "workers"))
     if devices is not None:
         try:
             recipe = campaign.recipe.replace("devices", int(devices))
         except ValidationError as error:
             raise UserError(f"--devices: {devices:.0f}; {error.errors()[0]['msg']}") from error
-        if devices > 1 and campaign.recipe.devices == 1:
+        if devices > 1 and campaign.recipe.devices == 1 and device != "cpu":
             recipe = recipe.replace("sharding", "fsdp")  # several devices hold one training by sharding it
         campaign = campaign.model_copy(update={"recipe": recipe})
-    if device not in DEVICES:
-        raise UserError(f"--device: {device!r} is not known; {nearest(device, DEVICES)}")
-    kind, model = DEVICES[device], replace(model, assumptions=replace(model.assumptions, **chosen))
-    return Plan(campaign, model, kind, kind.price if price is None else price, traits)
+    if (kind := device_of(device)) is None:
+        raise UserError(f"--device: {device!r} is not known; {nearest(device, [*DEVICES, PROCESSOR])}")
+    if kind.cores:  # its share of the peak is another, and the report says so
+        notes = tuple(note for note in model.notes if not note.startswith("utilisation"))
+        model = replace(model, assumptions=speed.on_processor(model.assumptions, model.shapes), notes=notes)
+    model = replace(model, assumptions=replace(model.assumptions, **chosen))
+    cost = kind.price if price is None else price
+    return Plan(campaign, model, kind, cost, traits, int(workers) if workers else None)

@@ -38,7 +38,7 @@ class LocalEngine:
         self.waits = torch.cuda.is_available()  # not earlier: a process that has initialised CUDA must not be forked
         device = "cuda" if self.waits else "cpu"
         self.batch = BATCH[device]
-        self.ends = end_tokens(model_folder(job.base), tokenizer)
+        self.ends = end_tokens(model_folder(job.base), tokenizer, job.form)
         self.model = load(job, device)
         self.model.generation_config = policy(tokenizer, self.ends)
         self.name = f"transformers {version('transformers')}, torch {version('torch')}, {device}, batch {self.batch}"

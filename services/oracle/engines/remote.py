@@ -145,6 +145,6 @@ class RemoteEngine:
 
     def _lm(self, count: Count, *, special: bool) -> RemoteLM:
         job, complete = self.job, partial(self.client.complete, self.model)
-        ends = end_tokens(model_folder(job.base), self.tokenizer)
+        ends = end_tokens(model_folder(job.base), self.tokenizer, job.form)
         lengths = (job.max_length, job.max_new_tokens, self.at_once)
         return RemoteLM(complete, self.tokenizer, *lengths, count, special, ends, job.list_form)

@@ -53,7 +53,7 @@ class InTrl(Learner):
 
     def generation(self) -> GenerationConfig:
         """How answers end, and nothing else: the base's own penalties and samplers are not those of evaluation."""
-        ends = list(end_tokens(self.base, self.tokenizer))
+        ends = list(end_tokens(self.base, self.tokenizer, self.job.prompt))
         return GenerationConfig(  # type: ignore[no-untyped-call]
             bos_token_id=self.tokenizer.bos_token_id,
             eos_token_id=ends[0] if len(ends) == 1 else ends or None,

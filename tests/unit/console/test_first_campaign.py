@@ -67,8 +67,10 @@ def test_a_target_of_its_own_and_domains_are_taken_over(tmp_path):
     def kinds(n, start):
         return [{**row, "kind": "a" if i % 2 else "b"} for i, row in enumerate(rows(n, start))]
 
-    files = {name: write(tmp_path / f"{name}.jsonl", kinds(n, at)) for name, n, at in
-             (("train", 60, 0), ("eval", 200, 100), ("target", 200, 400))}
+    files = {
+        name: write(tmp_path / f"{name}.jsonl", kinds(n, at))
+        for name, n, at in (("train", 60, 0), ("eval", 200, 100), ("target", 200, 400))
+    }
     done = init(*(part for name, file in files.items() for part in (f"--{name}", file)), "--domain-column", "kind")
     assert done.exit_code == 0, done.output
     law = load(tmp_path / "campaign.yaml").constitution
