@@ -5,18 +5,47 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil
 
 from schemas.campaign import Campaign
 from schemas.recipe import Recipe
+from schemas.sources import SelfSource
 from sizing import memory, speed
 from sizing.devices import Device
 from sizing.memory import Memory
 from sizing.shapes import Shapes
-from sizing.speed import Assumptions
+from sizing.speed import Assumptions, Measured
 from sizing.traits import TraitsOf
 
 MAX_DEVICES = 4096
 """Devices that a recipe can name."""
+
+MARGIN = 1.5
+"""A deadline that is suggested, as a multiple of the estimate."""
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """A deadline of the campaign beside the estimate of what it limits."""
+
+    field: str
+    """Path of the field."""
+    value: float
+    """Seconds that the campaign gives."""
+    estimate: float
+    """Seconds that it takes by estimate."""
+    what: str
+    """What takes so long, in words."""
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether the estimate is longer than the deadline."""
+        return self.estimate > self.value
+
+    @property
+    def suggested(self) -> int:
+        """The estimate with a margin, in whole minutes."""
+        return 60 * ceil(MARGIN * self.estimate / 60)
 
 
 @dataclass(frozen=True)
@@ -29,6 +58,8 @@ class PlannedModel:
     assumptions: Assumptions
     notes: tuple[str, ...] = ()
     """What the source does not state."""
+    measured: Measured | None = None
+    """What the assumptions come from, where they were measured."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +73,8 @@ class Plan:
     """Dollars per device and hour."""
     traits: TraitsOf
     """The traits of a recipe's method and adapter form."""
+    workers: int | None = None
+    """Trainings at a time; None for one per core of a processor, and for all candidates on accelerators."""
 
     @property
     def recipe(self) -> Recipe:
@@ -67,11 +100,13 @@ class Plan:
 
     def memory(self, recipe: Recipe) -> Memory:
         """Memory of the busiest device of a training."""
-        return memory.training(self.model.shapes, recipe, self.traits(recipe), self.campaign.model.max_length)
+        length, half = self.campaign.model.max_length, self.device.half
+        return memory.training(self.model.shapes, recipe, self.traits(recipe), length, half=half)
 
     def fits(self, recipe: Recipe) -> bool:
-        """Whether a recipe's training fits its devices."""
-        return self.memory(recipe).total <= self.device.usable
+        """Whether a recipe's training fits its devices; the processes of a processor share its memory."""
+        processes = recipe.devices if self.device.cores else 1
+        return processes * self.memory(recipe).total <= self.device.usable
 
     def training_hours(self, recipe: Recipe) -> float:
         """Wall time of one training."""
@@ -98,6 +133,62 @@ class Plan:
         """Target queries, as far as the budget goes: one for the base, and those of the rounds."""
         law = self.campaign.constitution
         return min(law.budget.external_queries, 1 + law.rounds * law.budget.external_per_round)
+
+    @property
+    def at_a_time(self) -> int:
+        """Trainings side by side."""
+        cores = max(1, self.device.cores // self.recipe.devices)
+        return self.workers or (cores if self.device.cores else self.campaign.constitution.candidates)
+
+    def waves(self, jobs: int) -> int:
+        """How often as many jobs as go side by side must end until these have."""
+        return ceil(jobs / self.at_a_time)
+
+    @property
+    def slowest_hours(self) -> float:
+        """Wall time from the proposals of a round to its last candidate's dev score, by the longest recipe."""
+        one = self.training_hours(self.longest) + self.hours_of_items(self.items("dev"))
+        return self.waves(self.campaign.constitution.candidates) * one
+
+    @property
+    def deadlines(self) -> tuple[Deadline, ...]:
+        """The campaign's deadlines on work that is estimated here."""
+        law = self.campaign.constitution
+        budget, waves = law.budget, self.waves(law.candidates)
+        waits = f", and the last of {law.candidates} starts after {waves - 1} others" if waves > 1 else ""
+        confirmed = self.waves(budget.confirm_per_round) * self.hours_of_items(self.items("confirm"))
+        sampled = sum(
+            source.prompts_per_round * source.samples
+            for source in (law.data.sources if law.data else ())
+            if isinstance(source, SelfSource)
+        )
+        estimates = {
+            "candidate_seconds": (self.slowest_hours, f"the longest candidate takes {{}}{waits}"),
+            "round_seconds": (self.slowest_hours + confirmed, "a round with its confirmations takes {}"),
+        }
+        if sampled:
+            estimates["data_seconds"] = (
+                self.hours_of_items(sampled),
+                f"{sampled:,} answers of the source self take {{}}",
+            )
+        return tuple(
+            Deadline(f"constitution.budget.{name}", getattr(budget, name), hours * speed.HOUR, what)
+            for name, (hours, what) in estimates.items()
+        )
+
+    @property
+    def round_hours(self) -> float:
+        """Wall time of one round with the first recipe: candidates, confirmations and target items in their turns."""
+        law = self.campaign.constitution
+        measured = {"confirm": law.budget.confirm_per_round, "external": law.budget.external_per_round}
+        sets = sum(self.waves(jobs) * self.hours_of_items(self.items(kind)) for kind, jobs in measured.items())
+        return self.waves(law.candidates) * self.candidate_hours + sets
+
+    @property
+    def campaign_hours(self) -> float:
+        """Wall time of the campaign: its rounds, the base's measurements, and the final one of base and winner."""
+        outside = self.items("dev") + self.items("external") + self.waves(2) * self.items("final")
+        return self.campaign.constitution.rounds * self.round_hours + self.hours_of_items(outside)
 
     @property
     def candidate_hours(self) -> float:
@@ -144,7 +235,7 @@ class Plan:
 
         if self.fits(single := recipe.model_copy(update={"devices": 1, "sharding": "replicated"})):
             return single
-        if not self.traits(recipe).shardable or not self.fits(on(MAX_DEVICES)):
+        if self.device.cores or not self.traits(recipe).shardable or not self.fits(on(MAX_DEVICES)):
             return None
         low, high = 1, MAX_DEVICES
         while high - low > 1:  # memory per device falls with the number of devices

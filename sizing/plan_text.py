@@ -9,7 +9,9 @@ from rich.table import Table
 
 from schemas.recipe import Recipe
 from sizing import memory, speed
+from sizing.activations import HALF
 from sizing.devices import GIB, USABLE
+from sizing.parts import SINGLE
 from sizing.plan import Plan
 
 PARTS = {
@@ -76,9 +78,13 @@ def _memory(plan: Plan) -> Iterator[tuple[str, str]]:
     if plan.largest != plan.recipe:
         yield "the largest recipe of the search", gib(plan.memory(plan.largest).total)
     length = plan.campaign.model.max_length
-    cache = memory.AT_ONCE * plan.model.shapes.cache(length, 2)
+    half = plan.device.half
+    cache = memory.AT_ONCE * plan.model.shapes.cache(length, HALF if half else SINGLE)
     yield f"scoring: KV cache and states of {memory.AT_ONCE} answers", gib(cache)
-    yield "scoring: with the model", f"{gib(memory.evaluation(plan.model.shapes, length))} on {plan.replica} device(s)"
+    yield (
+        "scoring: with the model",
+        f"{gib(memory.evaluation(plan.model.shapes, length, half=half))} on {plan.replica} device(s)",
+    )
 
 
 def _time(plan: Plan) -> Iterator[tuple[str, str]]:
@@ -92,6 +98,9 @@ def _time(plan: Plan) -> Iterator[tuple[str, str]]:
     if plan.training_hours(plan.longest) > plan.training_hours(recipe):
         yield "the longest of the search", hours(plan.training_hours(plan.longest))
     yield f"scoring of {plan.items('dev'):,} dev items", hours(plan.hours_of_items(plan.items("dev")))
+    law = plan.campaign.constitution
+    yield f"a round of {law.candidates} candidates, {plan.at_a_time} at a time", hours(plan.round_hours)
+    yield f"the campaign of {law.rounds} rounds", hours(plan.campaign_hours)
 
 
 def _money(plan: Plan) -> Iterator[tuple[str, str]]:
@@ -108,31 +117,55 @@ def _money(plan: Plan) -> Iterator[tuple[str, str]]:
 
 def notes(plan: Plan) -> Iterator[str]:
     """The assumptions of the figures, and what they leave out."""
-    assumptions = plan.model.assumptions
+    assumptions, device = plan.model.assumptions, plan.device
+    bound = "of it" if device.cores else "of the memory's bandwidth"
     yield (
-        f"assumed: {assumptions.row_tokens:,.0f} tokens per row, {assumptions.answer_tokens:,.0f} per answer; "
-        f"training reaches {assumptions.utilisation:.2%} of the peak, generation {assumptions.decoding:.1%} of the "
-        f"memory's bandwidth; {USABLE:.0%} of the memory is usable; ${plan.price:g} per device and hour"
+        f"{'used' if plan.model.measured else 'assumed'}: {assumptions.row_tokens:,.0f} tokens per row, {assumptions.answer_tokens:,.0f} per answer; "
+        f"training reaches {assumptions.utilisation:.2%} of the peak, generation {assumptions.decoding:.1%} {bound}; "
+        f"{USABLE:.0%} of the memory is usable; ${plan.price:g} per device and hour"
     )
     yield from plan.model.notes
-    if plan.model.shapes.total < SMALL:
+    if (measured := plan.model.measured) is not None:
+        yield (
+            f"measured on {measured.device} in {measured.seconds:.0f} s: {measured.tokens_per_second:,.0f} trained "
+            f"tokens and {measured.answers_per_second:,.2f} answers per second, with {measured.rows} of "
+            f"{measured.row_tokens:,.0f} tokens and answers of {measured.answer_tokens:,.0f}; the other figures follow "
+            "from these"
+        )
+    elif device.cores:
+        yield (
+            f"rough: {1000 * device.tflops:g} GFLOP/s per core in single precision, typical of AVX2; a training uses "
+            "one core; --measure measures this machine"
+        )
+    if not memory.trained_weights(plan.model.shapes, plan.recipe, plan.traits(plan.recipe)):
+        yield (
+            f"recipe.target_modules: {', '.join(plan.recipe.target_modules)}; the model has no linear layer of that "
+            "name, so the trainer would refuse the recipe: name others, or use adapter: full"
+        )
+    if plan.model.shapes.total < SMALL and not device.cores:
         yield "a model this small does not keep an accelerator busy: the times are lower bounds"
     law = plan.campaign.constitution
     if law.lists or law.target != "sealed" or law.guards:
         yield "not in the hours: lists of tasks, guards, and targets outside, whose number of items is unknown"
-    limit = law.budget.candidate_seconds / 3600
-    if (longest := plan.training_hours(plan.longest) + plan.hours_of_items(plan.items("dev"))) > limit:
-        yield (
-            f"constitution.budget.candidate_seconds: {law.budget.candidate_seconds:g}; the longest candidate takes "
-            f"{hours(longest)}: raise it, or use more devices"
-        )
+
+
+def deadlines(plan: Plan) -> Iterator[str]:
+    """A line per deadline that the estimate exceeds, with a value that would do."""
+    for deadline in plan.deadlines:
+        if deadline.exceeded:
+            takes = deadline.what.format(hours(deadline.estimate / speed.HOUR))
+            yield (
+                f"{deadline.field}: {deadline.value:g}; {takes}: raise it to {deadline.suggested}, lower recipe.steps, "
+                "or use more or faster devices"
+            )
 
 
 def refusal(plan: Plan) -> str:
     """Why a plan does not fit, and the smallest layout that does."""
     need, room = plan.memory(plan.largest).total, plan.device.usable
+    article = "the" if plan.device.cores else "an"
     reason = (
-        f"recipe.devices: {plan.recipe.devices}; {layout(plan.largest)} needs {gib(need)} per device, and an "
+        f"recipe.devices: {plan.recipe.devices}; {layout(plan.largest)} needs {gib(need)} per device, and {article} "
         f"{plan.device.title} has {gib(room)} for tensors; "
     )
     if (smallest := plan.smallest()) is None:
@@ -159,9 +192,22 @@ def figures(plan: Plan) -> dict[str, Any]:
         "tokens_per_second": speed.tokens_per_second(model.shapes, recipe, traits, plan.device, model.assumptions),
         "training_hours": plan.training_hours(recipe),
         "candidate_hours": plan.candidate_hours,
+        "hours": {"candidate": plan.candidate_hours, "round": plan.round_hours, "campaign": plan.campaign_hours},
+        "at_a_time": plan.at_a_time,
+        "deadlines": [
+            {
+                "field": deadline.field,
+                "value": deadline.value,
+                "estimate": deadline.estimate,
+                "exceeded": deadline.exceeded,
+                "suggested": deadline.suggested if deadline.exceeded else None,
+            }
+            for deadline in plan.deadlines
+        ],
         "device_hours": device_hours,
         "dollars": {part: hours * plan.price for part, hours in device_hours.items()},
         "external_queries": {"planned": plan.queries, "budget": law.budget.external_queries},
         "assumed": vars(model.assumptions),
-        "notes": list(notes(plan)),
+        "measured": vars(model.measured) if model.measured else None,
+        "notes": [*notes(plan), *deadlines(plan)],
     }

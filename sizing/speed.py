@@ -30,8 +30,26 @@ class Assumptions:
     """Share of the peak that training reaches, recomputed operations included (HFU, arXiv 2204.02311)."""
     decoding: float
     """Share of the memory's bandwidth that generation reaches; on a processor, of its peak operations."""
-    measured: str = ""
-    """How utilisation and decoding were measured; empty where they are assumed."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Figures of this machine, in place of typical ones."""
+
+    device: str
+    """Name of the device."""
+    tokens_per_second: float
+    """Trained tokens, on one device or core."""
+    answers_per_second: float
+    """Generated answers, on one device or core."""
+    row_tokens: float
+    """Tokens per row of what was trained."""
+    answer_tokens: float
+    """Tokens per answer."""
+    rows: str
+    """Where the rows come from, in words."""
+    seconds: float
+    """What the measurement took."""
 
 
 DENSE, MIXTURE = 0.4, 0.15

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -82,11 +83,14 @@ def measured(plan: Plan, file: Path, given: Mapping[str, float]) -> Plan:
     try:
         import torch  # noqa: PLC0415
         from transformers import AutoTokenizer  # noqa: PLC0415
+        from transformers.utils import logging  # noqa: PLC0415
 
         import services.oracle.engines.local  # noqa: PLC0415
         import services.trainer.methods.sft  # noqa: F401, PLC0415
     except ModuleNotFoundError as missing:
         raise _not_installed(missing) from missing
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    warnings.simplefilter("ignore", FutureWarning)
     tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
     try:
         examples, rows = _examples(campaign, file, tokenizer)
