@@ -176,7 +176,7 @@ class Writer:
         folder = model_folder(str(base))
         self.limits, self.form = model, model.form
         self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        self.ends = end_tokens(folder, self.tokenizer)
+        self.ends = end_tokens(folder, self.tokenizer, model.form)
         pad = self.tokenizer.pad_token_id
         self.pad = pad if pad is not None else next(iter(self.ends), 0)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
