@@ -43,7 +43,7 @@ STATES = ("ssm_state_size", "state_size", "mamba_d_state", "linear_key_head_dim"
 OTHER_MEDIA = re.compile(r"vision|visual|image|img|audio|speech|vqmodel|video", re.IGNORECASE)
 """Modules that read no text."""
 
-EXPERTS = re.compile(r"Experts?$")
+EXPERTS = re.compile(r"Expert(s|GLU)?$")
 RECURRENT = re.compile(
     r"Mixer$|MambaLayer$|DeltaNet|DeltaAttention|LightningAttention|LinearAttention|RwkvSelfAttention|RecurrentBlock|ShortConv|LSTMLayer"
 )
@@ -128,6 +128,12 @@ def _attends(module: nn.Module) -> bool:
     """Whether it is an attention itself, and no wrapper of one."""
     inner = any(part is not module and ATTENTION.search(type(part).__name__) for part in module.modules())
     return not inner and any(True for _ in module.parameters())
+
+
+def _of_each_expert(module: nn.Module, weight: torch.Tensor) -> torch.Tensor:
+    """A weight of experts as [experts, ...]; DBRX has them below one another."""
+    experts = getattr(module, "moe_num_experts", None)
+    return weight.view(experts, -1, weight.shape[-1]) if isinstance(experts, int) else weight
 
 
 Widths = Mapping[str, tuple[int, int]]
@@ -231,8 +237,9 @@ class _Reader:
                 if name == "bias":
                     continue  # its matrix has it
             elif EXPERTS.search(kind) and weight.ndim > 1:
-                block.layers.append(self._of_experts(name, weight))
-                self._routed(name, weight, block)
+                of_each = _of_each_expert(module, weight)
+                block.layers.append(self._of_experts(name, of_each))
+                self._routed(name, of_each, block)
             elif weight.ndim > 1 and not isinstance(module, (nn.Conv1d, nn.Conv2d)) and size > max(weight.shape):
                 outputs = weight.shape[0]
                 block.layers.append(Matrix(name, size // outputs, outputs, linear=False))
@@ -251,8 +258,8 @@ class _Reader:
         return Matrix(name, each // outputs, outputs, copies=experts, used=used, linear=False)
 
     def _chosen(self) -> int:
-        for name in CHOSEN:
-            value = getattr(self.config, name, None)
+        places = (self.config, getattr(self.config, "ffn_config", None))
+        for value in (getattr(place, name, None) for place in places for name in CHOSEN):
             if isinstance(value, (list, tuple)) and value:
                 return max(map(int, value))
             if isinstance(value, int) and not isinstance(value, bool):

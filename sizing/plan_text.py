@@ -118,9 +118,10 @@ def _money(plan: Plan) -> Iterator[tuple[str, str]]:
 def notes(plan: Plan) -> Iterator[str]:
     """The assumptions of the figures, and what they leave out."""
     assumptions, device = plan.model.assumptions, plan.device
+    basis = "used" if plan.model.measured else "assumed"
     bound = "of it" if device.cores else "of the memory's bandwidth"
     yield (
-        f"{'used' if plan.model.measured else 'assumed'}: {assumptions.row_tokens:,.0f} tokens per row, {assumptions.answer_tokens:,.0f} per answer; "
+        f"{basis}: {assumptions.row_tokens:,.0f} tokens per row, {assumptions.answer_tokens:,.0f} per answer; "
         f"training reaches {assumptions.utilisation:.2%} of the peak, generation {assumptions.decoding:.1%} {bound}; "
         f"{USABLE:.0%} of the memory is usable; ${plan.price:g} per device and hour"
     )
