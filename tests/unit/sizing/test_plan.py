@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,15 +15,20 @@ from typer.testing import CliRunner
 from services.console.campaign_file import load
 from services.console.cli import app
 from services.console.commands.plan import prepare
+from services.console.plan_measure import with_figures
 from services.console.plan_model import tiny
 from services.runtime.user_error import UserError
 from services.trainer.tiny_base.tokenizer import make_tokenizer
+from sizing import speed
 from sizing.cards import cards
 from sizing.plan import Plan
 from sizing.plan_text import figures, refusal
+from sizing.speed import Measured
+from sizing.traits import Traits
 from tests.tiny_model import make_model, vocabulary
 
 CAMPAIGNS = Path("deploy/campaigns")
+SMOLLM = Path(__file__).with_name("smollm2-135m.json")
 LARGE = {
     "nemotron-30b": (31.6e9, 3.6e9),
     "nemotron-120b": (120.6e9, 12.7e9),
@@ -130,6 +136,108 @@ def test_a_deadline_that_the_plan_exceeds_is_told(tmp_path: Path) -> None:
     status, output = told(str(hurried))
     assert status == 0
     assert "constitution.budget.candidate_seconds: 3600; the longest candidate takes" in output
+    status, output = told(str(hurried), "--json")
+    assert status == 0
+    late = {each["field"]: each for each in json.loads(output)["deadlines"]}["constitution.budget.candidate_seconds"]
+    assert late["exceeded"]
+    assert late["value"] == 3600 < late["estimate"] < late["suggested"]
+    assert f"raise it to {late['suggested']}" in " ".join(told(str(hurried))[1].split())
+
+
+def test_a_round_and_the_answers_of_the_model_itself_have_deadlines_too(tmp_path: Path) -> None:
+    text = (CAMPAIGNS / "demo.yaml").read_text()
+    own = "{kind: self, name: own, domain: bits, prompts_per_round: 100000, samples: 256}"
+    sampling = f"  data:\n    sources:\n      - {own}\n"
+    (file := tmp_path / "own.yaml").write_text(text.replace("constitution:\n", f"constitution:\n{sampling}", 1))
+    made = prepare(file, {}, "cpu", None)
+    deadlines = {each.field.rpartition(".")[2]: each for each in made.deadlines}
+    assert set(deadlines) == {"candidate_seconds", "round_seconds", "data_seconds"}
+    assert deadlines["data_seconds"].exceeded
+    assert deadlines["candidate_seconds"].estimate < deadlines["round_seconds"].estimate
+    assert "25,600,000 answers of the source self take" in "".join(told(str(file), "--device", "cpu")[1].splitlines())
+
+
+def test_a_deadline_that_holds_is_not_told(tmp_path: Path) -> None:
+    status, output = told(str(CAMPAIGNS / "demo.yaml"))
+    assert status == 0
+    assert "_seconds" not in output
+
+
+def test_a_processor_trains_on_a_core_in_single_precision_at_no_price() -> None:
+    made = prepare(CAMPAIGNS / "demo.yaml", {}, "cpu", None)
+    cores = len(os.sched_getaffinity(0))
+    assert made.device.gib == pytest.approx(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30)
+    assert made.at_a_time == cores
+    assert made.price == 0
+    half = replace(made, device=replace(made.device, cores=0))
+    single, two_bytes = made.memory(made.recipe).weights, half.memory(made.recipe).weights
+    assert single - two_bytes == 2 * made.model.shapes.total
+    assert any(note.startswith("rough: ") for note in figures(made)["notes"])
+    status, output = told(str(CAMPAIGNS / "demo.yaml"), "--device", "cpu")
+    assert status == 0
+    assert f"{cores} at a time" in " ".join(output.split())
+
+
+def test_candidates_wait_for_cores() -> None:
+    one, all_at_once = (prepare(CAMPAIGNS / "demo.yaml", {"workers": n}, "cpu", None) for n in (1, 4))
+    assert one.campaign.constitution.candidates == 4
+    assert one.slowest_hours == pytest.approx(4 * all_at_once.slowest_hours)
+    assert one.round_hours > 2 * all_at_once.round_hours
+
+
+def test_a_model_that_no_memory_of_this_machine_holds_is_refused_on_its_processor() -> None:
+    status, output = told(str(CAMPAIGNS / "nemotron-550b.yaml"), "--device", "cpu", "--devices", "32")
+    assert status == 2
+    assert "and the processor (" in output
+    assert "it fits on no number of them" in output
+
+
+def test_measured_figures_stand_in_place_of_the_typical_ones() -> None:
+    made = prepare(CAMPAIGNS / "demo.yaml", {}, "cpu", None)
+    found = Measured("a core", 5000.0, 20.0, 40.0, 10.0, "rows", 30.0)
+    seen = with_figures(made, found, {})
+    rate = speed.tokens_per_second(seen.model.shapes, seen.recipe, Traits(), seen.device, seen.model.assumptions)
+    assert rate == pytest.approx(5000)
+    assert seen.hours_of_items(20 * 3600) == pytest.approx(1)
+    assert figures(seen)["measured"] == vars(found)
+    assert any(note.startswith("measured on a core in 30 s: 5,000 trained tokens") for note in figures(seen)["notes"])
+    assert with_figures(made, found, {"row_tokens": 80}).model.assumptions.row_tokens == 80
+
+
+def test_this_machine_is_measured_with_the_campaigns_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.console.plan_measure.SECONDS", 0.1)
+    text = (CAMPAIGNS / "demo.yaml").read_text().replace("base: tiny", f"base: {make_model(tmp_path / 'base')}")
+    (file := tmp_path / "own.yaml").write_text(text)
+    status, output = told(str(file), "--measure", "--json")
+    assert status == 0
+    found = json.loads(output)
+    assert found["measured"]["rows"] == "the campaign's rows"
+    assert found["measured"]["tokens_per_second"] > 0 < found["measured"]["answers_per_second"]
+    assert found["tokens_per_second"] == pytest.approx(found["measured"]["tokens_per_second"])
+    assert found["assumed"]["row_tokens"] == found["measured"]["row_tokens"] < 256
+
+
+def test_a_measurement_needs_the_model_and_torch_and_measures_no_other_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = str(CAMPAIGNS / "demo.yaml")
+    monkeypatch.setenv("AEVOLVE_CACHE", str(tmp_path))
+    assert "--measure: model.base: 'tiny' is not on this machine; run `aevolve demo`" in told(file, "--measure")[1]
+    assert "--device: 'b200', but --measure measures this machine" in told(file, "--measure", "--device", "b200")[1]
+    monkeypatch.setitem(sys.modules, "torch", None)
+    status, output = told(file, "--measure")
+    assert status == 2
+    assert "--measure: torch is not installed: pip install 'aevolve[trainer]'" in output
+
+
+@pytest.mark.parametrize("file", sorted(Path("examples").glob("*/campaign.yaml")), ids=lambda file: file.parent.name)
+def test_every_example_whose_files_are_here_has_a_plan(file: Path) -> None:
+    if file.parent.name == "gsm8k":
+        with pytest.raises(UserError, match="'data/main/"):  # of the hub
+            prepare(file, {}, "cpu", SMOLLM)
+        return
+    hours = figures(prepare(file, {}, "cpu", SMOLLM))["hours"]
+    assert 0 < hours["candidate"] < hours["round"] < hours["campaign"]
 
 
 def test_a_folder_with_a_configuration_needs_no_card(tmp_path: Path) -> None:
