@@ -155,7 +155,7 @@ class Plan:
         """The campaign's deadlines on work that is estimated here."""
         law = self.campaign.constitution
         budget, waves = law.budget, self.waves(law.candidates)
-        waits = f", and the last of {law.candidates} starts after {waves - 1} others" if waves > 1 else ""
+        waits = f" with its wait, as {self.at_a_time} of {law.candidates} train at a time" if waves > 1 else ""
         confirmed = self.waves(budget.confirm_per_round) * self.hours_of_items(self.items("confirm"))
         sampled = sum(
             source.prompts_per_round * source.samples

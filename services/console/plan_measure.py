@@ -47,19 +47,29 @@ STEPS = 16
 """Tokens that are generated for each."""
 
 
-def device_here() -> str:
-    """Name of this machine's device on the command line. Raises `UserError` without torch or for an unknown one."""
+def device_here(named: str | None) -> str:
+    """Name of this machine's device on the command line; an accelerator without one takes the name that is given.
+
+    Raises `UserError` without torch, where another device is named, and for an accelerator without a name.
+    """
     try:
         import torch  # noqa: PLC0415 - loads for seconds
     except ModuleNotFoundError as missing:
         raise _not_installed(missing) from missing
-    if not torch.cuda.is_available():
-        return PROCESSOR
-    title = torch.cuda.get_device_name().lower()
-    for name in DEVICES:
-        if all(word in title for word in name.split("-")):
-            return name
-    raise UserError(f"--measure: {title} is not among {', '.join(DEVICES)}; name the most similar with --device")
+    title = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    here = name_of(title) if title else PROCESSOR
+    if here is None and named in DEVICES:
+        return str(named)
+    if here is None:
+        raise UserError(f"--measure: {title} is not among {', '.join(DEVICES)}; name the most similar with --device")
+    if named not in (None, here):
+        raise UserError(f"--device: {named!r}, but --measure measures this machine, which has {here}; leave it out")
+    return here
+
+
+def name_of(title: str) -> str | None:
+    """The name of an accelerator on the command line, from its driver's."""
+    return next((name for name in DEVICES if all(word in title.lower() for word in name.split("-"))), None)
 
 
 def _not_installed(missing: ModuleNotFoundError) -> UserError:

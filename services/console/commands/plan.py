@@ -67,13 +67,13 @@ def plan(
     assumptions = {"row_tokens": row_tokens, "answer_tokens": answer_tokens, "utilisation": utilisation}
     options = {"devices": devices, "price": price, "workers": workers, **assumptions}
     if measure:
-        device = present(device)
+        from services.console.plan_measure import device_here, measured
+
+        device = device_here(device)
     estimate = prepare(file, options, device or USUAL, shapes)
     if not estimate.fits(estimate.largest):
         raise UserError(f"{file}: {plan_text.refusal(estimate)}")
     if measure:
-        from services.console.plan_measure import measured
-
         estimate = measured(estimate, file, {name: value for name, value in assumptions.items() if value is not None})
     if as_json:
         typer.echo(json.dumps(plan_text.figures(estimate), indent=1))
@@ -83,16 +83,6 @@ def plan(
         typer.echo(f"- {note}")
     for line in plan_text.deadlines(estimate):
         typer.echo(f"! {line}")
-
-
-def present(device: str | None) -> str:
-    """The device of this machine, which `--measure` measures. Raises `UserError` where another was named."""
-    from services.console.plan_measure import device_here
-
-    here = device_here()
-    if device not in (None, here):
-        raise UserError(f"--device: {device!r}, but --measure measures this machine, which has {here}; leave it out")
-    return here
 
 
 def prepare(file: Path, options: dict[str, float | None], device: str, shapes: Path | None) -> Plan:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from services.console.campaign_file import load
 from services.console.cli import app
 from services.console.commands.plan import prepare
-from services.console.plan_measure import with_figures
+from services.console.plan_measure import name_of, with_figures
 from services.console.plan_model import tiny
 from services.runtime.user_error import UserError
 from services.trainer.tiny_base.tokenizer import make_tokenizer
@@ -215,6 +215,12 @@ def test_this_machine_is_measured_with_the_campaigns_model(tmp_path: Path, monke
     assert found["measured"]["tokens_per_second"] > 0 < found["measured"]["answers_per_second"]
     assert found["tokens_per_second"] == pytest.approx(found["measured"]["tokens_per_second"])
     assert found["assumed"]["row_tokens"] == found["measured"]["row_tokens"] < 256
+
+
+def test_an_accelerator_has_the_name_of_its_driver() -> None:
+    assert name_of("NVIDIA A100-SXM4-80GB") == "a100"
+    assert name_of("NVIDIA RTX PRO 6000 Blackwell Server Edition") == "rtx-pro-6000"
+    assert name_of("Tesla T4") is None
 
 
 def test_a_measurement_needs_the_model_and_torch_and_measures_no_other_device(
