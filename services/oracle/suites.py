@@ -45,9 +45,9 @@ class Suites:
         lines: dict[int, receipts.Line] = {}
         for name in dict.fromkeys(of_item):
             places_ = [at for at, suite in enumerate(of_item) if suite == name]
-            own, said = [items[at] for at in places_], [outputs[at] for at in places_]
-            judged = self.opened[name][1].items(own, said)
-            lines |= zip(places_, receipts.suite_lines(own, said, judged, key), strict=True)
+            own, answers = [items[at] for at in places_], [outputs[at] for at in places_]
+            judged = self.opened[name][1].items(own, answers)
+            lines |= zip(places_, receipts.suite_lines(own, answers, judged, key), strict=True)
         return [lines[at] for at in range(len(items))]
 
 
@@ -59,9 +59,9 @@ def by_domain(parts: Sequence[Part]) -> dict[str, list[Item]]:
     return items
 
 
-def open_suites(rules: Sequence[AnySuite], found: Places) -> Suites:
+def open_suites(rules: Sequence[AnySuite], opened: Places) -> Suites:
     """The suites of these places. Raises `SuiteRefused` or `ItemsChanged`."""
-    return Suites(rules, open_rules(rules, found))
+    return Suites(rules, open_rules(rules, opened))
 
 
 @contextmanager
@@ -71,5 +71,5 @@ def suites_of(job: EvaluationJob) -> Iterator[Suites | None]:
         yield None
         return
     named = {"oracle_items": job.oracle_items, "task_path": job.task_path, "oracle_key_file": Path(job.key_file)}
-    with places(Settings().model_copy(update=named)) as found:
-        yield open_suites(job.suites, found)
+    with places(Settings().model_copy(update=named)) as opened:
+        yield open_suites(job.suites, opened)

@@ -194,21 +194,21 @@ class Sieve(Generic[S]):
 
     def take(self, stream: Iterator[Draw], n: int) -> list[S]:
         """Examples of the stream's next rows, `n` in all. Raises `RowsMissing` where none of `n` rows is left."""
-        kept: list[S] = []
-        while len(kept) < n:
-            drawn = take(stream, n - len(kept))
-            for (row, _), examples in zip(drawn, self.make(drawn), strict=True):
+        fitting: list[S] = []
+        while len(fitting) < n:
+            batch = take(stream, n - len(fitting))
+            for (row, _), examples in zip(batch, self.make(batch), strict=True):
                 if isinstance(examples, str):
                     self.left_out.unused[examples, row] = None
                 elif self._fits(examples):
                     self._domains.add(row.domain)
-                    kept += examples
+                    fitting += examples
                 else:
                     self.left_out.too_long[row] = None
                     self.too_long += 1
-            if not kept:
+            if not fitting:
                 raise RowsMissing(self.missing)
-        return kept[:n]
+        return fitting[:n]
 
     def check_domains(self, recipe: Recipe, cells: Mapping[Cell, Sequence[Row]]) -> None:
         """Raise `RowsTooLong` where a domain was drawn and each of its rows is too long."""

@@ -80,7 +80,7 @@ class Lengths:
             return None
         try:
             # The length limit of a tokenizer is a warning on standard error, and longer rows are what is counted here.
-            return cls(AutoTokenizer.from_pretrained(folder, model_max_length=NO_LIMIT), model)
+            return cls(AutoTokenizer.from_pretrained(folder, model_max_length=NO_LIMIT, trust_remote_code=False), model)
         except (OSError, ValueError, ChatTemplateMissing, EndTokenMissing):
             return None  # the training job refuses the base by name
 

@@ -213,8 +213,8 @@ def _size(value: Any) -> int:
 
 def _text(record: Mapping[str, Any], column: str) -> str:
     value = record.get(column)
-    known = isinstance(value, str | int | float) and not isinstance(value, bool)
-    if not known or not (text := text_of(value)).strip():
+    is_value = isinstance(value, str | int | float) and not isinstance(value, bool)
+    if not is_value or not (text := text_of(value)).strip():
         raise Refused("no_text")
     return text
 

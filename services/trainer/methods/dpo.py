@@ -61,17 +61,17 @@ class Pair:
 def pairs(job: TrainingJob, tokenizer: Any) -> Sieve[Pair]:
     """Makes pairs of drawn rows; a row without a worse answer has none."""
 
-    def make(drawn: Sequence[Draw]) -> list[tuple[Pair, ...] | str]:
-        asked = [turns(row, traced=True)[-1:] if row.rejected and row.prompt else [] for row, _ in drawn]
-        known = [(row, *of_row[0]) for (row, _), of_row in zip(drawn, asked, strict=True) if of_row]
-        questions = [question for _, question, _ in known]
-        better = pair_tokens(tokenizer, questions, [text for _, _, text in known], job.prompt)
-        worse = pair_tokens(tokenizer, questions, [row.rejected for row, _, _ in known], job.prompt)
-        made = (
+    def make(draws_: Sequence[Draw]) -> list[tuple[Pair, ...] | str]:
+        last_turns = [turns(row, traced=True)[-1:] if row.rejected and row.prompt else [] for row, _ in draws_]
+        usable = [(row, *of_row[0]) for (row, _), of_row in zip(draws_, last_turns, strict=True) if of_row]
+        questions = [question for _, question, _ in usable]
+        better = pair_tokens(tokenizer, questions, [text for _, _, text in usable], job.prompt)
+        worse = pair_tokens(tokenizer, questions, [row.rejected for row, _, _ in usable], job.prompt)
+        examples = (
             Pair(prompt, chosen, rejected, row.difficulty)
-            for (row, _, _), (prompt, chosen), (_, rejected) in zip(known, better, worse, strict=True)
+            for (row, _, _), (prompt, chosen), (_, rejected) in zip(usable, better, worse, strict=True)
         )
-        return [(next(made),) if of_row else "no_pair" for of_row in asked]
+        return [(next(examples),) if of_row else "no_pair" for of_row in last_turns]
 
     return Sieve(
         make,

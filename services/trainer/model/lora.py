@@ -174,8 +174,10 @@ def check_output(model: Any, targets: Sequence[str]) -> None:
 
     Merging would change the embedding, too, and engines serve such an adapter as the base.
     """
-    output, embedding = model.get_output_embeddings(), model.get_input_embeddings()
-    if output is None or embedding is None or output.weight is not embedding.weight:
+    if (output := model.get_output_embeddings()) is None:
+        return
+    embedding = model.get_input_embeddings()
+    if embedding is None or output.weight is not embedding.weight:
         return
     if (name := _output_name(model)) in targets:
         raise OutputLayerTied(

@@ -17,7 +17,7 @@ from services.runtime.user_error import UserError
 
 def commands(tmp_path, **settings):
     folder, own = RunFolder(tmp_path), Settings(**settings)
-    system = SimpleNamespace(folder=folder, settings=own, ports={"policy": 1}, page=None, lock=0)
+    system = SimpleNamespace(folder=folder, settings=own, ports={"policy": 1}, page=None, lock=0, beside=None)
     return {c.name: c for c in _services(system, SimpleNamespace(address="localhost:1", incarnation="i"))}
 
 

@@ -54,12 +54,12 @@ def test_source_is_hashed_without_running_it(tmp_path, monkeypatch) -> None:
     package.mkdir()
     (package / "__init__.py").write_text("")
     (package / "part.py").write_text("raise SystemExit")
-    before = hash_source("somepackage", "puzzles.item")
+    before = hash_source("somepackage", "tasks.item")
     assert "somepackage.part" not in sys.modules
     (package / "notes.md").write_text("not source")
-    assert hash_source("puzzles.item", "somepackage") == before
+    assert hash_source("tasks.item", "somepackage") == before
     (package / "part.py").write_text("raise SystemExit(1)")
-    assert hash_source("somepackage", "puzzles.item") != before
+    assert hash_source("somepackage", "tasks.item") != before
 
 
 def test_an_unknown_module_is_named() -> None:
