@@ -53,7 +53,7 @@ test-benchmarks: install  ## The short forms of the benchmarks: that they run, a
 	$(BIN)/pytest tests/unit/benchmarks $(BENCHES) --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-training: install  ## Training jobs, killed and resumed, and on several processes (torchrun, FSDP2 on gloo) that die or hang
-	$(BIN)/pytest tests/training $(ARGS)
+	$(BIN)/pytest tests/training tests/faithful $(ARGS)
 
 test-kafka: export AEVOLVE_TEST_KAFKA ?= apache
 test-kafka: install  ## The services on Apache Kafka, which Maven fetches (Java 17); AEVOLVE_TEST_KAFKA=host:port for another

@@ -49,7 +49,5 @@ def _row_knobs(recipe: Recipe) -> tuple[object, ...]:
 
 
 def _measured(history: History, trials: Sequence[Trial]) -> float:
-    costs = [
-        t.checkpoint.cost.compute / _rows(history, t.recipe, t.round) for t in trials if t.checkpoint and t.recipe
-    ]
+    costs = [t.checkpoint.cost.compute / _rows(history, t.recipe, t.round) for t in trials if t.checkpoint and t.recipe]
     return float(np.mean(costs))
