@@ -60,6 +60,8 @@ class Sample:
     """The scorer's verdict."""
     output: str
     """What the model wrote."""
+    score: float | None = None
+    """Score of a suite's item that is neither right nor wrong."""
 
 
 async def latest(request: Request) -> Response:
@@ -157,4 +159,5 @@ def _first(lines: Sequence[Line]) -> Iterator[Sample]:
     for domain in dict.fromkeys(line.domain for line in lines):
         for right in (True, False):
             of_verdict = [line for line in lines if (line.domain, line.correct) == (domain, right)]
-            yield from (Sample(domain, right, line.output[:SAMPLE_CHARACTERS]) for line in of_verdict[:SAMPLES])
+            for line in of_verdict[:SAMPLES]:
+                yield Sample(domain, right, line.output[:SAMPLE_CHARACTERS], line.value if line.value else None)
