@@ -160,4 +160,4 @@ def _first(lines: Sequence[Line]) -> Iterator[Sample]:
         for right in (True, False):
             of_verdict = [line for line in lines if (line.domain, line.correct) == (domain, right)]
             for line in of_verdict[:SAMPLES]:
-                yield Sample(domain, right, line.output[:SAMPLE_CHARACTERS], line.value if line.value else None)
+                yield Sample(domain, right, line.output[:SAMPLE_CHARACTERS], line.value or None)
