@@ -93,7 +93,8 @@ def base_key(*, steps: int = DEFAULT_STEPS, threads: int = THREADS, seed: int = 
 def source_sha256() -> str:
     """Hash over the source files that determine the base."""
     root = Path(__file__).parents[3]
-    files = [*(root / "puzzles").glob("*.py"), *(Path(__file__).with_name(f"{name}.py") for name in _SOURCES)]
+    puzzles = [*(root / "tasks" / "puzzles").glob("*.py"), root / "tasks" / "item.py", root / "tasks" / "split.py"]
+    files = [*puzzles, *(Path(__file__).with_name(f"{name}.py") for name in _SOURCES)]
     hashed = hashlib.sha256()
     for file in sorted(files):
         hashed.update(f"{file.relative_to(root).as_posix()}\n".encode() + file.read_bytes())
