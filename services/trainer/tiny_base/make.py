@@ -92,15 +92,19 @@ def base_key(*, steps: int = DEFAULT_STEPS, threads: int = THREADS, seed: int = 
 
 def source_sha256() -> str:
     """Hash over the source files that determine the base."""
-    root = Path(__file__).parents[3]
-    puzzles = [*(root / "tasks" / "puzzles").glob("*.py"), root / "tasks" / "item.py", root / "tasks" / "split.py"]
-    files = [*puzzles, *(Path(__file__).with_name(f"{name}.py") for name in _SOURCES)]
     hashed = hashlib.sha256()
-    for file in sorted(files):
-        hashed.update(f"{file.relative_to(root).as_posix()}\n".encode() + file.read_bytes())
+    for file in source_files():
+        hashed.update(f"{file.relative_to(ROOT).as_posix()}\n".encode() + file.read_bytes())
     return hashed.hexdigest()
 
 
+def source_files() -> list[Path]:
+    """The files that determine the base: the puzzles and how it is trained on them."""
+    puzzles = [*(ROOT / "tasks" / "puzzles").glob("*.py"), ROOT / "tasks" / "item.py", ROOT / "tasks" / "split.py"]
+    return sorted([*puzzles, *(Path(__file__).with_name(f"{name}.py") for name in _SOURCES)])
+
+
+ROOT = Path(__file__).parents[3]
 _SOURCES = ("make", "pretrain", "tokenizer")
 
 
