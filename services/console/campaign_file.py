@@ -52,11 +52,23 @@ def load(path: Path, *, with_base: bool = True, note: Note | None = None, **over
     `note` gets remarks, such as records without a usable answer. Raises `UserError` with one line per mistake: field,
     value, remedy.
     """
-    return parse(read_file(path), path, with_base=with_base, note=note, **overrides)
+    folder = path.absolute().parent
+    return parse(read_file(path), path, with_base=with_base, note=note, beside=folder, **overrides)
 
 
-def parse(text: str, path: Path, *, with_base: bool = True, note: Note | None = None, **overrides: Any) -> Campaign:
-    """The campaign that a file's text describes, as `load`; messages call the file by its path."""
+def parse(
+    text: str,
+    path: Path,
+    *,
+    with_base: bool = True,
+    note: Note | None = None,
+    beside: Path | None = None,
+    **overrides: Any,
+) -> Campaign:
+    """The campaign that a file's text describes, as `load`; messages call the file by its path, which is not opened.
+
+    What the campaign names is also sought in the folder `beside`; without it in the folders of the settings alone.
+    """
     data = read_mapping(text, path, f"a campaign is a mapping with the keys {_keys(Campaign)}")
     for option, value in overrides.items():
         if value is not None:
@@ -67,7 +79,7 @@ def parse(text: str, path: Path, *, with_base: bool = True, note: Note | None = 
         raise UserError("\n".join(_lines(path, error))) from error
     if mistakes := training_mistakes(campaign):
         raise UserError("\n".join(f"{path}: {mistake}" for mistake in mistakes))
-    campaign = _with_base_beside(path, campaign)
+    campaign = _with_base_beside(beside, campaign) if beside else campaign
     if with_base:
         _check_base(path, campaign.model)
     _check_search(path, campaign.constitution.search)
@@ -75,7 +87,7 @@ def parse(text: str, path: Path, *, with_base: bool = True, note: Note | None = 
         _check_domains(path, campaign.constitution.domains)
     _check_folders(path, campaign.constitution)
     _check_plugins(path, campaign.constitution)
-    return _pinned(path, campaign, note)
+    return _pinned(path, beside, campaign, note)
 
 
 def _put(data: dict[str, Any], where: tuple[str, ...], value: Any) -> None:
@@ -86,9 +98,9 @@ def _put(data: dict[str, Any], where: tuple[str, ...], value: Any) -> None:
         data[last] = value
 
 
-def _with_base_beside(path: Path, campaign: Campaign) -> Campaign:
+def _with_base_beside(folder: Path, campaign: Campaign) -> Campaign:
     """The campaign with its base taken from the campaign file's folder if the working folder has none of that name."""
-    base, beside = campaign.model.base, path.absolute().parent / campaign.model.base
+    base, beside = campaign.model.base, folder / campaign.model.base
     if (Path(base) / "config.json").is_file() or not (beside / "config.json").is_file():
         return campaign
     return campaign.model_copy(update={"model": campaign.model.model_copy(update={"base": str(beside)})})
@@ -108,7 +120,7 @@ def _check_base(path: Path, model: Model) -> None:
     )
 
 
-def _pinned(path: Path, campaign: Campaign, note: Note | None) -> Campaign:
+def _pinned(path: Path, beside: Path | None, campaign: Campaign, note: Note | None) -> Campaign:
     """The campaign with what it records of its suites."""
     if not campaign.constitution.suites:
         return campaign
@@ -117,7 +129,7 @@ def _pinned(path: Path, campaign: Campaign, note: Note | None) -> Campaign:
     from tasks.check import pinned  # noqa: PLC0415
     from tasks.suite import SuiteRefused  # noqa: PLC0415
 
-    with places(with_task_folder(settings_from_environment(), path)) as opened:
+    with places(with_task_folder(settings_from_environment(), beside)) as opened:
         try:
             checked = pinned(campaign, opened, training_rows(campaign, opened))
         except SuiteRefused as refused:
@@ -128,18 +140,22 @@ def _pinned(path: Path, campaign: Campaign, note: Note | None) -> Campaign:
     return checked.campaign
 
 
-def with_task_folder(settings: Settings, file: Path) -> Settings:
-    """The settings of a process that also finds what lies beside a campaign file."""
-    folders = [settings.task_path or str(Path.cwd()), str(file.absolute().parent)]
+def with_task_folder(settings: Settings, folder: Path | None) -> Settings:
+    """The settings of a process that also finds what lies in a folder, such as that of a campaign file."""
+    if folder is None:
+        return settings
+    folders = [settings.task_path or str(Path.cwd()), str(folder)]
     return settings.model_copy(update={"task_path": os.pathsep.join(folders)})
 
 
 def training_rows(campaign: Campaign, places: Places) -> dict[str, list[Item]]:
-    """The rows of the campaign's sources of files that can be read here, as items; others are checked in the data job.
+    """The rows of the campaign's sources of files that can be read here, as items; plain texts are left out.
 
-    Raises `SuiteRefused` for a file that holds no row.
+    A file that is not here is checked by the data service, if that may be on another machine. Raises `SuiteRefused` for
+    a file that holds no row, or that no process will find.
     """
     from schemas.suites import ColumnNames  # noqa: PLC0415
+    from services.console.client import ADDRESSES  # noqa: PLC0415
     from tasks.files import load as load_items  # noqa: PLC0415
     from tasks.formats import FormatUnknown  # noqa: PLC0415
     from tasks.records import FileUnreadable  # noqa: PLC0415
@@ -154,15 +170,18 @@ def training_rows(campaign: Campaign, places: Places) -> dict[str, list[Item]]:
             try:
                 file = places.items(name)
             except SuiteRefused:
-                if glob.has_magic(name):
+                if glob.has_magic(name) or ADDRESSES & os.environ.keys():
                     continue
                 raise SuiteRefused(f"data.sources.{source.name}.paths: {name!r} does not exist") from None
             if file.suffix in PLAIN_TEXT:
                 continue
             try:
                 rows.setdefault(source.name, []).extend(load_items(file, columns, source.domain).items)
-            except (FileUnreadable, FormatUnknown) as error:
-                raise SuiteRefused(f"data.sources.{source.name}.{error}") from error
+            except FormatUnknown as error:
+                if source.named:  # else its records are plain texts
+                    raise SuiteRefused(f"data.sources.{source.name}.{error}") from error
+            except FileUnreadable as error:
+                raise SuiteRefused(f"data.sources.{source.name}: {error}") from error
     return rows
 
 

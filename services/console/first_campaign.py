@@ -97,7 +97,7 @@ def write(answers: Answers, out: Path) -> list[str]:
         "domains": tuple(dict.fromkeys(item.domain for item in train.items)),
     }
     text = _text(described)
-    parse(text, out, with_base=False, note=remarks.append)
+    parse(text, out, with_base=False, note=remarks.append, beside=out.absolute().parent)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8")
     remarks += [f"{answers.train}: {n} records make no row: {reason}" for reason, n in train.refused.items()]
@@ -188,7 +188,7 @@ def _guessed_scorer(items: Sequence[Item]) -> str:
 def _sizes(suite: dict[str, Any], out: Path) -> dict[Kind, int]:
     """Items per domain of each set, as many as the smallest domain allows."""
     rule = FilesSuite.model_validate(suite)
-    with places(with_task_folder(settings_from_environment(), out)) as opened:
+    with places(with_task_folder(settings_from_environment(), out.absolute().parent)) as opened:
         try:
             pools = Files(rule, opened).pools
         except SuiteRefused as refused:

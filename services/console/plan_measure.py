@@ -82,7 +82,7 @@ def measured(plan: Plan, file: Path, given: Mapping[str, float]) -> Plan:
     Raises `UserError` where the model is not here, or where the trainer refuses the recipe.
     """
     campaign, start = plan.campaign, time.monotonic()
-    settings = with_task_folder(settings_from_environment(), file)
+    settings = with_task_folder(settings_from_environment(), file.absolute().parent)
     base = base_folder(campaign.model, settings.cache)
     if not is_model(base):
         remedy = (
@@ -168,7 +168,7 @@ def _rows(campaign: Campaign, file: Path) -> list[Row]:
         each = {"difficulty": recipe.difficulty, "wordings": recipe.wordings, "split": "train", "seed": "measure"}
         items = [(item, "") for domain in law.domains for item in draw(domain, ROWS // len(law.domains), **each)]  # type: ignore[arg-type]
     else:
-        with places(with_task_folder(settings_from_environment(), file)) as opened:
+        with places(with_task_folder(settings_from_environment(), file.absolute().parent)) as opened:
             try:
                 by_source = training_rows(campaign, opened)
             except SuiteRefused as refused:

@@ -35,7 +35,7 @@ def shown(campaign: Campaign, file: Path, kind: str, items: int) -> Iterator[str
         raise UserError(f"--set: {kind!r} is no set; give one of {', '.join(kinds)}")
     if kinds[kind] in campaign.constitution.lists:
         raise UserError(f"--set: {kind} is a list of lm-eval tasks; `aevolve tasks {file}` shows them")
-    settings = with_task_folder(settings_from_environment(), file)
+    settings = with_task_folder(settings_from_environment(), file.absolute().parent)
     base = base_folder(campaign.model, settings.cache)
     if not is_model(base):
         raise UserError("model.base: tiny is made when a campaign starts; run `aevolve demo` once, or name a model")

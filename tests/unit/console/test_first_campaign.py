@@ -6,8 +6,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from services.console.campaign_file import load
+from services.console.campaign_file import load, parse
 from services.console.cli import app
+from services.runtime.user_error import UserError
 
 RUNNER = CliRunner()
 
@@ -115,3 +116,34 @@ def test_a_file_is_not_overwritten(tmp_path):
     (tmp_path / "campaign.yaml").write_text("mine")
     assert init("--train", train).exit_code == 2
     assert (tmp_path / "campaign.yaml").read_text() == "mine"
+
+
+def started(tmp_path):
+    train, items = write(tmp_path / "train.jsonl", rows(50)), write(tmp_path / "eval.jsonl", rows(200, 500))
+    assert init("--train", train, "--eval", items).exit_code == 0
+    return tmp_path / "campaign.yaml"
+
+
+def test_a_training_file_that_is_missing_is_refused_where_the_services_would_run(tmp_path, monkeypatch):
+    file = started(tmp_path)
+    (tmp_path / "train.jsonl").unlink()
+    with pytest.raises(UserError, match=r"data.sources.train.paths: 'train.jsonl' does not exist"):
+        load(file)
+    monkeypatch.setenv("AEVOLVE_POSTGRES", "postgresql://db/aevolve")
+    assert load(file).constitution.suites[0].pin is not None
+
+
+def test_the_page_finds_no_file_beside_the_name_that_an_upload_gives_itself(tmp_path):
+    file = started(tmp_path)
+    with pytest.raises(UserError, match=r"'eval.jsonl' does not exist"):
+        parse(file.read_text(), file)
+
+
+def test_a_source_of_plain_texts_is_no_source_of_questions(tmp_path):
+    file = started(tmp_path)
+    write(tmp_path / "texts.jsonl", [{"text": "plain"}])
+    described = yaml.safe_load(file.read_text())
+    source = {"kind": "files", "name": "texts", "paths": ["texts.jsonl"], "domain": "web"}
+    described["constitution"]["data"]["sources"].append(source)
+    file.write_text(yaml.safe_dump(described))
+    assert len(load(file).constitution.data.sources) == 2
