@@ -135,7 +135,7 @@ def test_a_training_file_that_is_missing_is_refused_where_the_services_would_run
 
 def test_the_page_finds_no_file_beside_the_name_that_an_upload_gives_itself(tmp_path):
     file = started(tmp_path)
-    with pytest.raises(UserError, match=r"'eval.jsonl' does not exist"):
+    with pytest.raises(UserError, match=r"'(train|eval).jsonl' does not exist"):
         parse(file.read_text(), file)
 
 
