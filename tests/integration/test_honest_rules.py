@@ -325,6 +325,7 @@ def test_rule_10_the_oracle_alone_is_given_the_key(tmp_path, monkeypatch):
         ports=dict.fromkeys(SERVICES, 0),
         lock=0,
         page=None,
+        beside=None,
     )
     commands = _services(system, SimpleNamespace(address="", incarnation=""))
     given = {command.name: command.env.get("AEVOLVE_ORACLE_KEY_FILE") for command in commands}
