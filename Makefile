@@ -6,7 +6,7 @@ ARGS ?=
 PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile
 # Of what these do, a part is to wait for others; the longest come first, so that none of them is left alone at the end.
 CROWDED := --numprocesses 4 --dist loadfile --no-loadscope-reorder
-LONGEST := $(addprefix tests/integration/test_,s3_artifacts.py services.py console_embedded.py \
+LONGEST := $(addprefix tests/integration/test_,examples.py s3_artifacts.py services.py console_embedded.py \
   collected_data.py wrong_clocks.py projections.py late_scores.py)
 # Benchmarks have a suite of their own: they are not the product, and a third of the time.
 BENCHES := $(wildcard tests/integration/test_bench_*.py)

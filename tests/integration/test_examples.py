@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +10,9 @@ import pytest
 import yaml
 
 from tests.chat_model import make_chat_model
-from tests.processes import PATIENCE, until
+from tests.processes import PATIENCE
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-AEVOLVE = (sys.executable, "-m", "services.console")
 NOT_RUN = {"gsm8k": "its data set and its model are on a hub"}
 
 
@@ -46,40 +44,8 @@ def shortened(name, base):
 
 
 @pytest.fixture(scope="module")
-def reports(tmp_path_factory):
-    """The reports of all examples, run side by side by one embedded system."""
-    folder = tmp_path_factory.mktemp("examples")
-    base, run = make_chat_model(folder / "chat"), folder / "run"
-    names = [name for name in examples() if name not in NOT_RUN]
-    environment = {**os.environ, "AEVOLVE_TASK_PATH": os.pathsep.join(str(EXAMPLES / name) for name in names)}
-    output = (folder / "up.txt").open("w")
-    up = subprocess.Popen([*AEVOLVE, "up", "--out", str(run)], env=environment, stdout=output, stderr=output)
-    try:
-        until(lambda: "start a campaign with" in (folder / "up.txt").read_text())
-        ids = {}
-        for name in names:
-            file = folder / f"{name}.yaml"
-            file.write_text(yaml.safe_dump(shortened(name, base)))
-            started = aevolve("start", str(file), "--run", str(run), environment=environment)
-            ids[name] = started.stdout.split()[-1]
-        until(lambda: all(over(ids[name], run, environment) for name in names))
-        for name, campaign in ids.items():
-            aevolve("report", campaign, "--run", str(run), "--out", str(folder / name), environment=environment)
-        yield {name: json.loads((folder / name / "report.json").read_text()) for name in names}
-    finally:
-        up.send_signal(signal.SIGTERM)
-        up.wait(PATIENCE)
-
-
-def aevolve(*arguments, environment):
-    done = subprocess.run([*AEVOLVE, *arguments], capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, f"{arguments}: {done.stdout}\n{done.stderr}"
-    return done
-
-
-def over(campaign, run, environment):
-    lines = aevolve("events", "--campaign", campaign, "--run", str(run), environment=environment).stdout
-    return " CampaignFinished " in lines
+def base(tmp_path_factory):
+    return make_chat_model(tmp_path_factory.mktemp("base") / "chat")
 
 
 def test_the_list_of_examples_names_them_all():
@@ -88,10 +54,17 @@ def test_the_list_of_examples_names_them_all():
 
 
 @pytest.mark.parametrize("name", [name for name in examples() if name not in NOT_RUN])
-def test_an_example_runs_to_its_report(name, reports):
-    """A random model may answer so alike that GRPO can learn nothing; all other candidates are trained and scored."""
-    candidates = [c for r in reports[name]["rounds"] for c in r["candidates"]]
-    assert {c["failed"] for c in candidates} <= {None, "RewardsEqual"}, candidates
+def test_an_example_runs_to_its_report(name, base, tmp_path):
+    file = tmp_path / "campaign.yaml"
+    file.write_text(yaml.safe_dump(shortened(name, base)))
+    command = [sys.executable, "-m", "services.console", "run", str(file), "--out", str(tmp_path / "run")]
+    environment = {**os.environ, "AEVOLVE_TASK_PATH": str(EXAMPLES / name)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=PATIENCE, check=False)
+    logs = [log.read_text()[-3000:] for log in (tmp_path / "run" / "logs").glob("*.log")]
+    assert done.returncode == 0, "\n".join((done.stdout, done.stderr, *logs))
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    candidates = [c for r in report["rounds"] for c in r["candidates"]]
+    failures = {c["failed"] for c in candidates} - {None}
+    assert failures <= {"RewardsEqual"}, candidates  # a random model may answer so alike that GRPO can learn nothing
     assert any(c["dev"] for c in candidates), candidates
-    assert reports[name]["finished"]
-    assert reports[name]["base"]["final"] is not None
+    assert report["base"]["final"] is not None
