@@ -66,5 +66,5 @@ def test_an_example_runs_to_its_report(name, base, tmp_path):
     candidates = [c for r in report["rounds"] for c in r["candidates"]]
     failures = {c["failed"] for c in candidates} - {None}
     assert failures <= {"RewardsEqual"}, candidates  # a random model may answer so alike that GRPO can learn nothing
-    assert any(c["dev"] for c in candidates), candidates
-    assert report["base"]["final"] is not None
+    assert failures or all(c["dev"] for c in candidates), candidates
+    assert report["finished"]
