@@ -64,7 +64,7 @@ def test_an_example_runs_to_its_report(name, base, tmp_path):
     assert done.returncode == 0, "\n".join((done.stdout, done.stderr, *logs))
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     candidates = [c for r in report["rounds"] for c in r["candidates"]]
-    # A random model may answer so alike that GRPO can learn nothing: that failure has a name, and only GRPO may have it.
+    # A random model may answer so alike that GRPO can learn nothing: a named failure, which only GRPO may have.
     excused = {"RewardsEqual"} if shortened(name, base)["recipe"].get("method") == "grpo" else set()
     assert all(c["dev"] or c["failed"] in excused for c in candidates), candidates
     assert report["finished"]
