@@ -157,9 +157,9 @@ def test_a_part_that_is_always_killed_ends_the_command_with_one_message(part: st
 
 def test_a_database_that_is_killed_while_it_is_prepared_ends_the_command_with_one_message(tmp_path: Path) -> None:
     up = Up(tmp_path / "run")
-    socket = tmp_path / "run" / "state" / "postgres" / ".s.PGSQL.5432"
+    started = tmp_path / "run" / "state" / "postgres" / "data" / "postmaster.pid"
     try:
-        until(lambda: socket.exists() or up.process.poll() is not None)
+        until(lambda: started.exists() or up.process.poll() is not None)
         for pid, line in processes(tmp_path / "run").items():
             if "bin/postgres" in line or "embedded.postgres" in line:
                 os.kill(pid, signal.SIGKILL)
