@@ -22,6 +22,34 @@ PICTURES = [
 ]
 
 
+def documents():
+    folders = ("docs", "examples", "deploy", ".github")
+    return [*ROOT.glob("*.md"), *(file for folder in folders for file in (ROOT / folder).rglob("*.md"))]
+
+
+def anchor(heading):
+    """The address of a heading, as code hosts make it."""
+    return re.sub(r"[^\w\- ]", "", heading.replace("`", "").strip().lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("file", documents(), ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_link_of_a_document_leads_to_a_file_and_a_heading(file):
+    text = re.sub(r"```.*?```", "", file.read_text(), flags=re.DOTALL)
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, heading = link.partition("#")
+        target = file.parent / path if path else file
+        if not target.exists():
+            broken.append(link)
+            continue
+        headings = re.findall(r"^#+ (.+)$", target.read_text(), re.MULTILINE) if target.suffix == ".md" else []
+        if heading and heading not in map(anchor, headings):
+            broken.append(link)
+    assert broken == []
+
+
 @pytest.mark.parametrize(("file", "name"), PICTURES, ids=[name for _, name in PICTURES])
 def test_a_picture_is_there_and_quickly_loaded(file, name):
     assert (file.parent / name).stat().st_size < 150_000
