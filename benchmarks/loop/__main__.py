@@ -1,11 +1,13 @@
 """`python -m benchmarks.loop`: the demo campaign at several seeds, by our policy and by baselines, and its null twins.
 
-An hour or more on two cores; what has ended is kept in the folder, so it can be stopped and gone on with.
+An hour or more on two cores; what has ended is kept in the folder, so it can be stopped and gone on with, and
+`--earlier FILE` takes what a result file holds of the same campaigns, run on another day or machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,30 +24,48 @@ def main() -> int:
     """Run what is missing, print the tables, write the JSON file; 0 whatever they show."""
     asked = _asked()
     plan = [run for run in planned(asked.seeds, asked.twins) if not asked.search or run.search in asked.search]
-    reports: dict[Run, Mapping[str, Any]] = {}
+    earlier = json.loads(asked.earlier.read_text(encoding="utf-8"))["campaigns"] if asked.earlier else {}
+    records: dict[Run, Mapping[str, Any]] = {}
     for run in plan:
-        begun = time.monotonic()
-        reports[run] = played(run, asked.folder, asked.rounds, asked.campaign)
-        print(f"{run.name}: {_line(reports[run])} ({time.monotonic() - begun:.0f} s)", flush=True)
-    found = Results(reports)
-    if found.seeds:
-        print(f"\n{_finals(found)}\n\n{tables.goals(found.figures())}\n\n{tables.missed(found.figures())}")
-        record = {**results.about(), "campaigns": {run.name: _record(report) for run, report in reports.items()}}
-        results.write(asked.out, record, found.figures())
-        print(f"written to {asked.out}")
+        begun, sha256 = time.monotonic(), run.sha256(asked.campaign)
+        record = earlier.get(run.name, {})
+        if record.get("file_sha256") != sha256:
+            record = _record(played(run, asked.folder, asked.rounds, asked.campaign), sha256)
+        records[run] = record
+        print(f"{run.name}: {_line(record)} ({time.monotonic() - begun:.0f} s)", flush=True)
+        _write(asked.out, records)
+    done = Results(records)
+    if done.seeds:
+        print(f"\n{_finals(done)}\n\n{tables.goals(done.figures())}\n\n{tables.missed(done.figures())}")
+    print(f"written to {asked.out}")
     return 0
 
 
-def _line(report: Mapping[str, Any]) -> str:
-    gain = report["gain"]
-    said = f"final {100 * final(report):.1f} %, {100 * gain['mean']:+.1f} ± {100 * gain['sd']:.1f} over the base"
-    return f"{said}, {alarms(report)} alarms"
+def _write(file: Path, records: Mapping[Run, Mapping[str, Any]]) -> None:
+    done = Results(records)
+    record = {**results.about(), "campaigns": {run.name: record for run, record in records.items()}}
+    results.write(file, record, done.figures() if done.seeds else ())
 
 
-def _record(report: Mapping[str, Any]) -> dict[str, Any]:
+def _line(record: Mapping[str, Any]) -> str:
+    gain = record["gain"]
+    score = f"final {100 * record['final']:.1f} %, {100 * gain['mean']:+.1f} ± {100 * gain['sd']:.1f} over the base"
+    return f"{score}, {record['alarms']} alarms"
+
+
+def _record(report: Mapping[str, Any], file_sha256: str) -> dict[str, Any]:
+    """What is kept of a report, with what was run (see `Run.sha256`) and the commit that ran it."""
     kept = ("campaign", "seed", "null_twin", "gain", "external_queries", "seconds", "constitution_sha256")
     winner = {kind: report["winner"][kind] for kind in ("candidate", "recipe", "dev", "external", "final")}
-    return {**{key: report[key] for key in kept}, "final": final(report), "alarms": alarms(report), "winner": winner}
+    return {
+        **{key: report[key] for key in kept},
+        "base": report["base"]["final"]["score"],
+        "final": final(report),
+        "alarms": alarms(report),
+        "winner": winner,
+        "file_sha256": file_sha256,
+        "commit": results.about()["commit"],
+    }
 
 
 def _finals(found: Results) -> str:
@@ -62,6 +82,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--search", action="append", choices=SEARCHES, help="this search alone; repeatable")
     parser.add_argument("--rounds", type=int, help="rounds, in place of the demo's; its figures mean nothing")
     parser.add_argument("--folder", type=Path, default=Path("runs/bench-loop"), help="where the runs are kept")
+    parser.add_argument("--earlier", type=Path, help="a result file whose campaigns of the same file are not run again")
     parser.add_argument("--out", type=Path, default=REPORT, help=f"the JSON file ({REPORT})")
     return parser.parse_args()
 

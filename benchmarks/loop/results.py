@@ -11,30 +11,30 @@ from benchmarks.search.figures import Figure
 from benchmarks.search.intervals import mean_half_width, paired
 from judgement.statistics import clopper_pearson
 
-Reports = Mapping[Run, Mapping[str, Any]]
+Records = Mapping[Run, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Results:
-    """The reports of the campaigns that have ended."""
+    """What the campaigns that have ended came to."""
 
-    reports: Reports
-    """By campaign."""
+    records: Records
+    """By campaign: `final` and `alarms`."""
 
     @property
     def seeds(self) -> list[int]:
         """Seeds that every search has finished."""
-        done = [{run.seed for run in self.reports if run.search == s and not run.null_twin} for s in SEARCHES]
+        done = [{run.seed for run in self.records if run.search == s and not run.null_twin} for s in SEARCHES]
         return sorted(set.intersection(*done))
 
     def finals(self, search: str) -> list[float]:
         """Accuracy of the winner on the final set, asked once, by seed; of the base where it won."""
-        return [final(self.reports[Run(search, seed)]) for seed in self.seeds]
+        return [self.records[Run(search, seed)]["final"] for seed in self.seeds]
 
     def alarmed(self, *, null_twin: bool) -> list[bool]:
         """Whether drift was detected in each campaign of the shipped policy."""
-        found = [(run, report) for run, report in self.reports.items() if run.search == "trust"]
-        return [alarms(report) > 0 for run, report in found if run.null_twin == null_twin]
+        ours = [(run, record) for run, record in self.records.items() if run.search == "trust"]
+        return [record["alarms"] > 0 for run, record in ours if run.null_twin == null_twin]
 
     def figures(self) -> list[Figure]:
         """The rows of the table."""

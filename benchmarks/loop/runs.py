@@ -6,6 +6,7 @@ whether the target is a null twin. The budget is the same for all.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -45,6 +46,10 @@ class Run:
         if self.search == "random":
             campaign["constitution"]["max_changes"] = EVERYWHERE
         return {**campaign, "seed": self.seed, "null_twin": self.null_twin}
+
+    def sha256(self, file: Path = DEMO) -> str:
+        """Hash of the campaign with all that it says; not of the files that it names."""
+        return hashlib.sha256(json.dumps(self.campaign(file), sort_keys=True, default=str).encode()).hexdigest()
 
 
 def planned(seeds: int, twins: int | None = None) -> Iterator[Run]:

@@ -5,6 +5,7 @@ import json
 import pytest
 import yaml
 
+from benchmarks.loop import __main__ as loop
 from benchmarks.loop.results import Results, alarms, final
 from benchmarks.loop.runs import Run, planned, played
 from schemas.campaign import Campaign
@@ -20,9 +21,13 @@ def report(score, alarms=0, *, base=False):
 
 
 def results(ours, greedy, drift=(1, 1), null=(0, 0)):
-    runs = {Run("trust", s): report(v, a) for s, (v, a) in enumerate(zip(ours, drift, strict=True))}
-    runs |= {Run(name, s): report(v) for name in ("dev_greedy", "random") for s, v in enumerate(greedy)}
-    return Results(runs | {Run("trust", s, null_twin=True): report(0.5, a) for s, a in enumerate(null)})
+    runs = {Run("trust", s): record(v, a) for s, (v, a) in enumerate(zip(ours, drift, strict=True))}
+    runs |= {Run(name, s): record(v) for name in ("dev_greedy", "random") for s, v in enumerate(greedy)}
+    return Results(runs | {Run("trust", s, null_twin=True): record(0.5, a) for s, a in enumerate(null)})
+
+
+def record(final, alarms=0):
+    return {"final": final, "alarms": alarms}
 
 
 def test_every_campaign_is_the_demo_with_one_difference_and_the_same_budget():
@@ -64,3 +69,35 @@ def test_a_campaign_that_has_ended_is_read_and_not_run_again(tmp_path):
 
 def test_the_file_of_a_campaign_can_be_loaded():
     Campaign.model_validate(yaml.safe_load(yaml.safe_dump(Run("random", 1).campaign())))
+
+
+def test_a_campaign_of_an_earlier_result_file_is_not_run_again_unless_its_file_changed(tmp_path, monkeypatch, capsys):
+    played_now = []
+
+    def play(run, *_):
+        played_now.append(run.name)
+        return {
+            **report(0.5),
+            "winner": dict.fromkeys(("candidate", "recipe", "dev", "external")) | {"final": {"score": 0.5}},
+            **dict.fromkeys(("campaign", "external_queries", "seconds", "constitution_sha256")),
+            "seed": run.seed,
+            "null_twin": run.null_twin,
+            "gain": {"mean": 0.1, "sd": 0.01},
+        }
+
+    monkeypatch.setattr(loop, "played", play)
+    out = tmp_path / "loop.json"
+    command = ["loop", "--seeds", "1", "--out", str(out), "--folder", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", [*command, "--search", "trust"])
+    assert loop.main() == 0
+    assert played_now == ["trust-0", "null-trust-0"]
+
+    records = json.loads(out.read_text())
+    records["campaigns"]["null-trust-0"]["file_sha256"] = "of another file"
+    earlier = tmp_path / "earlier.json"
+    earlier.write_text(json.dumps(records))
+    played_now.clear()
+    monkeypatch.setattr("sys.argv", [*command, "--earlier", str(earlier)])
+    assert loop.main() == 0
+    assert played_now == ["dev_greedy-0", "random-0", "null-trust-0"]
+    assert "dev_greedy" in capsys.readouterr().out
