@@ -53,7 +53,7 @@ def load_in_4_bits(base: Path, device: str, dtype: torch.dtype) -> Any:
         bnb_4bit_compute_dtype=dtype,
     )
     device_map = {"": torch.cuda.current_device() if device == "cuda" else device}
-    return AutoModelForCausalLM.from_pretrained(
+    model = AutoModelForCausalLM.from_pretrained(
         base,
         dtype=dtype,
         quantization_config=four_bits,
@@ -61,6 +61,11 @@ def load_in_4_bits(base: Path, device: str, dtype: torch.dtype) -> Any:
         use_safetensors=True,
         trust_remote_code=False,
     )
+    for module in model.modules():
+        # On a processor with AVX512-BF16 the first evaluation would repack the weights for a kernel without gradients.
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return model
 
 
 def use_flash_attention(model: Any) -> None:

@@ -168,6 +168,27 @@ def test_a_base_in_four_bits_teaches_an_adapter_that_serves_the_whole_base(job, 
     assert whole.held_out_loss() < 0.8 * before
 
 
+def test_an_evaluation_does_not_change_the_gradients_beside_four_bits(job) -> None:
+    learner = run(job(adapter="qlora"))
+    ids = torch.arange(1, 33).reshape(2, 16)
+
+    def gradients() -> list[torch.Tensor]:
+        learner.model.zero_grad()
+        learner.model(input_ids=ids, labels=ids).loss.backward()
+        return [weight.grad.clone() for weight in learner.weights.values()]
+
+    before = gradients()
+    learner.held_out_loss()
+    learner.model.train()
+    assert all(map(torch.equal, before, gradients()))
+    # Where the processor has no AVX512-BF16 the above holds by itself, so the switch is asserted too.
+    switches = [
+        m.support_avx512bf16_for_cpu for m in learner.model.modules() if hasattr(m, "support_avx512bf16_for_cpu")
+    ]
+    assert switches
+    assert not any(switches)
+
+
 def test_four_bits_without_their_library_are_refused(job, monkeypatch) -> None:
     monkeypatch.setattr(loading, "find_spec", lambda name: None)
     with pytest.raises(QuantizerMissing, match=r"install aevolve\[qlora\]"):
