@@ -30,7 +30,7 @@ def main() -> int:
         begun, sha256 = time.monotonic(), run.sha256(asked.campaign)
         record = earlier.get(run.name, {})
         if record.get("file_sha256") != sha256:
-            record = _record(played(run, asked.folder, asked.rounds, asked.campaign), sha256)
+            record = _record(played(run, asked.folder, asked.rounds, asked.campaign, quick=asked.quick), sha256)
         records[run] = record
         print(f"{run.name}: {_line(record)} ({time.monotonic() - begun:.0f} s)", flush=True)
         _write(asked.out, records)
@@ -81,10 +81,15 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--campaign", type=Path, default=DEMO, help="campaign file (the demo's)")
     parser.add_argument("--search", action="append", choices=SEARCHES, help="this search alone; repeatable")
     parser.add_argument("--rounds", type=int, help="rounds, in place of the demo's; its figures mean nothing")
+    parser.add_argument("--quick", action="store_true", help="one seed, short campaigns, results in the folder")
     parser.add_argument("--folder", type=Path, default=Path("runs/bench-loop"), help="where the runs are kept")
     parser.add_argument("--earlier", type=Path, help="a result file whose campaigns of the same file are not run again")
     parser.add_argument("--out", type=Path, default=REPORT, help=f"the JSON file ({REPORT})")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if asked.quick:  # no figure of a short campaign comes among those of whole ones
+        asked.folder = asked.folder.with_name(f"{asked.folder.name}-quick")
+        asked.seeds, asked.out = 1, asked.folder / "results.json"
+    return asked
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import yaml
 
 from benchmarks.loop import __main__ as loop
 from benchmarks.loop.results import Results, alarms, final
-from benchmarks.loop.runs import Run, planned, played
+from benchmarks.loop.runs import Run, planned, played, shortened
 from schemas.campaign import Campaign
 
 
@@ -24,6 +24,17 @@ def results(ours, greedy, drift=(1, 1), null=(0, 0)):
     runs = {Run("trust", s): record(v, a) for s, (v, a) in enumerate(zip(ours, drift, strict=True))}
     runs |= {Run(name, s): record(v) for name in ("dev_greedy", "random") for s, v in enumerate(greedy)}
     return Results(runs | {Run("trust", s, null_twin=True): record(0.5, a) for s, a in enumerate(null)})
+
+
+def play(run, *_, **__):
+    return {
+        **report(0.5),
+        "winner": dict.fromkeys(("candidate", "recipe", "dev", "external")) | {"final": {"score": 0.5}},
+        **dict.fromkeys(("campaign", "external_queries", "seconds", "constitution_sha256")),
+        "seed": run.seed,
+        "null_twin": run.null_twin,
+        "gain": {"mean": 0.1, "sd": 0.01},
+    }
 
 
 def record(final, alarms=0):
@@ -68,24 +79,23 @@ def test_a_campaign_that_has_ended_is_read_and_not_run_again(tmp_path):
 
 
 def test_the_file_of_a_campaign_can_be_loaded():
-    Campaign.model_validate(yaml.safe_load(yaml.safe_dump(Run("random", 1).campaign())))
+    whole = Run("random", 1).campaign()
+    for campaign in (whole, shortened(whole)):
+        Campaign.model_validate(yaml.safe_load(yaml.safe_dump(campaign)))
+
+
+def test_short_campaigns_leave_the_figures_of_whole_ones_alone(tmp_path, monkeypatch):
+    out = tmp_path / "loop.json"
+    monkeypatch.setattr("sys.argv", ["loop", "--quick", "--out", str(out), "--folder", str(tmp_path / "runs")])
+    monkeypatch.setattr(loop, "played", play)
+    assert loop.main() == 0
+    assert not out.exists()
+    assert len(json.loads((tmp_path / "runs-quick" / "results.json").read_text())["campaigns"]) == 4
 
 
 def test_a_campaign_of_an_earlier_result_file_is_not_run_again_unless_its_file_changed(tmp_path, monkeypatch, capsys):
     played_now = []
-
-    def play(run, *_):
-        played_now.append(run.name)
-        return {
-            **report(0.5),
-            "winner": dict.fromkeys(("candidate", "recipe", "dev", "external")) | {"final": {"score": 0.5}},
-            **dict.fromkeys(("campaign", "external_queries", "seconds", "constitution_sha256")),
-            "seed": run.seed,
-            "null_twin": run.null_twin,
-            "gain": {"mean": 0.1, "sd": 0.01},
-        }
-
-    monkeypatch.setattr(loop, "played", play)
+    monkeypatch.setattr(loop, "played", lambda run, *_, **__: played_now.append(run.name) or play(run))
     out = tmp_path / "loop.json"
     command = ["loop", "--seeds", "1", "--out", str(out), "--folder", str(tmp_path)]
     monkeypatch.setattr("sys.argv", [*command, "--search", "trust"])
