@@ -53,7 +53,7 @@ def load_in_4_bits(base: Path, device: str, dtype: torch.dtype) -> Any:
         bnb_4bit_compute_dtype=dtype,
     )
     device_map = {"": torch.cuda.current_device() if device == "cuda" else device}
-    model = AutoModelForCausalLM.from_pretrained(
+    model: Any = AutoModelForCausalLM.from_pretrained(
         base,
         dtype=dtype,
         quantization_config=four_bits,
