@@ -12,13 +12,15 @@ from datetime import datetime
 from audit.narrate import accuracy
 from schemas import events as e
 from schemas.envelope import Envelope
+from schemas.scores import Kind
+from schemas.suites import SETS
 
 
 @dataclass(frozen=True)
 class Exposure:
     """One query."""
 
-    kind: str
+    kind: Kind
     """The set: `external` or `final`."""
     number: int
     """Which query of this set in the campaign."""
@@ -86,7 +88,7 @@ def text(campaign: str, ledger: Sequence[Exposure]) -> list[str]:
         queries = [one for one in ledger if one.kind == kind]
         pending = sum(one.state == "pending" for one in queries)
         waiting = f", {pending} pending" if pending else ""
-        lines.append(f"{campaign} {kind}: {len(queries)} asked, {queries[-1].left} left{waiting}")
+        lines.append(f"{campaign} {SETS[kind]}: {len(queries)} asked, {queries[-1].left} left{waiting}")
         lines += [_line(one) for one in queries]
     return lines
 

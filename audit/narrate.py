@@ -20,6 +20,7 @@ from schemas.events import (
 )
 from schemas.evidence import LOSS_WARNING
 from schemas.scores import Scores
+from schemas.suites import SETS
 from schemas.unreadable import UnreadableEvent
 
 
@@ -75,12 +76,12 @@ def _guards(x: GuardsReported) -> str:
 def _failed(x: e.TrainingFailed | e.EvaluationFailed | GuardsUnmeasured) -> str:
     what = f"training {x.candidate}"
     if not isinstance(x, e.TrainingFailed):
-        what = f"{getattr(x, 'kind', 'guards')} score of {x.candidate}"
+        what = f"{SETS[x.kind] if isinstance(x, e.EvaluationFailed) else 'guards'} score of {x.candidate}"
     return f"failed: {what}, try {x.attempt}: {x.error}: {x.message}"
 
 
 def _chosen(x: e.SubmissionsChosen) -> str:
-    kind, chosen = ("final", x.final) if x.final else ("external", x.external)
+    kind, chosen = ("final", x.final) if x.final else ("target", x.external)
     names = ", ".join(s.candidate for s in chosen) or "none"
     return f"round {x.round} closed ({x.closed_by}); to be measured on {kind}: {names}"
 
@@ -113,12 +114,12 @@ WORDS: dict[type, Callable[[Any], str]] = {
     e.TrainingStarted: _training,
     e.CheckpointTrained: lambda x: f"trained {x.candidate}: loss {x.loss:.3f} in {x.cost.seconds:.0f} s",
     e.TrainingFailed: _failed,
-    e.ScoresReported: lambda x: f"scored {x.candidate} on {x.kind}: {accuracy(x.scores)}",
+    e.ScoresReported: lambda x: f"scored {x.candidate} on {SETS[x.kind]}: {accuracy(x.scores)}",
     e.EvaluationFailed: _failed,
     GuardsReported: _guards,
     GuardsUnmeasured: _failed,
     e.SubmissionsChosen: _chosen,
-    e.SubmissionReserved: lambda x: f"charged {x.kind} query {x.number} for {x.candidate}, {x.left} left",
+    e.SubmissionReserved: lambda x: f"charged {SETS[x.kind]} query {x.number} for {x.candidate}, {x.left} left",
     e.DriftAssessed: _assessed,
     e.DriftDetected: lambda x: f"DRIFT in {x.assessment.scope}, dev {x.assessment.direction}: {x.words}",
     e.DriftCleared: lambda x: f"drift cleared in {x.scope}: {x.words}",

@@ -8,8 +8,8 @@ from typing import Any
 from services.console.report.marks import Data, drift_notes, policy_notes, standing, trials
 
 COLOURS = {"dev": "#2f6db3", "external": "#d1622b"}
-LABELS = {"dev": "dev: the cheap proxy", "external": "external: the target"}
-STANDS = {"dev": "dev of the standing recipe", "external": "external of the standing recipe"}
+LABELS = {"dev": "dev: the cheap proxy", "external": "target: what counts"}
+STANDS = {"dev": "dev of the standing recipe", "external": "target of the standing recipe"}
 SHIFT = {"dev": -0.02, "external": 0.02}
 """Horizontal offsets that keep the two error bars of a candidate apart."""
 DRIFT, POLICY, FAINT = "#b3263a", "#3c7d4f", "#8a8a8a"
@@ -100,7 +100,7 @@ def _dress(scores: Any, notes: Any, report: Data) -> None:
     for x in range(last + 1):
         scores.axvline(x + 0.5, color=FAINT, linewidth=0.5, alpha=0.5)
         notes.axvline(x + 0.5, color=FAINT, linewidth=0.5, alpha=0.5)
-    scores.set(ylabel="accuracy, %", xlim=(-0.5, last + 0.5))
+    scores.set(ylabel="score, %", xlim=(-0.5, last + 0.5))
     scores.set_title(f"Campaign {report['campaign']}: {_verdict(report)}", loc="left", fontsize=11)
     low, high = scores.get_ylim()
     scores.set_ylim(max(low, 0), high + 0.12 * (high - low))  # room for the legend

@@ -32,7 +32,7 @@ def percent(score: Data | None) -> str:
 
 
 def points(value: float) -> str:
-    """A difference of accuracies in percentage points."""
+    """A difference of scores in percentage points."""
     return f"{100 * value:+.1f}"
 
 
@@ -47,7 +47,7 @@ def _head(report: Data) -> Iterator[str]:
     if report["gain"]:
         trained = f"{_outcome(winner['candidate'], report['gain'])}\n\n" if report["rounds"] else ""
         yield f"{trained}{report['why']}\n"
-    yield "| accuracy in % | dev | confirm | external | final |"
+    yield "| score in % | dev | confirm | target | final |"
     yield "|---|---|---|---|---|"
     yield _row("base", base)
     if winner:
@@ -75,7 +75,7 @@ def _rounds(report: Data) -> Iterator[str]:
         return
     yield "## Candidates"
     yield ""
-    yield "| candidate | change against the standing recipe | state | dev | external |"
+    yield "| candidate | change against the standing recipe | state | dev | target |"
     yield "|---|---|---|---|---|"
     for round_ in report["rounds"]:
         for c in round_["candidates"]:
@@ -142,12 +142,12 @@ def _phenomenon(report: Data) -> Iterator[str]:
     yield ""
     among = f"Of the {best['candidates']} candidates measured on both"
     if best["best_dev"] == best["best_external"]:
-        yield f"{among}, {best['best_dev']} is best on dev and on external."
+        yield f"{among}, {best['best_dev']} is best on dev and on the target."
         return
     external, dev = best["external"], best["dev"]
-    yield f"{among}, {best['best_dev']} has the highest dev and {best['best_external']} the highest external score."
+    yield f"{among}, {best['best_dev']} has the highest dev and {best['best_external']} the highest target score."
     yield (
-        f"Against {best['best_dev']}, {best['best_external']} is {points(external['difference'])} points on external "
+        f"Against {best['best_dev']}, {best['best_external']} is {points(external['difference'])} points on the target "
         f"({external['z']:.1f} standard errors) and {points(dev['difference'])} on dev ({dev['z']:.1f})."
     )
 
@@ -174,7 +174,7 @@ def _cost(report: Data) -> Iterator[str]:
     )
     yield (
         f"{cost['tokens']:,} tokens, {cost['device_seconds']:.0f} processor or accelerator seconds, "
-        f"{report['external_queries']} external queries. Failed and repeated work is included."
+        f"{report['external_queries']} target queries. Failed and repeated work is included."
     )
     if lost := cost["lost_seconds"]:
         yield f"Workers that died without a word held their jobs for {lost:.0f} s at most; what they took is not known."

@@ -104,7 +104,7 @@ def test_a_touched_score_shows_in_the_policy_that_rested_on_it(envelopes, tmp_pa
 def test_the_audit_of_the_last_policy_says_what_led_to_it_and_that_it_holds():
     result = call("audit", "--file", str(RECORDED))
     assert result.exit_code == 0
-    for words in ("What led to it", "campaign started", "What it rested on", "scored base on external", "identical: "):
+    for words in ("What led to it", "campaign started", "What it rested on", "scored base on target", "identical: "):
         assert words in result.output
 
 

@@ -58,7 +58,7 @@ def test_each_query_stands_in_the_ledger_with_what_came_of_it():
 def test_a_person_reads_how_many_were_asked_and_how_many_are_left():
     log = asked()
     lines = text(log.id, exposures(log.envelopes))
-    assert lines[0] == f"{log.id} external: 4 asked, 5 left, 1 pending"
+    assert lines[0] == f"{log.id} target: 4 asked, 5 left, 1 pending"
     assert lines[5] == f"{log.id} final: 1 asked, 1 left"
     assert text("quiet", []) == ["quiet: no hidden set was asked"]
 
@@ -68,6 +68,6 @@ def test_the_command_prints_the_ledger_of_a_file(tmp_path):
     file.write_text("".join(f"{envelope.model_dump_json()}\n" for envelope in asked().envelopes))
     said = CliRunner().invoke(app, ["exposure", "--file", str(file)])
     assert said.exit_code == 0
-    assert "external: 4 asked, 5 left" in said.output
+    assert "target: 4 asked, 5 left" in said.output
     rows = json.loads(CliRunner().invoke(app, ["exposure", "--file", str(file), "--json"]).output)
     assert [row["state"] for row in rows] == ["answered", "late", "failed", "pending", "answered"]

@@ -46,7 +46,7 @@ def test_the_text_says_who_won_where_dev_misled_and_what_changed():
     assert "**Round 1.** Dev rose by 40 points where the target stood still." in text
     assert "| inflated | all | 55 to 1 | r1s0: dev +40.0, target +0.0 |" in text
     assert text.count("**declared now**") == 1
-    assert "r1s1 has the highest dev and r2s1 the highest external score" in text
+    assert "r1s1 has the highest dev and r2s1 the highest target score" in text
     assert "- Traces stay on." in text
     assert "| r1s3 | lr=0.006 | failed: OutOfMemory | - | - |" in text
 
