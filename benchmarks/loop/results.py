@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,6 +75,15 @@ def final(report: Mapping[str, Any]) -> float:
 def alarms(report: Mapping[str, Any]) -> int:
     """Drifts detected in a campaign."""
     return sum(len(round_["drift"]["detected"]) for round_ in report["rounds"])
+
+
+def lost_records(report: Mapping[str, Any]) -> dict[str, int]:
+    """Records that gave no row, by source, over the rounds whose data was made anew."""
+    lost: Counter[str] = Counter()
+    for round_ in report["rounds"]:
+        for source in round_["data"]["sources"] if round_["data"] and not round_["data"]["reused"] else ():
+            lost[source["source"]] += sum(source["losses"].values())
+    return dict(+lost)
 
 
 def _share(measure: str, said: Sequence[bool], at_least: float | None = None, at_most: float | None = None) -> Figure:

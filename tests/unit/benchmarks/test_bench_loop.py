@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from benchmarks.loop import __main__ as loop
-from benchmarks.loop.results import Results, alarms, final
+from benchmarks.loop.results import Results, alarms, final, lost_records
 from benchmarks.loop.runs import Run, planned, played, shortened
 from schemas.campaign import Campaign
 
@@ -16,8 +16,20 @@ def report(score, alarms=0, *, base=False):
     return {
         "winner": {"final": None if base else scores},
         "base": {"final": scores},
-        "rounds": [{"drift": {"detected": ["drift"] * alarms}}, {"drift": {"detected": []}}],
+        "rounds": [
+            {"drift": {"detected": ["drift"] * alarms}, "data": data(3)},
+            {"drift": {"detected": []}, "data": data(4)},
+            {"drift": {"detected": []}, "data": data(4, reused=True)},
+            {"drift": {"detected": []}, "data": None},
+        ],
+        "cost": {"tokens": 900},
+        "seconds": {"train": 9.0},
     }
+
+
+def data(lost, *, reused=False):
+    sources = [{"source": "mine", "losses": {"empty": lost, "too_long": 1}}, {"source": "whole", "losses": {}}]
+    return {"sources": sources, "reused": reused}
 
 
 def results(ours, greedy, drift=(1, 1), null=(0, 0)):
@@ -30,7 +42,7 @@ def play(run, *_, **__):
     return {
         **report(0.5),
         "winner": dict.fromkeys(("candidate", "recipe", "dev", "external")) | {"final": {"score": 0.5}},
-        **dict.fromkeys(("campaign", "external_queries", "seconds", "constitution_sha256")),
+        **dict.fromkeys(("campaign", "external_queries", "constitution_sha256")),
         "seed": run.seed,
         "null_twin": run.null_twin,
         "gain": {"mean": 0.1, "sd": 0.01},
@@ -53,6 +65,10 @@ def test_every_campaign_is_the_demo_with_one_difference_and_the_same_budget():
 def test_the_base_is_the_final_choice_where_nothing_beat_it():
     assert final(report(0.3)) == final(report(0.3, base=True)) == 0.3
     assert alarms(report(0.3, alarms=2)) == 2
+
+
+def test_lost_records_are_counted_once_where_data_is_reused():
+    assert lost_records(report(0.3)) == {"mine": 9}
 
 
 def test_a_lead_counts_only_with_its_whole_interval():
@@ -110,4 +126,4 @@ def test_a_campaign_of_an_earlier_result_file_is_not_run_again_unless_its_file_c
     monkeypatch.setattr("sys.argv", [*command, "--earlier", str(earlier)])
     assert loop.main() == 0
     assert played_now == ["dev_greedy-0", "random-0", "null-trust-0"]
-    assert "dev_greedy" in capsys.readouterr().out
+    assert "100 tokens/s, records lost: mine 9" in capsys.readouterr().out
