@@ -15,7 +15,7 @@ from schemas.suites import SETS, AnySuite, FilesSuite, GymSuite, HarnessSuite, P
 from tasks.formats import core_of
 from tasks.item import Item
 from tasks.registry import open_suite
-from tasks.scorers import ScoreInvalid
+from tasks.scorers.scorer import ScoreInvalid
 from tasks.scoring import Scoring
 from tasks.suite import Places, Suite, SuiteRefused, UserCodeFailed
 

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.plugins import UnknownName
+from schemas.plugins import Registry, UnknownName
 from schemas.suites import ScorerRule
 from tasks.item import Item
-from tasks.scorers import SCORERS, checked, combine
+from tasks.scorers.choice import choice
+from tasks.scorers.mathematics import mathematics
+from tasks.scorers.numeric import numeric
+from tasks.scorers.options import FIELD
+from tasks.scorers.scorer import Scorer, checked, combine
+from tasks.scorers.text import boxed, contains, exact, length, regex
 from tasks.suite import Places, Score, Scores, Suite, SuiteRefused
+
+SCORERS: Registry[Callable[..., Scorer]] = Registry(
+    field=FIELD,
+    group="aevolve.scorers",
+    builtin={
+        "exact": exact,
+        "numeric": numeric,
+        "choice": choice,
+        "regex": regex,
+        "boxed": boxed,
+        "math": mathematics,
+        "contains": contains,
+        "length": length,
+    },
+)
+"""The scorers of this project; `pip install 'aevolve[math]'` adds what `math` needs."""
 
 NATIVE = "suite"
 """Name of a suite's own score among the parts."""

@@ -18,7 +18,7 @@ from services.oracle.receipts import Line, ReceiptForged
 from services.oracle.records import Record
 from services.oracle.sets import draw_set, sealed_set
 from services.oracle.suites import Suites, by_domain
-from tasks.scorers import ScoreInvalid
+from tasks.scorers.scorer import ScoreInvalid
 from tasks.suite import ItemsChanged, SuiteRefused, UserCodeFailed
 
 State = Literal["identical", "different", "missing", "changed"]

@@ -14,8 +14,8 @@ from schemas.suites import AnySuite, PluginSuite
 from services.runtime.places import places
 from services.runtime.settings import Settings
 from tasks.registry import KINDS, check_pin, open_suite
-from tasks.scorers import SCORERS, ScoreInvalid
-from tasks.scoring import Scoring
+from tasks.scorers.scorer import ScoreInvalid
+from tasks.scoring import SCORERS, Scoring
 from tasks.suite import ItemsChanged, SuiteRefused
 
 MODULE = '''

@@ -20,7 +20,7 @@ from services.trainer.job import RecipeUnsupported, TrainingJob
 from tasks.item import Item
 from tasks.puzzles.scorer import correct
 from tasks.registry import check_code, check_pin, open_suite
-from tasks.scorers import checked
+from tasks.scorers.scorer import checked
 from tasks.scoring import Scoring, columns_of
 from tasks.suite import Score, Scores
 

@@ -27,7 +27,7 @@ from services.runtime.places import places
 from services.runtime.settings import Settings
 from services.runtime.telemetry.redaction import safe_message
 from tasks.registry import open_suite
-from tasks.scorers import ScoreInvalid
+from tasks.scorers.scorer import ScoreInvalid
 from tasks.suite import ItemsChanged, SuiteRefused, UserCodeFailed
 from tests.tiny_model import make_model
 

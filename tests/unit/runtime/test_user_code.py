@@ -70,7 +70,7 @@ def pid():
     return [os.getpid(), subprocess.Popen(["sleep", "60"]).pid]
 def kills(process): os.kill(process, 0)
 def ours():
-    from tasks.scorers import checked
+    from tasks.scorers.scorer import checked
     return checked("a", [1], 1)
 """
 HELPER = 'def value(): return 0.25\ndef fails(): raise KeyError("no\\nanswer")\n'

@@ -14,7 +14,7 @@ from services.runtime.places import places
 from services.runtime.settings import Settings
 from tasks.item import Item
 from tasks.registry import EXTRAS, KINDS, PROCESSES, check_code, open_all, open_suite
-from tasks.scorers import ScoreInvalid
+from tasks.scorers.scorer import ScoreInvalid
 from tasks.scoring import Scoring, columns_of
 from tasks.suite import ItemsChanged, SuiteRefused, UserCodeFailed
 

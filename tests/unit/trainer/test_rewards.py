@@ -18,7 +18,7 @@ from services.trainer.encoding import question_tokens
 from services.trainer.job import RecipeUnsupported, RewardsEqual, TrainingJob
 from services.trainer.methods.grpo import Reinforced, asked
 from services.trainer.methods.rewards import SuiteRewards, question_of, rewards_of
-from tasks.scorers import ScoreInvalid
+from tasks.scorers.scorer import ScoreInvalid
 from tasks.suite import ItemsChanged, SuiteRefused, UserCodeFailed
 from tests.faithful import models
 from tests.trained import make_job, quiet, write_rows
