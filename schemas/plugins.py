@@ -5,10 +5,12 @@ A name of this project is found without a look at the installed packages, and al
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, Discriminator
 
 T = TypeVar("T")
 
@@ -48,3 +50,28 @@ class Registry(Generic[T]):
             f"{self.field}: {name!r} is not known; use one of {', '.join(self.names())}, or install the package that "
             f"adds it (entry points {self.group})"
         )
+
+
+def kinds_of(models: Sequence[type[BaseModel]]) -> tuple[str, ...]:
+    """The `kind` of each model of this project, in their order."""
+    return tuple(str(model.model_fields["kind"].default) for model in models)
+
+
+def by_kind(error_type: str, base: type[BaseModel], models: Sequence[type[BaseModel]]) -> Discriminator:
+    """Which model reads a mapping with a `kind`: one of this project, by its kind as the tag, or the tag `plugin`.
+
+    A misspelt kind with its own fields is no plug-in: those go under `options`.
+    """
+    kinds = kinds_of(models)
+    plugin_fields = base.model_fields.keys() | {"kind", "options"}
+
+    def tag(value: Any) -> str | None:
+        fields = value if isinstance(value, dict) else vars(value) if isinstance(value, base) else {}
+        kind = fields.get("kind")
+        if kind in kinds:
+            return str(kind)
+        plugin = "options" in fields or fields.keys() <= plugin_fields
+        return "plugin" if isinstance(kind, str) and plugin else None
+
+    message = f"kind should be {', '.join(kinds)}, or a plug-in's, whose settings go under `options`"
+    return Discriminator(tag, custom_error_type=error_type, custom_error_message=message)

@@ -5,12 +5,13 @@ They are part of the constitution: no round may change what is learnt, under whi
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
+from pydantic import Field, JsonValue, Tag, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from schemas.base import Frozen, Grown, Name, Sha256, Share
+from schemas.plugins import by_kind, kinds_of
 
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s#]*)?$")]
 """An address without user and fragment."""
@@ -220,19 +221,8 @@ class PluginSource(Source):
 
 
 BUILT_IN = (WebSource, WarcSource, FilesSource, HubSource, GymSource, SuiteSource, SelfSource)
-KINDS = tuple(str(model.model_fields["kind"].default) for model in BUILT_IN)
+KINDS = kinds_of(BUILT_IN)
 """Kinds of this package's own sources."""
-
-
-def _tag(source: Any) -> str | None:
-    """Which model reads a source. A misspelt kind with its own fields is no plug-in: those go under `options`."""
-    fields = source if isinstance(source, dict) else vars(source) if isinstance(source, Source) else {}
-    kind = fields.get("kind")
-    if kind in KINDS:
-        return str(kind)
-    plugin = "options" in fields or fields.keys() <= PluginSource.model_fields.keys()
-    return "plugin" if isinstance(kind, str) and plugin else None
-
 
 AnySource = Annotated[
     Annotated[WebSource, Tag("web")]
@@ -243,11 +233,7 @@ AnySource = Annotated[
     | Annotated[SuiteSource, Tag("suite")]
     | Annotated[SelfSource, Tag("self")]
     | Annotated[SkipJsonSchema[PluginSource], Tag("plugin")],
-    Discriminator(
-        _tag,
-        custom_error_type="source",
-        custom_error_message=f"kind should be {', '.join(KINDS)}, or a plug-in's, whose settings go under `options`",
-    ),
+    by_kind("source", Source, BUILT_IN),
 ]
 """A source of a campaign file, by its `kind`. The published JSON schema lists this package's own kinds only."""
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Field, Tag, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from schemas.base import Frozen, Grown, Name, Sha256
+from schemas.plugins import by_kind, kinds_of
 from schemas.scores import Kind
 from schemas.tasks import TaskScore
 
@@ -228,18 +229,8 @@ class PluginSuite(Suite):
 
 
 BUILT_IN = (FilesSuite, PythonSuite, GymSuite, HarnessSuite, VerifiersSuite, PuzzlesSuite)
-KINDS = tuple(str(model.model_fields["kind"].default) for model in BUILT_IN)
+KINDS = kinds_of(BUILT_IN)
 """Kinds of this package's own suites."""
-
-
-def _tag(suite: Any) -> str | None:
-    fields = suite if isinstance(suite, dict) else vars(suite) if isinstance(suite, Suite) else {}
-    kind = fields.get("kind")
-    if kind in KINDS:
-        return str(kind)
-    plugin = "options" in fields or fields.keys() <= PluginSuite.model_fields.keys()
-    return "plugin" if isinstance(kind, str) and plugin else None
-
 
 AnySuite = Annotated[
     Annotated[FilesSuite, Tag("files")]
@@ -249,10 +240,6 @@ AnySuite = Annotated[
     | Annotated[VerifiersSuite, Tag("verifiers")]
     | Annotated[PuzzlesSuite, Tag("puzzles")]
     | Annotated[SkipJsonSchema[PluginSuite], Tag("plugin")],
-    Discriminator(
-        _tag,
-        custom_error_type="suite",
-        custom_error_message=f"kind should be {', '.join(KINDS)}, or a plug-in's, whose settings go under `options`",
-    ),
+    by_kind("suite", Suite, BUILT_IN),
 ]
 """A suite of a campaign file, by its `kind`. The published JSON schema lists this package's own kinds only."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
 
@@ -140,24 +139,6 @@ Widths = Mapping[str, tuple[int, int]]
 """Inputs and outputs of the linear layers that a module holds, by name."""
 
 
-@dataclass
-class _Block:
-    """The figures of a `Counted` while its modules are visited."""
-
-    layers: list[Matrix] = field(default_factory=list)
-    loose: int = 0
-    queries: int = 0
-    keys: int = 0
-    heads: int = 0
-    state: int = 0
-    window: int = 0
-    norms: int = 0
-    inside: int = 0
-    routed: int = 0
-    outputs: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
-    inputs: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
-
-
 class _Reader:
     """Visits modules once each: a module or weight that several blocks share belongs to the first."""
 
@@ -184,27 +165,13 @@ class _Reader:
 
     def counted(self, modules: Sequence[nn.Module]) -> Counted:
         """The figures of some modules with all that is inside them."""
-        block = _Block()
+        block = Counted(self.hidden)
         for top in modules:
             self._visit(top, block)
         self.visited |= set(map(id, modules))
-        return Counted(
-            self.hidden,
-            tuple(block.layers),
-            block.loose,
-            queries=block.queries,
-            keys=block.keys,
-            heads=block.heads,
-            state=block.state,
-            window=block.window,
-            norms=block.norms,
-            inside=block.inside,
-            routed=block.routed,
-            inputs=tuple(block.inputs),
-            outputs=tuple(block.outputs),
-        )
+        return block
 
-    def _visit(self, module: nn.Module, block: _Block) -> None:
+    def _visit(self, module: nn.Module, block: Counted) -> None:
         """A module's own weights, then its children, then what its layers do together."""
         if id(module) in self.visited:
             return
@@ -224,7 +191,7 @@ class _Reader:
         elif widths:
             self._feed_forward(widths, block)
 
-    def _weights(self, module: nn.Module, block: _Block) -> None:
+    def _weights(self, module: nn.Module, block: Counted) -> None:
         kind = type(module).__name__
         for name, weight in module.named_parameters(recurse=False):
             size = self._new(weight)
@@ -268,14 +235,14 @@ class _Reader:
             f"num_experts_per_tok: missing in the configuration of a {self.config.model_type} model; add it"
         )
 
-    def _routed(self, name: str, weight: torch.Tensor, block: _Block) -> None:
+    def _routed(self, name: str, weight: torch.Tensor, block: Counted) -> None:
         """What the experts of a token keep: twice their insides, and twice their outputs for the router."""
         if weight.ndim < 3 or "bias" in name:
             return
         inside = 0 if name.startswith("down") else weight[0].numel() // min(self.hidden, weight[0].numel())
         block.routed += 2 * min(self._chosen(), weight.shape[0]) * (inside or self.hidden)
 
-    def _layer(self, layer: nn.Module, name: str, block: _Block) -> tuple[int, int]:
+    def _layer(self, layer: nn.Module, name: str, block: Counted) -> tuple[int, int]:
         """Add a linear layer's matrix, without parameters where another block has it, too; its inputs and outputs."""
         rows, columns = layer.weight.shape  # type: ignore[misc]
         outputs, inputs = (columns, rows) if isinstance(layer, Conv1D) else (rows, columns)
@@ -284,7 +251,7 @@ class _Reader:
         block.layers.append(Matrix(name, inputs, outputs, bias, copies, linear=isinstance(layer, nn.Linear)))
         return inputs, outputs
 
-    def _attention(self, module: nn.Module, widths: Widths, block: _Block) -> None:
+    def _attention(self, module: nn.Module, widths: Widths, block: Counted) -> None:
         output = next((name for name in widths if OUTPUT.match(name)), None)
         heads, head = self._heads()
         queries = widths[output][0] if output else heads * head
@@ -309,7 +276,7 @@ class _Reader:
         if output:
             block.outputs.append((queries, (output,)))
 
-    def _recurrence(self, kind: str, widths: Widths, block: _Block) -> None:
+    def _recurrence(self, kind: str, widths: Widths, block: Counted) -> None:
         """State and activations of a scan, whose inside is recomputed."""
         output = next((name for name in widths if OUTPUT.match(name)), None)
         inner = widths[output][0] if output else self.hidden
@@ -318,7 +285,7 @@ class _Reader:
         block.inside += inner + sum(outputs for name, (_, outputs) in widths.items() if name != output)
         self._group({name: width for name, (width, _) in widths.items()}, block)
 
-    def _feed_forward(self, widths: Widths, block: _Block) -> None:
+    def _feed_forward(self, widths: Widths, block: Counted) -> None:
         """Layers into the inside keep their outputs and, where a gate multiplies, the product."""
         into = sum(outputs for inputs, outputs in widths.values() if inputs == self.hidden and outputs != self.hidden)
         out = max((inputs for inputs, outputs in widths.values() if outputs == self.hidden != inputs), default=0)
@@ -331,7 +298,7 @@ class _Reader:
         head = getattr(self.config, "head_dim", None)
         return heads, head if isinstance(head, int) and head else self.hidden // heads
 
-    def _group(self, widths: Mapping[str, int], block: _Block) -> None:
+    def _group(self, widths: Mapping[str, int], block: Counted) -> None:
         """Layers of a module with inputs of one width read one input."""
         for width in Counter(widths.values()):
             block.inputs.append((width, tuple(name for name, inputs in widths.items() if inputs == width)))

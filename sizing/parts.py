@@ -6,7 +6,7 @@ A part knows its weights, what it computes beside them for each token, and what 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from schemas.recipe import ALL_LINEAR
 
@@ -244,14 +244,14 @@ class Mamba:
         return self.inner * self.state * SINGLE + self.convolved * self.kernel * width
 
 
-@dataclass(frozen=True)
+@dataclass
 class Counted:
-    """A block of a model that no formula knows, as its modules are (`sizing.counted`)."""
+    """A block of a model that no formula knows: `sizing.counted` visits its modules and adds the figures of each."""
 
     hidden: int
-    layers: tuple[Matrix, ...]
+    layers: list[Matrix] = field(default_factory=list)
     """All its matrices."""
-    loose: int
+    loose: int = 0
     queries: int = 0
     """Width of the queries of all its attentions together."""
     keys: int = 0
@@ -267,9 +267,9 @@ class Counted:
     """Numbers per token that lie between its linear layers."""
     routed: int = 0
     """The same of the experts that see a token."""
-    inputs: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    inputs: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
     """Widths of the inputs of its linear layers, each with the layers that read it."""
-    outputs: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    outputs: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
     """The same of the output projections of its attentions."""
 
     def matrices(self) -> Iterator[Matrix]:

@@ -13,7 +13,7 @@ from schemas.recipe import Recipe
 from schemas.rows import Row
 from services.trainer.engine import train
 from services.trainer.job import Trained, TrainingJob
-from tests.tiny_model import make_model, make_snapshot
+from tests.tiny_models import make_model, make_snapshot
 
 QUICK = {"steps": 6, "batch": 8, "rank": 4, "alpha": 8.0, "traces": 0.5}
 

@@ -15,7 +15,7 @@ from schemas.rows import Row
 from services.runtime.prompting import control_tokens, question_ids
 from services.trainer.batches import IGNORED, encode, pad, sequences
 from services.trainer.layout import join, packs
-from tests.faithful import models
+from tests.tiny_models import FORGETFUL, TOKENIZERS, make_text_model, text_tokenizer
 
 CHAT = Prompt(template="chat")
 SHOTS = Prompt(template="chat", system="because", suffix=" so?", shots=(Shot(prompt="2?", completion="2"),))
@@ -61,11 +61,11 @@ def trl(tmp_path_factory):
     def make(kind: str, rows: list[dict], **settings) -> SFTTrainer:
         place = folder / kind
         if not place.exists():
-            models.model(place, kind)
+            make_text_model(place, kind)
         common = {"use_cpu": True, "report_to": [], "bf16": False, "max_length": None, "gradient_checkpointing": False}
         config = SFTConfig(output_dir=str(folder / "out"), **{**common, **settings})
         model = AutoModelForCausalLM.from_pretrained(place)
-        return SFTTrainer(model, config, train_dataset=Dataset.from_list(rows), processing_class=models.tokenizer(kind))
+        return SFTTrainer(model, config, train_dataset=Dataset.from_list(rows), processing_class=text_tokenizer(kind))
 
     return make
 
@@ -83,11 +83,11 @@ def ours(tokenizer, rows: list[Row], form: Prompt) -> list[tuple[list[int], list
     return [(ids[at, : one.size].tolist(), targets[at, : one.size].tolist()) for at, one in enumerate(examples)]
 
 
-@pytest.mark.parametrize("kind", models.KINDS)
+@pytest.mark.parametrize("kind", TOKENIZERS)
 def test_a_prompt_and_its_completion(trl, kind: str) -> None:
     rows = [{"prompt": f"{prompt}\n", "completion": completion} for prompt, completion in TEXTS]
     theirs = collated(trl(kind, rows))
-    tokenizer = models.tokenizer(kind)
+    tokenizer = text_tokenizer(kind)
     if kind == "appending":  # TRL writes the end token and the tokenizer appends a second one
         assert all(ids[-2:] == [tokenizer.eos_token_id] * 2 for ids, _ in theirs)
         theirs = [(ids[:-1], labels[:-1]) for ids, labels in theirs]
@@ -97,13 +97,13 @@ def test_a_prompt_and_its_completion(trl, kind: str) -> None:
         assert tokenizer.bos_token_id is None or ids.count(tokenizer.bos_token_id) == (kind != "no_beginning")
 
 
-@pytest.mark.parametrize("kind", models.KINDS)
+@pytest.mark.parametrize("kind", TOKENIZERS)
 def test_a_question_and_its_answer_through_the_chat_template(trl, kind: str) -> None:
     rows = [
         {"prompt": messages([("user", prompt)]), "completion": messages([("assistant", completion)])}
         for prompt, completion in TEXTS
     ]
-    tokenizer = models.tokenizer(kind)
+    tokenizer = text_tokenizer(kind)
     for (ids, labels), (their_ids, their_labels) in zip(
         ours(tokenizer, plain_rows(), CHAT), collated(trl(kind, rows)), strict=True
     ):
@@ -112,11 +112,11 @@ def test_a_question_and_its_answer_through_the_chat_template(trl, kind: str) -> 
         assert tokenizer.bos_token_id is None or ids.count(tokenizer.bos_token_id) == 1
 
 
-@pytest.mark.parametrize("kind", models.KINDS)
+@pytest.mark.parametrize("kind", TOKENIZERS)
 def test_every_assistant_turn_of_a_conversation(trl, kind: str) -> None:
     talks = [messages(talk) for talk in TALKS]
     theirs = collated(trl(kind, [{"messages": talk} for talk in talks], assistant_only_loss=True))
-    tokenizer = models.tokenizer(kind)
+    tokenizer = text_tokenizer(kind)
     found = ours(tokenizer, [talk_row(talk) for talk in talks], CHAT)
     assert len(found) == len(talks)
     for (ids, labels), (their_ids, their_labels) in zip(found, theirs, strict=True):
@@ -125,13 +125,13 @@ def test_every_assistant_turn_of_a_conversation(trl, kind: str) -> None:
         assert tokenizer.decode(their_ids[len(ids) :]).strip() == ""
 
 
-@pytest.mark.parametrize("kind", models.KINDS)
+@pytest.mark.parametrize("kind", TOKENIZERS)
 def test_packed_rows(trl, kind: str) -> None:
     rows = [{"prompt": f"{prompt}\n", "completion": completion} for prompt, completion in TEXTS]
     trainer = trl(kind, rows, packing=True, max_length=96, padding_free=True)
     batch = trainer.data_collator(list(trainer.train_dataset))
     theirs = segments(batch["input_ids"][0].tolist(), batch["labels"][0].tolist(), batch["position_ids"][0].tolist())
-    examples = encode(models.tokenizer(kind), [(row, False) for row in plain_rows()])
+    examples = encode(text_tokenizer(kind), [(row, False) for row in plain_rows()])
     found = [
         segment
         for ids, targets, positions in zip(*join(packs(examples, 96)), strict=True)
@@ -150,10 +150,10 @@ def segments(ids: list[int], labels: list[int], positions: list[int]) -> list[tu
     return [(ids[begin:end], labels[begin:end]) for begin, end in cuts]
 
 
-@pytest.mark.parametrize("kind", models.KINDS)
+@pytest.mark.parametrize("kind", TOKENIZERS)
 @pytest.mark.parametrize("form", [Prompt(), CHAT, SHOTS], ids=["plain", "chat", "few-shot"])
 def test_what_stands_before_an_answer_is_what_evaluation_asks_with(kind: str, form: Prompt) -> None:
-    tokenizer = models.tokenizer(kind)
+    tokenizer = text_tokenizer(kind)
     for row, one in zip(plain_rows(), encode(tokenizer, [(row, False) for row in plain_rows()], form), strict=True):
         assert list(one.tokens[: one.prompt]) == question_ids(row.prompt, form, tokenizer)
     for talk in TALKS:
@@ -164,10 +164,10 @@ def test_what_stands_before_an_answer_is_what_evaluation_asks_with(kind: str, fo
             assert all(list(one.tokens[:begin]) in prompts for begin, _ in one.spans)
 
 
-@pytest.mark.parametrize("kind", models.KINDS)
+@pytest.mark.parametrize("kind", TOKENIZERS)
 @pytest.mark.parametrize("form", [Prompt(), CHAT])
 def test_text_of_a_row_never_becomes_a_control_token(kind: str, form: Prompt) -> None:
-    tokenizer = models.tokenizer(kind)
+    tokenizer = text_tokenizer(kind)
     control = control_tokens(tokenizer)
     hostile = "".join(control)
     clean = Row("d", 0, 0, "why", "", "because", "a")
@@ -184,7 +184,7 @@ def test_text_of_a_row_never_becomes_a_control_token(kind: str, form: Prompt) ->
 
 
 def test_an_answer_ends_as_the_template_ends_a_turn_and_as_a_text_elsewhere() -> None:
-    tokenizer = models.tokenizer("bytes")
+    tokenizer = text_tokenizer("bytes")
     row = plain_rows()[0]
     (text,), (turn,) = (encode(tokenizer, [(row, False)], form) for form in (Prompt(), CHAT))
     assert tokenizer.decode(text.tokens[-1]) == "<|endoftext|>"
@@ -194,8 +194,8 @@ def test_an_answer_ends_as_the_template_ends_a_turn_and_as_a_text_elsewhere() ->
 
 
 def test_turns_that_a_template_rewrites_later_are_learned_as_they_are_asked(monkeypatch) -> None:
-    tokenizer = models.tokenizer("bytes")
-    monkeypatch.setattr(tokenizer, "chat_template", models.FORGETFUL)
+    tokenizer = text_tokenizer("bytes")
+    monkeypatch.setattr(tokenizer, "chat_template", FORGETFUL)
     turns = messages(
         [("user", "2?"), ("assistant", "<think>so</think>2"), ("user", "3?"), ("assistant", "<think>why</think>3")]
     )
@@ -210,7 +210,7 @@ def test_turns_that_a_template_rewrites_later_are_learned_as_they_are_asked(monk
 
 
 def test_a_conversation_without_a_turn_to_learn_has_no_sequence_and_a_greeting_is_not_learned() -> None:
-    tokenizer = models.tokenizer("bytes")
+    tokenizer = text_tokenizer("bytes")
     silent, greeted = messages([("user", "why")]), messages([("assistant", "hi"), ("user", "why"), ("assistant", "so")])
     none, (one,) = sequences(tokenizer, [(talk_row(silent), False), (talk_row(greeted), False)], CHAT)
     assert none == "no_assistant_turn"
@@ -218,7 +218,7 @@ def test_a_conversation_without_a_turn_to_learn_has_no_sequence_and_a_greeting_i
 
 
 def test_a_plain_conversation_is_paragraphs_with_each_answer_learned() -> None:
-    tokenizer = models.tokenizer("bytes")
+    tokenizer = text_tokenizer("bytes")
     turns = messages([("user", "2?"), ("assistant", "2"), ("user", "3?"), ("assistant", "3")])
     examples = encode(tokenizer, [(talk_row(turns), False)])
     read = [tokenizer.decode(one.tokens) for one in examples]

@@ -20,7 +20,7 @@ from services.trainer.job import OutputLayerTied, RowsSeen
 from services.trainer.layout import MICRO_TOKENS, packed, padded
 from services.trainer.methods.sft import Supervised
 from services.trainer.model import export, loading
-from tests.faithful import models
+from tests.tiny_models import make_text_model, text_tokenizer
 from tests.trained import make_job, quiet, write_rows
 
 CHAT = Prompt(template="chat")
@@ -36,7 +36,7 @@ def talk(at: int) -> Row:
 def inputs(tmp_path_factory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("inputs")
     snapshot = write_rows(folder / "rows.parquet", [talk(at) for at in range(64)])
-    return {"base": str(models.model(folder / "base")), "snapshot": snapshot, "prompt": CHAT}
+    return {"base": str(make_text_model(folder / "base")), "snapshot": snapshot, "prompt": CHAT}
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def job(inputs, tmp_path):
 
 
 def begin(job) -> Supervised:
-    return Supervised(job, prepare(job, models.tokenizer("bytes")), Path(job.base))
+    return Supervised(job, prepare(job, text_tokenizer("bytes")), Path(job.base))
 
 
 def plain_loss(model, ids: list[int], learned: list[int]) -> float:
@@ -58,7 +58,7 @@ def plain_loss(model, ids: list[int], learned: list[int]) -> float:
 @pytest.mark.parametrize("packing", ["buckets", "packed"])
 def test_a_conversation_s_loss_is_that_of_its_assistant_turns(job, packing: str) -> None:
     learner = begin(job(packing=packing))
-    examples = encode(models.tokenizer("bytes"), [(talk(at), False) for at in (1, 22, 333)], CHAT)
+    examples = encode(text_tokenizer("bytes"), [(talk(at), False) for at in (1, 22, 333)], CHAT)
     base = AutoModelForCausalLM.from_pretrained(learner.base)
     learned = [[at for span in one.spans for at in range(*span)] for one in examples]
     expected = sum(plain_loss(base, list(one.tokens), places) for one, places in zip(examples, learned, strict=True))
@@ -115,7 +115,7 @@ def flash(monkeypatch):
 def test_packed_rows_do_not_see_one_another_under_flash_attention(job) -> None:
     apart, together = begin(job(packing="buckets")), begin(job(packing="packed"))
     assert together.flat
-    rows = encode(models.tokenizer("bytes"), [(talk(at), False) for at in range(40)], CHAT)
+    rows = encode(text_tokenizer("bytes"), [(talk(at), False) for at in range(40)], CHAT)
     (one,) = together.inputs(rows)
     assert one.ids.shape[0] == 1  # several sequences of rows, joined to one
     assert one.ids.shape[1] > together.job.max_length
@@ -167,7 +167,7 @@ def test_an_adapter_of_an_output_layer_that_is_the_embedding_is_refused(job, inp
 
 
 def test_an_output_layer_of_its_own_may_be_adapted(inputs, tmp_path) -> None:
-    base = str(models.model(tmp_path / "untied", tied=False))
+    base = str(make_text_model(tmp_path / "untied", tied=False))
     given = make_job(tmp_path / "job", {**inputs, "base": base}, target_modules=("q_proj", "lm_head"), lr=1e-2)
     trained = quiet(given)
     assert trained.coverage.modules == {"lm_head": 1, "q_proj": 2}

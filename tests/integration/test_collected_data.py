@@ -21,7 +21,7 @@ from services.trainer.rows import draws, read
 from tests.brokers import broker
 from tests.cluster import Cluster, until
 from tests.conftest import PASSWORDS
-from tests.tiny_model import make_model
+from tests.tiny_models import make_model
 from tests.unit.data.test_collected import GOOD, notes, sums, text
 from tests.unit.data.test_sources_warc import answer, record, write
 from tests.unit.loopworld import campaign

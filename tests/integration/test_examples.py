@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.chat_model import make_chat_model
 from tests.processes import PATIENCE
+from tests.tiny_models import make_chat_model
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NOT_RUN = {"gsm8k": "its data set and its model are on a hub"}

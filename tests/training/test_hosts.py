@@ -26,7 +26,7 @@ from services.trainer.job import Trained, TrainingJob
 from services.trainer.model import lora
 from services.trainer.orders import QUEUE, TrainOrder
 from tests.conftest import PASSWORDS
-from tests.tiny_model import make_model, make_snapshot
+from tests.tiny_models import make_model, make_snapshot
 from tests.work_for_tests import started_event
 
 STANDIN = "tests.hosts_for_tests"

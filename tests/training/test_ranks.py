@@ -27,7 +27,7 @@ from services.trainer.engine import train
 from services.trainer.job import Trained, TrainingJob
 from services.trainer.model import lora
 from tests.ranks_for_tests import rank_processes, signalled, step_folders, until
-from tests.tiny_model import make_model, make_snapshot
+from tests.tiny_models import make_model, make_snapshot
 from tests.work_for_tests import finished_event, kind, started_event
 
 RECIPE = {"steps": 200, "batch": 5, "rank": 4, "alpha": 8.0, "traces": 0.5, "devices": 2}

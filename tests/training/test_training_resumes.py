@@ -13,7 +13,7 @@ import pytest
 from schemas.recipe import Recipe
 from services.runtime.storage.model_folders import OFFLINE
 from services.trainer.job import Trained, TrainingJob
-from tests.tiny_model import make_model, make_snapshot
+from tests.tiny_models import make_model, make_snapshot
 from tests.trained import make_inputs, make_job, quiet
 
 SCRIPT = """

@@ -46,8 +46,8 @@ def demo(
 
     In a folder with a finished campaign a new one is added to the same log; an unfinished one needs --resume.
     """
-    overrides = {"candidates": candidates, "rounds": rounds, "seed": seed, "null_twin": null_twin or None}
-    run_campaign("demo", campaign, out, {**overrides, "base": str(base) if base else None}, resume=resume)
+    overrides = _overrides(candidates, rounds, seed, base, null_twin=null_twin)
+    run_campaign("demo", campaign, out, overrides, resume=resume)
 
 
 @group.command("run")
@@ -67,10 +67,22 @@ def run_file(
 
     In a folder with a finished campaign a new one is added to the same log; an unfinished one needs --resume.
     """
-    overrides = {"candidates": candidates, "rounds": rounds, "seed": seed, "null_twin": null_twin or None}
+    overrides = _overrides(candidates, rounds, seed, base, null_twin=null_twin)
     place = out or DEFAULT_RUN.parent / default_run_name(campaign)
-    command = f"run {campaign}"
-    run_campaign(command, campaign, place, {**overrides, "base": str(base) if base else None}, resume=resume)
+    run_campaign(f"run {campaign}", campaign, place, overrides, resume=resume)
+
+
+def _overrides(
+    candidates: int | None, rounds: int | None, seed: int | None, base: Path | None, *, null_twin: bool
+) -> dict[str, Any]:
+    """The options that take the place of values of the campaign file; None for those that were left out."""
+    return {
+        "candidates": candidates,
+        "rounds": rounds,
+        "seed": seed,
+        "null_twin": null_twin or None,
+        "base": str(base) if base else None,
+    }
 
 
 def default_run_name(campaign: Path) -> str:

@@ -11,7 +11,7 @@ from schemas.campaign import Model
 from schemas.rows import Row
 from services.data.collect.card import Lengths
 from services.trainer.batches import encode
-from tests.tiny_model import make_model
+from tests.tiny_models import make_model
 
 CHAT = "{% for m in messages %}{{ m['role'] }} {{ m['content'] }}\n{% endfor %}{{ 'is ' if add_generation_prompt }}"
 TURNS = [

@@ -29,7 +29,7 @@ from tasks.formats import core_of
 from tasks.puzzles.draw import draw
 from tasks.puzzles.scorer import correct
 from tasks.split import split_of
-from tests.tiny_model import make_model, memorise
+from tests.tiny_models import make_model, memorise
 
 SPEC = SelfSource(name="own", domain="roman", prompts_per_round=24, samples=3, temperature=0.5)
 EASY = (1.0, 0.0, 0.0)

@@ -21,7 +21,7 @@ from services.oracle.job import EngineUse, EvaluationJob, ListedSet, SealedSet, 
 from services.oracle.sets import draw_set
 from services.runtime.prompting import EndTokenMissing, plain_question
 from tests.engine_server import Model, serving
-from tests.tiny_model import DOMAINS, make_model
+from tests.tiny_models import DOMAINS, make_model
 from tests.unit.task_files import WRITTEN, write_task
 
 KEY = b"0123456789abcdef"

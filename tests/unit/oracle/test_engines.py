@@ -48,7 +48,7 @@ from services.runtime.storage.hashing import hash_folder
 from services.runtime.storage.model_folders import PickledWeights
 from tests.dummy_engine import ANSWER
 from tests.engine_server import Model, serving
-from tests.tiny_model import DOMAINS, make_model
+from tests.tiny_models import DOMAINS, make_model
 
 SHA = "ab" * 32
 NAME = served_name(SHA)

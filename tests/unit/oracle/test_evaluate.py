@@ -31,7 +31,7 @@ from services.runtime.storage.model_folders import ModelMissing
 from services.trainer.engine import train
 from services.trainer.job import TrainingJob
 from tasks.puzzles.scorer import correct
-from tests.tiny_model import DOMAINS, make_model, make_snapshot, memorise
+from tests.tiny_models import DOMAINS, make_model, make_snapshot, memorise
 
 KEY = b"0123456789abcdef"
 SPEC = ItemSet(items=40, wordings=(1, 1, 0))

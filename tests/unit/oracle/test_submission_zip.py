@@ -56,7 +56,7 @@ def test_the_adapter_of_zeros_is_one_that_peft_loads_and_that_changes_nothing(tm
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    from tests.tiny_model import make_model
+    from tests.tiny_models import make_model
 
     base = make_model(tmp_path / "base")
     with zipfile.ZipFile(packed(None, base, tmp_path / "out")) as archive:
@@ -74,7 +74,7 @@ def test_what_our_trainer_saves_can_be_submitted(tmp_path):
 
     from schemas.recipe import Recipe
     from services.trainer.model.lora import Lora
-    from tests.tiny_model import make_model
+    from tests.tiny_models import make_model
 
     base = make_model(tmp_path / "base")
     model = Lora().attach(AutoModelForCausalLM.from_pretrained(base), Recipe(rank=4))

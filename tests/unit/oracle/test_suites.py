@@ -29,7 +29,7 @@ from services.runtime.telemetry.redaction import safe_message
 from tasks.registry import open_suite
 from tasks.scorers.scorer import ScoreInvalid
 from tasks.suite import ItemsChanged, SuiteRefused, UserCodeFailed
-from tests.tiny_model import make_model
+from tests.tiny_models import make_model
 
 KEY, OTHER = b"0123456789abcdef", b"another key, as long"
 KINDS = ("dev", "confirm", "external", "final")

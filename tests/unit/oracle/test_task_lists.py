@@ -17,7 +17,7 @@ from services.oracle import records
 from services.oracle.evaluate import evaluate
 from services.oracle.job import CodeRefused, EvaluationJob, ListedSet, PromptTooLong, TaskRefused
 from services.oracle.records import Record
-from tests.tiny_model import DOMAINS, make_model
+from tests.tiny_models import DOMAINS, make_model
 from tests.unit.task_files import CHOICE, SUMS, WRITTEN, write_task
 
 ACC = TaskScore(task="Sums", metric="acc")

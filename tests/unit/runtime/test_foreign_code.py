@@ -15,7 +15,7 @@ from transformers import AutoConfig
 from services.trainer.job import ModelUnsupported
 from services.trainer.model.loading import load
 from services.trainer.preflight import _config
-from tests.tiny_model import make_model
+from tests.tiny_models import make_model
 
 SERVICES = Path(__file__).parents[3] / "services"
 

@@ -18,7 +18,7 @@ from services.trainer.job import RowsMissing, SnapshotMissing, TrainingJob
 from services.trainer.rows import draws, probabilities, read, split, take
 from services.trainer.tiny_base.tokenizer import make_tokenizer
 from tasks.puzzles.vocabulary import vocabulary
-from tests.tiny_model import make_snapshot
+from tests.tiny_models import make_snapshot
 
 TOKENIZER = make_tokenizer(vocabulary(), 256)
 LENGTHS = st.lists(st.integers(2, 40), min_size=1, max_size=200)

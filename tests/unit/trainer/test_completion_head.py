@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from services.trainer.batches import IGNORED
 from services.trainer.learner import learned_positions, logits_only_at
-from tests.tiny_model import make_model
+from tests.tiny_models import make_model
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,7 @@ from services.trainer.job import LossNotFinite, RecipeUnsupported, RowsMissing, 
 from services.trainer.methods import dpo, trl_job
 from services.trainer.methods.dpo import Pair, Preferring, pairs
 from services.trainer.rows import draws, snapshot
-from tests.faithful import models
-from tests.tiny_model import make_model
+from tests.tiny_models import make_model, make_text_model
 from tests.trained import kill_at, make_job, quiet, write_rows
 
 DPO = {"method": "dpo", "steps": 6, "batch": 4, "lr": 5e-3, "schedule": "constant", "beta": 0.5, "traces": 0.0}
@@ -154,7 +153,7 @@ def test_every_weight_cannot_be_compared_with_its_base(job) -> None:
 
 @pytest.mark.parametrize("method", ["dpo", "grpo"])
 def test_an_adapter_of_the_output_layer_which_trl_would_pass_by_is_refused(job, inputs, tmp_path, method: str) -> None:
-    base = str(models.model(tmp_path / "untied", tied=False))
+    base = str(make_text_model(tmp_path / "untied", tied=False))
     given = job(method=method, target_modules=("q_proj", "lm_head")).model_copy(update={"base": base})
     if method == "grpo":
         rows = [replace(pair(at), answer="1") for at in range(32)]

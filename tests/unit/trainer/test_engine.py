@@ -32,7 +32,7 @@ from services.trainer.learner import SELECTIONS
 from services.trainer.methods.sft import Supervised
 from services.trainer.model import lora
 from services.trainer.optimizer import FLOOR, rate
-from tests.tiny_model import make_model, make_snapshot
+from tests.tiny_models import make_model, make_snapshot
 
 
 @pytest.fixture(scope="module")

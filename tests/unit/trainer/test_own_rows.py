@@ -27,7 +27,7 @@ from services.trainer.job import LossNotFinite, RowsMissing, RowsTooLong
 from services.trainer.methods.sft import Supervised
 from services.trainer.orders import TrainOrder
 from services.trainer.steps import queue_training
-from tests.faithful import models
+from tests.tiny_models import make_text_model, text_tokenizer
 from tests.trained import make_job, quiet, write_rows
 from tests.unit.runtime.test_steps import proposed
 
@@ -46,7 +46,7 @@ def row(at: int, **more) -> Row:
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> str:
-    return str(models.model(tmp_path_factory.mktemp("models") / "base"))
+    return str(make_text_model(tmp_path_factory.mktemp("models") / "base"))
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def job(base, tmp_path):
 
 
 def begin(job) -> Supervised:
-    return Supervised(job, prepare(job, models.tokenizer("bytes")), Path(job.base))
+    return Supervised(job, prepare(job, text_tokenizer("bytes")), Path(job.base))
 
 
 ROWS = [row(at) for at in range(64)]
@@ -71,7 +71,7 @@ LONG = [row(100 + at, trace="2 + 3? " * 60, source="essays") for at in range(32)
 )
 def test_epochs_pass_over_the_rows_in_place_of_steps_which_bound_them(job, epochs, steps, expected) -> None:
     given = job(ROWS, epochs=epochs, steps=steps)
-    data = prepare(given, models.tokenizer("bytes"))
+    data = prepare(given, text_tokenizer("bytes"))
     assert len(data.batches) == expected
     assert begin(given).job.recipe.steps == expected
     assert quiet(given).tokens == data.tokens
@@ -171,7 +171,7 @@ def test_a_base_that_overflows_fails_by_name(job, base) -> None:
 
 
 def test_a_tokenizer_without_an_end_token_is_refused_before_the_work(job, tmp_path) -> None:
-    folder = models.model(tmp_path / "endless")
+    folder = make_text_model(tmp_path / "endless")
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.eos_token = None
     tokenizer.save_pretrained(folder)

@@ -35,7 +35,7 @@ from services.trainer.job import (
     TrainingJob,
 )
 from services.trainer.model import lora
-from tests.tiny_model import make_model, make_snapshot
+from tests.tiny_models import make_model, make_snapshot
 
 HYBRID = NemotronHConfig(
     vocab_size=64,

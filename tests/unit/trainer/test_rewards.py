@@ -20,7 +20,7 @@ from services.trainer.methods.grpo import Reinforced, asked
 from services.trainer.methods.rewards import SuiteRewards, question_of, rewards_of
 from tasks.scorers.scorer import ScoreInvalid
 from tasks.suite import ItemsChanged, SuiteRefused, UserCodeFailed
-from tests.faithful import models
+from tests.tiny_models import make_text_model, text_tokenizer
 from tests.trained import make_job, quiet, write_rows
 
 GRPO = {"method": "grpo", "steps": 3, "batch": 8, "group": 4, "lr": 1e-3, "schedule": "constant"}
@@ -65,7 +65,7 @@ def inputs(tmp_path_factory) -> dict:
     folder = tmp_path_factory.mktemp("inputs")
     (folder / "my_score.py").write_text(SCORER)
     snapshot = write_rows(folder / "rows.parquet", [row(at) for at in range(64)])
-    base = str(models.model(folder / "base"))
+    base = str(make_text_model(folder / "base"))
     return {"base": base, "snapshot": snapshot, "task_path": str(folder)}
 
 
@@ -197,7 +197,7 @@ def test_a_conversation_is_asked_up_to_its_last_answer_in_the_campaign_s_form(jo
     assert asked(talked) == turns
     assert asked(row(1, messages=json.dumps(turns[:1]))) == turns[:1]
     chat = Prompt(template="chat", system="why")
-    tokenizer = models.tokenizer("bytes")
+    tokenizer = text_tokenizer("bytes")
     (tokens,) = question_tokens(tokenizer, [asked(talked)], chat)
     assert tokenizer.decode(tokens).startswith("<|im_start|>system\nwhy<|im_end|>\n<|im_start|>user\n1 + 1?<|im_end|>")
     assert tokenizer.decode(tokens).endswith("so?<|im_end|>\n<|im_start|>assistant\n")
@@ -205,8 +205,8 @@ def test_a_conversation_is_asked_up_to_its_last_answer_in_the_campaign_s_form(jo
 
 def test_answers_are_sampled_as_evaluation_generates_them(job, inputs, tmp_path) -> None:
     """All end tokens count, and the base's own penalties do not."""
-    base = models.model(tmp_path / "base")
-    end = models.tokenizer("bytes").convert_tokens_to_ids("<|im_end|>")
+    base = make_text_model(tmp_path / "base")
+    end = text_tokenizer("bytes").convert_tokens_to_ids("<|im_end|>")
     settings = GenerationConfig(
         eos_token_id=[0, end], repetition_penalty=9.0, no_repeat_ngram_size=1, do_sample=True, top_k=3
     )
