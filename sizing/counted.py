@@ -70,10 +70,10 @@ def shapes(config: Mapping[str, Any]) -> Shapes:
         )
     settings = {key: value for key, value in config.items() if key not in ("quantization_config", "auto_map")}
     try:
-        made = CONFIG_MAPPING[kind].from_dict(settings)
+        configuration = CONFIG_MAPPING[kind].from_dict(settings)
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
-                made, dtype=torch.float32, trust_remote_code=False
+                configuration, dtype=torch.float32, trust_remote_code=False
             )
     except Exception as error:  # whatever a library of a hundred architectures raises for a wrong configuration
         reason = " ".join(str(error).split())[:200]
@@ -81,7 +81,7 @@ def shapes(config: Mapping[str, Any]) -> Shapes:
             f"model_type: {kind!r}; transformers cannot build it from this configuration ({type(error).__name__}: "
             f"{reason}): {'install that' if isinstance(error, ImportError) else 'correct the config.json'}"
         ) from error
-    return of_model(model, made.get_text_config(decoder=True))
+    return of_model(model, configuration.get_text_config(decoder=True))
 
 
 def of_model(model: Any, config: Any) -> Shapes:

@@ -127,17 +127,17 @@ def load(path: Path, names: ColumnNames, domain: str) -> Loaded:
             f"{path}: no record can be read ({_counts(reasons)}); see docs/guides/tasks.md for formats"
         )
     loaded = Loaded(path, [], detect(list(columns), names))
-    seen = set()
+    keys = set()
     for row in rows:
         try:
             item = _item(row, loaded.columns, domain)
         except Unreadable as error:
             loaded.refused[error.reason] += 1
             continue
-        if (item.domain, item.core) in seen:
+        if (item.domain, item.core) in keys:
             loaded.refused["duplicate"] += 1
             continue
-        seen.add((item.domain, item.core))
+        keys.add((item.domain, item.core))
         loaded.items.append(item)
     if not loaded.items:
         raise FileUnreadable(

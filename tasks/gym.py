@@ -74,7 +74,7 @@ class Gym:
 
     def generate(self, kind: Kind, domain: str, spec: ItemSet, seed: str) -> list[Item]:
         """Different entries of one data set. Raises `SuiteRefused` where it has too few, or `UserCodeFailed`."""
-        items = list(islice(self._drawn(kind, domain, seed, spec.items), spec.items))
+        items = list(islice(self._entries(kind, domain, seed, spec.items), spec.items))
         if len(items) < spec.items:
             field = "target" if self._target(kind, domain) else "settings"
             raise SuiteRefused(
@@ -86,8 +86,8 @@ class Gym:
     def training(self, n: int, seed: str) -> list[Item]:
         """At most `n` entries with an answer, of all data sets alike."""
         share = -(-n // len(self._tasks))
-        drawn = (self._drawn("train", task, f"{seed}/{task}", share) for task in self._tasks)
-        shares = [[item for item in islice(items, share) if item.answer] for items in drawn]
+        streams = (self._entries("train", task, f"{seed}/{task}", share) for task in self._tasks)
+        shares = [[item for item in islice(items, share) if item.answer] for items in streams]
         return [item for item in chain.from_iterable(zip_longest(*shares)) if item][:n]
 
     def score(self, prompts: Sequence[str], completions: Sequence[str], **columns: Sequence[Any]) -> Scores:
@@ -105,12 +105,12 @@ class Gym:
             scores[at] = value
         return scores
 
-    def _drawn(self, split: str, domain: str, seed: str, wanted: int) -> Iterator[Item]:
+    def _entries(self, split: str, domain: str, seed: str, most: int) -> Iterator[Item]:
         """The different entries of a split, in the order of the blocks, until a block brings no new one."""
         settings, cores, block, new = self._settings(split, domain), set[str](), 0, True
         while new:
             new = False
-            for question, answer, entry in self._block(split, domain, settings, f"{seed}/{block}", wanted):
+            for question, answer, entry in self._block(split, domain, settings, f"{seed}/{block}", most):
                 core = core_of(question)
                 if core not in cores:
                     cores.add(core)
@@ -119,7 +119,7 @@ class Gym:
             block += 1
 
     def _block(
-        self, split: str, domain: str, settings: Mapping[str, Any], seed: str, wanted: int
+        self, split: str, domain: str, settings: Mapping[str, Any], seed: str, most: int
     ) -> Iterator[tuple[str, str, str]]:
         number = int(hashlib.sha256(f"{seed}|{split}|{domain}".encode()).hexdigest()[:8], 16)
         arguments = {
@@ -128,14 +128,14 @@ class Gym:
             "seed": number,
             "size": BLOCK,
             "split": split,
-            "wanted": wanted,
+            "most": most,
             "seconds": SECONDS,
         }
         start = 0
         while start < BLOCK:
-            drawn = self._places.call("reasoning_gym", f"{HELPERS}:drawn", {**arguments, "start": start})
-            yield from drawn["entries"]
-            start = drawn["next"]
+            part = self._places.call("reasoning_gym", f"{HELPERS}:entries_of", {**arguments, "start": start})
+            yield from part["entries"]
+            start = part["next"]
 
     def _target(self, split: str, domain: str) -> Mapping[str, Any]:
         return self._tasks[domain].target if split in ("external", "final") else {}

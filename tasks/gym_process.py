@@ -73,7 +73,7 @@ def refused(module: ModuleType, tasks: Sequence[tuple[str, Mapping[str, Any]]], 
     return list(dict.fromkeys(faults))
 
 
-def drawn(
+def entries_of(
     module: ModuleType,
     task: str,
     settings: Mapping[str, Any],
@@ -81,10 +81,10 @@ def drawn(
     size: int,
     start: int,
     split: str,
-    wanted: int,
+    most: int,
     seconds: float,
 ) -> dict[str, Any]:
-    """Entries of a data set from index `start` that belong to a split, up to `wanted`, and the `next` index.
+    """Entries of a data set from index `start` that belong to a split, up to `most`, and the `next` index.
 
     An entry is its question, its answer and its text for the column `entry`. After `seconds` what is there is returned.
     """
@@ -92,7 +92,7 @@ def drawn(
     spelt = json.dumps(settings)
     dataset = _dataset(task, spelt, seed, size)
     index = start
-    while index < size and len(entries) < wanted and (index == start or time.monotonic() < until):
+    while index < size and len(entries) < most and (index == start or time.monotonic() < until):
         random.seed(f"{seed}/{index}")  # some data sets draw from the global generator
         entry = dataset[index]
         question, answer = str(entry["question"]), entry["answer"]
@@ -213,8 +213,8 @@ PARTS: Mapping[str, Callable[[str, str], str]] = {
 def _dataset(task: str, settings: str, seed: int, size: int) -> Any:
     import reasoning_gym  # noqa: PLC0415 - 2 s
 
-    given = json.loads(settings)
-    lists = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    options = json.loads(settings)
+    lists = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
     return reasoning_gym.create_dataset(task, seed=seed, size=size, **lists)
 
 

@@ -22,7 +22,7 @@ from tasks.item import Item
 from tasks.records import fingerprint
 from tasks.suite import Places, Scores, SuiteRefused
 
-ASKED = 8
+PIN_ROWS = 8
 """Rows that are asked for per domain and set to see that a module works."""
 
 ROOM = 4
@@ -44,9 +44,9 @@ class Python:
 
         Raises `SuiteRefused` where its rows differ from call to call, cannot be used, or are the same in two sets.
         """
-        n = ASKED * len(self.domains)
-        asked = {split: self._twice(split, n) for split in ("train", *SETS.values())}
-        cores = {split: {item.core for item in self._items(split, "pin", n)} for split, rows in asked.items() if rows}
+        n = PIN_ROWS * len(self.domains)
+        samples = {split: self._twice(split, n) for split in ("train", *SETS.values())}
+        cores = {split: {item.core for item in self._items(split, "pin", n)} for split, rows in samples.items() if rows}
         for split, other in ((a, b) for a in cores for b in cores if a < b):
             if cores[split] == cores[other] and len(cores[split]) > 1:
                 raise SuiteRefused(
@@ -56,7 +56,7 @@ class Python:
         sizes = dict.fromkeys(self.domains, 0)
         rule = self.rule.model_dump(mode="json", exclude={"pin"})
         file = fingerprint(self._places.code(self.rule.file))
-        rows = {split: _digest(rows) for split, rows in asked.items()}
+        rows = {split: _digest(rows) for split, rows in samples.items()}
         return SuitePin(
             sha256=digest({"file": file, "rule": rule, "rows": rows}),
             sets={kind: dict(sizes) for kind, split in SETS.items() if split in cores},
@@ -77,13 +77,13 @@ class Python:
 
     def generate(self, kind: Kind, domain: str, spec: ItemSet, seed: str) -> list[Item]:
         """Items of a domain. Raises `SuiteRefused` where the module gives too few, or one item several times."""
-        wanted = spec.items * len(self.domains)
-        for n in (wanted, ROOM * wanted):
+        needed = spec.items * len(self.domains)
+        for n in (needed, ROOM * needed):
             items = [item for item in self._items(SETS[kind], seed, n) if item.domain == domain]
             if len(items) >= spec.items:
                 return items[: spec.items]
         raise SuiteRefused(
-            f"suites.{self.name}: rows({SETS[kind]!r}, ..., {ROOM * wanted}) gave {len(items)} different items of the "
+            f"suites.{self.name}: rows({SETS[kind]!r}, ..., {ROOM * needed}) gave {len(items)} different items of the "
             f"domain {domain}, {spec.items} are needed; return more, or lower evaluation.{SETS[kind]}.items"
         )
 

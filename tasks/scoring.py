@@ -36,7 +36,7 @@ SCORERS: Registry[Callable[..., Scorer]] = Registry(
 NATIVE = "suite"
 """Name of a suite's own score among the parts."""
 
-TAKEN = ("prompts", "completions", "self")
+ARGUMENTS = ("prompts", "completions", "self")
 """Names of a scorer's other arguments: a column of such a name is not passed on."""
 
 
@@ -89,7 +89,7 @@ class Scoring:
 
 def columns_of(items: Sequence[Item]) -> dict[str, list[Any]]:
     """The columns that scorers get of items: `answer`, `domain`, and all further ones, None where an item has none."""
-    names = dict.fromkeys(name for item in items for name in item.columns if name not in TAKEN)
+    names = dict.fromkeys(name for item in items for name in item.columns if name not in ARGUMENTS)
     columns = {name: [item.columns.get(name) for item in items] for name in names}
     return {
         **columns,

@@ -40,8 +40,8 @@ def rows(module: ModuleType, attribute: str, options: Mapping[str, Any]) -> dict
             unread[prompt.reason] = unread.get(prompt.reason, 0) + 1
             continue
         answer = getattr(task.data, "answer", None)
-        known = isinstance(answer, (str, int, float)) and not isinstance(answer, bool)
-        read.append({"index": index, "prompt": prompt, "answer": str(answer) if known else ""})
+        has_text = isinstance(answer, (str, int, float)) and not isinstance(answer, bool)
+        read.append({"index": index, "prompt": prompt, "answer": str(answer) if has_text else ""})
     return {"rows": read, "unread": unread}
 
 
@@ -99,22 +99,22 @@ def _taskset(module: ModuleType, attribute: str, options: Mapping[str, Any]) -> 
     import verifiers.v1 as vf  # noqa: PLC0415
     from verifiers.v1.utils.generic import concrete_type  # noqa: PLC0415
 
-    found: Any = module
+    target: Any = module
     for part in attribute.split("."):
-        found = getattr(found, part, None)
-    if isinstance(found, vf.Taskset) and not options:
-        return found
-    if isinstance(found, type) and issubclass(found, vf.Taskset):
-        config = concrete_type(found, vf.TasksetConfig, origin=vf.Taskset) or vf.TasksetConfig
+        target = getattr(target, part, None)
+    if isinstance(target, vf.Taskset) and not options:
+        return target
+    if isinstance(target, type) and issubclass(target, vf.Taskset):
+        config = concrete_type(target, vf.TasksetConfig, origin=vf.Taskset) or vf.TasksetConfig
         try:
-            return found(config(**options))
+            return target(config(**options))
         except (TypeError, ValueError) as error:
             reason = " ".join(str(error).split())[:300]
             raise TasksetRefused(f"{attribute} does not take the options {json.dumps(options)}: {reason}") from error
     names = [name for name, value in vars(module).items() if isinstance(value, type) and issubclass(value, vf.Taskset)]
     raise TasksetRefused(
         f"{attribute} is no Taskset of {module.__name__}, which has {', '.join(names) or 'none'}; name one"
-        f"{', and no options beside an instance' if isinstance(found, vf.Taskset) else ''}"
+        f"{', and no options beside an instance' if isinstance(target, vf.Taskset) else ''}"
     )
 
 
@@ -122,7 +122,7 @@ def _judged_offline(taskset: Any, task: Any) -> None:
     """Refuse tasks that need tools, a container or another model."""
     rewards = task.hooks("reward")
     parameters = {reward.__name__: inspect.signature(reward).parameters.get("runtime") for reward in rewards}
-    needing = [name for name, found in parameters.items() if found is not None and found.default is found.empty]
+    needing = [name for name, parameter in parameters.items() if parameter and parameter.default is parameter.empty]
     name = type(task).__name__
     if task.NEEDS_CONTAINER or needing:
         raise TasksetRefused(f"{name} needs a container{f' ({needing[0]})' if needing else ''}; it cannot be used")
@@ -145,8 +145,8 @@ def _messages(data: Any) -> list[Any]:
     import verifiers.v1 as vf  # noqa: PLC0415
 
     system = [vf.SystemMessage(content=data.system_prompt)] if data.system_prompt else []
-    asked = [vf.UserMessage(content=data.prompt)] if isinstance(data.prompt, str) else data.prompt or []
-    return [*system, *asked]
+    turns = [vf.UserMessage(content=data.prompt)] if isinstance(data.prompt, str) else data.prompt or []
+    return [*system, *turns]
 
 
 def _prompt(data: Any) -> str | list[dict[str, str]] | _Unasked:

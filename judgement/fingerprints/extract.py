@@ -55,8 +55,8 @@ class Prints:
         tokens = question_tokens(prompt)
         if tokens:
             self._run("question", tokens)
-        for told in dict.fromkeys((answer, "")):
-            self.runs.setdefault("near", {}).setdefault(BANDS, set()).update(near_sums(prompt, told))
+        for stated_answer in dict.fromkeys((answer, "")):
+            self.runs.setdefault("near", {}).setdefault(BANDS, set()).update(near_sums(prompt, stated_answer))
 
     def documents(self, texts: Sequence[str], *, questions: bool = False) -> None:
         """Add the documents of one task; n-grams that many of them share belong to its template and identify none.

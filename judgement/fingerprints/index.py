@@ -224,10 +224,10 @@ class Fingerprints:
         if not row.prompt:
             return None
         for text in (row.prompt, answered):
-            asked = token_numbers(question_tokens(text))
-            (sums,) = rolled(asked, [len(asked)])
-            short = 0 < len(asked) < WHOLE
-            if short and len(self.members["question"].hits(mix(sums ^ self._tag("question", len(asked))))):
+            question_numbers = token_numbers(question_tokens(text))
+            (sums,) = rolled(question_numbers, [len(question_numbers)])
+            short = 0 < len(question_numbers) < WHOLE
+            if short and len(self.members["question"].hits(mix(sums ^ self._tag("question", len(question_numbers))))):
                 return "question"
         sums = np.array(near_sums(row.prompt, row.answer), dtype=U64)
         return (

@@ -62,5 +62,5 @@ def near_sums(prompt: str, answer: str) -> list[int]:
         shingles = mix((windows * PLACES).sum(axis=1, dtype=U64))
         smallest = mix(shingles[:, None] ^ SEEDS).min(axis=0).reshape(BANDS, ROWS)
         bands = (smallest * COLUMNS).sum(axis=1, dtype=U64)
-    told = number("\n".join((" ".join(question_tokens(answer)), *numbers(prompt))))
-    return [(int(band) ^ told ^ number(f"band {at}")) & _MASK for at, band in enumerate(bands)]
+    answer_hash = number("\n".join((" ".join(question_tokens(answer)), *numbers(prompt))))
+    return [(int(band) ^ answer_hash ^ number(f"band {at}")) & _MASK for at, band in enumerate(bands)]

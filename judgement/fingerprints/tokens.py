@@ -59,8 +59,8 @@ def contents(text: str) -> list[str]:
 
 def numbers(text: str) -> list[str]:
     """The numbers of a text in order, in digits and in words."""
-    found = (match[0].lower() for match in NUMBER.finditer(text))
-    return [one for one in found if not one.isalpha() or not one.isascii() or one in NUMBER_WORDS]
+    matches = (match[0].lower() for match in NUMBER.finditer(text))
+    return [one for one in matches if not one.isalpha() or not one.isascii() or one in NUMBER_WORDS]
 
 
 def question_tokens(text: str) -> list[str]:

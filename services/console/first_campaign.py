@@ -145,7 +145,7 @@ def _suite(answers: Answers, train: Loaded, out: Path, name: str) -> dict[str, A
     assert answers.eval is not None
     files = {"eval": answers.eval} if answers.target is None else {"dev": answers.eval, "target": answers.target}
     options = {"eval": "--eval", "dev": "--eval", "target": "--target"}
-    loaded = {key: _loaded(options[key], file, _given(answers)) for key, file in files.items()}
+    loaded = {key: _loaded(options[key], file, _column_names(answers)) for key, file in files.items()}
     names = next(iter(loaded.values())).columns
     return {
         "kind": "files",
@@ -156,7 +156,7 @@ def _suite(answers: Answers, train: Loaded, out: Path, name: str) -> dict[str, A
     }
 
 
-def _given(answers: Answers) -> ColumnNames:
+def _column_names(answers: Answers) -> ColumnNames:
     return ColumnNames(
         prompt=answers.prompt_column,
         answer=answers.answer_column,

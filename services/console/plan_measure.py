@@ -76,7 +76,7 @@ def _not_installed(missing: ModuleNotFoundError) -> UserError:
     return UserError(f"--measure: {missing.name} is not installed: pip install 'aevolve[trainer]'")
 
 
-def measured(plan: Plan, file: Path, given: Mapping[str, float]) -> Plan:
+def measured(plan: Plan, file: Path, options: Mapping[str, float]) -> Plan:
     """The plan with this machine's figures in place of the assumed ones, but for those that are given.
 
     Raises `UserError` where the model is not here, or where the trainer refuses the recipe.
@@ -105,7 +105,7 @@ def measured(plan: Plan, file: Path, given: Mapping[str, float]) -> Plan:
     try:
         examples, rows = _examples(campaign, file, tokenizer)
         trained = _trained_tokens_per_second(plan, base, examples)
-        answer = given.get("answer_tokens") or min(
+        answer = options.get("answer_tokens") or min(
             campaign.model.max_new_tokens, max(1.0, fmean(example.learned for example in examples))
         )
         answers = _answers_per_second(base, examples, answer, trained)
@@ -113,7 +113,7 @@ def measured(plan: Plan, file: Path, given: Mapping[str, float]) -> Plan:
         if not type(error).__module__.startswith("services."):
             raise
         raise UserError(f"--measure: {type(error).__name__}: {error}") from error
-    found = speed.Measured(
+    measurement = speed.Measured(
         device=torch.cuda.get_device_name() if torch.cuda.is_available() else f"one core of a {plan.device.title}",
         tokens_per_second=trained,
         answers_per_second=answers,
@@ -122,26 +122,26 @@ def measured(plan: Plan, file: Path, given: Mapping[str, float]) -> Plan:
         rows=rows,
         seconds=time.monotonic() - start,
     )
-    return with_figures(plan, found, given)
+    return with_figures(plan, measurement, options)
 
 
-def with_figures(plan: Plan, found: speed.Measured, given: Mapping[str, float]) -> Plan:
+def with_figures(plan: Plan, measurement: speed.Measured, options: Mapping[str, float]) -> Plan:
     """The plan whose assumptions give the measured speeds; options that were given stay."""
     shapes, device = plan.model.shapes, plan.device
     one = plan.recipe.model_copy(update={"devices": 1, "sharding": "replicated", "activations": "kept"})
     lengths = replace(
         plan.model.assumptions,
-        row_tokens=found.row_tokens,
-        answer_tokens=found.answer_tokens,
+        row_tokens=measurement.row_tokens,
+        answer_tokens=measurement.answer_tokens,
         utilisation=1,
         decoding=1,
     )
     traits = Traits(every_weight=plan.traits(one).every_weight)
-    utilisation = found.tokens_per_second / speed.tokens_per_second(shapes, one, traits, device, lengths)
-    decoding = found.answers_per_second / speed.answers_per_second(shapes, device, lengths)
-    assumptions = replace(lengths, **{"utilisation": utilisation, "decoding": decoding, **given})
+    utilisation = measurement.tokens_per_second / speed.tokens_per_second(shapes, one, traits, device, lengths)
+    decoding = measurement.answers_per_second / speed.answers_per_second(shapes, device, lengths)
+    assumptions = replace(lengths, **{"utilisation": utilisation, "decoding": decoding, **options})
     notes = tuple(note for note in plan.model.notes if not note.startswith(("row_tokens", "utilisation")))
-    return replace(plan, model=replace(plan.model, assumptions=assumptions, measured=found, notes=notes))
+    return replace(plan, model=replace(plan.model, assumptions=assumptions, measured=measurement, notes=notes))
 
 
 def _examples(campaign: Campaign, file: Path, tokenizer: Any) -> tuple[list[Example], str]:
@@ -174,7 +174,7 @@ def _rows(campaign: Campaign, file: Path) -> list[Row]:
             except SuiteRefused as refused:
                 raise UserError(f"{file}: constitution.{refused}") from refused
         forms = {s.name: s.form for s in (law.data.sources if law.data else ()) if isinstance(s, FilesSource)}
-        items = [(item, forms[name]) for name, found in by_source.items() for item in found]
+        items = [(item, forms[name]) for name, rows in by_source.items() for item in rows]
     step = max(1, len(items) // ROWS)
     return [
         Row(item.domain, item.difficulty, item.wording, item.prompt, item.answer, item.trace, item.core, form=form)

@@ -90,9 +90,9 @@ def _blocks(job: EvaluationJob, measured: Any) -> Iterator[str]:
 
     tokenizer = AutoTokenizer.from_pretrained(job.base, trust_remote_code=False)
     with suites_of(job) as suites:
-        drawn = Drawn.of(job, job.sets[0], suites)
-    asked: list[Item] = [item for items in drawn.items.values() for item in items]
-    for item, line in zip(asked, read(measured.receipt, measured.receipt.uri, Line), strict=True):
+        item_set = Drawn.of(job, job.sets[0], suites)
+    questions: list[Item] = [item for items in item_set.items.values() for item in items]
+    for item, line in zip(questions, read(measured.receipt, measured.receipt.uri, Line), strict=True):
         written = len(tokenizer(line.output, add_special_tokens=False)["input_ids"])
         read_tokens = len(question_ids(item.question, job.form, tokenizer))
         value = line.value if line.value is not None else float(line.correct)

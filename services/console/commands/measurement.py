@@ -99,8 +99,8 @@ async def rescore(
     history = fold(campaign, envelopes)
     selected = _select(envelopes, candidate, kind)
     try:
-        with places(_settings(runs, key_file)) as found:
-            suites = cache(lambda: open_suites(history.campaign.constitution.suites, found))
+        with places(_settings(runs, key_file)) as task_places:
+            suites = cache(lambda: open_suites(history.campaign.constitution.suites, task_places))
             rescored = [
                 rescore_one(history, event, receipt_place(event.receipt, folders), secret, suites) for event in selected
             ]

@@ -191,7 +191,7 @@ def test_without_a_mark_as_many_lines_as_the_reference_has_are_the_answer():
 
 def test_an_answer_that_never_ends_is_wrong_and_the_next_one_is_judged(here, monkeypatch):
     monkeypatch.setattr(gym_process, "CPU_SECONDS", 0.3)
-    drawn = gym_process.drawn(None, "countdown", {}, 1, 1, 0, split_of_first("countdown"), 1, 10)
+    drawn = gym_process.entries_of(None, "countdown", {}, 1, 1, 0, split_of_first("countdown"), 1, 10)
     _, answer, entry = drawn["entries"][0]
     scores = gym_process.score(None, [entry] * 3, ["9**9**9**9", answer, "1 +"], "whole")
     assert scores[0] == 0.0
@@ -232,7 +232,7 @@ def test_every_data_set_gives_its_own_answer_full_marks_after_json(here):
     for name in names:
         drawn = here.call(
             "reasoning_gym",
-            "tasks.gym_process:drawn",
+            "tasks.gym_process:entries_of",
             {
                 "task": name,
                 "settings": {},
@@ -240,7 +240,7 @@ def test_every_data_set_gives_its_own_answer_full_marks_after_json(here):
                 "size": 30,
                 "start": 0,
                 "split": "train",
-                "wanted": 1,
+                "most": 1,
                 "seconds": 20,
             },
         )
