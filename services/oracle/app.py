@@ -6,7 +6,7 @@ from services.oracle.boards.job import ASKING
 from services.oracle.engines.registry import check_engine
 from services.oracle.fingerprints.job import FINGERPRINTING, publish_fingerprints
 from services.oracle.score_job import SCORING
-from services.oracle.steps import assess_drift, measure_base, measure_dev, query
+from services.oracle.steps import assess_drift, charge_queries, measure_base, measure_dev
 from services.runtime.main import main as run
 from services.runtime.service import Service
 
@@ -15,12 +15,12 @@ SERVICE = Service(
     reactions={
         "CampaignStarted": (measure_base, publish_fingerprints),
         "CheckpointTrained": (measure_dev,),
-        "SubmissionsChosen": (query, assess_drift),
+        "SubmissionsChosen": (charge_queries, assess_drift),
         "ScoresReported": (assess_drift,),
         "EvaluationFailed": (assess_drift,),
         "GuardsReported": (assess_drift,),
         "GuardsUnmeasured": (assess_drift,),
-        "CampaignResumed": (measure_base, publish_fingerprints, measure_dev, query, assess_drift),
+        "CampaignResumed": (measure_base, publish_fingerprints, measure_dev, charge_queries, assess_drift),
     },
     timers=(assess_drift,),
     check=check_engine,
@@ -28,7 +28,7 @@ SERVICE = Service(
     preload=(
         "services.oracle.evaluate",
         "services.oracle.engines.local",
-        "services.oracle.boards.query",
+        "services.oracle.boards.ask",
         "services.oracle.fingerprints.publish",
     ),
 )

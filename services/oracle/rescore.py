@@ -12,8 +12,8 @@ from schemas.events import GuardsReported, ScoresReported
 from schemas.scores import BASE, Receipt, Scores
 from schemas.targets import Outside
 from services.oracle import receipts, records
+from services.oracle.boards.ask import board_kind, scores_of
 from services.oracle.boards.board import ScoreOutOfScale
-from services.oracle.boards.query import board_kind, scores_of
 from services.oracle.receipts import Line, ReceiptForged
 from services.oracle.records import Record
 from services.oracle.sets import draw_set, sealed_set

@@ -22,8 +22,8 @@ from services.oracle.job import (
     Result,
     SealedSet,
 )
+from services.oracle.order_check import REFUSED, UNKNOWN, check
 from services.oracle.orders import SCORE, ScoreOrder, measurement
-from services.oracle.owed import REFUSED, UNKNOWN, check
 from services.oracle.sets import sealed_set
 from services.runtime.jobs.runner import JobFailed
 from services.runtime.service import Failure, JobKind

@@ -42,8 +42,11 @@ def measure_dev(history: History, now: datetime) -> Effect:
     return _queued(history, _dev_due(history))
 
 
-def query(history: History, now: datetime) -> Effect:
-    """Reserve and queue what the policy chose: confirmation on fresh items, the target, and the final set."""
+def charge_queries(history: History, now: datetime) -> Effect:
+    """Reserve, and thereby charge, the queries that the policy chose; queue them and the confirmations.
+
+    Queries are of the target and of the final set; a confirmation is on fresh items and costs none.
+    """
     effect = NOTHING
     for chosen in history.submissions.values():
         for kind in PAID:
@@ -53,7 +56,7 @@ def query(history: History, now: datetime) -> Effect:
     return effect + _queued(history, _query_due(history))
 
 
-def owed(history: History, candidate: str) -> Iterator[Work]:
+def works_of(history: History, candidate: str) -> Iterator[Work]:
     """The jobs of a candidate, or of the base, that the steps above queue in this state."""
     for trial, kinds, round_ in (*_base_due(history), *_dev_due(history), *_query_due(history, {candidate})):
         if trial.candidate == candidate:

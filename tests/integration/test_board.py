@@ -39,7 +39,7 @@ def board():
 
 @pytest.fixture(scope="module")
 def runner() -> JobRunner:
-    return JobRunner(["services.oracle.boards.query"])
+    return JobRunner(["services.oracle.boards.ask"])
 
 
 def against(board: Board, rounds: int = 3, board_seconds: float = 60, **target):

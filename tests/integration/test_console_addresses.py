@@ -13,8 +13,9 @@ import pytest
 from eventstore.effect import Append
 from schemas.envelope import campaign_stream
 from schemas.events import CampaignStarted
-from services.console.web.app import PAGES, ROUTES, make_app
+from services.console.web.app import ROUTES, make_app
 from services.console.web.context import Site
+from services.console.web.pages import PAGES
 from services.console.web.security import PageSettings, access
 from services.runtime.settings import Settings
 from tests.conftest import Stores

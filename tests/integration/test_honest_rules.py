@@ -22,7 +22,7 @@ from schemas.scores import BASE, Cost
 from services.console.embedded.run_folder import RunFolder
 from services.console.embedded.system import _services
 from services.oracle.sets import draw_set, nonce
-from services.oracle.steps import query
+from services.oracle.steps import charge_queries
 from services.runtime.jobs.runner import JobFailed
 from services.runtime.settings import Settings
 from services.runtime.storage.hashing import hash_folder
@@ -216,7 +216,7 @@ async def test_rule_6_a_query_is_charged_before_it_is_sent_and_only_once(stores)
     picked = (Submission(candidate="r1s1", reason=""),)
     chosen = e.SubmissionsChosen(round=1, closed_by="complete", confirm=(), external=picked, basis=BASIS)
     history.submissions[1] = chosen
-    first, second = query(history, LATER), query(history, LATER)
+    first, second = charge_queries(history, LATER), charge_queries(history, LATER)
     oracle = await stores("oracle")
     base = e.SubmissionReserved(candidate=BASE, kind="external", round=0, number=1, left=8)
     await oracle.append([Append(history.id, f"{history.id}/exposure/external", base, expected=0)])
@@ -234,7 +234,7 @@ def test_rule_6_no_query_beyond_the_budget_is_reserved():
     assert refused(history, chosen) == ("SubmissionsChosen", "budget.external_queries")
     history.submissions[1] = chosen
     with pytest.raises(ValueError, match="left"):
-        query(history, LATER)
+        charge_queries(history, LATER)
 
 
 async def test_rule_7_the_rules_of_a_campaign_that_runs_are_changed_by_nobody(stores, owner):

@@ -1,7 +1,7 @@
 """The console's application: its pages, its forms, its failures, and the process that serves them.
 
 A page reads the log through `context.site`; `security.Guard` decides who may open it; `live` tells open pages that
-the log has grown. A page of another package is added by an entry point (`pages`).
+the log has grown. `pages` lists the pages, those of other packages included.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from starlette.staticfiles import StaticFiles
 from eventstore.errors import DISCONNECTED
 from schemas.unreadable import UnreadableEvent
 from services.console.client import UnknownCampaign, connected, read_settings
-from services.console.web import audit, campaigns, data, health, log, login, rounds
+from services.console.web import audit, campaigns, health, log, login
 from services.console.web.context import Site
 from services.console.web.live import live
-from services.console.web.pages import Page, with_external
+from services.console.web.pages import PAGES, with_external
 from services.console.web.security import Forged, Guard, access, action, page_settings
 from services.console.web.templating import endpoint, environment, render
 from services.runtime.main import Server
@@ -39,29 +39,6 @@ from services.runtime.user_error import UserError
 
 STATIC = Path(__file__).parent / "static"
 ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104 - compared with, never listened on
-
-PAGES = (
-    Page("/login", "Log in", login.login, "login.html"),
-    Page("/campaigns", "Campaigns", campaigns.overview, "campaigns.html", 10),
-    Page("/campaigns/start", "Start a campaign", campaigns.new, "start.html"),
-    Page("/campaigns/{campaign}", "Campaign", campaigns.campaign, "campaign.html"),
-    Page("/rounds", "Rounds", rounds.latest, "rounds.html", 20),
-    Page("/rounds/{campaign}", "Rounds", rounds.rounds, "rounds.html"),
-    Page("/rounds/{campaign}/{candidate}", "Candidate", rounds.candidate, "candidate.html"),
-    Page("/audit", "Audit", audit.latest, "decisions.html", 30),
-    Page("/audit/{campaign}", "Decisions", audit.decisions, "decisions.html"),
-    Page("/audit/{campaign}/what-if", "Another threshold", audit.what_if, "what_if.html"),
-    Page("/audit/{campaign}/{decision}", "Decision", audit.decision, "decision.html"),
-    Page("/audit/{campaign}/{decision}/again", "Recomputed", audit.again, "again.html"),
-    Page("/log", "Log", log.stream, "log.html", 40),
-    Page("/log/{position:int}", "Event", log.event, "event.html"),
-    Page("/data", "Data", data.overview, "data.html", 50),
-    Page("/data/{campaign}/{round:int}", "Samples", data.samples, "samples.html"),
-    Page("/health", "Health", health.overview, "health.html", 60),
-    Page("/health/letters", "Dead letters", health.dead_letters, "letters.html"),
-    Page("/glossary", "Glossary", login.glossary, "glossary.html"),
-)
-"""The pages of the console."""
 
 ROUTES: tuple[BaseRoute, ...] = (
     Route("/", login.home),

@@ -1,4 +1,4 @@
-"""A page of the console, and the pages that other packages add by the entry-point group `aevolve.pages`."""
+"""The pages of the console, and those that other packages add by the entry-point group `aevolve.pages`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from services.console.web import audit, campaigns, data, health, log, login, rounds
 from services.runtime.user_error import UserError
 
 GROUP = "aevolve.pages"
@@ -40,6 +41,30 @@ class Page:
         return f"{self.handler.__module__}/{self.template}"
 
 
+PAGES = (
+    Page("/login", "Log in", login.login, "login.html"),
+    Page("/campaigns", "Campaigns", campaigns.overview, "campaigns.html", 10),
+    Page("/campaigns/start", "Start a campaign", campaigns.new, "start.html"),
+    Page("/campaigns/{campaign}", "Campaign", campaigns.campaign, "campaign.html"),
+    Page("/rounds", "Rounds", rounds.latest, "rounds.html", 20),
+    Page("/rounds/{campaign}", "Rounds", rounds.rounds, "rounds.html"),
+    Page("/rounds/{campaign}/{candidate}", "Candidate", rounds.candidate, "candidate.html"),
+    Page("/audit", "Audit", audit.latest, "decisions.html", 30),
+    Page("/audit/{campaign}", "Decisions", audit.decisions, "decisions.html"),
+    Page("/audit/{campaign}/what-if", "Another threshold", audit.what_if, "what_if.html"),
+    Page("/audit/{campaign}/{decision}", "Decision", audit.decision, "decision.html"),
+    Page("/audit/{campaign}/{decision}/again", "Recomputed", audit.again, "again.html"),
+    Page("/log", "Log", log.stream, "log.html", 40),
+    Page("/log/{position:int}", "Event", log.event, "event.html"),
+    Page("/data", "Data", data.overview, "data.html", 50),
+    Page("/data/{campaign}/{round:int}", "Samples", data.samples, "samples.html"),
+    Page("/health", "Health", health.overview, "health.html", 60),
+    Page("/health/letters", "Dead letters", health.dead_letters, "letters.html"),
+    Page("/glossary", "Glossary", login.glossary, "glossary.html"),
+)
+"""The pages of the console."""
+
+
 def with_external(pages: Iterable[Page]) -> list[Page]:
     """The pages of the console and those of other packages.
 
@@ -54,9 +79,3 @@ def with_external(pages: Iterable[Page]) -> list[Page]:
             raise UserError(f"{GROUP}: {entry.name} = {entry.value}; {page.path} is taken: give the page another path")
         by_path[page.path] = page
     return list(by_path.values())
-
-
-def navigation(pages: Iterable[Page]) -> list[Page]:
-    """The pages of the navigation, in order."""
-    placed = [(page.position, page) for page in pages if page.position is not None]
-    return [page for _, page in sorted(placed, key=lambda pair: pair[0])]

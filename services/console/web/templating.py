@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup
@@ -15,8 +15,10 @@ from audit.decision import short
 from audit.narrate import accuracy, narrate, odds
 from services.console.view.table import minutes
 from services.console.web.context import site
-from services.console.web.pages import Page, navigation
 from services.console.web.security import csrf_token, keep_csrf
+
+if TYPE_CHECKING:  # the pages' handlers import this module
+    from services.console.web.pages import Page
 
 
 def environment(pages: Iterable[Page]) -> Environment:
@@ -34,8 +36,14 @@ def environment(pages: Iterable[Page]) -> Environment:
         lstrip_blocks=True,
     )
     templates.filters.update(FILTERS)
-    templates.globals["pages"] = navigation(pages)
+    templates.globals["pages"] = _navigation(pages)
     return templates
+
+
+def _navigation(pages: Iterable[Page]) -> list[Page]:
+    """The pages of the navigation, in order."""
+    placed = [(page.position, page) for page in pages if page.position is not None]
+    return [page for _, page in sorted(placed, key=lambda pair: pair[0])]
 
 
 def endpoint(page: Page) -> Callable[[Request], Any]:

@@ -15,8 +15,8 @@ from schemas.events import ScoresReported
 from schemas.scores import Cost, Kind
 from schemas.targets import Outside
 from services.oracle.boards.board import Answer, Query
+from services.oracle.order_check import REFUSED, UNKNOWN, check
 from services.oracle.orders import BOARD, BoardOrder
-from services.oracle.owed import REFUSED, UNKNOWN, check
 from services.oracle.score_job import append, failed
 from services.runtime.service import JobKind
 from services.runtime.settings import Settings
@@ -76,7 +76,7 @@ def pause(job: Job) -> timedelta:
 
 ASKING = JobKind(
     queue=BOARD,
-    function="services.oracle.boards.query:ask",
+    function="services.oracle.boards.ask:ask",
     order=BoardOrder,
     prepare=prepare,
     finished=finished,

@@ -14,8 +14,8 @@ from schemas.events import DataFailed, FingerprintsPublished
 from schemas.evidence import Basis
 from schemas.scores import Cost
 from services.oracle.fingerprints.work import FingerprintJob, Published
+from services.oracle.order_check import REFUSED, UNKNOWN, check_fingerprints
 from services.oracle.orders import FINGERPRINTS, FingerprintOrder
-from services.oracle.owed import REFUSED, UNKNOWN, check_fingerprints
 from services.runtime.jobs.runner import JobFailed
 from services.runtime.service import Failure, JobKind
 from services.runtime.settings import Settings

@@ -22,7 +22,7 @@ from schemas.recipe import Recipe
 from schemas.scores import BASE
 from services.oracle import receipts
 from services.oracle.receipts import ReceiptForged, rescore
-from services.oracle.steps import assess_drift, query
+from services.oracle.steps import assess_drift, charge_queries
 from services.policy.steps import revise
 from services.trainer.distributed.data_parallel import SINGLE_RANK
 from services.trainer.job import AdapterUntrained, TargetModuleMissing
@@ -140,11 +140,11 @@ def test_a_fabricated_metric_does_not_survive_its_receipt(tmp_path):
 def test_a_submission_that_timed_out_is_not_sent_a_second_time():
     log = going_on(scored_round())
     log.append(chosen("r1s1"))
-    first, again = query(log.history, NOW), query(log.history, NOW)
+    first, again = charge_queries(log.history, NOW), charge_queries(log.history, NOW)
     assert [append.expected for append in first.events] == [1]
     assert again == first  # the same place of the same stream, the same key of the work: one of the two is refused
     log.append(*(append.event for append in first.events))
-    after = query(log.history, NOW)
+    after = charge_queries(log.history, NOW)
     assert after.events == ()
     assert [(job.queue, job.key) for job in after.work] == [(job.queue, job.key) for job in first.work]
 
@@ -152,7 +152,7 @@ def test_a_submission_that_timed_out_is_not_sent_a_second_time():
 def test_an_outage_of_the_oracle_stops_nothing_and_its_late_score_counts_in_the_next_round():
     log = going_on(scored_round())
     log.append(chosen("r1s1"))
-    log.append(*(append.event for append in query(log.history, NOW).events))
+    log.append(*(append.event for append in charge_queries(log.history, NOW).events))
     log.history.streams["test/round/1"] = 1
     sent, patience = log.history.submission_times[1], log.history.campaign.constitution.budget.board_seconds
     assert not assess_drift(log.history, sent + timedelta(seconds=patience - 1))

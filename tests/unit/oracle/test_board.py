@@ -11,6 +11,7 @@ from judgement.statistics import domain_score
 from schemas.targets import BoardTarget
 from services.oracle.adapters import AdapterChanged
 from services.oracle.boards import http as board_http
+from services.oracle.boards.ask import ask, scores_of
 from services.oracle.boards.board import (
     Answer,
     BoardDenied,
@@ -23,7 +24,6 @@ from services.oracle.boards.board import (
 )
 from services.oracle.boards.http import token_for
 from services.oracle.boards.job import key_of
-from services.oracle.boards.query import ask, scores_of
 from services.runtime.jobs.runner import Again
 from services.runtime.storage.hashing import hash_folder
 from tests.adapters import make_adapter, make_base

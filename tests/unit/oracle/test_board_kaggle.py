@@ -15,10 +15,10 @@ from requests import HTTPError, Response
 
 from schemas.targets import KaggleTarget
 from services.oracle.boards import kaggle as board_kaggle
+from services.oracle.boards.ask import ask
 from services.oracle.boards.board import Answer, BoardDenied, BoardGarbled, BoardRefused, BoardUnreachable, Query
 from services.oracle.boards.job import key_of
 from services.oracle.boards.kaggle import RECORDED, STATES, ClientMissing, open_client
-from services.oracle.boards.query import ask
 from services.oracle.boards.submission_zip import AdapterUnfit
 from services.runtime.jobs.runner import Again
 from services.runtime.storage.hashing import hash_folder

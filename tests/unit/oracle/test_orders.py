@@ -38,7 +38,7 @@ def works():
     history = History(envelopes[0].correlationid)
     for envelope in envelopes:
         history.apply(envelope)
-        for step in (steps.measure_base, steps.measure_dev, steps.query):
+        for step in (steps.measure_base, steps.measure_dev, steps.charge_queries):
             for work in step(history, envelope.time).work:
                 yield work, canonical_json(earlier_payload(history, work))
 

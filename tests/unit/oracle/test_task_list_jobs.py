@@ -91,14 +91,14 @@ def test_guards_are_measured_at_the_start_and_on_the_chosen_alone() -> None:
     log.train(1, 0, 1, 2)
     (dev,) = owed(oracle.measure_dev, log).work
     assert "guards" not in dev.payload
-    (asked,) = owed(oracle.query, chosen()).work
+    (asked,) = owed(oracle.charge_queries, chosen()).work
     assert (asked.payload["candidate"], asked.payload["guards"]) == ("r1s1", True)
 
 
 def test_whoever_was_measured_on_the_guards_is_not_again() -> None:
     log = chosen()
     report(log, "r1s1")
-    (asked,) = owed(oracle.query, log).work
+    (asked,) = owed(oracle.charge_queries, log).work
     assert "guards" not in asked.payload
     assert asked.key.endswith("r1s1/confirm+external")
 
@@ -109,13 +109,13 @@ def test_a_board_is_asked_for_the_target_alone_the_guards_are_measured_here(aske
     if not asked:  # the target alone, without a confirmation
         data = log.envelopes[-1].data
         log.envelopes[-1] = log.envelopes[-1].model_copy(update={"data": {**data, "confirm": []}})
-    here, board = owed(oracle.query, log).work
+    here, board = owed(oracle.charge_queries, log).work
     assert (here.queue, here.payload["kinds"], here.payload["guards"]) == ("score", ["confirm"] * len(asked), True)
     assert (board.queue, board.payload["kinds"], "guards" in board.payload) == ("board", ["external"], False)
     report(log, "r1s1")
     if asked:
         log.score("r1s1", "confirm", 0.4)
-    assert [work.queue for work in owed(oracle.query, log).work] == ["board"]
+    assert [work.queue for work in owed(oracle.charge_queries, log).work] == ["board"]
 
 
 def test_guards_under_another_stamp_than_the_bases_are_set_aside_whoever_came_first() -> None:
@@ -191,7 +191,7 @@ def test_the_final_set_is_the_oracles_unless_the_target_names_tasks() -> None:
 
 def test_a_final_query_of_named_tasks_asks_nothing_of_the_sealed_set(monkeypatch, tmp_path) -> None:
     named = TARGET.model_copy(update={"final": (TaskScore(task="Other", metric="acc"),)})
-    (work,) = owed(oracle.query, chosen(target=named)).work
+    (work,) = owed(oracle.charge_queries, chosen(target=named)).work
     work = replace(work, payload={**work.payload, "kinds": ["final"]})
     job = prepared(work, monkeypatch, tmp_path)
     assert job.sets == ()
@@ -218,7 +218,7 @@ def test_the_drift_test_sees_one_number_of_other_tasks_and_each_domain_of_tasks_
 
 
 def test_a_finished_job_says_a_score_per_set_and_one_report_of_the_guards() -> None:
-    (work,) = owed(oracle.query, chosen()).work
+    (work,) = owed(oracle.charge_queries, chosen()).work
     taken = {"receipt": RECEIPT, "stamp": STAMP, "tokens": 10, "seconds": 1.0, "device_seconds": 1.0}
     measured = tuple(Measured(kind=kind, scores=suite(50)["refusals"], **taken) for kind in ("confirm", "external"))
     result = Evaluated(candidate="r1s1", measured=measured, guarded=Guarded(suites=suite(80), **taken))
@@ -230,7 +230,7 @@ def test_a_finished_job_says_a_score_per_set_and_one_report_of_the_guards() -> N
 
 @pytest.mark.parametrize("kinds", [("confirm", "external"), ()])
 def test_a_failed_job_says_so_of_all_that_it_was_to_measure_and_charges_it_once(kinds) -> None:
-    (work,) = owed(oracle.query, chosen()).work
+    (work,) = owed(oracle.charge_queries, chosen()).work
     work = replace(work, payload={**work.payload, "kinds": list(kinds)})
     failure = Failure(error="TaskRefused", message="m", terminal=True, cost=Cost(tokens=9))
     said = [append.event for append in score_job.failed(leased(work), failure).events]

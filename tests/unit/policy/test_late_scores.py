@@ -131,11 +131,11 @@ def test_what_the_oracle_measures_and_what_it_asks_a_board_are_jobs_of_two_queue
     assert (away.queue, away.payload["kinds"], away.attempts) == ("board", ["external"], 5)
     assert away.deadline == fold(log.id, log.envelopes).started_at + timedelta(seconds=1000)
     log.choose(1, "r1s1")
-    here, away = owed(oracle.query, log).work
+    here, away = owed(oracle.charge_queries, log).work
     assert [(w.queue, w.payload["kinds"]) for w in (here, away)] == [("score", ["confirm"]), ("board", ["external"])]
     assert here.key != away.key
     log.score("r1s1", "confirm", 0.4)
-    (left,) = owed(oracle.query, log).work
+    (left,) = owed(oracle.charge_queries, log).work
     assert left == away
 
 

@@ -188,16 +188,16 @@ def chosen_round():
 
 def test_a_query_of_the_target_is_charged_when_it_is_queued_and_not_again():
     log = chosen_round()
-    effect = owed(oracle.query, log)
+    effect = owed(oracle.charge_queries, log)
     (charged,) = effect.events
     assert (charged.event.candidate, charged.event.number, charged.event.left) == ("r1s1", 2, 7)
     (job,) = effect.work
     assert job.payload["kinds"] == ["confirm", "external"]
     log.say(charged.subject, charged.event)
-    assert owed(oracle.query, log).events == ()
+    assert owed(oracle.charge_queries, log).events == ()
     for kind in ("confirm", "external"):
         log.score("r1s1", kind, 0.4)
-    assert owed(oracle.query, log) == NOTHING
+    assert owed(oracle.charge_queries, log) == NOTHING
 
 
 def test_drift_is_assessed_once_all_answers_are_in():
@@ -250,9 +250,9 @@ def test_the_campaign_ends_when_the_final_scores_are_in(last_round):
     log.choose(2, final=("base", "r2s1"))
     held.apply(log.envelopes[-1])
     assert policy.conclude(held, now(log)) == NOTHING
-    assert [k.payload["kinds"] for k in oracle.query(held, now(log)).work if k.payload["candidate"] == "base"] == [
-        ["final"]
-    ]
+    assert [
+        k.payload["kinds"] for k in oracle.charge_queries(held, now(log)).work if k.payload["candidate"] == "base"
+    ] == [["final"]]
     for candidate, score in (("base", 0.17), ("r2s1", 0.34)):
         log.score(candidate, "final", score)
         held.apply(log.envelopes[-1])

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.console.glossary import markdown, terms
-from services.console.web.app import PAGES
-from services.console.web.pages import GROUP
+from services.console.web.pages import GROUP, PAGES
 from services.runtime.user_error import UserError
 from tests.unit.recorded_log import browser, recorded
 

@@ -1,4 +1,6 @@
-"""Queries a board about one candidate: looks the submission up by its key, submits it if the board has none.
+"""Asks a board about one candidate: looks the submission up by its key, submits it if the board has none.
+
+The query was charged before, when it was queued (`services.oracle.steps.charge_queries`).
 
 Every try begins with the lookup, so a process that dies between upload and recording submits nothing twice.
 """

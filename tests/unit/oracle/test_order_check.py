@@ -19,7 +19,7 @@ from services.console.log_file import read_envelopes
 from services.oracle import steps
 from services.oracle.boards.job import ASKING
 from services.oracle.fingerprints.job import FINGERPRINTING, publish_fingerprints
-from services.oracle.owed import check, check_fingerprints
+from services.oracle.order_check import check, check_fingerprints
 from services.oracle.score_job import SCORING
 from services.runtime.jobs.runner import JobFailed
 from services.runtime.jobs.worker import Worker
@@ -41,7 +41,7 @@ def queued() -> list[Job]:
     history, jobs = History(ENVELOPES[0].correlationid), {}
     for envelope in ENVELOPES:
         history.apply(envelope)
-        for step in (steps.measure_base, steps.measure_dev, steps.query):
+        for step in (steps.measure_base, steps.measure_dev, steps.charge_queries):
             for work in () if history.closed else step(history, envelope.time).work:
                 jobs[work.key, json.dumps(work.payload, sort_keys=True)] = job_of(work)
     return list(jobs.values())

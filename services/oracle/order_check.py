@@ -12,7 +12,7 @@ from judgement.history import History
 from schemas.base import digest
 from schemas.envelope import fingerprint_stream
 from services.oracle.orders import FingerprintOrder, measurement
-from services.oracle.steps import PAID, owed
+from services.oracle.steps import PAID, works_of
 from services.runtime.jobs.runner import JobFailed
 
 REFUSED = "OrderRefused"
@@ -23,14 +23,14 @@ UNKNOWN = "OrderUnknown"
 
 async def check(job: Job, store: EventStore) -> None:
     """Raise `JobFailed` unless the log owes the job's order."""
-    order, history, known = measurement(job), History(job.campaign), False
+    order, history, has_key = measurement(job), History(job.campaign), False
     owes = False
     async for envelope in store.read(campaign=job.campaign):
         history.apply(envelope)
         if owes or history.campaign is None or history.closed or order.candidate not in history.trials:
             continue
-        works = [work for work in owed(history, order.candidate) if (work.queue, work.key) == (job.queue, job.key)]
-        known = known or bool(works)
+        works = [work for work in works_of(history, order.candidate) if (work.queue, work.key) == (job.queue, job.key)]
+        has_key = has_key or bool(works)
         owes = any(measurement(work) == order for work in works)
     paid = {(reserved.candidate, reserved.kind) for reserved in history.reservations}
     missing = [kind for kind in order.kinds if kind in PAID and (order.candidate, kind) not in paid]
@@ -40,7 +40,7 @@ async def check(job: Job, store: EventStore) -> None:
         f"no query of {missing[0]} is reserved" if owes else "no step of the oracle queues it at any state of the log"
     )
     raise JobFailed(
-        REFUSED if known else UNKNOWN,
+        REFUSED if has_key else UNKNOWN,
         f"job {job.key} of the queue {job.queue}: {what}; find out who inserted the row, and change that password",
     )
 
