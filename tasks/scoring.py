@@ -12,8 +12,7 @@ from tasks.item import Item
 from tasks.scorers.choice import choice
 from tasks.scorers.mathematics import mathematics
 from tasks.scorers.numeric import numeric
-from tasks.scorers.options import FIELD
-from tasks.scorers.scorer import Scorer, checked, combine
+from tasks.scorers.scorer import FIELD, Scorer, checked, combine
 from tasks.scorers.text import boxed, contains, exact, length, regex
 from tasks.suite import Places, Score, Scores, Suite, SuiteRefused
 

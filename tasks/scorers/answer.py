@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.scorers.child_process import last_match
-from tasks.scorers.options import regular_expression
-from tasks.scorers.scorer import Scorer, Scores
+from tasks.scorers.scorer import Scorer, Scores, regular_expression
 
 LONGEST_SENTENCE = 1000
 """Longest sentence after "the answer is" that is read, in characters."""

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasks.scorers.answer import LONGEST_SENTENCE, Answer, Part, scorer_of
-from tasks.scorers.options import read_options
-from tasks.scorers.scorer import Scorer, Scores
+from tasks.scorers.scorer import Scorer, Scores, read_options
 from tasks.scorers.text import normal, plain
 
 LETTERS = "ABCDEFGHIJ"

@@ -10,8 +10,7 @@ from typing import Any
 from tasks.scorers.answer import Answer, Part, last_line, scorer_of
 from tasks.scorers.child_process import same_formula
 from tasks.scorers.numeric import WRAPPER, equal, only_number
-from tasks.scorers.options import FIELD, read_options
-from tasks.scorers.scorer import Scorer
+from tasks.scorers.scorer import FIELD, Scorer, read_options
 from tasks.scorers.text import plain
 
 LONGEST_FORMULA = 1000

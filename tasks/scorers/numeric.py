@@ -8,8 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from tasks.scorers.answer import Answer, Part, at_edges, scorer_of
-from tasks.scorers.options import amount, one_of, read_options
-from tasks.scorers.scorer import Scorer
+from tasks.scorers.scorer import Scorer, amount, one_of, read_options
 
 LONGEST_NUMBER = 400
 """Longest number that is read, in characters."""

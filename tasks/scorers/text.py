@@ -10,8 +10,7 @@ from typing import Any
 from tasks.puzzles.scorer import correct
 from tasks.scorers.answer import Answer, Part, at_edges, last_line, scorer_of
 from tasks.scorers.child_process import last_match
-from tasks.scorers.options import count, flag, read_options, regular_expression
-from tasks.scorers.scorer import Scorer, Scores
+from tasks.scorers.scorer import Scorer, Scores, count, flag, read_options, regular_expression
 
 DECORATION = "*`\"'$ \t\u201c\u201d"
 

@@ -95,8 +95,7 @@ def run_campaign(command: str, campaign: Path, out: Path, overrides: dict[str, A
     from rich.console import Console
 
     from services.console.embedded.demo import plan, run
-    from services.console.embedded.run_errors import as_user_errors
-    from services.console.embedded.run_folder import RunFolder
+    from services.console.embedded.run_folder import RunFolder, as_user_errors
     from services.console.signals import Interrupted
     from services.console.signals import run as run_until_signal
     from services.console.view.screen import Screen
@@ -123,8 +122,7 @@ def up(
     ] = None,
 ) -> None:
     """Run the embedded database, broker, services and web page, without a campaign, until Ctrl-C."""
-    from services.console.embedded.run_errors import as_user_errors
-    from services.console.embedded.run_folder import RunFolder
+    from services.console.embedded.run_folder import RunFolder, as_user_errors
     from services.console.signals import Interrupted, run
 
     folder = RunFolder(out)

@@ -1,4 +1,4 @@
-"""The folder of a run on this machine, and the lock that shows whether the run is still alive.
+"""The folder of a run on this machine, the lock that shows whether the run is alive, and the failures of its disk.
 
 The lock is an open file that every child inherits: it is free only when the last process of the run has ended, so a
 resumed run never meets processes of the killed run.
@@ -6,6 +6,7 @@ resumed run never meets processes of the killed run.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -16,13 +17,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import asyncpg
 from pydantic import BaseModel
 
+from eventstore.errors import DISCONNECTED
 from eventstore.integrity.anchors import make_key, read_key
 from schemas.campaign import Campaign
 from services.console.report.data import Clock
 from services.runtime.parent_watch import GRACE
 from services.runtime.user_error import UserError
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 class Record(BaseModel):
@@ -155,3 +161,30 @@ def _locked(descriptor: int, timeout: float) -> bool:
             time.sleep(0.2)
         else:
             return True
+
+
+@contextmanager
+def as_user_errors(folder: RunFolder) -> Iterator[None]:
+    """Raise `UserError` for a failure of the run's disk or of its database. A closed terminal stays what it is."""
+    try:
+        yield
+    except (BrokenPipeError, UserError):
+        raise
+    except (*DISCONNECTED, asyncpg.PostgresError) as error:
+        if isinstance(error, OSError) and not isinstance(error, (ConnectionError, TimeoutError)):
+            raise UserError(f"--out: {folder.root}; {_of_disk(error, folder)}") from error
+        raise UserError(
+            f"embedded: the database of {folder.root} ended or refused ({error or type(error).__name__}): see "
+            f"{folder.state / 'postgres' / 'postgres.log'}, free some disk and memory, and run the command again"
+        ) from error
+
+
+def _of_disk(error: OSError, folder: RunFolder) -> str:
+    place = "" if error.filename in (None, str(folder.root)) else f" at {os.fsdecode(error.filename)}"
+    if error.errno in FULL:
+        remedy = "free some disk or raise the quota, and go on with --resume"
+    elif error.errno in READ_ONLY:
+        remedy = "give a folder that you can write to"
+    else:
+        remedy = "give another folder"
+    return f"{error.strerror or error}{place}: {remedy}"

@@ -20,7 +20,6 @@ from judgement.trial import Trial
 from schemas import events as e
 from schemas.envelope import Envelope
 from schemas.scores import BASE, Kind
-from services.console.report.intervals import Interval, seconds, within
 from services.console.view.progress import state
 
 KINDS: tuple[Kind, ...] = ("dev", "confirm", "external", "final")
@@ -28,6 +27,9 @@ ROUND_EVENTS = ("DriftDetected", "DriftCleared", "PolicyUpdated")
 """Types of events that the report of a round needs besides the folded state, which does not hold them."""
 MEASURED = ("ScoresReported", "EvaluationFailed", "GuardsReported", "GuardsUnmeasured")
 """Events that the time of an evaluation is charged in."""
+
+Interval = tuple[datetime, datetime]
+"""Begin and end."""
 
 
 @dataclass(frozen=True)
@@ -238,3 +240,26 @@ def _scorings(envelopes: Iterable[Envelope]) -> list[Interval]:
         for envelope in envelopes
         if envelope.type in MEASURED
     ]
+
+
+def union(intervals: Iterable[Interval]) -> list[Interval]:
+    """The same stretch of time as intervals in order that neither touch nor overlap."""
+    merged: list[Interval] = []
+    for begin, end in sorted(intervals):
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        elif begin < end:
+            merged.append((begin, end))
+    return merged
+
+
+def within(intervals: Iterable[Interval], frames: Iterable[Interval]) -> list[Interval]:
+    """The parts of the intervals that lie inside one of the frames."""
+    frames = list(frames)
+    cut = [(max(begin, low), min(end, high)) for begin, end in intervals for low, high in frames]
+    return [(begin, end) for begin, end in cut if begin < end]
+
+
+def seconds(intervals: Iterable[Interval]) -> float:
+    """Length of the union."""
+    return sum((end - begin).total_seconds() for begin, end in union(intervals))

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from judgement.history import fold
-from services.console.report.data import Clock, build
-from services.console.report.intervals import seconds, union, within
+from services.console.report.data import Clock, build, seconds, union, within
 from tests.unit.console_events import BEGIN, CAMPAIGN, Log, finished, two_rounds
 
 
