@@ -27,30 +27,30 @@ RECORDED = Path("tests/recorded/demo.jsonl")
 
 def main() -> int:
     """Run it; the exit status: 0 where it ran, whatever it showed, and 2 where it cannot."""
-    asked = _parser().parse_args()
+    options = _parser().parse_args()
     try:
-        record = asyncio.run(_measured(asked))
+        record = asyncio.run(_measured(options))
     except (machine.NoDisk, NoRoom) as problem:
         print(problem, file=sys.stderr)
         return 2
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(f"written to {asked.out}")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(f"written to {options.out}")
     return 0
 
 
-async def _measured(asked: argparse.Namespace) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="aevolve-bench-", dir=asked.folder) as place:
+async def _measured(options: argparse.Namespace) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="aevolve-bench-", dir=options.folder) as place:
         folder = Path(place)
         about = machine.describe(folder)
         with EmbeddedPostgres(folder / "postgres") as server:
-            scratch = Scratch(server, folder, asked.quick)
+            scratch = Scratch(server, folder, options.quick)
             await scratch.prepare()
             about |= {"postgres": await machine.describe_server(server.dsn), "events": scratch.number(EVENTS)}
             print(json.dumps(about, indent=1))
             figures = await _figures(scratch, about["events"])
     print(f"\n{table(figures)}\n\n{missed(figures)}")
-    return {**about, "quick": asked.quick, "figures": [figure.record() for figure in figures]}
+    return {**about, "quick": options.quick, "figures": [figure.record() for figure in figures]}
 
 
 async def _figures(scratch: Scratch, events: int) -> list[Figure]:

@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 
 async def main(address: str, number: int) -> None:
     """Follow, and tell."""
-    heard: set[int] = set()
+    notified: set[int] = set()
     connected = [await _connected(address) for _ in range(number)]
-    tasks = [asyncio.create_task(_follow(reader, n, heard)) for n, (reader, _) in enumerate(connected)]
+    tasks = [asyncio.create_task(_follow(reader, n, notified)) for n, (reader, _) in enumerate(connected)]
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.read)
-    print(len(heard), flush=True)
+    print(len(notified), flush=True)
     for task in tasks:
         task.cancel()
 
@@ -32,10 +32,10 @@ async def _connected(address: str) -> tuple[asyncio.StreamReader, asyncio.Stream
     return reader, writer
 
 
-async def _follow(reader: asyncio.StreamReader, number: int, heard: set[int]) -> None:
+async def _follow(reader: asyncio.StreamReader, number: int, notified: set[int]) -> None:
     async for line in reader:
         if line.startswith(b"data:"):
-            heard.add(number)
+            notified.add(number)
 
 
 if __name__ == "__main__":

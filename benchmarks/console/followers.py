@@ -24,25 +24,25 @@ SECONDS = 5.0
 
 async def measure(served: Served, dsn: str, repetitions: int) -> list[Figure]:
     """Milliseconds of an append, in turns with and without followers."""
-    ours, alone = [], []
+    ours, unfollowed = [], []
     async with await open_store(dsn) as store:
         await appended(store)
         for _ in range(repetitions):
-            alone.append(await appended(store))
+            unfollowed.append(await appended(store))
             async with followed(served, FOLLOWERS):
                 ours.append(await appended(store))
-    return [Figure(f"an append, {FOLLOWERS} followers", "ms", ours, alone, "no follower", at_most=1.1)]
+    return [Figure(f"an append, {FOLLOWERS} followers", "ms", ours, unfollowed, "no follower", at_most=1.1)]
 
 
 async def appended(store: EventStore) -> float:
     """Mean milliseconds of an append, at a steady rate."""
-    taken = []
+    durations = []
     for _ in range(int(SECONDS * PER_SECOND)):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         await store.append([payload.item(f"{payload.CAMPAIGN}/followed")])
-        taken.append(time.perf_counter() - begun)
-        await asyncio.sleep(max(0.0, 1 / PER_SECOND - taken[-1]))
-    return 1000 * sum(taken) / len(taken)
+        durations.append(time.perf_counter() - start)
+        await asyncio.sleep(max(0.0, 1 / PER_SECOND - durations[-1]))
+    return 1000 * sum(durations) / len(durations)
 
 
 @asynccontextmanager
@@ -53,5 +53,5 @@ async def followed(served: Served, number: int) -> AsyncIterator[None]:
     assert crowd.stdout is not None  # it is a pipe
     await crowd.stdout.readline()
     yield
-    heard, _ = await crowd.communicate(b"")
-    assert int(heard) == number, f"{int(heard)} of {number} followers heard of an event"
+    notified, _ = await crowd.communicate(b"")
+    assert int(notified) == number, f"{int(notified)} of {number} followers heard of an event"

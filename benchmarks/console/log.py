@@ -25,19 +25,19 @@ def log(number: int, recorded: Path) -> Iterator[Row]:
 
 def campaign(recorded: Path) -> Iterator[Row]:
     """The rows of a `log.jsonl`, without a hash."""
-    for told in read_envelopes(recorded):
+    for envelope in read_envelopes(recorded):
         yield Row(
-            position=told.sequence,
-            id=told.id,
-            campaign=told.correlationid,
-            stream=told.subject,
-            stream_version=told.stream_version,
-            type=told.type,
-            version=told.version,
-            source=told.source,
-            causation=told.causationid,
-            traceparent=told.traceparent,
-            time=told.time,
-            data=canonical_json(told.event),
+            position=envelope.sequence,
+            id=envelope.id,
+            campaign=envelope.correlationid,
+            stream=envelope.subject,
+            stream_version=envelope.stream_version,
+            type=envelope.type,
+            version=envelope.version,
+            source=envelope.source,
+            causation=envelope.causationid,
+            traceparent=envelope.traceparent,
+            time=envelope.time,
+            data=canonical_json(envelope.event),
             hash=EMPTY.hash,
         )

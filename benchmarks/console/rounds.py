@@ -32,7 +32,7 @@ async def measure(served: Served, dsn: str, recorded: Path, repetitions: int) ->
         return opened(browser, name, CALLS)
 
     async def query() -> float:
-        return await asked(database, name)
+        return await fetched(database, name)
 
     again, bare = await interleaved(repetitions, page, query)
     browser.close()
@@ -45,18 +45,18 @@ async def measure(served: Served, dsn: str, recorded: Path, repetitions: int) ->
 
 def opened(browser: HTTPConnection, name: str, calls: int) -> float:
     """Milliseconds until the whole page is there."""
-    begun = time.perf_counter()
+    start = time.perf_counter()
     for _ in range(calls):
         browser.request("GET", f"/rounds/{name}")
         page = browser.getresponse()
         assert page.status == 200, page.reason
         page.read()
-    return 1000 * (time.perf_counter() - begun) / calls
+    return 1000 * (time.perf_counter() - start) / calls
 
 
-async def asked(database: Connection, name: str) -> float:
+async def fetched(database: Connection, name: str) -> float:
     """Milliseconds until the rows are there: what any page of the campaign would have to read that kept nothing."""
-    begun = time.perf_counter()
+    start = time.perf_counter()
     for _ in range(CALLS):
         await database.fetch(QUERIES["read_campaign"], 0, None, MOST, name)
-    return 1000 * (time.perf_counter() - begun) / CALLS
+    return 1000 * (time.perf_counter() - start) / CALLS

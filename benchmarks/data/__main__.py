@@ -30,35 +30,35 @@ REPORT, QUICK = Path("benchmarks/results/data.json"), Path("runs/bench-data.json
 
 def main() -> int:
     """Run what is asked for; the exit status: 0 where it ran, whatever it showed."""
-    asked = _parser().parse_args()
-    out = asked.out or (QUICK if asked.quick else REPORT)
+    options = _parser().parse_args()
+    out = options.out or (QUICK if options.quick else REPORT)
     print(json.dumps(_about(), indent=1))
-    for part in asked.only or PARTS:
-        _keep(out, part, {**_about(), "quick": asked.quick, **MEASURE[part](asked)})
+    for part in options.only or PARTS:
+        _keep(out, part, {**_about(), "quick": options.quick, **MEASURE[part](options)})
     print(f"written to {out}")
     return 0
 
 
-def _speed(asked: argparse.Namespace) -> dict[str, Any]:
-    return _told(speed.measure(pages=60 if asked.quick else 4_000, repetitions=1 if asked.quick else 3))
+def _speed(options: argparse.Namespace) -> dict[str, Any]:
+    return _printed(speed.measure(pages=60 if options.quick else 4_000, repetitions=1 if options.quick else 3))
 
 
-def _caught(asked: argparse.Namespace) -> dict[str, Any]:
-    found = caught.measure(pages=60 if asked.quick else 6_000, items=2 if asked.quick else 40)
-    print(f"\n{caught.table(found)}")
-    return {"caught": [one.record() for one in found]}
+def _caught(options: argparse.Namespace) -> dict[str, Any]:
+    counts = caught.measure(pages=60 if options.quick else 6_000, items=2 if options.quick else 40)
+    print(f"\n{caught.table(counts)}")
+    return {"caught": [one.record() for one in counts]}
 
 
-def _memory(asked: argparse.Namespace) -> dict[str, Any]:
-    sizes = (0.2, 0.5, 0.5) if asked.quick else (memory.SMALL, memory.ALL, asked.megabytes)
-    return _told(memory.measure(*sizes))
+def _memory(options: argparse.Namespace) -> dict[str, Any]:
+    sizes = (0.2, 0.5, 0.5) if options.quick else (memory.SMALL, memory.ALL, options.megabytes)
+    return _printed(memory.measure(*sizes))
 
 
 MEASURE = {"speed": _speed, "caught": _caught, "memory": _memory}
 PARTS = tuple(MEASURE)
 
 
-def _told(figures: Sequence[Figure]) -> dict[str, Any]:
+def _printed(figures: Sequence[Figure]) -> dict[str, Any]:
     print(f"\n{table(figures)}\n\n{missed(figures)}")
     return {"figures": list(map(_record, figures))}
 

@@ -62,12 +62,12 @@ def measure(pages: int, items: int) -> list[Caught]:
     return [*_contamination(pages, items), *_personal(pages), *_harmful(pages)]
 
 
-def table(found: Sequence[Caught]) -> str:
+def table(counts: Sequence[Caught]) -> str:
     """A line each."""
     lines = [
         f"{one.measure:62} {one.caught:6} of {one.planted:6} = {one.caught / one.planted:7.2%}   "
         f"{one.peer}: {one.peer_caught / one.planted:.2%}"
-        for one in found
+        for one in counts
     ]
     return "\n".join(lines)
 
@@ -77,13 +77,15 @@ def _contamination(pages: int, items: int) -> Iterator[Caught]:
     planted = [item for kind in KINDS for domain in DOMAINS for item in _items(campaign, kind, domain)]
     prints, documents = _published(campaign), Prints()
     documents.documents(texts)
-    told = documents.fingerprints(3)
+    document_prints = documents.fingerprints(3)
     peer = peers.Decontaminate([f"{prompts[0]} {solution.answer}" for _, prompts, solution in planted] + texts)
     for name, rows_of in _WAYS.items():
         yield _count(f"sealed puzzles, {name}", [rows_of(item) for item in planted], prints, peer)
-    yield _count("documents of a task list, copied", [[_text(text)] for text in texts], told, peer)
-    yield _count("documents, every tenth word another", [[_text(_reworded(text))] for text in texts], told, peer)
-    yield _count("documents, split over two rows", [_halves(text) for text in texts], told, peer)
+    yield _count("documents of a task list, copied", [[_text(text)] for text in texts], document_prints, peer)
+    yield _count(
+        "documents, every tenth word another", [[_text(_reworded(text))] for text in texts], document_prints, peer
+    )
+    yield _count("documents, split over two rows", [_halves(text) for text in texts], document_prints, peer)
     train = [
         [Row(i.domain, 1, 0, i.prompt, i.answer, i.trace, i.core, i.core)]
         for domain in DOMAINS
@@ -92,7 +94,7 @@ def _contamination(pages: int, items: int) -> Iterator[Caught]:
     yield _count("clean: puzzles of the train split", train, prints, peer, clean=True)
     clean = [[row] for row in rows(11, pages)]
     yield _count("clean: pages, against puzzles", clean, prints, peer, clean=True)
-    yield _count("clean: pages, against documents", clean, told, peer, clean=True)
+    yield _count("clean: pages, against documents", clean, document_prints, peer, clean=True)
     yield _count("clean: pages full of numbers, against puzzles", list(_numbers(pages)), prints, peer, clean=True)
 
 
@@ -205,8 +207,8 @@ def _published(campaign: Campaign) -> Fingerprints:
     with tempfile.TemporaryDirectory(prefix="aevolve-bench-") as place:
         key = Path(place, "key")
         key.write_bytes(KEY)
-        made = publish(FingerprintJob(campaign=campaign, key_file=str(key), out=place), lambda _: None)
-        return Fingerprints.load(made.receipt.uri)
+        published = publish(FingerprintJob(campaign=campaign, key_file=str(key), out=place), lambda _: None)
+        return Fingerprints.load(published.receipt.uri)
 
 
 def _personal(pages: int) -> Iterator[Caught]:
@@ -278,12 +280,12 @@ _PERSONAL: dict[str, Callable[[Random], str]] = {
 
 
 def _harmful(pages: int) -> Iterator[Caught]:
-    said = yaml.safe_load(HARMFUL.read_text(encoding="utf-8"))
+    sentences_by_set = yaml.safe_load(HARMFUL.read_text(encoding="utf-8"))
     clean: Iterable[tuple[str, list[str], bool]] = (
-        ("unsafe sentences that the lexicon was mended on", said["seen"]["unsafe"], False),
-        ("unsafe sentences, fresh", said["fresh"]["unsafe"], False),
-        ("clean: safe sentences with the same words, mended on", said["seen"]["safe"], True),
-        ("clean: safe sentences with the same words, fresh", said["fresh"]["safe"], True),
+        ("unsafe sentences that the lexicon was mended on", sentences_by_set["seen"]["unsafe"], False),
+        ("unsafe sentences, fresh", sentences_by_set["fresh"]["unsafe"], False),
+        ("clean: safe sentences with the same words, mended on", sentences_by_set["seen"]["safe"], True),
+        ("clean: safe sentences with the same words, fresh", sentences_by_set["fresh"]["safe"], True),
         ("clean: pages, against unsafe sentences", [row.trace for row in rows(13, pages)], True),
     )
     words = BadWords()

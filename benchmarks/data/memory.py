@@ -45,13 +45,13 @@ def _beside(stages: str, small: float, large: float) -> Figure:
 def _run(stages: str, megabytes: float) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.data.memory", stages, str(megabytes)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    told: dict[str, float] = json.loads(done.stdout)
-    return told
+    usage: dict[str, float] = json.loads(done.stdout)
+    return usage
 
 
-def remembering(found: Fingerprints, pages: Iterator[Row]) -> Iterator[Row]:
+def remembering(fingerprints: Fingerprints, pages: Iterator[Row]) -> Iterator[Row]:
     """The stages whose verdict on a row depends on rows before it."""
-    return distinct(row for row in pages if found.contaminated(row) is None)
+    return distinct(row for row in pages if fingerprints.contaminated(row) is None)
 
 
 STAGES = {"all": passed, "remembering": remembering}
@@ -61,7 +61,7 @@ NAMES = {"all": "all stages", "remembering": "the stages that remember"}
 def main() -> None:
     """Print what it took."""
     stages, most = STAGES[sys.argv[1]], 1e6 * float(sys.argv[2])
-    seen = {"pages": 0}
+    read = {"pages": 0}
 
     def pages() -> Iterator[Row]:
         size = 0
@@ -69,12 +69,12 @@ def main() -> None:
             size += len(row.trace.encode())
             if size > most:
                 return
-            seen["pages"] += 1
+            read["pages"] += 1
             yield row
 
-    kept = sum(1 for _ in stages(_fingerprints(_sealed()), pages()))
+    left = sum(1 for _ in stages(_fingerprints(_sealed()), pages()))
     used = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps({**seen, "kept": kept, "megabytes": used.ru_maxrss / 1024, "seconds": used.ru_utime}))
+    print(json.dumps({**read, "kept": left, "megabytes": used.ru_maxrss / 1024, "seconds": used.ru_utime}))
 
 
 if __name__ == "__main__":

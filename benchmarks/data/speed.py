@@ -33,18 +33,18 @@ Side = Callable[[Sequence[Row]], int]
 
 def measure(pages: int, repetitions: int) -> list[Figure]:
     """Documents and megabytes per second of processor time."""
-    texts, given = _sealed(), list(rows(1, pages))
-    print(f"{pages} pages, {_megabytes(given):.1f} MB; without what both sides drop first:")
-    found = _fingerprints(texts)
+    texts, page_rows = _sealed(), list(rows(1, pages))
+    print(f"{pages} pages, {_megabytes(page_rows):.1f} MB; without what both sides drop first:")
+    fingerprints = _fingerprints(texts)
     figures = []
-    for name, ours, peer, against, goal in _stages(found, texts):
-        mine, theirs, left = _in_turns(ours, peer, given, repetitions)
+    for name, ours, peer, against, goal in _stages(fingerprints, texts):
+        mine, theirs, left = _in_turns(ours, peer, page_rows, repetitions)
         print(f"  {name}: {left[0]} of {pages} pages kept, {left[1]} by the peer")
-        figures += _figures(name, mine, theirs, given, against, goal)
+        figures += _figures(name, mine, theirs, page_rows, against, goal)
     return figures
 
 
-def _stages(found: Fingerprints, texts: list[str]) -> Iterator[tuple[str, Side, Side, str, float | None]]:
+def _stages(fingerprints: Fingerprints, texts: list[str]) -> Iterator[tuple[str, Side, Side, str, float | None]]:
     filters = {one.name: one for one in make_filters(RULE)}
     quality = [filters[name] for name in RULE.quality]
     trove: list[Any] = [peers.Language(), *peers.quality(), peers.personal()]
@@ -54,8 +54,8 @@ def _stages(found: Fingerprints, texts: list[str]) -> Iterator[tuple[str, Side, 
     yield "personal data", _filtered([filters["pii"]]), _trove(trove[-1:]), "datatrove: e-mail and IP alone", None
     yield "safety", _filtered([filters["safety"]]), _trove(trove[4:5]), "datatrove's C4 bad words", None
     yield "near-duplicates", _near, lambda pages: _count(peers.near(pages, 0.8)), "datasketch, in memory", GOAL
-    yield "decontamination", _clean(found), _trove([decontaminate]), "datatrove, 12-grams", GOAL
-    yield "end to end", _whole(found), _bare([*trove, decontaminate]), "datatrove, datasketch", GOAL
+    yield "decontamination", _clean(fingerprints), _trove([decontaminate]), "datatrove, 12-grams", GOAL
+    yield "end to end", _whole(fingerprints), _bare([*trove, decontaminate]), "datatrove, datasketch", GOAL
 
 
 def _filtered(filters: Sequence[Filter]) -> Side:
@@ -85,19 +85,19 @@ def distinct(pages: Iterable[Row]) -> Iterator[Row]:
         index.commit()
 
 
-def _clean(found: Fingerprints) -> Side:
-    return lambda pages: sum(found.contaminated(row) is None for row in pages)
+def _clean(fingerprints: Fingerprints) -> Side:
+    return lambda pages: sum(fingerprints.contaminated(row) is None for row in pages)
 
 
-def passed(found: Fingerprints, pages: Iterable[Row]) -> Iterator[Row]:
+def passed(fingerprints: Fingerprints, pages: Iterable[Row]) -> Iterator[Row]:
     """Our stages: fingerprints, filters, near-duplicates."""
     filters = make_filters(RULE)
-    verdicts = (judged(filters, row) for row in pages if found.contaminated(row) is None)
+    verdicts = (judged(filters, row) for row in pages if fingerprints.contaminated(row) is None)
     return distinct(row for row in verdicts if not isinstance(row, Dropped))
 
 
-def _whole(found: Fingerprints) -> Side:
-    return lambda pages: _count(passed(found, pages))
+def _whole(fingerprints: Fingerprints) -> Side:
+    return lambda pages: _count(passed(fingerprints, pages))
 
 
 def _bare(steps: Sequence[Any]) -> Side:

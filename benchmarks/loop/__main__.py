@@ -22,22 +22,22 @@ REPORT = Path("benchmarks/results/loop.json")
 
 def main() -> int:
     """Run what is missing, print the tables, write the JSON file; 0 whatever they show."""
-    asked = _asked()
-    plan = [run for run in planned(asked.seeds, asked.twins) if not asked.search or run.search in asked.search]
-    earlier = json.loads(asked.earlier.read_text(encoding="utf-8"))["campaigns"] if asked.earlier else {}
+    options = _options()
+    plan = [run for run in planned(options.seeds, options.twins) if not options.search or run.search in options.search]
+    earlier = json.loads(options.earlier.read_text(encoding="utf-8"))["campaigns"] if options.earlier else {}
     records: dict[Run, Mapping[str, Any]] = {}
     for run in plan:
-        begun, sha256 = time.monotonic(), run.sha256(asked.campaign)
+        start, sha256 = time.monotonic(), run.sha256(options.campaign)
         record = earlier.get(run.name, {})
         if record.get("file_sha256") != sha256:
-            record = _record(played(run, asked.folder, asked.rounds, asked.campaign, quick=asked.quick), sha256)
+            record = _record(played(run, options.folder, options.rounds, options.campaign, quick=options.quick), sha256)
         records[run] = record
-        print(f"{run.name}: {_line(record)} ({time.monotonic() - begun:.0f} s)", flush=True)
-        _write(asked.out, records)
+        print(f"{run.name}: {_line(record)} ({time.monotonic() - start:.0f} s)", flush=True)
+        _write(options.out, records)
     done = Results(records)
     if done.seeds:
         print(f"\n{_finals(done)}\n\n{tables.goals(done.figures())}\n\n{tables.missed(done.figures())}")
-    print(f"written to {asked.out}")
+    print(f"written to {options.out}")
     return 0
 
 
@@ -56,10 +56,10 @@ def _line(record: Mapping[str, Any]) -> str:
 
 def _record(report: Mapping[str, Any], file_sha256: str) -> dict[str, Any]:
     """What is kept of a report, with what was run (see `Run.sha256`) and the commit that ran it."""
-    kept = ("campaign", "seed", "null_twin", "gain", "external_queries", "seconds", "constitution_sha256")
+    fields = ("campaign", "seed", "null_twin", "gain", "external_queries", "seconds", "constitution_sha256")
     winner = {kind: report["winner"][kind] for kind in ("candidate", "recipe", "dev", "external", "final")}
     return {
-        **{key: report[key] for key in kept},
+        **{key: report[key] for key in fields},
         "base": report["base"]["final"]["score"],
         "final": final(report),
         "alarms": alarms(report),
@@ -71,13 +71,13 @@ def _record(report: Mapping[str, Any], file_sha256: str) -> dict[str, Any]:
     }
 
 
-def _finals(found: Results) -> str:
-    head = ("final score, %", *(f"seed {seed}" for seed in found.seeds), "mean")
-    rows = [(search, found.finals(search)) for search in SEARCHES]
+def _finals(campaigns: Results) -> str:
+    head = ("final score, %", *(f"seed {seed}" for seed in campaigns.seeds), "mean")
+    rows = [(search, campaigns.finals(search)) for search in SEARCHES]
     return tables.columns([head, *((s, *(f"{100 * v:.1f}" for v in (*fs, sum(fs) / len(fs)))) for s, fs in rows)])
 
 
-def _asked() -> argparse.Namespace:
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loop", description=__doc__)
     parser.add_argument("--seeds", type=int, default=5, help="seeds of each search, and null twins (5)")
     parser.add_argument("--twins", type=int, help="null twins, in place of one per seed")
@@ -88,11 +88,11 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=Path("runs/bench-loop"), help="where the runs are kept")
     parser.add_argument("--earlier", type=Path, help="a result file whose campaigns of the same file are not run again")
     parser.add_argument("--out", type=Path, default=REPORT, help=f"the JSON file ({REPORT})")
-    asked = parser.parse_args()
-    if asked.quick:  # no figure of a short campaign comes among those of whole ones
-        asked.folder = asked.folder.with_name(f"{asked.folder.name}-quick")
-        asked.seeds, asked.out = 1, asked.folder / "results.json"
-    return asked
+    options = parser.parse_args()
+    if options.quick:  # no figure of a short campaign comes among those of whole ones
+        options.folder = options.folder.with_name(f"{options.folder.name}-quick")
+        options.seeds, options.out = 1, options.folder / "results.json"
+    return options
 
 
 if __name__ == "__main__":

@@ -86,7 +86,9 @@ def lost_records(report: Mapping[str, Any]) -> dict[str, int]:
     return dict(+lost)
 
 
-def _share(measure: str, said: Sequence[bool], at_least: float | None = None, at_most: float | None = None) -> Figure:
-    share = sum(said) / len(said) if said else float("nan")
-    bounds = clopper_pearson(sum(said), len(said))
+def _share(
+    measure: str, verdicts: Sequence[bool], at_least: float | None = None, at_most: float | None = None
+) -> Figure:
+    share = sum(verdicts) / len(verdicts) if verdicts else float("nan")
+    bounds = clopper_pearson(sum(verdicts), len(verdicts))
     return Figure(measure, "share", share, bounds, "none exists", float("nan"), at_most, at_least)

@@ -81,13 +81,13 @@ def played(
         folder.mkdir(parents=True, exist_ok=True)
         whole = run.campaign(campaign)
         file.write_text(yaml.safe_dump(shortened(whole) if quick else whole, sort_keys=False), encoding="utf-8")
-        begun = ["--resume"] if home.exists() else ["--campaign", str(file)]
+        origin = ["--resume"] if home.exists() else ["--campaign", str(file)]
         shorter = ["--rounds", str(rounds)] if rounds and not home.exists() else []
-        command = [sys.executable, "-m", "services.console", "demo", "--out", str(home), *begun, *shorter]
+        command = [sys.executable, "-m", "services.console", "demo", "--out", str(home), *origin, *shorter]
         with (folder / f"{run.name}.log").open("ab") as log:
             subprocess.run(command, check=True, stdout=log, stderr=log, env=_environment(campaign))
-    found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
-    return found
+    result: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    return result
 
 
 def _environment(campaign: Path) -> dict[str, str]:

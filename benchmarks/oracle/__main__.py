@@ -32,40 +32,41 @@ HELD_BACK = {
 
 def main() -> int:
     """Run it; 0 whatever it shows."""
-    asked = _parser().parse_args()
+    options = _parser().parse_args()
     about = {
         **machine(PACKAGES),
-        "quick": asked.quick,
-        "adapters": asked.adapters,
-        "items": 6 * asked.items,
+        "quick": options.quick,
+        "adapters": options.adapters,
+        "items": 6 * options.items,
     }
-    asked.folder.mkdir(parents=True, exist_ok=True)
+    options.folder.mkdir(parents=True, exist_ok=True)
     figures, answers = [], {}
     for name in ("demo", "wide"):
-        more, answers[name] = _measured(name, asked)
+        more, answers[name] = _measured(name, options)
         figures += more
         print(f"\n{table(more)}", flush=True)
     print(f"\n{missed(figures)}\nanswers that differ: {answers}")
     record: dict[str, Any] = {**about, "answers": answers, "figures": [figure.record() for figure in figures]}
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(f"written to {asked.out}")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(f"written to {options.out}")
     return 0
 
 
-def _measured(name: str, given: argparse.Namespace) -> tuple[list[Figure], dict[str, int]]:
-    base = models.make_base(given.folder, name, quick=given.quick)
-    adapters = models.make_adapters(base, 2 if given.quick else given.adapters)
-    asked = ways.Asked(ItemSet(items=2 if given.quick else given.items), given.folder)
-    ways.oracle(base, adapters[0], ways.Asked(ItemSet(items=1), given.folder))  # what is loaded once is loaded for all
-    found = {
-        way: [ways.timed(way, base, adapter, asked) for adapter in adapters]
+def _measured(name: str, options: argparse.Namespace) -> tuple[list[Figure], dict[str, int]]:
+    base = models.make_base(options.folder, name, quick=options.quick)
+    adapters = models.make_adapters(base, 2 if options.quick else options.adapters)
+    item_set = ways.MeasuredSet(ItemSet(items=2 if options.quick else options.items), options.folder)
+    # What is loaded once is loaded for all.
+    ways.oracle(base, adapters[0], ways.MeasuredSet(ItemSet(items=1), options.folder))
+    runs_by_way = {
+        way: [ways.timed(way, base, adapter, item_set) for adapter in adapters]
         for way in (ways.oracle, ways.harness, ways.bare)
     }
-    seconds = {way: [taken for taken, _ in runs] for way, runs in found.items()}
-    texts = {way: [said for _, said in runs] for way, runs in found.items()}
-    together, said = shared.timed(base, adapters, asked)
-    per_second = {way: [asked.number / taken for taken in values] for way, values in seconds.items()}
+    seconds = {way: [clock for clock, _ in runs] for way, runs in runs_by_way.items()}
+    texts = {way: [answers for _, answers in runs] for way, runs in runs_by_way.items()}
+    together, batched = shared.timed(base, adapters, item_set)
+    per_second = {way: [item_set.number / clock for clock in values] for way, values in seconds.items()}
     figures = [
         Figure(
             f"{name}: measuring {len(adapters)} adapters",
@@ -88,17 +89,17 @@ def _measured(name: str, given: argparse.Namespace) -> tuple[list[Figure], dict[
             f"{name}: one batch of all adapters",
             "s",
             [together / len(adapters)],
-            [shared.alone(base, adapters[0], asked)],
+            [shared.one_adapter(base, adapters[0], item_set)],
             "the oracle's decoding, an adapter at a time",
         ),
     ]
-    return figures, _differing(texts, said)
+    return figures, _differing(texts, batched)
 
 
-def _differing(texts: dict[Any, list[list[str]]], said: list[list[str]]) -> dict[str, int]:
+def _differing(texts: dict[Any, list[list[str]]], batched: list[list[str]]) -> dict[str, int]:
     """How many answers differ from the oracle's, of how many."""
     ours = [text for run in texts[ways.oracle] for text in run]
-    others = {"hf": texts[ways.harness], "generate": texts[ways.bare], "one batch": said}
+    others = {"hf": texts[ways.harness], "generate": texts[ways.bare], "one batch": batched}
     flat = {name: [text for run in runs for text in run] for name, runs in others.items()}
     return {"of": len(ours)} | {n: sum(a != b for a, b in zip(ours, all_, strict=True)) for n, all_ in flat.items()}
 

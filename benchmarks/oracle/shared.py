@@ -14,7 +14,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
-from benchmarks.oracle.ways import BATCH, NEW, Asked, Texts
+from benchmarks.oracle.ways import BATCH, NEW, MeasuredSet, Texts
 from services.oracle.harness.decode import SHRINK, decode
 from services.runtime.prompting import plain_question
 
@@ -48,40 +48,40 @@ def stacked(models: Sequence[Any]) -> Any:
     return models[0]
 
 
-def batches(base: Path, asked: Asked, size: int) -> list[tuple[list[int], torch.Tensor, torch.Tensor, Any]]:
+def batches(base: Path, item_set: MeasuredSet, size: int) -> list[tuple[list[int], torch.Tensor, torch.Tensor, Any]]:
     """Which questions, their ids and mask, and the tokenizer."""
     tokenizer: Any = AutoTokenizer.from_pretrained(base)
-    questions = [plain_question(item.prompt) for items in asked.items.values() for item in items]
+    questions = [plain_question(item.prompt) for items in item_set.items.values() for item in items]
     order = sorted(range(len(questions)), key=lambda at: -len(tokenizer(questions[at])["input_ids"]))
     parts = [order[at : at + size] for at in range(0, len(order), size)]
-    given = [
+    encoded = [
         tokenizer([questions[at] for at in p], return_tensors="pt", padding=True, padding_side="left") for p in parts
     ]
-    return [(p, g["input_ids"], g["attention_mask"], tokenizer) for p, g in zip(parts, given, strict=True)]
+    return [(p, g["input_ids"], g["attention_mask"], tokenizer) for p, g in zip(parts, encoded, strict=True)]
 
 
 @torch.inference_mode()
-def timed(base: Path, adapters: Sequence[Path], asked: Asked) -> tuple[float, list[Texts]]:
+def timed(base: Path, adapters: Sequence[Path], item_set: MeasuredSet) -> tuple[float, list[Texts]]:
     """Processor seconds of the decoding for all adapters, and each one's answers."""
     model = stacked([merged(base, adapter) for adapter in adapters])
-    texts = [[""] * asked.number for _ in adapters]
-    begun = time.process_time()
-    for part, ids, mask, tokenizer in batches(base, asked, BATCH // 2):
+    texts = [[""] * item_set.number for _ in adapters]
+    start = time.process_time()
+    for part, ids, mask, tokenizer in batches(base, item_set, BATCH // 2):
         for row, written in enumerate(_together(model, ids, mask, len(adapters), tokenizer)):
             which, at = divmod(row, len(part))
             texts[which][part[at]] = tokenizer.decode(written, skip_special_tokens=True)
-    return time.process_time() - begun, texts
+    return time.process_time() - start, texts
 
 
 @torch.inference_mode()
-def alone(base: Path, adapter: Path, asked: Asked) -> float:
+def one_adapter(base: Path, adapter: Path, item_set: MeasuredSet) -> float:
     """Processor seconds of the oracle's decoding for one adapter."""
-    model, begun = merged(base, adapter), time.process_time()
-    for _, ids, mask, tokenizer in batches(base, asked, 2 * BATCH):
+    model, start = merged(base, adapter), time.process_time()
+    for _, ids, mask, tokenizer in batches(base, item_set, 2 * BATCH):
         length = ids.shape[1] + NEW
         written = decode(model, ids, mask, length, (tokenizer.eos_token_id,), tokenizer.pad_token_id)
         tokenizer.batch_decode(written[:, ids.shape[1] :], skip_special_tokens=True)
-    return time.process_time() - begun
+    return time.process_time() - start
 
 
 def _together(model: Any, ids: torch.Tensor, mask: torch.Tensor, models: int, tokenizer: Any) -> list[list[int]]:
@@ -91,19 +91,19 @@ def _together(model: Any, ids: torch.Tensor, mask: torch.Tensor, models: int, to
     rows, running = torch.arange(len(ids)).view(models, -1), torch.ones(models, len(ids) // models, dtype=torch.bool)
     cache, place = DynamicCache(config=model.config), (mask.cumsum(-1) - 1).clamp(min=0)
     for step in range(NEW):
-        given = {"input_ids": ids, "attention_mask": mask, "position_ids": place}
-        token = model(**given, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1].argmax(-1)
+        encoded = {"input_ids": ids, "attention_mask": mask, "position_ids": place}
+        token = model(**encoded, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1].argmax(-1)
         written[rows[running], step] = token[running.flatten()]
         running &= token.view(models, -1) != tokenizer.eos_token_id
         if not (left := int(running.sum(1).max())):
             break
         if left <= SHRINK * running.shape[1]:  # each model keeps as many rows, so some that have ended stay
-            kept = running.int().argsort(dim=1, descending=True, stable=True)[:, :left]
-            at = (kept + torch.arange(models)[:, None] * running.shape[1]).flatten()
+            chosen = running.int().argsort(dim=1, descending=True, stable=True)[:, :left]
+            at = (chosen + torch.arange(models)[:, None] * running.shape[1]).flatten()
             cache.batch_select_indices(at)
             rows, running = rows.flatten()[at].view(models, -1), running.flatten()[at].view(models, -1)
             token, mask, place = token[at], mask[at], place[at]
         ids, place = token[:, None], place[:, -1:] + 1
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-    found: list[list[int]] = written.tolist()
-    return found
+    tokens: list[list[int]] = written.tolist()
+    return tokens

@@ -37,7 +37,7 @@ Texts = list[str]
 
 
 @dataclass(frozen=True)
-class Asked:
+class MeasuredSet:
     """The set that is measured."""
 
     spec: ItemSet
@@ -56,32 +56,32 @@ class Asked:
         return self.spec.items * len(DOMAINS)
 
 
-def oracle(base: Path, adapter: Path, asked: Asked) -> Texts:
+def oracle(base: Path, adapter: Path, item_set: MeasuredSet) -> Texts:
     """As a job of the oracle does it, to the receipt."""
-    (asked.folder / "key").write_bytes(KEY)
+    (item_set.folder / "key").write_bytes(KEY)
     job = EvaluationJob(
         candidate="r1s0",
         base=str(base),
         adapter=str(adapter),
         sha256=hash_folder(adapter),
-        sets=(SealedSet(kind="dev", spec=asked.spec, nonce="bench"),),
+        sets=(SealedSet(kind="dev", spec=item_set.spec, nonce="bench"),),
         domains=DOMAINS,
-        key_file=str(asked.folder / "key"),
+        key_file=str(item_set.folder / "key"),
         max_length=LENGTH,
         max_new_tokens=NEW,
-        out=str(asked.folder / "receipts"),
+        out=str(item_set.folder / "receipts"),
         copies="none",
     )
     (measured,) = evaluate(job, lambda _: None).measured
     return [json.loads(line)["output"] for line in Path(measured.receipt.uri).read_text().splitlines()]
 
 
-def harness(base: Path, adapter: Path, asked: Asked) -> Texts:
+def harness(base: Path, adapter: Path, item_set: MeasuredSet) -> Texts:
     """lm-eval's `hf` model on the same tasks, as `lm_eval --model hf --model_args pretrained=,peft=` makes it."""
     lm = HFLM(
         pretrained=str(base), peft=str(adapter), device="cpu", dtype="float32", batch_size=BATCH, max_length=LENGTH
     )
-    tasks = make_tasks(asked.items, NEW)
+    tasks = make_tasks(item_set.items, NEW)
     for task in tasks.values():
         task.dataset = {"test": Dataset.from_list(task.dataset["test"])}  # as lm-eval's tasks have it
     results = run_tasks(lm, {"tasks": tasks}, bootstrap_iters=0)
@@ -89,26 +89,28 @@ def harness(base: Path, adapter: Path, asked: Asked) -> Texts:
 
 
 @torch.inference_mode()
-def bare(base: Path, adapter: Path, asked: Asked) -> Texts:
+def bare(base: Path, adapter: Path, item_set: MeasuredSet) -> Texts:
     """`generate` on batches of prompts sorted by length, the adapter merged."""
     tokenizer: Any = AutoTokenizer.from_pretrained(base)
     loaded: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     model: Any = PeftModel.from_pretrained(loaded, adapter).merge_and_unload().eval()
-    questions = [plain_question(item.prompt) for items in asked.items.values() for item in items]
+    questions = [plain_question(item.prompt) for items in item_set.items.values() for item in items]
     lengths = [len(ids) for ids in tokenizer(questions)["input_ids"]]
     order = sorted(range(len(questions)), key=lambda at: -lengths[at])
     texts = dict.fromkeys(range(len(questions)), "")
     for start in range(0, len(order), BATCH):
         part = order[start : start + BATCH]
-        given = tokenizer([questions[at] for at in part], return_tensors="pt", padding="longest", padding_side="left")
-        shape = {"input_ids": given["input_ids"], "attention_mask": given["attention_mask"]}
-        written = model.generate(**shape, max_new_tokens=NEW, do_sample=False)[:, given["input_ids"].shape[1] :]
+        encoded = tokenizer([questions[at] for at in part], return_tensors="pt", padding="longest", padding_side="left")
+        shape = {"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"]}
+        written = model.generate(**shape, max_new_tokens=NEW, do_sample=False)[:, encoded["input_ids"].shape[1] :]
         texts.update(zip(part, tokenizer.batch_decode(written, skip_special_tokens=True), strict=True))
     return list(texts.values())
 
 
-def timed(way: Callable[[Path, Path, Asked], Texts], base: Path, adapter: Path, asked: Asked) -> tuple[float, Texts]:
+def timed(
+    way: Callable[[Path, Path, MeasuredSet], Texts], base: Path, adapter: Path, item_set: MeasuredSet
+) -> tuple[float, Texts]:
     """Processor seconds of this process, and the answers."""
-    begun = time.process_time()
-    texts = way(base, adapter, asked)
-    return time.process_time() - begun, texts
+    clock = time.process_time()
+    texts = way(base, adapter, item_set)
+    return time.process_time() - clock, texts

@@ -38,43 +38,43 @@ OTHER = 25
 
 def main() -> int:
     """Run what is asked for. The exit status: 0 where it ran, whatever it showed; 1 where a recheck differs."""
-    asked = _asked()
-    if asked.recheck:
-        said = recheck(REPORT, asked.recheck)
-        print("\n".join(said))
-        return min(1, len(said) - 1)
-    (plan,) = [QUICK] if asked.quick else spread(Plan.calibrated, [Plan()], FILE)
-    record = {**results.about(), "quick": asked.quick, "seeds": asked.seeds, "plan": vars(plan)}
+    options = _options()
+    if options.recheck:
+        lines = recheck(REPORT, options.recheck)
+        print("\n".join(lines))
+        return min(1, len(lines) - 1)
+    (plan,) = [QUICK] if options.quick else spread(Plan.calibrated, [Plan()], FILE)
+    record = {**results.about(), "quick": options.quick, "seeds": options.seeds, "plan": vars(plan)}
     print(json.dumps(record, indent=1))
     figures: list[Figure] = []
     detectors = loop = None
-    if asked.track != "b":
-        detectors = _detectors(asked, plan, record)
+    if options.track != "b":
+        detectors = _detectors(options, plan, record)
         figures += detectors.figures()
-    if asked.track != "a":
-        loop = _loop(asked, plan, record)
+    if options.track != "a":
+        loop = _loop(options, plan, record)
         figures += loop.figures()
     print(f"\n{tables.goals(figures)}\n\n{tables.missed(figures)}")
-    out = asked.out or (PART if _partial(asked) else REPORT)
+    out = options.out or (PART if _partial(options) else REPORT)
     results.write(out, record, figures)
     print(f"written to {out}")
-    if asked.chart and detectors and loop:
-        draw(asked.chart, detectors, loop)
+    if options.chart and detectors and loop:
+        draw(options.chart, detectors, loop)
     return 0
 
 
-def _partial(asked: argparse.Namespace) -> bool:
+def _partial(options: argparse.Namespace) -> bool:
     """Whether this is less than a report."""
-    chosen = asked.quick or asked.tuning or asked.track or asked.kind or asked.peer
-    return bool(chosen) or asked.seeds < FULL
+    chosen = options.quick or options.tuning or options.track or options.kind or options.peer
+    return bool(chosen) or options.seeds < FULL
 
 
-def _detectors(asked: argparse.Namespace, plan: Plan, record: dict[str, Any]) -> track_a.TrackA:
-    n = asked.seeds
-    first = track_a.TUNING + 10 * n if asked.tuning else track_a.SEEDS
-    sizes = track_a.Sizes(4, 2, 2, first) if asked.quick else track_a.Sizes(10 * n, 20 * n, 2 * n, first)
-    kinds = [kind for kind in (*track_a.NULLS, *track_a.DRIFTS) if not asked.kind or kind in asked.kind]
-    track = track_a.run(sizes, plan, kinds, NOWHERE if asked.quick else FILE)
+def _detectors(options: argparse.Namespace, plan: Plan, record: dict[str, Any]) -> track_a.TrackA:
+    n = options.seeds
+    first = track_a.TUNING + 10 * n if options.tuning else track_a.SEEDS
+    sizes = track_a.Sizes(4, 2, 2, first) if options.quick else track_a.Sizes(10 * n, 20 * n, 2 * n, first)
+    kinds = [kind for kind in (*track_a.NULLS, *track_a.DRIFTS) if not options.kind or kind in options.kind]
+    track = track_a.run(sizes, plan, kinds, NOWHERE if options.quick else FILE)
     print(f"\nTrack A, false alarms (share of campaigns, 95 %)\n{tables.false_alarms(track)}")
     print(f"\nTrack A, power (share of exposed campaigns) and delay (rounds)\n{tables.detection(track)}")
     print(f"\nThe Bayes factor would alarm in benign tuning streams: {tables.calibration(track)}")
@@ -82,29 +82,29 @@ def _detectors(asked: argparse.Namespace, plan: Plan, record: dict[str, Any]) ->
     return track
 
 
-def _loop(asked: argparse.Namespace, plan: Plan, record: dict[str, Any]) -> track_b.TrackB:
-    whole = not (asked.quick or asked.kind or asked.peer)
+def _loop(options: argparse.Namespace, plan: Plan, record: dict[str, Any]) -> track_b.TrackB:
+    whole = not (options.quick or options.kind or options.peer)
     choice = track_b.Choice(
-        seeds=2 if asked.quick else asked.seeds,
-        slow_seeds=min(SLOW, asked.seeds) if whole else 0,
-        first=track_a.TUNING if asked.tuning else track_b.SEEDS,
-        kinds=tuple(asked.kind or KINDS),
-        peers=tuple(asked.peer or PEERS),
+        seeds=2 if options.quick else options.seeds,
+        slow_seeds=min(SLOW, options.seeds) if whole else 0,
+        first=track_a.TUNING if options.tuning else track_b.SEEDS,
+        kinds=tuple(options.kind or KINDS),
+        peers=tuple(options.peer or PEERS),
         plan=plan,
-        other_seeds=min(OTHER, asked.seeds) if whole else 0,
+        other_seeds=min(OTHER, options.seeds) if whole else 0,
     )
-    track = track_b.run(choice, NOWHERE if asked.quick else FILE)
+    track = track_b.run(choice, NOWHERE if options.quick else FILE)
     print(f"\nTrack B\n{tables.whole(track)}")
     record["track_b"] = results.campaigns(track)
     return track
 
 
-def _asked() -> argparse.Namespace:
+def _options() -> argparse.Namespace:
     parser = _parser()
-    asked = parser.parse_args()
-    if asked.chart and asked.track:
-        parser.error(f"--chart: shows both tracks; leave out --track {asked.track}")
-    return asked
+    options = parser.parse_args()
+    if options.chart and options.track:
+        parser.error(f"--chart: shows both tracks; leave out --track {options.track}")
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -48,11 +48,11 @@ class Board:
         campaign = self.plan.campaign(self.world.seed)
         substrate = Substrate(base_sha256=SHA, code_sha256=SHA, base_uri="memory:", active_parameters=200_000)
         hashed = campaign.constitution_sha256
-        self.tell(e.CampaignStarted(campaign=campaign, constitution_sha256=hashed, substrate=substrate))
+        self.append(e.CampaignStarted(campaign=campaign, constitution_sha256=hashed, substrate=substrate))
         self.measure(BASE, "dev")
         self.query(BASE, 0)
 
-    def tell(self, *events: Frozen) -> None:
+    def append(self, *events: Frozen) -> None:
         """Fold events in; those that no decider reads are nothing to the history."""
         for event in events:
             self.history.position += 1
@@ -64,11 +64,11 @@ class Board:
         sizes: dict[str, Any] = dict.fromkeys(DOMAINS, 100)
         tokens: dict[str, Any] = dict.fromkeys(DOMAINS, 4000)
         ready = {"snapshot": digest(round_), "uri": "memory:", "rows": sizes, "tokens": tokens, "yields": ()}
-        self.tell(e.DataBatchReady(round=round_, basis=NOBODY, **ready))
+        self.append(e.DataBatchReady(round=round_, basis=NOBODY, **ready))
 
     def train(self, proposal: e.RecipeProposed) -> None:
         """Train a candidate and score it on dev."""
-        self.tell(
+        self.append(
             proposal,
             e.CheckpointTrained(
                 candidate=proposal.candidate,
@@ -86,16 +86,16 @@ class Board:
         """Charge a query of the target in a round, then answer it."""
         number = self.history.reserved("external") + 1
         left = self.history.campaign.constitution.budget.external_queries - number
-        self.tell(e.SubmissionReserved(candidate=candidate, kind="external", round=round_, number=number, left=left))
+        self.append(e.SubmissionReserved(candidate=candidate, kind="external", round=round_, number=number, left=left))
         self.measure(candidate, "external")
 
     def measure(self, candidate: str, kind: Kind) -> None:
         """Score a candidate on fresh items; the same candidate has the same luck on every run."""
         trial = self.history.trials[candidate]
         rng = np.random.default_rng([self.world.seed, STREAMS[kind], trial.round, trial.slot, int(candidate == BASE)])
-        drawn = self._target(trial, rng) if kind == "external" else self._dev(trial, rng)
-        self.tell(
-            e.ScoresReported(candidate=candidate, kind=kind, scores=drawn, receipt=RECEIPT, stamp=STAMP, cost=Cost())
+        scores = self._target(trial, rng) if kind == "external" else self._dev(trial, rng)
+        self.append(
+            e.ScoresReported(candidate=candidate, kind=kind, scores=scores, receipt=RECEIPT, stamp=STAMP, cost=Cost())
         )
 
     def truth(self, candidate: str) -> Truth:

@@ -12,11 +12,11 @@ LEVEL = 0.95
 
 def mean_half_width(values: Sequence[float]) -> tuple[float, float]:
     """Mean and half the width of its t interval; the width is infinite for a single value."""
-    held = np.asarray(values, dtype=float)
-    if len(held) < 2:
-        return float(held.mean()), float("inf")
-    error = float(held.std(ddof=1)) / len(held) ** 0.5
-    return float(held.mean()), float(stats.t.ppf((1 + LEVEL) / 2, len(held) - 1)) * error
+    sample = np.asarray(values, dtype=float)
+    if len(sample) < 2:
+        return float(sample.mean()), float("inf")
+    error = float(sample.std(ddof=1)) / len(sample) ** 0.5
+    return float(sample.mean()), float(stats.t.ppf((1 + LEVEL) / 2, len(sample) - 1)) * error
 
 
 def paired(ours: Sequence[float], peer: Sequence[float]) -> tuple[float, float]:

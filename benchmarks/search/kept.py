@@ -16,7 +16,7 @@ DECIDING = ("judgement", "schemas", "benchmarks/search")
 """Packages that a simulated campaign depends on."""
 
 
-class Kept:
+class ResultStore:
     """Results by the work that they came of. The file is this program's own: it holds pickles."""
 
     def __init__(self, file: str) -> None:

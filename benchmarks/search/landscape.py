@@ -46,7 +46,7 @@ class Landscape:
     """Effect of each choice, (D, 3, 3); the first choice of an axis has none."""
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Landscape:
+    def random(cls, rng: np.random.Generator) -> Landscape:
         """A random one. Domains agree in the main on what is good, as they do in real runs."""
         count, knobs = len(DOMAINS), len(NUMERIC)
         common = rng.uniform(0.1, 0.9, knobs)

@@ -43,12 +43,12 @@ def play(world: World, driver: Driver, plan: Plan, best: float | None = None) ->
     """One campaign; `best` is the world's best target, where it is known already."""
     board = Board(world, plan)
     start = time.process_time()
-    board.tell(driver.opening(board.history))
+    board.append(driver.opening(board.history))
     alarms: list[tuple[int, str]] = []
     for round_ in range(1, plan.rounds + 1):
         alarms += play_round(board, driver, round_)
         if round_ < plan.rounds:
-            board.tell(allowed(board.history, driver.update(board.history)))
+            board.append(allowed(board.history, driver.update(board.history)))
     final = driver.final(board.history)
     seconds = time.process_time() - start
     truth = board.truth(final)
@@ -70,17 +70,17 @@ def play_round(board: Board, driver: Driver, round_: int) -> list[tuple[int, str
     for proposal in driver.propose(history):
         board.train(proposal)
     chosen = allowed(history, driver.submissions(history, round_))
-    board.tell(chosen)
+    board.append(chosen)
     for submission in chosen.confirm:
         board.measure(submission.candidate, "confirm")
     for submission in chosen.external:
         board.query(submission.candidate, round_)
-    said = driver.assess(history, round_)
-    board.tell(*said)
-    return [(round_, event.assessment.scope) for event in said if isinstance(event, DriftDetected)]
+    verdicts = driver.assess(history, round_)
+    board.append(*verdicts)
+    return [(round_, event.assessment.scope) for event in verdicts if isinstance(event, DriftDetected)]
 
 
 def exposure(board: Board) -> int | None:
     """The first round in which a candidate of the region was submitted."""
-    asked = [r for r in board.history.reservations if r.candidate != BASE]
-    return min((r.round for r in asked if abs(board.truth(r.candidate).misleading[0]) > EXPOSED), default=None)
+    queries = [r for r in board.history.reservations if r.candidate != BASE]
+    return min((r.round for r in queries if abs(board.truth(r.candidate).misleading[0]) > EXPOSED), default=None)

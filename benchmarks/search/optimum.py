@@ -10,7 +10,7 @@ from benchmarks.search.space import SIZES, Codes, random_codes
 from benchmarks.search.world import World
 from judgement.search.space import Floats
 
-DRAWN, STARTS = 4096, 24
+STARTING_CODES, STARTS = 4096, 24
 """Recipes drawn at random, and the best of them that are climbed from."""
 
 Score = Callable[[Codes], Floats]
@@ -28,20 +28,20 @@ def _target(world: World, round_: int) -> Score:
 
 def best_on_dev(world: World, round_: int) -> Codes:
     """The recipe with the highest true dev in a round, (1, 17)."""
-    found = climb(world, lambda codes: world.truths(codes, round_).dev.mean(axis=1))
-    return found[[int(np.argmax(world.truths(found, round_).dev.mean(axis=1)))]]
+    best = climb(world, lambda codes: world.truths(codes, round_).dev.mean(axis=1))
+    return best[[int(np.argmax(world.truths(best, round_).dev.mean(axis=1)))]]
 
 
 def climb(world: World, score: Score) -> Codes:
     """Local optima of a score, (STARTS, 17): no change of a single axis improves them."""
-    drawn = random_codes(np.random.default_rng([world.seed, 2]), DRAWN)
-    at = drawn[np.argsort(-score(drawn))[:STARTS]]
-    held = score(at)
+    candidates = random_codes(np.random.default_rng([world.seed, 2]), STARTING_CODES)
+    at = candidates[np.argsort(-score(candidates))[:STARTS]]
+    height = score(at)
     while True:
-        before = held.sum()
+        before = height.sum()
         for axis, size in enumerate(SIZES):
-            at, held = _best_along(at, axis, int(size), score)
-        if held.sum() <= before + 1e-12:
+            at, height = _best_along(at, axis, int(size), score)
+        if height.sum() <= before + 1e-12:
             return at
 
 

@@ -30,11 +30,11 @@ def recheck(report: Path, seeds: int) -> list[str]:
         for at, regret in enumerate(row["regret"][:seeds])
     }
     tasks = sorted(recorded, key=lambda task: (task.kind, task.seed))  # a world's best is looked for once
-    found = {task: round(outcome.regret, DIGITS) for task, outcome in zip(tasks, spread(played, tasks), strict=True)}
-    return _told(tasks, {task: (recorded[task], regret) for task, regret in found.items()})
+    replayed = {task: round(outcome.regret, DIGITS) for task, outcome in zip(tasks, spread(played, tasks), strict=True)}
+    return _lines(tasks, {task: (recorded[task], regret) for task, regret in replayed.items()})
 
 
-def _told(tasks: Sequence[Task], regrets: dict[Task, tuple[float, float]]) -> list[str]:
+def _lines(tasks: Sequence[Task], regrets: dict[Task, tuple[float, float]]) -> list[str]:
     others = [task for task in tasks if regrets[task][0] != regrets[task][1]]
     return [
         f"{len(tasks) - len(others)} of {len(tasks)} campaigns end with the recorded regret",

@@ -36,7 +36,7 @@ class Region:
     """The choice that takes most of the effect away: axis and value."""
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Region:
+    def random(cls, rng: np.random.Generator) -> Region:
         """A random one."""
         domain, other = rng.choice(len(DOMAINS), 2, replace=False)
         knobs = rng.choice(len(NUMERIC), KNOBS, replace=False)

@@ -35,9 +35,9 @@ def detectors(track: TrackA) -> dict[str, Any]:
 
 
 def _power(track: TrackA, kind: str, detector: str) -> dict[str, Any]:
-    found = track.power(kind, detector)
-    rates = {name: vars(getattr(found, name)) for name in ("rate", "early", "named")}
-    return {**rates, "delay": found.delay[0]}
+    power = track.power(kind, detector)
+    rates = {name: vars(getattr(power, name)) for name in ("rate", "early", "named")}
+    return {**rates, "delay": power.delay[0]}
 
 
 def campaigns(track: TrackB) -> list[dict[str, Any]]:

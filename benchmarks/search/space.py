@@ -47,9 +47,9 @@ MIDDLE = np.array([*((len(axis.values) - 1) // 2 for axis in (*NUMERIC, *MIX)), 
 
 def recipe_of(code: Sequence[int] | Codes) -> Recipe:
     """The recipe of one row."""
-    held = {axis.knob: axis.values[int(i)] for axis, i in zip(SPACE, code, strict=True)}
-    mix = {knob.partition(".")[2]: held.pop(knob) for knob in list(held) if knob.startswith("mix.")}
-    return Recipe.model_validate({**held, "mix": mix})
+    values = {axis.knob: axis.values[int(i)] for axis, i in zip(SPACE, code, strict=True)}
+    mix = {knob.partition(".")[2]: values.pop(knob) for knob in list(values) if knob.startswith("mix.")}
+    return Recipe.model_validate({**values, "mix": mix})
 
 
 DEFAULT = recipe_of(MIDDLE)

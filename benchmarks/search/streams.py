@@ -62,14 +62,14 @@ def record(kind: str, seed: int, plan: Plan) -> Stream:
     """Play and listen."""
     world = World(seed, kind, plan.rounds)
     board, driver = Board(world, plan), Free(DevGreedy())
-    board.tell(driver.opening(board.history))
+    board.append(driver.opening(board.history))
     columns, named = [], []
     for round_ in range(1, plan.rounds + 1):
         play_round(board, driver, round_)
-        assessed, seen = assess(board.history, round_), series(board.history)
-        columns.append([detector(seen, assessed) for detector in DETECTORS.values()])
-        reached = assessed.model_copy(update={"threshold": shipped(seen, assessed)})
+        assessed, measured = assess(board.history, round_), series(board.history)
+        columns.append([detector(measured, assessed) for detector in DETECTORS.values()])
+        reached = assessed.model_copy(update={"threshold": shipped(measured, assessed)})
         named.append(tuple(scope.scope for scope in alarming(reached)))
-        board.tell(driver.update(board.history))
+        board.append(driver.update(board.history))
     domain = board.history.campaign.constitution.domains[world.region.domain]
     return Stream(kind, seed, np.array(columns).T, tuple(named), exposure(board), domain)

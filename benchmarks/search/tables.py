@@ -56,8 +56,8 @@ def _alarms(track: TrackA, detector: str) -> list[str]:
 def calibration(track: TrackA) -> str:
     """The thresholds of the shipped test at which so many of the benign tuning streams would alarm."""
     shares = [share for share in (0.005, 0.01, 0.02, 0.05) if share * len(track.tuning) >= 1]
-    wanted = [(share, tuned(track.tuning, OUR_TEST, int(share * len(track.tuning)))) for share in shares]
-    return "; ".join(f"{share:.1%} at {threshold:.3g}" for share, threshold in wanted) or "too few streams"
+    thresholds = [(share, tuned(track.tuning, OUR_TEST, int(share * len(track.tuning)))) for share in shares]
+    return "; ".join(f"{share:.1%} at {threshold:.3g}" for share, threshold in thresholds) or "too few streams"
 
 
 def detection(track: TrackA) -> str:
@@ -69,8 +69,8 @@ def detection(track: TrackA) -> str:
 
 
 def _powers(track: TrackA, detector: str) -> list[str]:
-    found = [track.power(kind, detector) for kind in track.drifts]
-    return [f"{_share(power.rate)} / {_number(power.delay[0], 1)}" for power in found]
+    powers = [track.power(kind, detector) for kind in track.drifts]
+    return [f"{_share(power.rate)} / {_number(power.delay[0], 1)}" for power in powers]
 
 
 def regrets(track: TrackB, setting: str = MAIN) -> str:

@@ -168,8 +168,8 @@ def run(choice: Choice, file: str = NOWHERE) -> TrackB:
 def _tasks(choice: Choice, file: str) -> list[Task]:
     """Policies of one world one after the other, so that its best is looked for once."""
     where = [kind for kind in WHERE if kind in choice.kinds]
-    asked = OTHERS if choice.other_seeds else {}
-    others = dict(zip(asked, spread(Plan.calibrated, list(asked.values()), file), strict=True))
+    other_plans = OTHERS if choice.other_seeds else {}
+    others = dict(zip(other_plans, spread(Plan.calibrated, list(other_plans.values()), file), strict=True))
     blocks = [
         (MAIN, choice.plan, choice.kinds, (OURS, *choice.peers), choice.seeds),
         (MAIN, choice.plan, where, tuple(SLOW), choice.slow_seeds),

@@ -50,17 +50,17 @@ class World:
 
     def __init__(self, seed: int, kind: str, rounds: int = 8) -> None:
         self.seed, self.name, self.kind, self.rounds = seed, kind, KINDS[kind], rounds
-        self.landscape = Landscape.drawn(np.random.default_rng([seed, 0]))
+        self.landscape = Landscape.random(np.random.default_rng([seed, 0]))
         rng = np.random.default_rng([seed, 1])
-        self.region = Region.drawn(rng)
+        self.region = Region.random(rng)
         onset = int(rng.integers(3, 6))
         self.onset = onset if self.kind.late else 1
         self.slopes = rng.uniform(*self.kind.slope) * (1 + self.kind.mismatch * rng.standard_normal(COUNT))
         self.base_external = np.clip(self.landscape.base + rng.normal(0, OFFSET, COUNT), 0.05, 0.9)
         weights = rng.dirichlet(np.full(COUNT, EVENNESS))
         self.weights = weights if self.kind.uneven else np.full(COUNT, 1 / COUNT)
-        self.alone = self.kind.arms * rng.standard_normal((len(ARMS), 3))
-        self.alone[:, 0] = 0.0
+        self.arm_effects = self.kind.arms * rng.standard_normal((len(ARMS), 3))
+        self.arm_effects[:, 0] = 0.0
 
     def truth(self, recipe: Recipe | None, round_: int = 1) -> Truth:
         """Truth of one model: a recipe trained in a round, or the base."""
@@ -74,11 +74,11 @@ class World:
         at = self._inside(codes, round_)
         on_dev, on_target = EFFECTS[self.kind.effect](at)
         chosen = arms(codes)
-        alone = self.alone[np.arange(len(ARMS)), chosen].sum(axis=1)[:, None]
+        arm_effect = self.arm_effects[np.arange(len(ARMS)), chosen].sum(axis=1)[:, None]
         dev = np.clip(self.landscape.base + at.gain + on_dev, 0.01, 0.99)
-        told = self.base_external + self.slopes * (dev - self.landscape.base) + alone
-        external = np.clip(self.base_external + self.slopes * at.gain + alone + on_target, 0.01, 0.99)
-        misleading = (np.clip(told, 0.01, 0.99) - external) @ self.weights
+        predicted = self.base_external + self.slopes * (dev - self.landscape.base) + arm_effect
+        external = np.clip(self.base_external + self.slopes * at.gain + arm_effect + on_target, 0.01, 0.99)
+        misleading = (np.clip(predicted, 0.01, 0.99) - external) @ self.weights
         return Truth(dev, external, external @ self.weights, misleading)
 
     def _inside(self, codes: Codes, round_: int) -> Inside:
@@ -90,11 +90,11 @@ class World:
 
 def fingerprint(seeds: range = range(10_000, 10_010)) -> str:
     """Hash of true values of every kind, to a millionth: another one is another benchmark."""
-    seen = hashlib.sha256(VERSION.encode())
+    hasher = hashlib.sha256(VERSION.encode())
     for seed in seeds:
         codes = random_codes(np.random.default_rng(seed), 10)
         for kind in KINDS:
             truths = [World(seed, kind).truths(codes, round_) for round_ in (1, 8)]
-            seen.update(str([np.round(truth.target, 6).tolist() for truth in truths]).encode())
-            seen.update(str([np.round(truth.dev, 6).tolist() for truth in truths]).encode())
-    return seen.hexdigest()
+            hasher.update(str([np.round(truth.target, 6).tolist() for truth in truths]).encode())
+            hasher.update(str([np.round(truth.dev, 6).tolist() for truth in truths]).encode())
+    return hasher.hexdigest()

@@ -42,36 +42,36 @@ LEAST = 1_000
 
 def main() -> int:
     """Run what is asked for; the exit status: 0 where it ran, whatever it showed, and 2 where it cannot."""
-    asked = _parser().parse_args()
-    measures: dict[str, Measure] = {**MEASURES, "huge": partial(huge.measure, events=asked.events)}
-    names = asked.only or [*MEASURES, *(["huge"] if asked.huge else [])]
+    options = _parser().parse_args()
+    measures: dict[str, Measure] = {**MEASURES, "huge": partial(huge.measure, events=options.events)}
+    names = options.only or [*MEASURES, *(["huge"] if options.huge else [])]
     try:
-        record = asyncio.run(_measured(asked, [measures[name] for name in names]))
+        record = asyncio.run(_measured(options, [measures[name] for name in names]))
     except (machine.NoDisk, huge.NoRoom) as problem:
         print(problem, file=sys.stderr)
         return 2
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(f"written to {asked.out}")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(f"written to {options.out}")
     return 0
 
 
-async def _measured(asked: argparse.Namespace, measures: Sequence[Measure]) -> dict[str, Any]:
+async def _measured(options: argparse.Namespace, measures: Sequence[Measure]) -> dict[str, Any]:
     """Everything that was measured, and on what; shown as it comes."""
-    with tempfile.TemporaryDirectory(prefix="aevolve-bench-", dir=asked.folder) as place:
+    with tempfile.TemporaryDirectory(prefix="aevolve-bench-", dir=options.folder) as place:
         folder = Path(place)
         about = machine.describe(folder)
         with EmbeddedPostgres(folder / "postgres") as server:
-            scratch = Scratch(server, folder, asked.quick)
+            scratch = Scratch(server, folder, options.quick)
             await scratch.prepare()
-            await scratch.slow_commits(asked.commit_ms)
+            await scratch.slow_commits(options.commit_ms)
             about |= {"payload_bytes": len(payload.BYTES), "postgres": await machine.describe_server(server.dsn)}
             print(json.dumps(about, indent=1))
             figures = [figure for measure in measures for figure in await measure(scratch)]
-        about["commit_ms_added"] = asked.commit_ms
+        about["commit_ms_added"] = options.commit_ms
         about["fdatasync_ms_after"] = machine.fdatasync_ms(folder)
     print(f"\n{table(figures)}\n\n{missed(figures)}")
-    return {**about, "quick": asked.quick, "figures": [figure.record() for figure in figures]}
+    return {**about, "quick": options.quick, "figures": [figure.record() for figure in figures]}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -53,7 +53,7 @@ async def measure(scratch: Scratch) -> list[Figure]:
 
             async def beside(measure: str, callers: int, batch: int, goal: float, held_back: str) -> list[Figure]:
                 amount = (callers, batch, scratch.seconds)
-                theirs = [partial(asyncio.to_thread, peer.appended, made, *amount) for made in peers]
+                theirs = [partial(asyncio.to_thread, peer.appended, recorder, *amount) for recorder in peers]
                 ours, locked, faster = await interleaved(
                     scratch.repetitions, partial(appended, store, *amount), *theirs
                 )

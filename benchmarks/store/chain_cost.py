@@ -22,9 +22,9 @@ NO_HASH = "previous"
 class AppendHasChanged(Exception):
     """The append function is not as this file knows it, so the figure would be of something else."""
 
-    def __init__(self, found: int) -> None:
+    def __init__(self, count: int) -> None:
         super().__init__(
-            f"{found} functions of the database match HASH in benchmarks/store/chain_cost.py, not 1:"
+            f"{count} functions of the database match HASH in benchmarks/store/chain_cost.py, not 1:"
             " write down there how the function computes the hash now"
         )
 
@@ -56,8 +56,8 @@ async def leave_out_hash(dsn: str) -> None:
     """Replace a database's append function by one that stores no hash. Raises `AppendHasChanged`."""
     connection = await asyncpg.connect(dsn)
     try:
-        known = [text for (text,) in await connection.fetch(STATEMENTS["hashing_functions"])]
-        without = [changed for changed, times in (HASH.subn(NO_HASH, text) for text in known) if times == 1]
+        definitions = [text for (text,) in await connection.fetch(STATEMENTS["hashing_functions"])]
+        without = [changed for changed, times in (HASH.subn(NO_HASH, text) for text in definitions) if times == 1]
         if len(without) != 1:
             raise AppendHasChanged(len(without))
         await connection.execute(without[0])

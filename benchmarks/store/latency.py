@@ -71,4 +71,4 @@ async def _steadily(send: Send, events: int) -> dict[str, int]:
 
 
 def _percentile(at: int, repetitions: list[list[float]]) -> list[float]:
-    return [float(np.percentile(taken, at)) for taken in repetitions]
+    return [float(np.percentile(latencies, at)) for latencies in repetitions]

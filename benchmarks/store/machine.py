@@ -62,8 +62,8 @@ async def describe_server(dsn: str) -> dict[str, str]:
     """Version and settings of the server."""
     connection = await asyncpg.connect(dsn)
     try:
-        told = {name: await connection.fetchval("SELECT current_setting($1)", name) for name in SETTINGS}
-        return {"version": await connection.fetchval("SELECT version()"), **told}
+        settings = {name: await connection.fetchval("SELECT current_setting($1)", name) for name in SETTINGS}
+        return {"version": await connection.fetchval("SELECT version()"), **settings}
     finally:
         await connection.close()
 
@@ -76,7 +76,7 @@ def file_system(folder: Path) -> str:
 
 def fdatasync_ms(folder: Path) -> float:
     """Median time to overwrite a block on disk, in ms: the least that a commit takes."""
-    file, taken = folder / "sync", []
+    file, durations = folder / "sync", []
     file.write_bytes(BLOCK)
     with file.open("r+b", buffering=0) as opened:
         for _ in range(SYNCS):
@@ -84,9 +84,9 @@ def fdatasync_ms(folder: Path) -> float:
             opened.write(BLOCK)
             start = time.perf_counter()
             os.fdatasync(opened.fileno())
-            taken.append(1000 * (time.perf_counter() - start))
+            durations.append(1000 * (time.perf_counter() - start))
     file.unlink()
-    return median(taken)
+    return median(durations)
 
 
 def processor() -> str:

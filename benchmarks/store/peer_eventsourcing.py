@@ -30,19 +30,19 @@ PAGE = 1000
 @contextmanager
 def recorder(dsn: str, *, functions: bool, connections: int) -> Iterator[PostgresApplicationRecorder]:
     """A recorder with its table in a database."""
-    known = conninfo_to_dict(dsn)
+    address = conninfo_to_dict(dsn)
     with PostgresDatastore(
-        str(known["dbname"]),
-        str(known["host"]),
+        str(address["dbname"]),
+        str(address["host"]),
         5432,
-        str(known["user"]),
-        str(known["password"]),
+        str(address["user"]),
+        str(address["password"]),
         pool_size=connections,
         enable_db_functions=functions,
     ) as datastore:
-        made = PostgresApplicationRecorder(datastore)
-        made.create_table()
-        yield made
+        peer_recorder = PostgresApplicationRecorder(datastore)
+        peer_recorder.create_table()
+        yield peer_recorder
 
 
 def stored(stream: UUID, versions: Iterator[int], number: int) -> list[StoredEvent]:
@@ -50,13 +50,13 @@ def stored(stream: UUID, versions: Iterator[int], number: int) -> list[StoredEve
     return [StoredEvent(stream, next(versions), payload.TYPE, payload.BYTES) for _ in range(number)]
 
 
-def appended(made: PostgresApplicationRecorder, callers: int, batch: int, seconds: float) -> float:
+def appended(peer_recorder: PostgresApplicationRecorder, callers: int, batch: int, seconds: float) -> float:
     """Events per second that so many threads append, each to a stream of its own, `batch` at a call."""
 
     def call(_: int) -> int:
         stream, versions, calls = uuid4(), count(1), 0
         while time.perf_counter() < end:
-            made.insert_events(stored(stream, versions, batch))
+            peer_recorder.insert_events(stored(stream, versions, batch))
             calls += 1
         return calls
 
@@ -67,9 +67,9 @@ def appended(made: PostgresApplicationRecorder, callers: int, batch: int, second
     return calls * batch / (time.perf_counter() - start)
 
 
-def selected(made: PostgresApplicationRecorder) -> float:
+def selected(peer_recorder: PostgresApplicationRecorder) -> float:
     """Notifications per second that a reader of the whole log gets."""
     start, last, number = time.perf_counter(), 0, 0
-    while page := made.select_notifications(last + 1, PAGE):
+    while page := peer_recorder.select_notifications(last + 1, PAGE):
         last, number = page[-1].id, number + len(page)
     return number / (time.perf_counter() - start)

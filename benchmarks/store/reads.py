@@ -28,14 +28,14 @@ async def measure(scratch: Scratch) -> list[Figure]:
     """Both figures. The peer's events stay as they are stored, bytes, in both."""
     number, log = scratch.number(EVENTS), await scratch.log()
     await import_log(log, rows(number))
-    with peer.recorder(await scratch.empty(), functions=False, connections=1) as made:
-        fill(made, number)
+    with peer.recorder(await scratch.empty(), functions=False, connections=1) as recorder:
+        fill(recorder, number)
         async with await open_store(log) as store:
             relay, typed, selected = await interleaved(
                 scratch.repetitions,
                 partial(read, store),
                 partial(replayed, store),
-                partial(asyncio.to_thread, peer.selected, made),
+                partial(asyncio.to_thread, peer.selected, recorder),
             )
     against = "eventsourcing, select_notifications"
     relayed = Figure("read for the relay", "events/s", relay, selected, against, at_least=5, held_back=COLUMNS)
@@ -44,11 +44,11 @@ async def measure(scratch: Scratch) -> list[Figure]:
     return [relayed, replay]
 
 
-def fill(made: PostgresApplicationRecorder, number: int) -> None:
+def fill(recorder: PostgresApplicationRecorder, number: int) -> None:
     """Give the peer as many events."""
     stream, versions = uuid4(), count(1)
     for start in range(0, number, peer.PAGE):
-        made.insert_events(peer.stored(stream, versions, min(peer.PAGE, number - start)))
+        recorder.insert_events(peer.stored(stream, versions, min(peer.PAGE, number - start)))
 
 
 async def read(store: EventStore, after: int = 0) -> float:

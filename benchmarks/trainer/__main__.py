@@ -16,7 +16,7 @@ from benchmarks.store.figures import Figure, interleaved
 from benchmarks.store.machine import machine
 from benchmarks.store.table import missed, table
 from benchmarks.trainer import sides
-from benchmarks.trainer.work import Side, Taken, Work, prepared
+from benchmarks.trainer.work import Cost, Side, Work, prepared
 
 PACKAGES = ("aevolve", "torch", "transformers", "peft", "accelerate", "trl")
 
@@ -39,41 +39,41 @@ HELD_BACK = (
 
 def main() -> int:
     """Run it; the exit status is 0 whatever it shows."""
-    asked = _parser().parse_args()
-    steps, repetitions = (8, 1) if asked.quick else (asked.steps, asked.repetitions)
+    options = _parser().parse_args()
+    steps, repetitions = (8, 1) if options.quick else (options.steps, options.repetitions)
     with tempfile.TemporaryDirectory(prefix="aevolve-bench-") as folder:
         work = prepared(Path(folder), steps)
-        taken = asyncio.run(_measured(work, repetitions))
-    figures = [*_figures(taken, "processor"), *_figures(taken, "wall")]
+        costs = asyncio.run(_measured(work, repetitions))
+    figures = [*_figures(costs, "processor"), *_figures(costs, "wall")]
     print(f"{table(figures)}\n\n{missed(figures)}")
     record = {
         **_about(work),
-        "quick": asked.quick,
-        "losses": {name: [one.loss for one in side] for name, side in zip(("ours", *PEERS), taken, strict=True)},
+        "quick": options.quick,
+        "losses": {name: [one.loss for one in side] for name, side in zip(("ours", *PEERS), costs, strict=True)},
         "figures": [figure.record() for figure in figures],
     }
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(f"written to {asked.out}")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(f"written to {options.out}")
     return 0
 
 
-async def _measured(work: Work, repetitions: int) -> list[list[Taken]]:
+async def _measured(work: Work, repetitions: int) -> list[list[Cost]]:
     """What ours and each peer took, repetition by repetition."""
     measured = (sides.ours, *(side for side, _ in PEERS.values()))
     return await interleaved(repetitions, *(_once(side, work) for side in measured))
 
 
-def _once(side: Side, work: Work) -> Callable[[], Awaitable[Taken]]:
-    async def run() -> Taken:
+def _once(side: Side, work: Work) -> Callable[[], Awaitable[Cost]]:
+    async def run() -> Cost:
         return side(work)
 
     return run
 
 
-def _figures(taken: list[list[Taken]], clock: str) -> list[Figure]:
+def _figures(costs: list[list[Cost]], clock: str) -> list[Figure]:
     """Ours beside each peer by one clock; goals are by the processor's, which other programs disturb less."""
-    ours, *peers = ([one.tokens / getattr(one, clock) for one in side] for side in taken)
+    ours, *peers = ([one.tokens / getattr(one, clock) for one in side] for side in costs)
     named = {"processor": "tokens per second of processor", "wall": "tokens per second"}
     return [
         Figure(

@@ -118,25 +118,25 @@ class Cut(Exception):
 
 def main() -> int:
     """Run it where there is an accelerator, or tiny; 0 whatever it shows."""
-    asked = _parser().parse_args()
-    if not (torch.cuda.is_available() or asked.tiny):
+    options = _parser().parse_args()
+    if not (torch.cuda.is_available() or options.tiny):
         print("not run: no accelerator here; on a machine with one H200: python -m benchmarks.trainer.gpu")
         return 0
-    records = [record for case in cases(tiny=asked.tiny) for record in _measured(case, asked)]
-    if asked.out:
-        asked.out.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    records = [record for case in cases(tiny=options.tiny) for record in _measured(case, options)]
+    if options.out:
+        options.out.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
-def _measured(case: Case, asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    with tempfile.TemporaryDirectory(prefix="aevolve-gpu-", dir=asked.folder) as place_:
+def _measured(case: Case, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    with tempfile.TemporaryDirectory(prefix="aevolve-gpu-", dir=options.folder) as place_:
         folder = Path(place_)
         _make(case, folder / "base")
-        job, data = _job(case, folder, asked.steps), _data(case, asked.steps)
+        job, data = _job(case, folder, options.steps), _data(case, options.steps)
         ours, peak, losses = _ours(job, data, folder / "base")
         bare = _bare(job, data, folder / "base")
         resumed = _resumed(job, data, folder / "base")
-    yield _told(case, asked.steps, ours, bare, peak, resumed == losses)
+    yield _record(case, options.steps, ours, bare, peak, resumed == losses)
 
 
 def _make(case: Case, folder: Path) -> None:
@@ -171,8 +171,8 @@ def _job(case: Case, folder: Path, steps: int) -> TrainingJob:
 
 def _data(case: Case, steps: int) -> Data:
     """Full sequences of random tokens, a quarter of each a prompt."""
-    drawn = np.random.default_rng(0).integers(1, case.config["vocab_size"], (steps, case.batch, case.length))
-    batches = [[Example(tuple(row.tolist()), ((case.length // 4, len(row)),), 1) for row in step] for step in drawn]
+    tokens = np.random.default_rng(0).integers(1, case.config["vocab_size"], (steps, case.batch, case.length))
+    batches = [[Example(tuple(row.tolist()), ((case.length // 4, len(row)),), 1) for row in step] for step in tokens]
     return Data(batches, batches[0][:1], 0)
 
 
@@ -189,10 +189,10 @@ def _ours(job: TrainingJob, data: Data, base: Path) -> tuple[float, int, list[fl
     run.run(0, report)
     _wait()
     later = (len(data.batches) - 1) * len(data.batches[0]) * job.max_length
-    taken = later / (time.perf_counter() - began[0]), _peak(), run.losses
+    measured = later / (time.perf_counter() - began[0]), _peak(), run.losses
     del run
     _empty()
-    return taken
+    return measured
 
 
 def _bare(job: TrainingJob, data: Data, base: Path) -> float:
@@ -211,8 +211,10 @@ def _bare(job: TrainingJob, data: Data, base: Path) -> float:
         for start in range(0, len(batch), size):
             ids, targets = (torch.from_numpy(part).to(device) for part in pad(batch[start : start + size], 0))
             logits = model(input_ids=ids, use_cache=False).logits[:, :-1].flatten(0, 1).float()
-            wanted = targets[:, 1:].flatten()
-            loss = torch.nn.functional.cross_entropy(logits, wanted, ignore_index=IGNORED, reduction="sum") / learnt
+            next_tokens = targets[:, 1:].flatten()
+            loss = (
+                torch.nn.functional.cross_entropy(logits, next_tokens, ignore_index=IGNORED, reduction="sum") / learnt
+            )
             torch.autograd.backward(loss)
             loss.item()
         torch.nn.utils.clip_grad_norm_(weights, CLIP)
@@ -224,10 +226,10 @@ def _bare(job: TrainingJob, data: Data, base: Path) -> float:
             began = time.perf_counter()
     _wait()
     later = (len(data.batches) - 1) * len(data.batches[0]) * job.max_length
-    taken = later / (time.perf_counter() - began)
+    measured = later / (time.perf_counter() - began)
     del loaded, model, optimizer, weights
     _empty()
-    return taken
+    return measured
 
 
 def _resumed(job: TrainingJob, data: Data, base: Path) -> list[float]:
@@ -252,12 +254,14 @@ def _resumed(job: TrainingJob, data: Data, base: Path) -> list[float]:
     return losses
 
 
-def _told(case: Case, steps: int, ours: float, bare: float, peak: int, same: bool) -> dict[str, Any]:
+def _record(case: Case, steps: int, ours: float, bare: float, peak: int, same: bool) -> dict[str, Any]:
     """Print the figures of a model; them for the file."""
     shapes, recipe, half = case.shapes, case.recipe(steps), torch.cuda.is_available()
     estimate = memory.training(shapes, recipe, traits(recipe), case.length, half=half).total
-    kept = recipe.model_copy(update={"activations": "kept"})
-    used = speed.training(shapes, kept, traits(kept), case.length) * ours / (_device().tflops * 1e12)
+    not_recomputed = recipe.model_copy(update={"activations": "kept"})
+    used = (
+        speed.training(shapes, not_recomputed, traits(not_recomputed), case.length) * ours / (_device().tflops * 1e12)
+    )
     record = {
         "model": case.name,
         "parameters": shapes.total,
@@ -281,7 +285,7 @@ def _told(case: Case, steps: int, ours: float, bare: float, peak: int, same: boo
 def _device() -> Device:
     """The accelerator here, else the one that plans assume."""
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
-    return next((known for known in DEVICES.values() if known.title.split()[1] in name), DEVICES["h200"])
+    return next((device for device in DEVICES.values() if device.title.split()[1] in name), DEVICES["h200"])
 
 
 def _fresh(job: TrainingJob) -> None:

@@ -18,22 +18,22 @@ from datasets import Dataset
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainerCallback, TrainingArguments
 
-from benchmarks.trainer.work import Taken, Watch, Work, lora_settings
+from benchmarks.trainer.work import Cost, Watch, Work, lora_settings
 from services.trainer.batches import IGNORED, pad
 from services.trainer.methods.sft import Supervised
 from services.trainer.optimizer import BETAS, CLIP, rate
 
 
-def ours(work: Work) -> Taken:
+def ours(work: Work) -> Cost:
     """The engine's steps, checkpoints and reports."""
     shutil.rmtree(work.job.work, ignore_errors=True)
     run = Supervised(work.job, work.data, work.base)
     watch = Watch()
     run.run(0, lambda _: None)
-    return watch.taken(work, sum(run.losses) / len(run.losses))
+    return watch.cost(work, sum(run.losses) / len(run.losses))
 
 
-def bare(work: Work) -> Taken:
+def bare(work: Work) -> Cost:
     """What anybody would write: forward, backward, step, nothing else."""
     torch.set_num_threads(1)
     recipe, model = work.job.recipe, adapted(work)
@@ -50,10 +50,10 @@ def bare(work: Work) -> Taken:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         total += loss.item()
-    return watch.taken(work, total / recipe.steps)
+    return watch.cost(work, total / recipe.steps)
 
 
-def transformers_trainer(work: Work, order: str) -> Taken:
+def transformers_trainer(work: Work, order: str) -> Cost:
     """`transformers.Trainer`, its rows in an order that it knows."""
 
     def make(folder: str, watch: Started) -> Any:
@@ -63,7 +63,7 @@ def transformers_trainer(work: Work, order: str) -> Taken:
     return run(work, make)
 
 
-def trl_trainer(work: Work, order: str) -> Taken:
+def trl_trainer(work: Work, order: str) -> Cost:
     """TRL's `SFTTrainer`, with its own collator and loss, its rows in an order that it knows."""
     from trl import SFTConfig, SFTTrainer  # type: ignore[attr-defined]  # noqa: PLC0415 - slow to import
 
@@ -97,7 +97,7 @@ class Started(TrainerCallback):
         self.watch.begin()
 
 
-def run(work: Work, make: Callable[[str, Started], Any]) -> Taken:
+def run(work: Work, make: Callable[[str, Started], Any]) -> Cost:
     """The steps of a trainer of the library."""
     torch.set_num_threads(1)
     torch.manual_seed(work.job.seed)
@@ -106,7 +106,7 @@ def run(work: Work, make: Callable[[str, Started], Any]) -> Taken:
         trainer = make(folder, started)
         trainer.train()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    return started.watch.taken(work, losses[-1])
+    return started.watch.cost(work, losses[-1])
 
 
 def settings(work: Work, order: str) -> dict[str, Any]:
@@ -156,14 +156,14 @@ def rows(work: Work) -> Dataset:
     )
 
 
-def collate(given: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
     """A padded batch of `transformers.Trainer`."""
-    longest = max(len(row["input_ids"]) for row in given)
+    longest = max(len(row["input_ids"]) for row in rows)
 
     def side(name: str, filler: int) -> torch.Tensor:
-        made = np.full((len(given), longest), filler, np.int64)
-        for at, row in enumerate(given):
-            made[at, : len(row[name])] = row[name]
-        return torch.from_numpy(made)
+        padded = np.full((len(rows), longest), filler, np.int64)
+        for at, row in enumerate(rows):
+            padded[at, : len(row[name])] = row[name]
+        return torch.from_numpy(padded)
 
     return {"input_ids": side("input_ids", 0), "labels": side("labels", IGNORED)}

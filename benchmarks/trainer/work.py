@@ -33,7 +33,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Taken:
+class Cost:
     """What one side needed for all steps, its start-up excluded."""
 
     tokens: int
@@ -46,7 +46,7 @@ class Taken:
     """Mean over all steps, per token that is learnt: equal work learns alike."""
 
 
-Side = Callable[[Work], Taken]
+Side = Callable[[Work], Cost]
 """Everything that trains: it makes itself ready, and measures its steps."""
 
 
@@ -85,10 +85,10 @@ class Watch:
         """Start anew."""
         self.at = time.process_time(), time.perf_counter()
 
-    def taken(self, work: Work, loss: float) -> Taken:
+    def cost(self, work: Work, loss: float) -> Cost:
         """What passed since."""
         processor, wall = self.at
-        return Taken(work.data.tokens, time.process_time() - processor, time.perf_counter() - wall, loss)
+        return Cost(work.data.tokens, time.process_time() - processor, time.perf_counter() - wall, loss)
 
 
 def lora_settings(recipe: Recipe) -> dict[str, Any]:

@@ -23,9 +23,9 @@ REFERENCE = 0.5
 PERMUTATIONS = 499
 
 
-def page_hinkley(seen: Series) -> float:
+def page_hinkley(series: Series) -> float:
     """Page (1954), Hinkley (1971): the sum of departures from the running mean, less its extreme."""
-    gap = seen.gap
+    gap = series.gap
     mean = np.cumsum(gap) / np.arange(1, len(gap) + 1)
     return max(_excursion(gap - mean), _excursion(mean - gap))
 
@@ -35,12 +35,12 @@ def _excursion(departures: Floats) -> float:
     return float((summed - np.minimum.accumulate(summed))[-1])
 
 
-def cusum(seen: Series) -> float:
+def cusum(series: Series) -> float:
     """Self-starting (Hawkins 1987): each gap against the mean of those before it, summed and restarted at zero."""
-    count = np.arange(1, len(seen.gap))
-    before = np.cumsum(seen.gap)[:-1] / count
-    doubt = np.sqrt(np.cumsum(seen.error**2)[:-1]) / count
-    z = (seen.gap[1:] - before) / np.hypot(seen.error[1:], doubt)
+    count = np.arange(1, len(series.gap))
+    before = np.cumsum(series.gap)[:-1] / count
+    doubt = np.sqrt(np.cumsum(series.error**2)[:-1]) / count
+    z = (series.gap[1:] - before) / np.hypot(series.error[1:], doubt)
     return max(_sum_from_zero(z), _sum_from_zero(-z))
 
 
@@ -51,9 +51,9 @@ def _sum_from_zero(z: Floats) -> float:
     return total
 
 
-def adwin(seen: Series) -> float:
+def adwin(series: Series) -> float:
     """Bifet and Gavalda (2007), as river has it, allowed to look at every value: 1 less the least level that fires."""
-    fired = [delta for delta in DELTAS if _fires(seen.gap, delta)]
+    fired = [delta for delta in DELTAS if _fires(series.gap, delta)]
     return 1.0 - min(fired, default=1.0)
 
 
@@ -66,9 +66,9 @@ def _fires(gap: Floats, delta: float) -> bool:
     return fired
 
 
-def spearman(seen: Series) -> float:
+def spearman(series: Series) -> float:
     """One less the permutation probability that ranks of dev and target agree as little as they do."""
-    a, b = (_centred_ranks(part) for part in (seen.dev, seen.target))
+    a, b = (_centred_ranks(part) for part in (series.dev, series.target))
     rng = np.random.default_rng(len(a))
     shuffled = rng.permuted(np.tile(b, (PERMUTATIONS, 1)), axis=1) @ a
     return 1.0 - float((1 + (shuffled <= a @ b).sum()) / (1 + PERMUTATIONS))

@@ -29,10 +29,10 @@ def gap(_: Series, assessed: DriftAssessed) -> float:
 DETECTORS: dict[str, Detector] = {
     OURS: shipped,
     "gap test (shipped)": gap,
-    "Page-Hinkley": lambda seen, _: classical.page_hinkley(seen),
-    "CUSUM": lambda seen, _: classical.cusum(seen),
-    "ADWIN (river)": lambda seen, _: classical.adwin(seen),
-    "Spearman permutation": lambda seen, _: classical.spearman(seen),
+    "Page-Hinkley": lambda series, _: classical.page_hinkley(series),
+    "CUSUM": lambda series, _: classical.cusum(series),
+    "ADWIN (river)": lambda series, _: classical.adwin(series),
+    "Spearman permutation": lambda series, _: classical.spearman(series),
 }
 
 FIXED = {"gap test (shipped)": GAP_Z}

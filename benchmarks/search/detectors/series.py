@@ -31,8 +31,8 @@ class Series:
 
 def series(history: History) -> Series:
     """From the trials whose target is known."""
-    asked = [t for t in history.measured("external") if "dev" in t.scores]
-    rows = np.array([_pair(trial) for trial in asked])
+    queried = [t for t in history.measured("external") if "dev" in t.scores]
+    rows = np.array([_pair(trial) for trial in queried])
     return Series(*rows.T)
 
 

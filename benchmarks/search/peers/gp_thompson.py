@@ -24,20 +24,20 @@ class GpThompson(Ranked):
             return proposals(first_batch(slots, history.campaign.seed))
         tried = codes(trials(history))
         model = dev_surrogate(history)
-        found = pool(tried, model.predict(points(tried))[0].sum(axis=0), rng)
-        return proposals(found[thompson(draws(*model.predict(points(found)), rng, slots))])
+        nearby = pool(tried, model.predict(points(tried))[0].sum(axis=0), rng)
+        return proposals(nearby[thompson(draws(*model.predict(points(nearby)), rng, slots))])
 
 
 def dev_surrogate(history: History) -> Surrogate:
     """Dev over recipes, domain by domain."""
-    seen = trials(history)
-    return fit(codes(seen), *shares_right([dev_counts(t) for t in seen]))
+    measured = trials(history)
+    return fit(codes(measured), *shares_right([dev_counts(t) for t in measured]))
 
 
-def thompson(drawn: np.ndarray) -> list[int]:
+def thompson(joint_draws: np.ndarray) -> list[int]:
     """The best point of each draw, none twice."""
     chosen: list[int] = []
-    for values in drawn:
+    for values in joint_draws:
         values[chosen] = -np.inf
         chosen.append(int(np.argmax(values)))
     return chosen

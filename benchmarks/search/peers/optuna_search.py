@@ -48,10 +48,10 @@ class OptunaSearch(Ranked):
         """A study of everything told, asked once for each slot."""
         if history.round == 1:
             return proposals(first_batch(slots, history.campaign.seed))
-        told = [(code_of(t.recipe), self.value(t)) for t in self.told(history) if t.recipe]
-        return proposals(asked(self.sampler(int(rng.integers(2**31))), told, slots))
+        results = [(code_of(t.recipe), self.value(t)) for t in self.results(history) if t.recipe]
+        return proposals(suggested(self.sampler(int(rng.integers(2**31))), results, slots))
 
-    def told(self, history: History) -> list[Trial]:
+    def results(self, history: History) -> list[Trial]:
         """The trials that the sampler learns from."""
         return trials(history)
 
@@ -64,7 +64,7 @@ class OptunaSearch(Ranked):
 class OptunaOnTarget(OptunaSearch):
     """Maximises the target alone: of each round the first candidates are asked, and only they are told."""
 
-    def told(self, history: History) -> list[Trial]:
+    def results(self, history: History) -> list[Trial]:
         """Those whose target is known."""
         return [t for t in trials(history) if "external" in t.scores]
 
@@ -78,13 +78,13 @@ class OptunaOnTarget(OptunaSearch):
         return (), tuple(Submission(candidate=t.candidate, reason="") for t in first)
 
 
-def asked(sampler: BaseSampler, told: list[tuple[Codes, float]], count: int) -> Codes:
+def suggested(sampler: BaseSampler, results: list[tuple[Codes, float]], count: int) -> Codes:
     """The next recipes of a sampler that has been told these."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Optuna warns that the options of `tpe` may change in a later release
         study, space = optuna.create_study(direction="maximize", sampler=sampler), distributions()
-        for row, value in told:
+        for row, value in results:
             params = {name: int(i) for name, i in zip(space, row, strict=True)}
             study.add_trial(optuna.trial.create_trial(params=params, distributions=space, value=value))
         rows = [study.ask(space).params for _ in range(count)]

@@ -16,9 +16,9 @@ def pool(codes: Codes, worth: np.ndarray, rng: np.random.Generator, size: int = 
     mutated = mutants(best[rng.integers(len(best), size=2 * size // 3)], rng)
     a, b = best[rng.integers(len(best), size=(2, size // 6))]
     crossed = np.where(rng.random(a.shape) < 0.5, a, b)
-    found = np.unique(np.vstack([mutated, crossed, random_codes(rng, size // 6)]), axis=0)
-    tried = (found[:, None, :] == codes[None]).all(axis=2).any(axis=1)
-    untried: Codes = found[~tried]
+    neighbours = np.unique(np.vstack([mutated, crossed, random_codes(rng, size // 6)]), axis=0)
+    tried = (neighbours[:, None, :] == codes[None]).all(axis=2).any(axis=1)
+    untried: Codes = neighbours[~tried]
     return untried
 
 

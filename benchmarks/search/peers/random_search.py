@@ -14,9 +14,9 @@ from judgement.search.policy import Proposal
 
 def first_batch(slots: int, seed: int) -> Codes:
     """Round 1 of every peer: the default recipe and random ones."""
-    drawn = random_codes(np.random.default_rng([seed, 21]), slots)
-    drawn[0] = MIDDLE
-    return drawn
+    codes = random_codes(np.random.default_rng([seed, 21]), slots)
+    codes[0] = MIDDLE
+    return codes
 
 
 @dataclass(frozen=True)

@@ -101,8 +101,8 @@ def draws(mean: Floats, covariance: Floats, rng: np.random.Generator, count: int
     """Joint draws, summed over the D responses, (count, P)."""
     total, spread = mean.sum(axis=0), covariance.sum(axis=0)
     root = np.linalg.cholesky(spread + 1e-9 * np.eye(len(total)))
-    drawn: Floats = total + rng.standard_normal((count, len(total))) @ root.T
-    return drawn
+    samples: Floats = total + rng.standard_normal((count, len(total))) @ root.T
+    return samples
 
 
 def shares_right(counts: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[Floats, Floats]:

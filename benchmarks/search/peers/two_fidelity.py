@@ -54,11 +54,11 @@ class TwoFidelity:
     def fit(cls, history: History) -> TwoFidelity:
         """From everything measured."""
         low = dev_surrogate(history)
-        asked = [t for t in trials(history) if "external" in t.scores]
-        at = points(codes(asked))
+        queried = [t for t in trials(history) if "external" in t.scores]
+        at = points(codes(queried))
         mean, covariance = mean_dev(low, at)
-        target = np.array([t.scores["external"].score for t in asked])
-        noise = np.array([t.scores["external"].se ** 2 for t in asked])
+        target = np.array([t.scores["external"].score for t in queried])
+        noise = np.array([t.scores["external"].se ** 2 for t in queried])
         center = target.mean() - mean.mean()
         tries = []
         for rho, spread in product(RHOS, SPREADS):
@@ -103,9 +103,9 @@ class TwoFidelityThompson:
         if history.round == 1:
             return proposals(first_batch(slots, history.campaign.seed))
         tried, model = codes(trials(history)), TwoFidelity.fit(history)
-        found = pool(tried, model.predict(points(tried))[0], rng)
-        mean, covariance = model.predict(points(found))
-        return proposals(found[thompson(draws(mean[None], covariance[None], rng, slots))])
+        nearby = pool(tried, model.predict(points(tried))[0], rng)
+        mean, covariance = model.predict(points(nearby))
+        return proposals(nearby[thompson(draws(mean[None], covariance[None], rng, slots))])
 
     def choose_submissions(self, history: History, round_: int) -> Chosen:
         """The unasked with the highest upper bound of the target; by dev alone while no target is known."""
@@ -117,9 +117,9 @@ class TwoFidelityThompson:
 
     def final(self, history: History) -> tuple[str, Estimate]:
         """The highest posterior mean of the target."""
-        seen = trials(history)
-        mean, _ = TwoFidelity.fit(history).predict(points(codes(seen)))
-        return seen[int(np.argmax(mean))].candidate, UNKNOWN
+        measured = trials(history)
+        mean, _ = TwoFidelity.fit(history).predict(points(codes(measured)))
+        return measured[int(np.argmax(mean))].candidate, UNKNOWN
 
 
 def _bounds(history: History, rows: Codes, round_: int) -> Floats:

@@ -92,7 +92,7 @@ def test_a_saturating_target_never_falls_as_dev_rises():
     truth = world.truths(drawn())
     domain = world.region.domain
     order = np.argsort(truth.dev[:, domain])
-    own = truth.external[order, domain] - world.alone.sum()
+    own = truth.external[order, domain] - world.arm_effects.sum()
     assert np.ptp(own) < 0.6 * np.ptp(truth.dev[:, domain])
 
 
