@@ -121,7 +121,7 @@ check: install check-deploy  ## Lint, format, types, committed schemas, import r
 	$(BIN)/python tools/names.py
 	$(BIN)/pytest tests/contract $(PARALLEL) $(ARGS)
 
-names: install  ## The share of bindings whose name says nothing (below 0.5 %; ARGS=--list names them)
+names: install  ## The share of bindings whose name says nothing (below 0.25 %; ARGS=--list names them)
 	$(BIN)/python tools/names.py $(ARGS)
 
 check-deploy: install check-kubernetes  ## The Dockerfiles, deploy/compose.yaml and the manifests, without starting anything
