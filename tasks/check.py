@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from schemas.campaign import Campaign, Constitution, ItemSet
 from schemas.scores import Kind
+from schemas.sources import GymSource
 from schemas.suites import SETS, AnySuite, FilesSuite, GymSuite, HarnessSuite, PuzzlesSuite, SuitePin
 from tasks.formats import core_of
 from tasks.item import Item
@@ -76,7 +77,7 @@ def pinned(campaign: Campaign, places: Places, training: Mapping[str, Sequence[I
         )
     law = law.model_copy(update={"domains": domains})
     campaign = campaign.model_copy(update={"constitution": law})
-    mistakes = [*_sets(law, opened), *_ungraded(campaign), *_leaks(law, opened, training or {})]
+    mistakes = [*_sets(law, opened), *_ungraded(campaign), *_both_generated(law), *_leaks(law, opened, training or {})]
     mistakes += [] if mistakes else list(_scorers(opened))
     if mistakes:
         raise SuiteRefused("\n".join(mistakes))
@@ -185,6 +186,19 @@ def _ungraded(campaign: Campaign) -> Iterator[str]:
     for knob in (*GRADED, "curriculum"):
         if law.values(knob):
             yield f"space: {knob} changes nothing, as only puzzles are graded; leave the axis out"
+
+
+def _both_generated(law: Constitution) -> Iterator[str]:
+    """Data sets of reasoning-gym that a source trains on and a suite measures: the source draws from all questions."""
+    measured = {task.task: rule.name for rule in law.suites if isinstance(rule, GymSuite) for task in rule.tasks}
+    for source in law.data.sources if law.data else ():
+        for task in source.tasks if isinstance(source, GymSource) else ():
+            if task in measured:
+                yield (
+                    f"data.sources.{source.name}.tasks: {task} is measured by suites.{measured[task]}, whose questions "
+                    f"the source may draw; leave it out, and train on the suite's own rows: kind: suite, suite: "
+                    f"{measured[task]}"
+                )
 
 
 def _leaks(law: Constitution, opened: _Opened, training: Mapping[str, Sequence[Item]]) -> Iterator[str]:

@@ -184,3 +184,25 @@ def test_a_suite_whose_rows_change_from_call_to_call_is_refused(check, tmp_path)
     )
     with pytest.raises(SuiteRefused, match="gave other rows the second time"):
         check(campaign(suites=[{"kind": "python", "name": "own", "file": "suite.py"}]))
+
+
+def trained_and_measured(*tasks):
+    """A suite of reasoning-gym, and a source of these data sets beside it."""
+    source = {"kind": "gym", "name": "more", "domain": "sums", "tasks": tasks}
+    suite = {
+        "kind": "gym",
+        "name": "gym",
+        "tasks": ["chain_sum", {"task": "leg_counting", "target": {"max_animals": 9}}],
+    }
+    return campaign(suites=[suite], data={"sources": [source]})
+
+
+def test_a_data_set_of_reasoning_gym_is_not_trained_on_by_a_source_and_measured_by_a_suite(check):
+    pytest.importorskip("reasoning_gym")
+    with pytest.raises(SuiteRefused) as refused:
+        check(trained_and_measured("leg_counting", "basic_arithmetic", "chain_sum"))
+    first, second = str(refused.value).splitlines()
+    assert first.startswith("data.sources.more.tasks: leg_counting is measured by suites.gym, whose questions")
+    assert "kind: suite, suite: gym" in first
+    assert "chain_sum" in second
+    assert check(trained_and_measured("basic_arithmetic")).campaign.constitution.domains
