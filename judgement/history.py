@@ -6,6 +6,7 @@ order only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -30,6 +31,9 @@ from schemas.events import (
 from schemas.policy import Policy
 from schemas.scores import BASE, Cost, Kind, Scores
 from schemas.unreadable import UnreadableEvent
+
+CAMPAIGN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+"""Services make folders of these names: no other campaign is begun, whoever appends its start."""
 
 
 @dataclass
@@ -150,16 +154,27 @@ def fold(campaign_id: str, envelopes: Iterable[Envelope]) -> History:
 
 
 def _started(h: History, event: e.CampaignStarted, time: datetime) -> None:
+    if not CAMPAIGN_ID.fullmatch(h.id):
+        raise ValueError("the campaign's id is no name, which it must be in paths and streams")
+    _check_new("the campaign's start", h.campaign)
     h.campaign, h.substrate, h.started_at = event.campaign, event.substrate, time
     h.constitution_sha256 = event.constitution_sha256
 
 
+def _check_new(what: str, recorded: object) -> None:
+    """Raise `ValueError` if the log has it already: no service writes it twice, and all that follows rests on it."""
+    if recorded is not None:
+        raise ValueError(f"{what} is recorded already")
+
+
 def _policy(h: History, event: e.PolicyUpdated, time: datetime) -> None:
+    _check_new(f"the policy of round {event.policy.round}", h.policies.get(event.policy.round))
     h.policies[event.policy.round] = event.policy
     h.policy_times[event.policy.round] = time
 
 
 def _data(h: History, event: e.DataBatchReady, time: datetime) -> None:
+    _check_new(f"the data of round {event.round}", h.snapshots.get(event.round))
     h.snapshots[event.round] = event
     h.snapshot_times[event.round] = time
     h.spent = charge(h.spent, event.cost)
@@ -171,6 +186,7 @@ def _data_failed(h: History, event: e.DataFailed, time: datetime) -> None:
 
 
 def _published(h: History, event: FingerprintsPublished, time: datetime) -> None:
+    _check_new("the fingerprints", h.fingerprints)
     h.fingerprints = event
     h.spent = charge(h.spent, event.cost)
 
@@ -181,6 +197,7 @@ def _advised(h: History, event: AdvisorAnswered | AdvisorFailed, time: datetime)
 
 
 def _proposed(h: History, event: e.RecipeProposed, time: datetime) -> None:
+    _check_new(f"the candidate {event.candidate}", h.trials.get(event.candidate))
     h.trials[event.candidate] = Trial(
         candidate=event.candidate,
         round=event.round,
@@ -200,6 +217,7 @@ def _training_started(h: History, event: e.TrainingStarted, time: datetime) -> N
 
 def _trained(h: History, event: e.CheckpointTrained, time: datetime) -> None:
     trial = h.trials[event.candidate]
+    _check_new(f"the checkpoint of {event.candidate}", trial.checkpoint)
     trial.checkpoint, trial.checkpoint_id = event, h.last_id
     h.spent = charge(h.spent, event.cost)
 
