@@ -15,6 +15,7 @@ from audit.rebuild import CONSUMERS, CampaignJobs
 from eventstore.effect import Work
 from eventstore.projections import Deviation, compare, sizes, snapshot
 from eventstore.read import scan, to_envelope
+from eventstore.row import parsed
 from eventstore.store import EventStore
 from judgement.history import History
 from schemas.advisor import AdvisorRule
@@ -82,7 +83,7 @@ def _of_later(deviation: Deviation, later: Mapping[str, Sequence[Work]]) -> bool
     """Whether a payload is that of a later state, at which its service came to the event."""
     if deviation.field != "payload":
         return False
-    live = _read(json.loads(deviation.live or "null"))
+    live = _read(parsed(deviation.live or "null"))
     return any(live == _read(json.loads(canonical_json(work.payload))) for work in later.get(deviation.row, ()))
 
 
@@ -91,7 +92,7 @@ def _exact(deviation: Deviation) -> Iterator[Deviation]:
     if deviation.field != "payload":
         yield deviation
         return
-    live, log = (_read(json.loads(text or "null")) for text in (deviation.live, deviation.log))
+    live, log = (_read(parsed(text or "null")) for text in (deviation.live, deviation.log))
     for leaf in differences(live, log):
         if leaf.path.partition(".")[0] not in UNLOGGED or leaf.recomputed is not None:
             values = (json.dumps(leaf.recorded), json.dumps(leaf.recomputed))

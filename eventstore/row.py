@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter
+from pydantic_core import from_json
 
 from schemas.base import Frozen
+from schemas.envelope import UNPARSED
 from schemas.registry import parse_json
 
 Hash = Annotated[bytes, Field(min_length=32, max_length=32)]
@@ -48,6 +50,17 @@ class Row(NamedTuple):
         """The row as a line of an exported log."""
         values = LINE.dump_python(self, mode="json")
         return json.dumps(dict(zip(self._fields, values, strict=True)), separators=(",", ":"), ensure_ascii=False)
+
+
+def parsed(text: str) -> Any:
+    """The JSON of a column, or `UNPARSED` where Python cannot hold it: a number too long, or nested too deep.
+
+    Any role can write such a text, and the database takes it.
+    """
+    try:
+        return from_json(text)
+    except ValueError:
+        return UNPARSED
 
 
 LINE = TypeAdapter(Row, config=ConfigDict(ser_json_bytes="hex", val_json_bytes="hex", extra="forbid"))

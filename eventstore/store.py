@@ -7,8 +7,7 @@ holds the head waits for nobody.
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from types import TracebackType
@@ -23,8 +22,8 @@ from eventstore.effect import Append, Effect
 from eventstore.errors import DISCONNECTED, LeaseLost, NotAWriter, StreamConflict, UnknownEvent
 from eventstore.figures import Figures, read_figures
 from eventstore.integrity.chain import Chain, Head, read_rows, recorded_head, verify_log, verify_on
-from eventstore.read import WHOLE, CampaignSummary, Part, page_before, scan, to_envelope, to_envelopes
-from eventstore.row import Row
+from eventstore.read import WHOLE, CampaignSummary, Part, Read, page_before, reader, scan, to_envelope, to_envelopes
+from eventstore.row import Row, parsed
 from eventstore.sql import QUERIES
 from eventstore.wake import Wake
 from eventstore.work import (
@@ -49,9 +48,15 @@ __all__ = [
     "Job",
     "LeaseLost",
     "NotAWriter",
+    "Read",
     "StreamConflict",
     "UnknownEvent",
 ]
+
+
+async def _silently(job: Job, read: Read) -> Sequence[Append]:
+    """A start that no event tells."""
+    return ()
 
 
 class EventStore:
@@ -234,17 +239,17 @@ class EventStore:
         queue: str | Sequence[str],
         worker: str,
         ttl: timedelta,
-        started: Callable[[Job], Sequence[Append]] = lambda _: (),
+        started: Callable[[Job, Read], Awaitable[Sequence[Append]]] = _silently,
     ) -> Job | None:
         """Lease the next job for `ttl`, and append what its start is known by in the same transaction.
 
         The highest priority first, then the oldest; a job whose lease has expired counts as waiting. None where no job
-        waits.
+        waits. `started` is given a reader of the log in that transaction: a second session might never be free.
         """
         async with self._transaction() as connection:
             job = await lease_work(connection, queues(queue), worker, ttl)
             if job is not None:
-                await write_one(connection, Effect(tuple(started(job))), job.cause)
+                await write_one(connection, Effect(tuple(await started(job, reader(connection)))), job.cause)
             return job
 
     async def heartbeat(self, job: Job, ttl: timedelta) -> None:
@@ -306,4 +311,4 @@ class EventStore:
     async def progress(self, campaign: str) -> dict[str, dict[str, Any]]:
         """The live progress of a campaign, by subject."""
         rows = await self._pool.fetch(QUERIES["progress"], campaign)
-        return {row["subject"]: json.loads(row["data"]) for row in rows}
+        return {row["subject"]: parsed(row["data"]) for row in rows}

@@ -6,7 +6,6 @@ expired lease; `services.runtime.jobs.worker` renews one.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +15,7 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from eventstore.errors import LeaseLost
+from eventstore.row import parsed
 from eventstore.sql import QUERIES
 
 
@@ -65,7 +65,7 @@ def to_job(row: Any) -> Job:
         queue=row["queue"],
         key=row["key"],
         campaign=row["campaign"],
-        payload=json.loads(row["payload"]),
+        payload=parsed(row["payload"]),
         attempt=row["attempt"],
         attempts=row["attempts"],
         token=row["token"],

@@ -13,6 +13,7 @@ from schemas.scores import BASE, Cost
 from schemas.sources import DataRule, SelfSource
 from services.data.job import Collecting, Sampled, Snapshot, SnapshotJob
 from services.data.orders import QUEUE, DataOrder
+from services.data.steps import works_of
 from services.runtime.service import Failure, JobKind
 from services.runtime.settings import Settings
 from services.runtime.storage import artifacts
@@ -112,6 +113,7 @@ SNAPSHOT = JobKind(
     prepare=prepare,
     finished=finished,
     failed=failed,
+    works_of=works_of,
     gives_up=gives_up,
     pause=pause,
 )

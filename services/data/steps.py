@@ -16,7 +16,7 @@ ATTEMPTS = 1_000
 """Tries whose workers may die; failed ones end with `budget.data_seconds` (`services.data.snapshot_job.gives_up`)."""
 
 
-def refresh(history: History, now: datetime) -> Effect:
+def refresh(history: History, now: datetime | None = None) -> Effect:
     """Queue the snapshot of the open round."""
     if history.policy is None or history.round in history.snapshots or history.unpublished:
         return NOTHING
@@ -25,6 +25,11 @@ def refresh(history: History, now: datetime) -> Effect:
     order = DataOrder(round=policy.round, policy=policy, campaign=campaign, basis=basis(history, policy), **collecting)
     key = round_stream(history.id, policy.round)
     return Effect(work=(Work(QUEUE, key, history.id, order.model_dump(mode="json"), attempts=ATTEMPTS),))
+
+
+def works_of(history: History, key: str) -> tuple[Work, ...]:
+    """The snapshot of this key that the step above queues in this state."""
+    return refresh(history).work if key == round_stream(history.id, history.round) else ()
 
 
 def _collecting(history: History) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import repeat
 from typing import Any
 
-from eventstore.effect import NOTHING, Append, Effect
+from eventstore.effect import Append, Effect
 from eventstore.store import Job
 from schemas.base import Frozen
 from schemas.campaign import Campaign
@@ -22,9 +22,9 @@ from services.oracle.job import (
     Result,
     SealedSet,
 )
-from services.oracle.order_check import REFUSED, UNKNOWN, check
 from services.oracle.orders import SCORE, ScoreOrder, measurement
 from services.oracle.sets import sealed_set
+from services.oracle.steps import unreserved, works_of
 from services.runtime.jobs.runner import JobFailed
 from services.runtime.service import Failure, JobKind
 from services.runtime.settings import Settings
@@ -97,12 +97,7 @@ def finished(job: Job, result: Evaluated) -> Effect:
 
 
 def failed(job: Job, failure: Failure) -> Effect:
-    """No score of any set or guard; the try is charged once. For jobs of the queues `score` and `board`.
-
-    A job that the log does not owe leaves no event, or one that costs nothing where the log owes another of its key.
-    """
-    if failure.error == UNKNOWN:
-        return NOTHING
+    """No score of any set or guard; the try is charged once. For jobs of the queues `score` and `board`."""
     order = measurement(job)
     about: dict[str, Any] = {
         "candidate": order.candidate,
@@ -111,8 +106,7 @@ def failed(job: Job, failure: Failure) -> Effect:
         "message": failure.message,
         "terminal": failure.terminal,
     }
-    first = Cost() if failure.error == REFUSED else failure.cost
-    costs = (first, *repeat(Cost(), len(order.kinds)))
+    costs = (failure.cost, *repeat(Cost(), len(order.kinds)))
     events: list[Frozen] = [
         EvaluationFailed(kind=kind, cost=cost, **about) for kind, cost in zip(order.kinds, costs, strict=False)
     ]
@@ -149,7 +143,8 @@ SCORING = JobKind(
     prepare=prepare,
     finished=finished,
     failed=failed,
-    check=check,
+    works_of=works_of,
+    missing=unreserved,
     permanent=frozenset(
         {
             "AdapterChanged",
@@ -169,8 +164,6 @@ SCORING = JobKind(
             "KeyMissing",
             "ModelMissing",
             "NothingScored",
-            REFUSED,
-            UNKNOWN,
             "PickledWeights",
             "PromptTooLong",
             "ScoreInvalid",

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from eventstore.effect import NOTHING, Append, Effect, Work
+from eventstore.store import Job
 from judgement.drift.assess import assess, verdicts
 from judgement.history import History
 from judgement.trial import Trial
@@ -18,7 +19,7 @@ from schemas.envelope import candidate_stream, round_stream
 from schemas.events import SubmissionReserved
 from schemas.scores import BASE, Kind
 from schemas.targets import Outside
-from services.oracle.orders import BOARD, SCORE, BaseReference, BoardOrder, ScoreOrder
+from services.oracle.orders import BOARD, SCORE, BaseReference, BoardOrder, ScoreOrder, measurement
 from services.runtime.constitution_check import check_decisions
 
 PAID: tuple[Kind, ...] = ("external", "final")
@@ -56,11 +57,21 @@ def charge_queries(history: History, now: datetime) -> Effect:
     return effect + _queued(history, _query_due(history))
 
 
-def works_of(history: History, candidate: str) -> Iterator[Work]:
-    """The jobs of a candidate, or of the base, that the steps above queue in this state."""
+def works_of(history: History, key: str) -> Iterator[Work]:
+    """The jobs of the key's candidate, or of the base, that the steps above queue in this state."""
+    candidate = key.removeprefix(candidate_stream(history.id, "")).partition("/")[0]
+    if candidate not in history.trials:
+        return
     for trial, kinds, round_ in (*_base_due(history), *_dev_due(history), *_query_due(history, {candidate})):
         if trial.candidate == candidate:
             yield from _works(history, trial, kinds, round_)
+
+
+def unreserved(history: History, job: Job) -> str | None:
+    """Which query of an owed job is not reserved, hence not charged; None if all are."""
+    order, paid = measurement(job), {(reserved.candidate, reserved.kind) for reserved in history.reservations}
+    missing = [kind for kind in order.kinds if kind in PAID and (order.candidate, kind) not in paid]
+    return f"no query of {missing[0]} is reserved" if missing else None
 
 
 def _base_due(history: History) -> list[Due]:

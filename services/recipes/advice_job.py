@@ -8,6 +8,7 @@ from schemas.advisor import AdvisorAnswered, AdvisorFailed
 from schemas.scores import Cost
 from services.recipes.advisor import Answered, Question
 from services.recipes.orders import QUEUE, AdviceOrder
+from services.recipes.steps import works_of
 from services.runtime.service import Failure, JobKind
 from services.runtime.settings import Settings
 
@@ -62,6 +63,7 @@ ADVICE = JobKind(
     prepare=prepare,
     finished=finished,
     failed=failed,
+    works_of=works_of,
     permanent=frozenset({"AdvisorUnset", "AnswerUnusable", "DeadlinePassed"}),
     artifacts=False,
 )

@@ -17,7 +17,7 @@ ATTEMPTS = 2
 """The second try is for an endpoint that was restarted; both end at the rule's deadline."""
 
 
-def consult(history: History, now: datetime) -> Effect:
+def consult(history: History, now: datetime | None = None) -> Effect:
     """Queue the question to the advisor, where the campaign has one, as soon as the round has its data."""
     rule = history.campaign.constitution.advisor
     if rule is None or not awaited(history) or not _unproposed(history):
@@ -36,6 +36,11 @@ def consult(history: History, now: datetime) -> Effect:
     return Effect(
         work=(Work(QUEUE, key, history.id, order.model_dump(mode="json"), attempts=ATTEMPTS, deadline=deadline),)
     )
+
+
+def works_of(history: History, key: str) -> tuple[Work, ...]:
+    """The question of this key that the step above queues in this state."""
+    return consult(history).work if key == advice_stream(history.id, history.round) else ()
 
 
 def propose_round(history: History, now: datetime) -> Effect:

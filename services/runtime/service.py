@@ -6,13 +6,13 @@ handled twice, late or out of order leads to the same state, and a message lost 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from eventstore.effect import Append, Effect
-from eventstore.store import EventStore, Job
+from eventstore.effect import Append, Effect, Work
+from eventstore.store import Job
 from judgement.history import History
 from schemas.base import Frozen
 from schemas.scores import Cost
@@ -68,8 +68,11 @@ class JobKind:
     """What to do about a deadline that passed."""
     started: Callable[[Job, str], Sequence[Append]] = lambda *_: ()
     """What is said when a worker (named second) takes the job."""
-    check: Callable[[Job, EventStore], Awaitable[None]] | None = None
-    """Raises `JobFailed` unless the log owes the job; called before any work, and before an overdue job fails."""
+    works_of: Callable[[History, str], Iterable[Work]] | None = None
+    """The jobs of a key that the service's steps queue in this state of the campaign: a worker carries out no others
+    (`services.runtime.jobs.ledger`). None where rows are believed."""
+    missing: Callable[[History, Job], str | None] = lambda *_: None
+    """What the log must hold besides before an owed job is carried out, such as its charge; None if it holds all."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from services.runtime.storage import artifacts
 from services.runtime.substrate import base_folder
 from services.trainer.job import Trained, TrainingJob
 from services.trainer.orders import QUEUE, TrainOrder
+from services.trainer.steps import works_of
 
 
 def prepare(job: Job, settings: Settings) -> TrainingJob:
@@ -125,6 +126,7 @@ TRAINING = JobKind(
     started=started,
     finished=finished,
     failed=failed,
+    works_of=works_of,
     permanent=PREFLIGHT_PERMANENT
     | USER_CODE
     | {"AdapterUntrained", "DeadlinePassed", "LossNotFinite", "OutOfMemory", "RewardsEqual", "RowsSeen"},

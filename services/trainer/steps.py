@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from eventstore.effect import NOTHING, Effect, Work
+from eventstore.effect import Effect, Work
 from judgement.history import History
 from judgement.trial import Trial
 from schemas.envelope import candidate_stream
@@ -13,8 +13,19 @@ from services.trainer.orders import QUEUE, TrainOrder
 
 def queue_training(history: History, now: datetime) -> Effect:
     """Queue the training of every candidate without a checkpoint."""
-    waiting = [t for t in history.of_round(history.round) if not t.ended and t.checkpoint is None]
-    return Effect(work=tuple(_work(history, trial) for trial in waiting)) if waiting else NOTHING
+    return Effect(work=tuple(_work(history, trial) for trial in history.of_round(history.round) if _waits(trial)))
+
+
+def works_of(history: History, key: str) -> list[Work]:
+    """The training of this key that the step above queues in this state."""
+    trial = history.trials.get(key.removeprefix(candidate_stream(history.id, "")))
+    if trial is None or trial.proposed is None or trial.round != history.round or not _waits(trial):
+        return []
+    return [_work(history, trial)]
+
+
+def _waits(trial: Trial) -> bool:
+    return not trial.ended and trial.checkpoint is None
 
 
 def _work(history: History, trial: Trial) -> Work:

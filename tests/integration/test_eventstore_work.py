@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from eventstore.effect import NOTHING, Append, Effect, Work
-from eventstore.store import EventStore, Job, LeaseLost
+from eventstore.store import EventStore, Job, LeaseLost, Read
 from schemas.events import TrainingFailed, TrainingStarted
 from schemas.scores import Cost
 from tests.conftest import Stores
@@ -38,7 +38,7 @@ def failed_event(key: str) -> Effect:
     return Effect((Append("w", f"w/{key}", event),))
 
 
-def starts(job: Job) -> Sequence[Append]:
+async def starts(job: Job, read: Read) -> Sequence[Append]:
     return [started_event(job.key, job.attempt)]
 
 
@@ -63,7 +63,7 @@ async def test_a_lease_is_known_by_its_event(trainer: EventStore, queue: str) ->
 async def test_a_start_that_cannot_be_recorded_gives_no_lease(trainer: EventStore, queue: str) -> None:
     await put(trainer, queue)
 
-    def broken(job: Job) -> Sequence[Append]:
+    async def broken(job: Job, read: Read) -> Sequence[Append]:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

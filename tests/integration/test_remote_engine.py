@@ -73,7 +73,7 @@ async def test_a_server_that_stumbles_and_a_bad_adapter_cost_the_other_candidate
     with serving(Model(str(base), served_name(facts.base_sha256)), "stumbles") as server:
         places = {"work": tmp_path / "work", "artifacts": str(tmp_path / "artifacts"), "engine_url": server.url}
         settings = Settings(engine="remote", oracle_key_file=tmp_path / "key", **places)
-        kind = replace(SCORING, check=None)  # no event of this log owes the jobs
+        kind = replace(SCORING, works_of=None)  # no event of this log owes the jobs
         async with running(Worker(kind, oracle, JobRunner(["services.oracle.evaluate"]), settings, "me").work()):
             async with asyncio.timeout(PATIENCE):
                 while len(said := told(await log_of(console, "engines"))) < 4:

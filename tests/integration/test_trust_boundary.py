@@ -100,6 +100,45 @@ async def test_nobody_changes_what_a_job_asks_for(stores: Stores, owner: asyncpg
         await connection.close()
 
 
+@pytest.mark.parametrize("change", ["state = 'queued'", "attempt = 0", "lost_seconds = 7", "ended_at = NULL"])
+async def test_an_ended_job_stays_ended(stores: Stores, owner: asyncpg.Connection, change: str) -> None:
+    """Its own service cannot have it done again either, such as a query of a board."""
+    key = f"ended, {change}"
+    await owner.execute(QUEUE, "board", key)
+    connection = await session(stores, "oracle")
+    try:
+        assert await connection.execute("UPDATE work SET state = 'done' WHERE key = $1", key) == "UPDATE 1"
+        with pytest.raises(REFUSED, match="has ended as done"):
+            await connection.execute(f"UPDATE work SET {change} WHERE key = $1", key)
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "deadline = '10000-01-01Z'",
+        "deadline = '4000-01-01Z BC'",
+        "deadline = 'infinity'",
+        "available_at = '10000-01-01Z'",
+        "leased_at = '-infinity'",
+        "lease_until = 'infinity'",
+        "lost_seconds = 'NaN'",
+        "lost_seconds = -1",
+        "attempt = -1",
+        "key = repeat('x', 501)",
+        "campaign = repeat('x', 201)",
+        "payload = ('\"' || repeat('x', 50000001) || '\"')::json",
+    ],
+)
+async def test_no_queue_has_a_row_that_a_worker_could_not_read(owner: asyncpg.Connection, change: str) -> None:
+    """A date outside of Python's ended every worker that read the row. The owner alone gets as far as the check."""
+    key = f"row, {change}"
+    await owner.execute(QUEUE, "board", key)
+    with pytest.raises(asyncpg.CheckViolationError):
+        await owner.execute(f"UPDATE work SET {change} WHERE key = $1", key)
+
+
 async def test_the_console_cancels_jobs_and_does_nothing_else_with_them(
     stores: Stores, owner: asyncpg.Connection
 ) -> None:

@@ -151,6 +151,18 @@ async def test_a_job_that_holds_no_order_is_ended_and_the_next_one_is_run(
     assert "secret" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    "payload", ['{"number": ' + "9" * 5_000 + "}", "[" * 3_000 + "]" * 3_000, "7"], ids=["digits", "depth", "no object"]
+)
+async def test_a_payload_that_python_cannot_hold_is_ended_too(trainer, runner, queue, owner, payload) -> None:
+    """JSON for the database, and an error of `json.loads`, in each worker that reads the row."""
+    await put(trainer, queue)
+    await owner.execute("UPDATE work SET payload = $2 WHERE queue = $1", queue, payload)
+    numbered = replace(kind(queue, "double", 1), order=Numbered)
+    assert await Worker(numbered, trainer, runner, Settings(lease_seconds=60), "me").take()
+    assert (await row(owner, queue))["state"] == "failed"
+
+
 async def test_a_worker_that_lost_its_lease_kills_its_job_and_says_nothing(trainer, runner, queue, owner) -> None:
     await put(trainer, queue)
     async with working(trainer, runner, queue, "sleep", 60):
@@ -227,6 +239,15 @@ async def test_a_failed_try_tells_its_reason_until_the_next_one_reports(trainer,
     async with working(trainer, runner, queue, "sleep", 60):
         assert await job_process(trainer, queue)
     assert "error" not in (await trainer.progress("w"))[queue]
+
+
+async def test_progress_that_python_cannot_hold_fails_no_reader(trainer, owner) -> None:
+    """Four roles can write it, and every page of the campaign reads it."""
+    text = '{"step": ' + "9" * 5_000 + "}"
+    await owner.execute("INSERT INTO progress (campaign, subject, data) VALUES ('odd', 'odd/r1s0', $1)", text)
+    assert (await trainer.progress("odd"))["odd/r1s0"].get("step") is None
+    with pytest.raises(asyncpg.CheckViolationError):
+        await owner.execute("UPDATE progress SET data = '7' WHERE campaign = 'odd'")
 
 
 async def test_a_deadline_ends_a_running_job_for_good(trainer, runner, queue, owner) -> None:

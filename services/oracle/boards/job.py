@@ -15,9 +15,9 @@ from schemas.events import ScoresReported
 from schemas.scores import Cost, Kind
 from schemas.targets import Outside
 from services.oracle.boards.board import Answer, Query
-from services.oracle.order_check import REFUSED, UNKNOWN, check
 from services.oracle.orders import BOARD, BoardOrder
 from services.oracle.score_job import append, failed
+from services.oracle.steps import unreserved, works_of
 from services.runtime.service import JobKind
 from services.runtime.settings import Settings
 from services.runtime.storage import artifacts
@@ -81,15 +81,14 @@ ASKING = JobKind(
     prepare=prepare,
     finished=finished,
     failed=failed,
-    check=check,
+    works_of=works_of,
+    missing=unreserved,
     permanent=frozenset(
         {
             "AdapterChanged",
             "AdapterUnfit",
             "BoardRefused",
             "DeadlinePassed",
-            REFUSED,
-            UNKNOWN,
             "ScoreOutOfScale",
         }
     ),

@@ -14,7 +14,6 @@ from schemas.events import DataFailed, FingerprintsPublished
 from schemas.evidence import Basis
 from schemas.scores import Cost
 from services.oracle.fingerprints.work import FingerprintJob, Published
-from services.oracle.order_check import REFUSED, UNKNOWN, check_fingerprints
 from services.oracle.orders import FINGERPRINTS, FingerprintOrder
 from services.runtime.jobs.runner import JobFailed
 from services.runtime.service import Failure, JobKind
@@ -27,7 +26,7 @@ ATTEMPTS = 1_000
 """Tries whose workers may die; the first round's data waits for it, so failed ones end with `budget.data_seconds`."""
 
 
-def publish_fingerprints(history: History, now: datetime) -> Effect:
+def publish_fingerprints(history: History, now: datetime | None = None) -> Effect:
     """Queue the publishing if the campaign's data needs it and it has not happened."""
     if not history.unpublished:
         return NOTHING
@@ -70,7 +69,7 @@ def finished(job: Job, result: Published) -> Effect:
 def failed(job: Job, failure: Failure) -> Effect:
     """Retried until the data deadline; giving up means that the first round gets no data."""
     log.error("the fingerprints of %s: %s: %s", job.campaign, failure.error, failure.message)
-    if not failure.terminal or failure.error == UNKNOWN:
+    if not failure.terminal:
         return NOTHING
     event = DataFailed(
         round=1, attempt=max(job.attempt, 1), error=failure.error, message=failure.message, cost=failure.cost
@@ -92,13 +91,11 @@ FINGERPRINTING = JobKind(
     finished=finished,
     failed=failed,
     gives_up=gives_up,
-    check=check_fingerprints,
+    works_of=lambda history, _: publish_fingerprints(history).work,
     permanent=frozenset(
         {
             "DeadlinePassed",
             "ItemsChanged",
-            REFUSED,
-            UNKNOWN,
             "SuiteRefused",
             "TaskRefused",
             "UserCodeFailed",

@@ -9,20 +9,21 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
 from eventstore.effect import NOTHING, Append, Effect
-from eventstore.store import DISCONNECTED, EventStore, Job, LeaseLost, StreamConflict
+from eventstore.store import DISCONNECTED, EventStore, Job, LeaseLost, Read, StreamConflict
+from schemas.envelope import Envelope
 from schemas.scores import Cost
+from services.runtime.jobs.ledger import Ledger, Refusal
 from services.runtime.jobs.runner import Again, JobFailed, JobRunner, Report
 from services.runtime.service import Failure, JobKind
 from services.runtime.settings import Settings
 from services.runtime.telemetry.metrics import JOB_SECONDS, JOBS, RUNNING
+from services.runtime.telemetry.redaction import safe_message
 from services.runtime.telemetry.tracing import append_spans, job_span, mark_failed
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class Worker:
     def __init__(self, kind: JobKind, store: EventStore, runner: JobRunner, settings: Settings, name: str) -> None:
         self.kind, self.store, self.runner, self.settings, self.name = kind, store, runner, settings, name
         self.ttl = timedelta(seconds=settings.lease_seconds)
+        self.ledger = Ledger(kind)
 
     async def work(self) -> None:
         """Lease and run jobs, for ever."""
@@ -63,32 +65,38 @@ class Worker:
         """Bury what is overdue, then run the next job to its end; whether there was one."""
         await self.bury()
         with ExitStack() as spans:
-            if job := await self.lease(spans):
-                await (self.hold(job) if self.holds_an_order(job) else self.store.fail(job, NOTHING, None))
+            job, refusal = await self.lease(spans)
+            if job is not None and refusal is None:
+                await self.hold(job)
+            elif job is not None and refusal is not None:
+                with contextlib.suppress(LeaseLost), append_spans(self.refuse(job, refusal)) as traced:
+                    await self.store.fail(job, traced, None)
         return job is not None
 
-    def holds_an_order(self, job: Job) -> bool:
-        """Whether the payload is an order of this queue: one that is not would fail in every process that took it."""
-        try:
-            self.kind.order.model_validate(job.payload)
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-            what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-            log.error("job %s of the queue %s holds no order (%s); it is ended", job.key, job.queue, what)  # noqa: TRY400
-            return False
-        return True
+    async def lease(self, spans: ExitStack) -> tuple[Job | None, Refusal | None]:
+        """The next job, and why the log does not owe it. Only a job that it owes has start events.
 
-    async def lease(self, spans: ExitStack) -> Job | None:
-        """The next job. Its span starts inside the transaction that leases it, so it covers the start events."""
+        The job's span starts inside the transaction that leases it, so it covers the start events.
+        """
+        refusal: Refusal | None = None
         with ExitStack() as appends:
 
-            def start_events(job: Job) -> Sequence[Append]:
-                if not self.holds_an_order(job):
+            async def start_events(job: Job, read: Read) -> Sequence[Append]:
+                nonlocal refusal
+                if refusal := await self.ledger.refusal(job, read):
                     return ()
                 spans.enter_context(job_span(job, self.name))
                 return appends.enter_context(append_spans(Effect(tuple(self.kind.started(job, self.name))))).events
 
-            return await self.store.lease(self.kind.queue, self.name, self.ttl, start_events)
+            return await self.store.lease(self.kind.queue, self.name, self.ttl, start_events), refusal
+
+    def refuse(self, job: Job, refusal: Refusal) -> Effect:
+        """What a refused row leaves in the log: a free failure of the job that the log owes under its key, if any."""
+        log.error("%s: %s", refusal.error, refusal.message)
+        JOBS.labels(job.queue, "refused").inc()
+        if refusal.expected is None:
+            return NOTHING
+        return self.kind.failed(refusal.expected, Failure(refusal.error, refusal.message, terminal=True, cost=Cost()))
 
     async def bury(self) -> None:
         """Report the jobs that no worker will finish: out of tries with a dead worker, or past their deadline."""
@@ -100,24 +108,15 @@ class Worker:
                 else ("WorkerLost", f"all {job.attempts} tries lost their worker; see the services' logs")
             )
             failure = Failure(error, message, terminal=True, cost=Cost(lost_seconds=job.lost_seconds))
-            if refusal := await self.refusal(job):
-                failure = Failure(refusal.error, refusal.message, terminal=True, cost=Cost())
-            effect: Effect = self.kind.failed(job, failure) if self.holds_an_order(job) else NOTHING
+            refusal = await self.ledger.refusal(job, self.read)
+            effect = self.refuse(job, refusal) if refusal else self.kind.failed(job, failure)
             # Suppressed if another worker has ended it meanwhile, or its own worker has come back.
             with contextlib.suppress(LeaseLost), job_span(job, self.name), append_spans(effect) as traced:
                 await self.store.reap(job, traced)
 
-    async def refusal(self, job: Job) -> JobFailed | None:
-        """Why the log does not owe the job; None if it does, or where rows are believed."""
-        check = self.kind.check
-        if check is None or not self.holds_an_order(job):
-            return None
-        try:
-            await retry_until_connected(lambda: check(job, self.store))
-        except JobFailed as refused:
-            log.error("%s", refused)  # noqa: TRY400
-            return refused
-        return None
+    def read(self, campaign: str, after: int) -> AsyncIterator[Envelope]:
+        """The campaign's events after a position, outside of a lease's transaction."""
+        return self.store.read(campaign=campaign, after=after)
 
     async def hold(self, job: Job) -> None:
         """Run one leased job to its end: success, failure, or loss of the lease."""
@@ -145,9 +144,7 @@ class Worker:
         """Run the job's function and write its result; the store checks the lease."""
         start = time.monotonic()
         try:
-            if refusal := await self.refusal(job):
-                raise refusal
-            argument = self.kind.prepare(job, self.settings)
+            argument = self.prepare(job)
             result = await self.runner.run(self.kind.function, argument, self.progress(job), job.seconds_left)
         except JobFailed as failed:
             await self.fail(job, failed, time.monotonic() - start)
@@ -156,6 +153,16 @@ class Worker:
                 await retry_until_connected(lambda: self.store.postpone(job, timedelta(seconds=result.seconds)))
             else:
                 await self.finish(job, self.kind.finished(job, result))
+
+    def prepare(self, job: Job) -> Any:
+        """The argument of the job's function. Raises `JobFailed`.
+
+        A value of the log for which the system has no file, such as too long a path, fails its job and not the worker.
+        """
+        try:
+            return self.kind.prepare(job, self.settings)
+        except (OSError, ValueError) as error:
+            raise JobFailed(type(error).__name__, safe_message(error)) from error
 
     async def finish(self, job: Job, effect: Effect) -> None:
         """Write the result once the database is reachable; end the job without it if its stream has moved on."""
