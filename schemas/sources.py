@@ -270,9 +270,9 @@ class FilterRule(Grown):
     languages: tuple[str, ...] = ("en",)
     """ISO 639-1 codes; empty for any language."""
     min_words: int = Field(5, ge=0)
-    """Minimum words of a text."""
+    """Minimum words of a text; in scripts without blanks between words, characters."""
     max_words: int = Field(100_000, ge=1)
-    """Maximum words of a text."""
+    """Maximum words of a text, counted in the same way."""
     quality: tuple[Literal["gopher_quality", "gopher_repetition", "fineweb", "c4_badwords"], ...] = (
         "gopher_quality",
         "gopher_repetition",

@@ -15,6 +15,8 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
+from schemas.words import UNSPACED
+
 WORD = re.compile(r"\w+|[@#&%]")
 """A word, or a sign that puzzles use."""
 
@@ -23,9 +25,10 @@ CONTENT = re.compile(rf"\d+|(?<![A-Za-z])(?:[a-j]{{3,5}}|{_ROMAN})(?![A-Za-z])|[
 """A content; a word may hold several."""
 
 NUMBER = re.compile(
-    r"\d+(?:[.,:/]\d+)*|[\u00b2\u00b3\u00b9\u00bc-\u00be\u2070-\u2079\u2080-\u2089\u2150-\u218b\u2460-\u249b]+|[A-Za-z]+"
+    r"\d+(?:[.,:/]\d+)*|[〇一二三四五六七八九十百千万萬亿億两兩]+"
+    r"|[\u00b2\u00b3\u00b9\u00bc-\u00be\u2070-\u2079\u2080-\u2089\u2150-\u218b\u2460-\u249b]+|[A-Za-z]+"
 )
-"""A number in digits, also raised, lowered or in a fraction's sign, or a word that may be one."""
+"""A number in digits, also Chinese ones, raised, lowered or in a fraction's sign, or a word that may be one."""
 
 _SMALL = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
@@ -37,7 +40,7 @@ _PARTS = "half third quarter halves thirds quarters fourths fifths sixths eighth
 NUMBER_WORDS = frozenset(f"{_SMALL} {_LARGE} {_PARTS}".split())
 """English words for numbers."""
 
-_SYLLABLES = r"\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_SYLLABLES = rf"{UNSPACED}\uac00-\ud7af"
 QUESTION_TOKEN = re.compile(
     rf"[{_SYLLABLES}]|(?:(?![{_SYLLABLES}])\w)+|[+*/=<>^|%\u00d7\u00f7\u00b7\u221a\u00b1\u2264\u2265\u2260]|[-\u2212](?=\s?[\d(.])"
 )

@@ -14,6 +14,7 @@ from services.runtime.storage.model_folders import ModelMissing, model_folder
 SHARED = (
     "schemas.profiles",
     "schemas.prompts",
+    "schemas.words",
     "services.runtime.places",
     "services.runtime.prompting",
     "services.runtime.storage.artifacts",

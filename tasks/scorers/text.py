@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+from schemas.words import count_words
 from tasks.puzzles.scorer import correct
 from tasks.scorers.answer import Answer, Part, at_edges, last_line, scorer_of
 from tasks.scorers.child_process import last_match
@@ -107,7 +108,7 @@ def length(**options: Any) -> Scorer:
     most: int = read_options("length", options, most=(None, count))["most"]
 
     def score(prompts: Sequence[str], completions: Sequence[str], **columns: Any) -> Scores:
-        return [min(1.0, max(0.0, 2 - len(completion.split()) / most)) for completion in completions]
+        return [min(1.0, max(0.0, 2 - count_words(completion) / most)) for completion in completions]
 
     return score
 

@@ -7,13 +7,13 @@ Two questions that differ in a number or in their answer are different rows, how
 made from one template differ in nothing else.
 
 MinHash: Broder, 1997; banding: Leskovec et al., chapter 3. Sketches are rensa's, in Rust: full-set R-MinHash over the
-word 5-grams of a text. docs/guides/data.md compares it with its peers.
+word 5-grams of a text, which in scripts without blanks are of characters (`schemas.words`). docs/guides/data.md
+compares it with its peers.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 import sqlite3
 import zlib
 from functools import cached_property
@@ -28,6 +28,7 @@ import rensa
 from judgement.fingerprints.questions import mix
 from judgement.fingerprints.tokens import numbers
 from schemas.rows import Row
+from schemas.words import words
 
 WORDS = 5
 """Words of a shingle."""
@@ -38,8 +39,8 @@ PERMUTATIONS = 128
 SEED = 20240229
 """Seed of the permutations; sketches of different seeds are not comparable."""
 
-ALGORITHM = f"rensa/{rensa.RMinHash.ALGORITHM_VERSION}/{PERMUTATIONS}/{WORDS}/{SEED}"
-"""Identifies how stored sketches were made."""
+ALGORITHM = f"rensa/{rensa.RMinHash.ALGORITHM_VERSION}/{PERMUTATIONS}/{WORDS}/{SEED}/characters"
+"""Identifies how stored sketches were made; `characters`: in scripts without blanks each is a word."""
 
 RECALL = 0.95
 """Minimum share of pairs at the threshold that must share a band; sharing one only leads to a comparison."""
@@ -76,7 +77,6 @@ SHARING_A_BAND = (
 )
 """The earliest rows that share one of the bands."""
 
-WORD = re.compile(r"\w+")
 U64 = np.uint64
 Sketch = npt.NDArray[np.uint32]
 
@@ -190,10 +190,10 @@ def _hash(*parts: str) -> bytes:
 
 def shingles(text: str) -> list[str]:
     """The word 5-grams of a text, lower case and without punctuation; a shorter text is one shingle."""
-    words = WORD.findall(text.lower())
-    if len(words) <= WORDS:
-        return [" ".join(words)]
-    return list(map(" ".join, zip(*(words[at:] for at in range(WORDS)), strict=False)))
+    found = words(text.lower())
+    if len(found) <= WORDS:
+        return [" ".join(found)]
+    return list(map(" ".join, zip(*(found[at:] for at in range(WORDS)), strict=False)))
 
 
 def distinguishing(row: Row) -> str:

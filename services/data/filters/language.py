@@ -14,6 +14,7 @@ from typing import Any
 import fasttext
 
 from schemas.rows import Row
+from schemas.words import UNSPACED
 from services.data.filters.filter import Dropped, text_of
 
 SURE = 0.65
@@ -23,7 +24,7 @@ WORDS = 10
 """Minimum words of a question with answer: in shorter ones, formulas and names outweigh the language."""
 
 LABEL = "__label__"
-LETTERS = re.compile(r"[^\W\d_]{2,}")
+LETTERS = re.compile(rf"[{UNSPACED}]|[^\W\d_]{{2,}}")
 
 
 class Language:
