@@ -1,8 +1,10 @@
 """WARC files: every readable record once, whatever lies between them."""
 
 import gzip
+import zlib
 from pathlib import Path
 
+import brotli
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -82,22 +84,121 @@ def test_texts_of_wet_files_are_taken_as_they_are(tmp_path):
     assert Harvest().go_on(source(path)).texts == ["Über Flüsse"]
 
 
-def chunked(body):
-    return b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n"
+def chunked(body, size=60, extension=b""):
+    parts = [body[at : at + size] for at in range(0, len(body), size)]
+    return b"".join(b"%X%s\r\n%s\r\n" % (len(part), extension, part) for part in parts) + b"0\r\n\r\n"
+
+
+def raw(body):
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(body) + packer.flush()
+
+
+def zstd(body):
+    return pa.compress(body, codec="zstd", asbytes=True)
+
+
+PAGE = article("Mills")
+CHUNKED = "Transfer-Encoding: chunked\r\n"
 
 
 @pytest.mark.parametrize(
     ("body", "headers"),
     [
-        (chunked(article("Mills")), "Transfer-Encoding: chunked\r\n"),
-        (gzip.compress(article("Mills")), "Content-Encoding: gzip\r\n"),
-        (chunked(gzip.compress(article("Mills"))), "Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n"),
-        (article("Mills"), "Content-Encoding: gzip\r\n"),  # unpacked by whoever recorded it
+        (chunked(PAGE), CHUNKED),
+        (chunked(PAGE), "TRANSFER-ENCODING: Chunked\r\n"),
+        (chunked(PAGE, extension=b" ; name=value"), CHUNKED),
+        (chunked(PAGE)[:-2] + b"Trailer: x\r\n\r\n", CHUNKED),
+        (chunked(PAGE).replace(b"\r\n", b"\n"), CHUNKED),
+        (PAGE, CHUNKED),  # without its chunks in whoever recorded it
+        (gzip.compress(PAGE), CHUNKED + "Content-Encoding: gzip\r\n"),
+        (chunked(gzip.compress(PAGE)), CHUNKED + "Content-Encoding: gzip\r\n"),
+        (chunked(gzip.compress(PAGE)), "Transfer-Encoding: gzip, chunked\r\n"),
+        (gzip.compress(PAGE), "Content-Encoding: gzip\r\n"),
+        (gzip.compress(PAGE), "CONTENT-ENCODING: X-GZIP\r\n"),
+        (gzip.compress(PAGE), ""),
+        (gzip.compress(PAGE[:99]) + gzip.compress(PAGE[99:]) + b"\r\n\0", "Content-Encoding: gzip\r\n"),
+        (gzip.compress(gzip.compress(PAGE)), "Content-Encoding: gzip, gzip\r\n"),
+        (zlib.compress(PAGE), "Content-Encoding: deflate\r\n"),
+        (raw(PAGE), "Content-Encoding: deflate\r\n"),
+        (gzip.compress(PAGE), "Content-Encoding: deflate\r\n"),
+        (zstd(PAGE), "Content-Encoding: zstd\r\n"),
+        (zstd(PAGE[:99]) + zstd(PAGE[99:]), ""),
+        (brotli.compress(PAGE), "content-encoding: BR\r\n"),
+        (brotli.compress(gzip.compress(PAGE)), "Content-Encoding: gzip, br\r\n"),
+        *((PAGE, f"Content-Encoding: {name}\r\n") for name in ("gzip", "deflate", "br", "zstd", "identity", "utf-8")),
     ],
 )
 def test_packed_answers_are_unpacked(tmp_path, body, headers):
     path = write(tmp_path / "a.warc.gz", [record("http://a/", answer(body, headers=headers)), page("Wheels")])
-    assert abouts(Harvest().go_on(source(path))) == ["Mills", "Wheels"]
+    harvest = Harvest().go_on(source(path))
+    assert (abouts(harvest), harvest.skipped) == (["Mills", "Wheels"], {})
+    assert b"\r\n3c" not in harvest.rows[0].trace.encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "coding", "reason"),
+    [
+        (gzip.compress(PAGE)[:-20], "gzip", "broken"),
+        (gzip.compress(PAGE) + b"rubbish", "gzip", "broken"),
+        (PAGE[:9] + bytes(range(99)), "gzip", "broken"),
+        (zlib.compress(PAGE)[:-20], "deflate", "broken"),
+        (raw(PAGE)[:-20], "deflate", "broken"),
+        (raw(PAGE) + raw(PAGE), "deflate", "broken"),
+        (zstd(PAGE)[:-20], "zstd", "broken"),
+        (brotli.compress(PAGE)[:-20], "br", "broken"),
+        (bytes(range(99)), "compress", "packing"),
+        (zstd(b" " * 1_000_000), "zstd", "too_long"),
+        (brotli.compress(b" " * 1_000_000), "br", "too_long"),
+        (raw(b" " * 1_000_000), "deflate", "too_long"),
+    ],
+)
+def test_an_answer_that_cannot_be_unpacked_is_counted_by_its_reason(tmp_path, body, coding, reason):
+    bad = record("http://a/", answer(body, headers=f"Content-Encoding: {coding}\r\n"))
+    harvest = Harvest().go_on(source(write(tmp_path / "a.warc.gz", [bad, page("Wheels")])))
+    assert (abouts(harvest), harvest.skipped) == (["Wheels"], {reason: 1})
+
+
+@pytest.mark.parametrize(
+    "body", [chunked(PAGE)[:-30], chunked(PAGE)[:-5], chunked(PAGE).replace(b"\r\n3C", b"\r\n40", 1)]
+)
+def test_chunks_that_are_cut_off_or_damaged_are_broken(tmp_path, body):
+    path = write(tmp_path / "a.warc.gz", [record("http://a/", answer(body, headers=CHUNKED)), page("Wheels")])
+    harvest = Harvest().go_on(source(path))
+    assert (abouts(harvest), harvest.skipped) == (["Wheels"], {"broken": 1})
+
+
+@pytest.mark.parametrize("padding", [b"\r\n", b"\r\n\r\n", b"\0" * 3_000_000])
+def test_line_ends_and_zeros_between_and_behind_gzip_members_are_no_damage(tmp_path, padding):
+    members = [gzip.compress(page(about)) + padding for about in ("Mills", "Wheels", "Water")]
+    (tmp_path / "a.warc.gz").write_bytes(b"".join(members))
+    harvest = Harvest().go_on(source(tmp_path / "a.warc.gz"))
+    assert (abouts(harvest), harvest.skipped) == (["Mills", "Wheels", "Water"], {})
+    assert abouts(harvest.go_on(source(tmp_path / "a.warc.gz", 2))) == ["Mills", "Wheels", "Water"]
+
+
+@pytest.mark.parametrize("between", [b"", b"\r\n", b"rubbish"])
+def test_a_whole_gzip_member_that_holds_no_record_is_broken(tmp_path, between):
+    members = [
+        gzip.compress(page("Mills")),
+        gzip.compress(b"WARC/1.0\r\nWARC-Type: response\r\n\r\nno length"),
+        gzip.compress(page("Water")),
+    ]
+    (tmp_path / "a.warc.gz").write_bytes(between.join(members))
+    harvest = Harvest().go_on(source(tmp_path / "a.warc.gz"))
+    assert abouts(harvest) == ["Mills", "Water"]
+    assert harvest.skipped == {"broken": 2 if between == b"rubbish" else 1}
+
+
+def test_names_of_headers_have_no_case(tmp_path):
+    lower = page("Mills").replace(b"WARC-Type", b"warc-type").replace(b"WARC-Target-URI", b"WARC-TARGET-URI")
+    upper = page("Wheels").replace(b"WARC-Type", b"WARC-TYPE").replace(b"WARC-Date", b"warc-date")
+    harvest = Harvest().go_on(source(write(tmp_path / "a.warc.gz", [lower, upper])))
+    assert abouts(harvest) == ["Mills", "Wheels"]
+    assert [(row.uri, row.fetched_at[:10]) for row in harvest.rows] == [
+        ("http://example.org/Mills", "2024-05-06"),
+        ("http://example.org/Wheels", "2024-05-06"),
+    ]
 
 
 BAD = {

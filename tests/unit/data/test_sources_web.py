@@ -3,6 +3,7 @@
 import gzip
 import socket
 
+import brotli
 import pytest
 
 from schemas.sources import WebSource
@@ -222,10 +223,10 @@ BAD = {
     "broken": {
         "cut_off": Answer(misbehave=web_server.cut_off),
         "gibberish": Answer(misbehave=web_server.gibberish),
-        "no_gzip": Answer(article("x"), headers={"Content-Encoding": "gzip"}),
+        "no_gzip": Answer(bytes(range(99)), headers={"Content-Encoding": "gzip"}),
         "half_gzip": Answer(gzip.compress(article("x"))[:-20], headers={"Content-Encoding": "gzip"}),
     },
-    "packing": {"br": Answer(article("x"), headers={"Content-Encoding": "br"})},
+    "packing": {"compress": Answer(bytes(range(99)), headers={"Content-Encoding": "compress"})},
     "redirects": {"loop": Answer(status=301, headers={"Location": "/loop"})},
     "bad_link": {"file": Answer(status=301, headers={"Location": "file:///etc/passwd"})},
     "status": {"gone": Answer(status=410), "nowhere": Answer(status=302)},
@@ -236,6 +237,13 @@ BAD = {
     "too_complex": {"tags": Answer(b"<html><body>" + b"<p>" * 100_001, headers={"Content-Type": "text/html"})},
     "no_text": {"empty": Answer(b"<html><body></body></html>", headers={"Content-Type": "text/html"})},
 }
+
+
+def test_a_page_is_unpacked_as_its_first_bytes_say_whatever_was_asked_for(site):
+    packed = {"gzip": gzip.compress(article("Mills")), "br": brotli.compress(article("Wheels")), "x": article("Water")}
+    pages = [site.page(f"/{coding}", body, headers={"Content-Encoding": coding}) for coding, body in packed.items()]
+    harvest = Harvest().go_on(source(pages=pages))
+    assert (abouts(harvest), harvest.skipped) == (["Mills", "Wheels", "Water"], {})
 
 
 @pytest.mark.parametrize(("reason", "name"), [(reason, name) for reason, bad in BAD.items() for name in bad])

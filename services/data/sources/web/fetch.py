@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.metadata import version
@@ -21,7 +21,7 @@ from protego import Protego
 
 from schemas.sources import WebSource
 from services.data.sources.source import Refused
-from services.data.sources.web.inflate import plain, unpacked
+from services.data.sources.web.inflate import decoded, plain
 from services.data.sources.web.public_addresses import PublicBackend
 
 HOPS = 5
@@ -197,14 +197,8 @@ class Fetcher:
             return Page(url, status, headers, b"")
         if status != HTTPStatus.OK:
             raise Refused("server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "status")
-        return Page(url, status, headers, self._body(headers.get("content-encoding", ""), response.iter_stream()))
-
-    def _body(self, encoding: str, chunks: Iterable[bytes]) -> bytes:
-        if encoding.lower() in ("gzip", "x-gzip", "deflate"):
-            return unpacked(chunks, self._spec.max_bytes)
-        if encoding.lower() in ("", "identity"):
-            return plain(chunks, self._spec.max_bytes)
-        raise Refused("packing")
+        body = plain(response.iter_stream(), self._spec.max_bytes)
+        return Page(url, status, headers, decoded(body, headers.get("content-encoding", ""), self._spec.max_bytes))
 
     def __enter__(self) -> Self:
         return self

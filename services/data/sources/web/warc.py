@@ -6,7 +6,7 @@ its own gzip member or zstd frame, or with the name of the format.
 
 from __future__ import annotations
 
-import io
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC
 from enum import Enum
@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from fastwarc import ArchiveIterator, WarcRecord, WarcRecordType
-from fastwarc.stream_io import BrotliReader, ChunkedReader
 
 from schemas.rows import Row
 from schemas.sources import WarcSource
 from services.data.sources.files import matching_files
 from services.data.sources.rows import Provenance, path_key, plain, sha256
 from services.data.sources.source import Batch, Refused, RoundContext, State, Step
-from services.data.sources.web.inflate import MAGIC, unpacked
+from services.data.sources.web.inflate import MAGIC, PADDING, dechunked, decoded
 from services.data.sources.web.text import read
 
 BLOCK = 16_384
@@ -40,7 +39,7 @@ EXPANSION = 400
 WINDOW = 1_048_576
 """Bytes that are searched at a time."""
 
-TYPES = WarcRecordType.response | WarcRecordType.conversion
+TYPES = {"response": WarcRecordType.response, "conversion": WarcRecordType.conversion}
 """Recorded responses, and the texts that Common Crawl extracts from them."""
 
 Record = tuple[WarcRecord, bytes] | Refused
@@ -89,7 +88,7 @@ class Warc:
 
     def _row(self, record: WarcRecord, payload: bytes) -> Row | None:
         """The row of a record; None for a response of another protocol than HTTP."""
-        if record.record_type == WarcRecordType.conversion:
+        if type_of(record) == TYPES["conversion"]:
             body, kind = payload, "text/plain; charset=utf-8"
         elif not record.is_http:
             return None
@@ -104,22 +103,9 @@ class Warc:
         status = record.http_headers.status_code if record.http_headers else None
         if status != HTTPStatus.OK:
             raise Refused("broken" if status is None else "status")
-        try:
-            if "chunked" in (record.http_headers.get("transfer-encoding") or "").lower():
-                payload = ChunkedReader(io.BytesIO(payload)).read(len(payload))
-            return self._decompressed((record.http_headers.get("content-encoding") or "").lower(), payload)
-        except OSError as error:
-            raise Refused("broken") from error
-
-    def _decompressed(self, encoding: str, payload: bytes) -> bytes:
-        if payload.startswith(MAGIC):  # the header proves nothing: some recorders decompress the body and keep it
-            return unpacked([payload], self._spec.max_bytes)
-        if encoding != "br":
-            return payload
-        body = BrotliReader(io.BytesIO(payload)).read(self._spec.max_bytes + 1)
-        if len(body) > self._spec.max_bytes:
-            raise Refused("too_long")
-        return bytes(body)
+        if "chunked" in (record.http_headers.get("transfer-encoding") or "").lower():
+            payload = dechunked(payload)
+        return decoded(payload, record.http_headers.get("content-encoding") or "", self._spec.max_bytes)
 
 
 def _mark(path: Path, at: int) -> dict[str, Any]:
@@ -128,6 +114,13 @@ def _mark(path: Path, at: int) -> dict[str, Any]:
     with path.open("rb") as file:
         file.seek(start)
         return {"at": at, "block": sha256(file.read(max(0, at) - start + RECORD_START))}
+
+
+def type_of(record: WarcRecord) -> WarcRecordType:
+    """The type of a record; FastWARC knows it only by the usual spelling of `WARC-Type`."""
+    if record.record_type != WarcRecordType.no_type:
+        return record.record_type
+    return TYPES.get((record.headers.get("WARC-Type") or "").strip().lower(), WarcRecordType.no_type)
 
 
 def _date(record: WarcRecord) -> str:
@@ -180,27 +173,46 @@ class Records:
 
     def _stretch(self, records: Iterable[WarcRecord]) -> Iterator[tuple[int, Record]]:
         """Records up to the end, or up to an unreadable part."""
+        begun = False
         try:
             for record in records:
+                begun = True
                 before, self._position = self._position, record.stream_pos
                 if self._position <= self._last:
                     continue
                 if self._gap is Gap.SILENT:
                     yield before, Refused("broken")
                 self._gap = Gap.NONE
-                if record.record_type & TYPES:
+                if type_of(record) in TYPES.values():
                     yield self._position, self._read(record)
                 if self._gap is Gap.COUNTED:
                     return
         except OSError:
-            if self._gap is Gap.NONE:
+            if self._gap is Gap.NONE and not (begun and self._pass_padding()):
                 self._gap = Gap.COUNTED
                 yield self._position, Refused("broken")
         else:
             self._gap = Gap.SILENT
 
+    def _pass_padding(self) -> bool:
+        """Go on behind the padding that follows the last record, which must be a whole gzip member."""
+        with self._path.open("rb") as file:
+            file.seek(self._position)
+            behind = _behind_member(file)
+            if not behind or behind[0] not in PADDING:
+                return False
+            while behind and not (left := behind.lstrip(PADDING)):
+                behind = file.read(WINDOW)
+            if behind and not left.startswith(MAGIC[: len(left)]):
+                return False
+            self._position = file.tell() - len(left) - 1
+            return True
+
     def _read(self, record: WarcRecord) -> Record:
         length = record.content_length
+        if record.headers.get("Content-Length") is None:  # FastWARC takes such a record for an empty one
+            self._gap = Gap.COUNTED
+            return Refused("broken")
         if length > self._limit:
             self._gap = Gap.COUNTED if length > EXPANSION * self._limit else Gap.NONE
             return Refused("too_long")
@@ -209,6 +221,21 @@ class Records:
             self._gap = Gap.COUNTED
             return Refused("broken")
         return record, payload
+
+
+def _behind_member(file: BinaryIO) -> bytes:
+    """Read one gzip member; some bytes behind it, none if it is damaged or the last."""
+    decompressor = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        while chunk := file.read(WINDOW):
+            while chunk:
+                decompressor.decompress(chunk, WINDOW)
+                if decompressor.eof:
+                    return decompressor.unused_data or file.read(WINDOW)
+                chunk = decompressor.unconsumed_tail
+    except zlib.error:
+        pass
+    return b""
 
 
 def _next(file: BinaryIO, magic: bytes, start: int) -> int | None:
