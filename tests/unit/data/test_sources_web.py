@@ -198,6 +198,24 @@ def test_a_host_is_asked_no_faster_than_it_wants(site):
     assert Harvest().go_on(source(pages=urls)).skipped == {"crawl_delay": 3}
 
 
+@pytest.mark.parametrize("delay", ["inf", "-inf", "nan", "-5", "1e400", "soon", ""])
+def test_a_delay_that_is_no_time_is_ignored(site, delay):
+    urls = [site.page(f"/{i}", article(f"Page {i}")) for i in range(2)]
+    site.page("/robots.txt", f"User-agent: *\nCrawl-delay: {delay}\nRequest-rate: 0/{delay}\n".encode())
+    clock = Clock()
+    assert len(Harvest().go_on(source(pages=urls, per_second=2.0, clock=clock)).rows) == 2
+    assert clock.slept == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("rule", ["Crawl-delay: 1e9", "Crawl-delay: 61", "Request-rate: 1/99999999d"])
+def test_a_delay_that_is_not_worth_waiting_for_is_counted(site, rule):
+    page = site.page("/a", article("A"))
+    site.page("/robots.txt", f"User-agent: *\n{rule}\n".encode())
+    clock = Clock()
+    assert Harvest().go_on(source(pages=[page], clock=clock)).skipped == {"crawl_delay": 1}
+    assert clock.slept == []
+
+
 def test_hosts_take_turns_so_that_one_waits_for_another(site):
     with serving() as other:
         there = other.url.replace("127.0.0.1", "localhost")

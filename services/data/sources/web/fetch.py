@@ -6,6 +6,7 @@ is not used, since it would hide which address is contacted.
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from typing import Any, Self
 import httpcore2
 import httpx2
 from protego import Protego
+from w3lib.encoding import read_bom
 
 from schemas.sources import WebSource
 from services.data.sources.source import Refused
@@ -40,6 +42,9 @@ LONGEST_WAIT = 60.0
 
 STRIKES = 3
 """Consecutive failures after which a host is left out of the round."""
+
+AGENT_VERSION = re.compile(r"^([ \t]*user-?agent[ \t]*:[ \t]*[^\s/#*]+)[/ \t][^\r\n]*", re.IGNORECASE | re.MULTILINE)
+"""What follows the name of an agent in a group of rules, such as `/1.0`; Protego takes it for a part of the name."""
 
 ROBOTS_BYTES = 512_000
 """Bytes of a robots.txt that are read; RFC 9309 requires at least 500 KiB."""
@@ -241,4 +246,11 @@ class Robots:
             if refusal.reason == "private":
                 raise
             return Protego.parse("") if refusal.reason == "status" else None
-        return Protego.parse(page.body[:ROBOTS_BYTES].decode(errors="replace"))
+        return parsed(page.body[:ROBOTS_BYTES])
+
+
+def parsed(body: bytes) -> Protego:
+    """The rules of a robots.txt. A byte-order mark is no part of it (RFC 9309), nor is a version of an agent's name."""
+    encoding, mark = read_bom(body)
+    text = body[len(mark or b"") :].decode(encoding or "utf-8", errors="replace")
+    return Protego.parse(AGENT_VERSION.sub(r"\1", text))
