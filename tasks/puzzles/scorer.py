@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
 
 NOT_FOUND = "NOT_FOUND"
 """What `extract` returns for a text without any answer."""
@@ -24,6 +27,8 @@ FALLBACKS = (
 
 LAST_NUMBER = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+BOXES = re.compile(r"\\(?:boxed|fbox)\s?\{")
+BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 BINARY = re.compile(r"[01]+")
 
 
@@ -65,10 +70,57 @@ def verify(stored: str, predicted: str) -> bool:
 
 def correct(prompt: str, output: str, stored: str) -> bool:
     """Whether a model's whole output gives the stored answer; a repeated prompt in it, whole or cut off, is ignored."""
-    completion = output.replace(prompt, "") if prompt.strip() else output
-    if not completion.strip() or prompt.strip().startswith(completion.strip()):
+    completion = without_prompt(prompt, output)
+    repeated = not (output.replace(prompt, "") if prompt else output).strip()
+    if repeated or not completion.strip() or prompt.strip().startswith(completion.strip()):
         return False
     return verify(stored, extract(completion))
+
+
+def without_prompt(prompt: str, text: str) -> str:
+    """A text without repetitions of the prompt. A box stays whole: an answer, or `boxed`, may contain the prompt.
+
+    A prompt of one word is removed as a whole word only: 42 does not repeat the prompt 4.
+    """
+    if not prompt.strip() or prompt not in text:
+        return text
+    boxes = list(BOXES.finditer(text))
+    begins = [box.start() for box in boxes]
+    ends = list(accumulate(closings(text, [box.end() for box in boxes]), max))  # a box within another ends with it
+    left, right = "", ""
+    if len(prompt.split()) == 1:
+        left, right = (r"(?<!\w)" if is_word(prompt[0]) else ""), (r"(?!\w)" if is_word(prompt[-1]) else "")
+
+    def kept(match: re.Match[str]) -> str:
+        first, last = (bisect_right(begins, place) - 1 for place in (match.start(), match.end() - 1))
+        begins_in_box = first >= 0 and match.start() <= ends[first]
+        ends_in_box = last >= 0 and match.end() <= ends[last]
+        return match[0] if begins_in_box or ends_in_box else ""
+
+    return re.sub(left + re.escape(prompt) + right, kept, text)
+
+
+def closings(text: str, starts: Sequence[int]) -> list[int]:
+    """Where boxes end whose contents begin at these places; one without its closing brace ends with its line."""
+    ends: dict[int, int] = {}
+    opened: list[int] = []
+    for match in BRACE.finditer(text) if starts else ():
+        if match[0] == "{":
+            opened.append(match.end())
+        elif match[0] == "}" and opened:
+            ends[opened.pop()] = match.start()
+    found = []
+    for start in starts:
+        if (end := ends.get(start)) is None:
+            line = text.find("\n", start)
+            end = line if line >= 0 else len(text)
+        found.append(end)
+    return found
+
+
+def is_word(character: str) -> bool:
+    """Whether a character is a part of words, as for a regular expression."""
+    return character.isalnum() or character == "_"
 
 
 def _boxes(text: str) -> list[str]:

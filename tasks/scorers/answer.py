@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.puzzles.scorer import BOXES, closings, is_word, without_prompt
 from tasks.scorers.child_process import last_match
 from tasks.scorers.scorer import Scorer, Scores, regular_expression
 
@@ -14,8 +15,6 @@ LONGEST_SENTENCE = 1000
 """Longest sentence after "the answer is" that is read, in characters."""
 
 HASH = "####"
-BOX = re.compile(r"\\(?:boxed|fbox)\s?\{")
-BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 ANNOUNCED = re.compile(
     r"\b(?:answers?|(?:correct|right|best)[ ](?:option|choice))\b[ \t*_]{0,4}"
     r"(?:(?:is|are|was|(?:would|should|must)[ ]be)\b|[:=\uff1a])[ \t*_]{0,4}:?",
@@ -39,27 +38,17 @@ def _reply(prompt: str, completion: str) -> str:
     """A completion without repetitions of the prompt; empty if it is no more than the beginning of the prompt.
 
     A beginning of less than half of the prompt may be an answer: "Paris" to "Paris or Rome: which is in Italy?".
-    A prompt of one word is removed as a whole word only: 42 does not repeat the prompt 4.
     """
     prompt, completion = prompt.strip(), completion.strip()
-    if not prompt:
-        return completion
     if prompt.startswith(completion) and 2 * len(completion) + 1 >= len(prompt):
         return ""
-    if len(prompt.split()) > 1:
-        return completion.replace(prompt, "").strip()
-    left, right = (r"(?<!\w)" if _is_word(prompt[0]) else ""), (r"(?!\w)" if _is_word(prompt[-1]) else "")
-    return re.sub(left + re.escape(prompt) + right, "", completion).strip()
+    return without_prompt(prompt, completion).strip()
 
 
 def at_edges(text: str, start: int, end: int) -> bool:
     """Whether `text[start:end]` starts and ends at the edge of a word or sign."""
-    left = start == 0 or not (_is_word(text[start]) and _is_word(text[start - 1]))
-    return left and (end == len(text) or not (_is_word(text[end - 1]) and _is_word(text[end])))
-
-
-def _is_word(character: str) -> bool:
-    return character.isalnum() or character == "_"
+    left = start == 0 or not (is_word(text[start]) and is_word(text[start - 1]))
+    return left and (end == len(text) or not (is_word(text[end - 1]) and is_word(text[end])))
 
 
 def last_line(text: str) -> str:
@@ -77,17 +66,9 @@ def _after_hash(text: str) -> str:
 
 def _last_box(text: str) -> str:
     """Content of the last box that is not empty; one without its closing brace ends with its line."""
-    boxes = [match.end() for match in BOX.finditer(text)]
-    ends: dict[int, int] = {}
-    opened: list[int] = []
-    for match in BRACE.finditer(text) if boxes else ():
-        if match.group() == "{":
-            opened.append(match.end())
-        elif match.group() == "}" and opened:
-            ends[opened.pop()] = match.start()
-    for start in reversed(boxes):
-        end = ends.get(start, text.find("\n", start))
-        if content := text[start : end if end >= 0 else None].strip():
+    starts = [match.end() for match in BOXES.finditer(text)]
+    for start, end in reversed(list(zip(starts, closings(text, starts), strict=True))):
+        if content := text[start:end].strip():
             return content
     return ""
 

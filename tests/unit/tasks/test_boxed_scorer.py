@@ -105,6 +105,33 @@ def test_a_prompt_that_holds_the_answer_does_not_give_it_away():
     assert correct(prompt, "\\boxed{2}", "2")
 
 
+@pytest.mark.parametrize(
+    ("prompt", "output", "stored"),
+    [
+        ("12", "\\boxed{3125}", "3125"),
+        ("12", "The final answer is: 3125", "3125"),
+        ("12", "12\n\\boxed{12 km}", "12 km"),
+        ("a b", "a b is \\boxed{a b c}", "a b c"),
+        ("a b", "\\boxed{\\boxed{x} a b c}", "x} a b c"),
+        ("boxed", "boxed \\boxed{1}", "1"),
+        ("so \\", "so \\boxed{x y}", "x y"),
+        ("d{x", "\\boxed{x y}", "x y"),
+        ("}", "\\boxed{x y} and } more", "x y"),
+        ("2 + 3", "\\boxed{2 + 3 = 5}", "2 + 3 = 5"),
+        ("Box it: \\boxed{}. Why?", "Box it: \\boxed{}. Why?\n\\boxed{because}", "because"),
+        ("7", "\\boxed{7}", "7"),
+    ],
+)
+def test_an_answer_may_contain_the_prompt(prompt, output, stored):
+    assert correct(prompt, output, stored)
+
+
+@given(PLAIN, PLAIN, st.sampled_from(["", "so ", "{} "]))
+def test_an_answer_in_a_box_counts_whatever_the_prompt_is(prompt, answer, before):
+    assume(answer.strip() != NOT_FOUND)
+    assert correct(prompt, f"{before}\\boxed{{{answer}}}", answer)
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e6, max_value=1e6))
 def test_a_number_matches_itself_and_not_its_double(value):
     assume(abs(value) > 1e-3)

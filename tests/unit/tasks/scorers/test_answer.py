@@ -51,3 +51,7 @@ def test_an_answer_that_resembles_the_prompt_counts():
     assert score("numeric", "2+2=4", "4", "2+2=") == 1
     assert score("exact", "What is 2+2?\n4", "4", "What is 2+2?") == 1
     assert score("choice", "A", "A", "A or B?") == 1
+    for scorer in ("exact", "boxed", "contains"):
+        assert score(scorer, "so \\boxed{sort b a c}", "sort b a c", "sort b a") == 1
+        assert score(scorer, "\\boxed{3125}", "3125", "12") == 1
+    assert score("exact", "\\fbox{\\text{x} sort b a}", "\\text{x} sort b a", "sort b a") == 1
