@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from services.runtime.settings import Settings
 SEED = 1234
 """Of the choice of solved examples; lm-eval's own default."""
 
+REMEDY = "give every item choices that are not empty, and as its right one a number from 0 or one of their texts"
+
 
 def load_tasks(listed: TaskList, *, run_code: bool) -> dict[str, Any]:
     """The tasks by their names in the list. Raises `TaskRefused` or `CodeRefused`.
@@ -33,6 +36,8 @@ def load_tasks(listed: TaskList, *, run_code: bool) -> dict[str, Any]:
     ours = {name: _sandboxed(config, run_code=run_code) for name, config in plain.items() if runs_code(config)}
     with contextlib.chdir(place or Path.cwd()):
         loaded = {name: _load(manager, name, ours.get(name)) for name in plain}
+        for name, task in loaded.items():
+            _check_items(name, task, listed)
     return {score.name: _prepared(loaded[score.task], score) for score in listed.tasks}
 
 
@@ -84,6 +89,41 @@ def _load(manager: Any, name: str, ours: dict[str, Any] | None) -> Any:
             f"tasks: {name!r}: its data cannot be read ({type(error).__name__}); correct the paths in its file, or let "
             "`aevolve tasks` fetch it once, on the oracle's machine and with a network"
         ) from error
+    except Exception as error:  # templates, functions and data of anybody; the error's words may quote data
+        raise TaskRefused(
+            f"tasks: {name!r}: lm-eval cannot read its first item ({type(error).__name__}); {REMEDY}"
+        ) from error
+
+
+def selected(task: Any, listed: TaskList) -> Iterator[tuple[int, Any]]:
+    """The items of a task that a list takes, each with its number."""
+    end = listed.first + listed.limit if listed.limit else None
+    return islice(enumerate(task.eval_docs), listed.first, end)
+
+
+def _check_items(name: str, task: Any, listed: TaskList) -> None:
+    """Raise `TaskRefused` for an item of choices that has none or no right one: lm-eval would count it as wrong."""
+    if task.OUTPUT_TYPE != "multiple_choice":
+        return
+    for number, document in selected(task, listed):
+        try:
+            fault = _fault(task, document)
+        except Exception as error:  # templates, functions and data of anybody; the error's words may quote data
+            raise TaskRefused(f"tasks: {name!r}: item {number}: {type(error).__name__}; {REMEDY}") from error
+        if fault:
+            raise TaskRefused(f"tasks: {name!r}: item {number} {fault}; {REMEDY}")
+
+
+def _fault(task: Any, document: Any) -> str:
+    """What is wrong with an item of choices; empty if nothing is."""
+    choices = list(task.doc_to_choice(document))
+    if not choices or any(str(choice) == "" for choice in choices):
+        return "has no choices, or an empty one"
+    right = task.doc_to_text(document) if task.multiple_input else task.doc_to_target(document)
+    for one in right if isinstance(right, (list, tuple)) and right else (right,):
+        if not (0 <= one < len(choices) if isinstance(one, int) else one in choices):
+            return f"has {len(choices)} choices, and its right one is none of them"
+    return ""
 
 
 def runs_code(config: Any) -> bool:

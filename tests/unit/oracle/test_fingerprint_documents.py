@@ -23,3 +23,19 @@ def test_a_limited_list_gives_its_first_documents_alone(tmp_path):
     assert list(documents(listed, run_code=False)) == [["1 + 1 = 2", "1 + 3 = 4"]]
     after = listed.model_copy(update={"first": 1})
     assert list(documents(after, run_code=False)) == [["1 + 3 = 4", "2 + 1 = 3"]]
+
+
+def test_a_document_of_any_answer_is_its_words(tmp_path):
+    row = {"question": "1 + 1 =", "choices": ["2", "7"], "right": [0, 1], "answer": None}
+    write_task(tmp_path, "several", CHOICE, [row], doc_to_choice="choices", doc_to_target="right")
+    write_task(tmp_path, "none", WRITTEN, [row], doc_to_target="answer")
+    ends = {"question": 1, "choices": ["You say 1 +", "You say 2 +"], "answer": "2 is 4", "right": 0}
+    columns = {"doc_to_text": "question", "doc_to_choice": "choices", "doc_to_target": "answer"}
+    write_task(tmp_path, "ends", CHOICE, [ends], **columns)
+    tasks = [
+        {"task": "several", "metric": "acc"},
+        {"task": "none", "metric": "exact_match"},
+        {"task": "ends", "metric": "acc"},
+    ]
+    listed = TaskList.model_validate({"tasks": tasks, "include": str(tmp_path)})
+    assert list(documents(listed, run_code=False)) == [["1 + 1 = 2 7"], ["1 + 1 = "], ["You say 2 + 2 is 4"]]

@@ -191,6 +191,54 @@ def test_data_that_are_not_there_are_told_by_the_name_of_the_task(job, folder) -
     assert "'bare': its data cannot be read (FileNotFoundError)" in words
 
 
+ONE = {"question": "1 + 1 =", "choices": ["2", "7"], "right": 0, "answer": "2"}
+
+
+NO_CHOICE, NO_RIGHT = "has no choices, or an empty one", "has 2 choices, and its right one is none of them"
+
+
+@pytest.mark.parametrize("at", [0, 1])
+@pytest.mark.parametrize(
+    ("named", "good", "wrong", "words"),
+    [
+        ("empty", {}, {"choices": ["2", ""]}, NO_CHOICE),
+        ("none", {}, {"choices": []}, NO_CHOICE),
+        ("beyond", {}, {"right": 2}, NO_RIGHT),
+        ("before", {}, {"right": -1}, NO_RIGHT),
+        ("missing", {}, {"right": None}, NO_RIGHT),
+        ("letter", {"right": "2"}, {"right": "A"}, NO_RIGHT),
+        ("several", {"right": [0]}, {"right": [0, 5]}, NO_RIGHT),
+        ("nobody", {"right": [0]}, {"right": []}, NO_RIGHT),
+    ],
+)
+def test_an_item_without_a_right_choice_is_refused_by_its_number(job, folder, named, good, wrong, words, at) -> None:
+    rows = [{**ONE, **good}, {**ONE, **good}]
+    rows[at] = {**rows[at], **wrong}
+    name = f"{named}{at}"
+    columns = {"doc_to_choice": "choices", "doc_to_target": "right"}
+    write_task(folder / "tasks", name, CHOICE, rows, **columns)
+    said = refusal(job, TaskRefused, TaskScore(task=name, metric="acc"))
+    assert f"'{name}'" in said
+    assert f"item {at} {words}" in said or (at == 0 and "lm-eval cannot read its first item" in said)
+    assert said.endswith("as its right one a number from 0 or one of their texts")
+    if at == 1:  # an item that the list does not take is not looked at
+        listed = asking(job, TaskScore(task=name, metric="acc"), limit=1)
+        assert len(records_of(evaluate(listed, lambda _: None).measured[0].receipt)) == 1
+
+
+def test_a_task_without_items_is_refused(job, folder) -> None:
+    write_task(folder / "tasks", "Nothing", CHOICE, [])
+    assert "'Nothing': lm-eval cannot read its first item" in refusal(
+        job, TaskRefused, TaskScore(task="Nothing", metric="acc")
+    )
+
+
+def test_a_question_without_words_is_asked(job, folder) -> None:
+    write_task(folder / "tasks", "silent", CHOICE, [{**ONE, "question": ""}, ONE])
+    receipt = evaluate(asking(job, TaskScore(task="silent", metric="acc")), lambda _: None).measured[0].receipt
+    assert [len(record.outputs) for record in records_of(receipt)] == [2, 2]
+
+
 def test_a_metric_that_is_no_rising_mean_within_0_and_1_is_refused(job, folder) -> None:
     falling = [{"metric": "acc", "aggregation": "mean", "higher_is_better": False}]
     write_task(folder / "tasks", "falling", CHOICE, metric_list=falling)
