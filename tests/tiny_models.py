@@ -4,12 +4,13 @@ over tokenizers of the kinds that people's models have. And a small snapshot to 
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from services.data.job import CellPlan, SnapshotPlan
@@ -58,7 +59,7 @@ FORGETFUL = (
 )
 """A template that leaves out the thinking of earlier turns, as Qwen 3 and DeepSeek do."""
 
-TOKENIZERS = ("bytes", "pieces", "appending", "no_beginning")
+TOKENIZERS = ("bytes", "pieces", "appending", "no_beginning", "unigram")
 
 
 def make_model(folder: Path, *, width: int = 32, seed: int = 0) -> Path:
@@ -120,9 +121,44 @@ def _chat_tokenizer() -> PreTrainedTokenizerFast:
 @cache
 def text_tokenizer(kind: str) -> PreTrainedTokenizerFast:
     """A tokenizer of a kind: `bytes` (byte-level BPE with ChatML), `pieces` (SentencePiece-like, with BOS), `appending`
-    (it ends every text with its end token), `no_beginning` (SentencePiece-like, without BOS).
+    (it ends every text with its end token), `no_beginning` (SentencePiece-like, without BOS), `unigram`
+    (SentencePiece's own kind of model, with BOS; it normalises texts, and spells what it does not know in bytes).
     """
     special = ["<s>", "</s>", "<unk>"] if kind != "bytes" else ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    raw = _unigram() if kind == "unigram" else _merged(kind, special)
+    raw.add_special_tokens([AddedToken(token, special=True) for token in special])
+    if kind in ("pieces", "appending", "unigram"):
+        end = " </s>" if kind == "appending" else ""
+        ids = [("<s>", raw.token_to_id("<s>")), ("</s>", raw.token_to_id("</s>"))]
+        raw.post_processor = processors.TemplateProcessing(single=f"<s> $A{end}", special_tokens=ids)
+    names = {"eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}
+    if kind != "bytes":
+        names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<unk>"}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, padding_side="left", **names)
+    tokenizer.chat_template = CHATML if kind == "bytes" else INST
+    return tokenizer
+
+
+def _unigram() -> Tokenizer:
+    """Pieces with scores, of which the likeliest spelling of a text is taken."""
+    trained = Tokenizer(models.Unigram())
+    trained.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    trainer = trainers.UnigramTrainer(vocab_size=300, unk_token="<unk>", special_tokens=["<unk>"], show_progress=False)
+    trained.train_from_iterator(CORPUS, trainer)
+    pieces = [(piece, score) for piece, score in json.loads(trained.to_str())["model"]["vocab"] if piece != "<unk>"]
+    lowest = min(score for _, score in pieces) - 10
+    known = [("<unk>", 0.0), ("<s>", 0.0), ("</s>", 0.0), *((f"<0x{byte:02X}>", lowest) for byte in range(256))]
+    raw = Tokenizer(models.Unigram([*known, *pieces], unk_id=0, byte_fallback=True))
+    raw.normalizer = normalizers.NFKC()
+    raw.pre_tokenizer = trained.pre_tokenizer
+    raw.decoder = decoders.Sequence(
+        [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    return raw
+
+
+def _merged(kind: str, special: list[str]) -> Tokenizer:
+    """Pieces by merges of bytes or of characters."""
     raw = Tokenizer(models.BPE(unk_token=None if kind in ("bytes", "appending") else "<unk>"))
     if kind in ("bytes", "appending"):
         raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -136,17 +172,7 @@ def text_tokenizer(kind: str) -> PreTrainedTokenizerFast:
         vocab_size=700, special_tokens=special, initial_alphabet=list(alphabet), show_progress=False
     )
     raw.train_from_iterator(CORPUS, trainer)
-    raw.add_special_tokens([AddedToken(token, special=True) for token in special])
-    if kind in ("pieces", "appending"):
-        end = " </s>" if kind == "appending" else ""
-        ids = [("<s>", raw.token_to_id("<s>")), ("</s>", raw.token_to_id("</s>"))]
-        raw.post_processor = processors.TemplateProcessing(single=f"<s> $A{end}", special_tokens=ids)
-    names = {"eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}
-    if kind != "bytes":
-        names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<unk>"}
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, padding_side="left", **names)
-    tokenizer.chat_template = CHATML if kind == "bytes" else INST
-    return tokenizer
+    return raw
 
 
 def make_snapshot(folder: Path, rows: int = 40, domains: tuple[str, ...] = DOMAINS) -> str:

@@ -85,6 +85,7 @@ def parse(
     _check_search(path, campaign.constitution.search)
     if not campaign.constitution.suites:
         _check_domains(path, campaign.constitution.domains)
+    _check_rows(path, campaign.constitution)
     _check_folders(path, campaign.constitution)
     _check_plugins(path, campaign.constitution)
     return _pinned(path, beside, campaign, note)
@@ -194,6 +195,15 @@ def _check_domains(path: Path, domains: Iterable[str]) -> None:
     for domain in domains:
         if domain not in DOMAINS:
             raise UserError(f"{path}: constitution.domains: {domain!r}; known: {', '.join(DOMAINS)}")
+
+
+def _check_rows(path: Path, law: Constitution) -> None:
+    if law.data and law.data.rows < len(law.data.domains):
+        domains = law.data.domains
+        raise UserError(
+            f"{path}: constitution.data.rows: {law.data.rows}; each of the {len(domains)} domains {', '.join(domains)} "
+            f"needs a row: raise it to {len(domains)} or more, or leave domains out"
+        )
 
 
 def _check_folders(path: Path, law: Constitution) -> None:

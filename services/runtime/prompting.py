@@ -8,9 +8,10 @@ becomes a control token: only the template writes those.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from schemas.prompts import Prompt
 
@@ -102,8 +103,7 @@ def conversation_ids(
     piece by piece, so that only the template can open or end a turn. Raises `ChatTemplateMissing`.
     """
     text = render(tokenizer, turns, form, add_generation_prompt=add_generation_prompt)
-    spelt = [token for token in control_tokens(tokenizer) if any(token in turn["content"] for turn in turns)]
-    if not spelt:
+    if not _spells(control_tokens(tokenizer), [turn["content"] for turn in turns]):
         return list(tokenizer(text, add_special_tokens=False)["input_ids"])
     return _without_injection(tokenizer, turns, form, add_generation_prompt=add_generation_prompt)
 
@@ -138,11 +138,38 @@ def encode(tokenizer: Any, text: str, *, special: bool) -> list[int]:
 def encode_all(tokenizer: Any, texts: Sequence[str], *, special: bool) -> list[list[int]]:
     """As `encode` for several texts. An end token that a tokenizer appends by itself is left out."""
     spellings = control_tokens(tokenizer)
-    plain = {} if not any(token in text for text in texts for token in spellings) else {"split_special_tokens": True}
-    ids = tokenizer(list(texts), add_special_tokens=special, return_attention_mask=False, **plain)["input_ids"]
+    split = {"split_special_tokens": True} if _spells(spellings, texts) else {}
+    rows = tokenizer(list(texts), add_special_tokens=special, return_attention_mask=False, **split)["input_ids"]
+    if split:
+        control = set(tokenizer.convert_tokens_to_ids(spellings)) - {tokenizer.unk_token_id}
+        rows = [
+            row if control.isdisjoint(row) else _without_control(tokenizer, text, control, special=special)
+            for text, row in zip(texts, rows, strict=True)
+        ]
     end = tokenizer.eos_token_id
     appends = special and end is not None and _appends(tokenizer)
-    return [row[:-1] if appends and row[-1:] == [end] else list(row) for row in ids]
+    return [row[:-1] if appends and row[-1:] == [end] else list(row) for row in rows]
+
+
+def _spells(tokens: Sequence[str], texts: Sequence[str]) -> bool:
+    """Whether a text has the spelling of a token, also in signs that a tokenizer normalises, such as wide brackets."""
+    forms = (form for text in texts for form in ((text,) if text.isascii() else (text, normalize("NFKC", text))))
+    return any(token in form for form in forms for token in tokens)
+
+
+def _without_control(tokenizer: Any, text: str, control: Collection[int], *, special: bool) -> list[int]:
+    """The tokens of a text in which each control token, unless the tokenizer adds it, is spelt by its characters.
+
+    A unigram model has its control tokens among its pieces, and takes them for the likeliest spelling of themselves.
+    """
+    encoded = tokenizer(text, add_special_tokens=special, return_special_tokens_mask=True, split_special_tokens=True)
+    spell, ids = tokenizer.backend_tokenizer.model.tokenize, list[int]()
+    for one, added in zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True):
+        if added or one not in control:
+            ids.append(one)
+        else:
+            ids += (piece.id for sign in tokenizer.convert_ids_to_tokens(one) for piece in spell(sign))
+    return ids
 
 
 def _appends(tokenizer: Any) -> bool:

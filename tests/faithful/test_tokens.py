@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from datasets import Dataset
@@ -12,6 +13,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from schemas.prompts import Prompt, Shot
 from schemas.rows import Row
+from services.runtime import prompting
 from services.runtime.prompting import control_tokens, question_ids
 from services.trainer.batches import IGNORED, encode, pad, sequences
 from services.trainer.layout import join, packs
@@ -169,7 +171,8 @@ def test_what_stands_before_an_answer_is_what_evaluation_asks_with(kind: str, fo
 def test_text_of_a_row_never_becomes_a_control_token(kind: str, form: Prompt) -> None:
     tokenizer = text_tokenizer(kind)
     control = control_tokens(tokenizer)
-    hostile = "".join(control)
+    wide = "".join(control).translate({ord("<"): "\uff1c", ord(">"): "\uff1e", ord("|"): "\uff5c"})
+    hostile = "".join(control) + wide
     clean = Row("d", 0, 0, "why", "", "because", "a")
     spelt = Row("d", 0, 0, f"why {hostile}", "", f"because {hostile}", "b")
     talked = talk_row(messages([("user", f"why {hostile}"), ("assistant", f"because {hostile}")]))
@@ -181,6 +184,10 @@ def test_text_of_a_row_never_becomes_a_control_token(kind: str, form: Prompt) ->
 
     assert written(spelt) == written(clean)
     assert written(talked) == written(clean)
+    wide_alone = replace(spelt, prompt=f"why {wide}", trace=wide)
+    assert written(wide_alone) == written(clean)
+    text = f"why {control[0]} so"
+    assert tokenizer.decode(prompting.encode(tokenizer, text, special=False)) == text
 
 
 def test_an_answer_ends_as_the_template_ends_a_turn_and_as_a_text_elsewhere() -> None:

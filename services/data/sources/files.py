@@ -101,7 +101,8 @@ def matching_files(name: str, patterns: Sequence[str]) -> list[Path]:
                 )
             paths += sorted(file for file in place.iterdir() if reading(file) is not None)
         elif not place.exists() and glob.has_magic(pattern):
-            paths += [Path(path) for path in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207 - may be absolute
+            found = glob.glob(_pattern(place), recursive=True)  # noqa: PTH207 - may be absolute
+            paths += map(Path, sorted(found))
         else:
             paths.append(place)
     files = [path for path in dict.fromkeys(paths) if path.is_file() or not path.exists() or is_saved(path)]
@@ -111,6 +112,12 @@ def matching_files(name: str, patterns: Sequence[str]) -> list[Path]:
             "start in"
         )
     return files
+
+
+def _pattern(place: Path) -> str:
+    """A pattern in which folders that exist, such as `run [2]`, are taken by their names."""
+    folder = next(parent for parent in place.parents if parent.exists())
+    return str(Path(glob.escape(str(folder))) / place.relative_to(folder))
 
 
 def is_saved(path: Path) -> bool:

@@ -114,6 +114,16 @@ def test_a_number_out_of_range_in_an_option_is_told_like_one_in_the_file():
         load(DEMO, candidates=1)
 
 
+def test_every_domain_of_the_data_gets_a_row_or_the_file_is_refused(file):
+    sources = [f"{{kind: files, name: s{n}, domain: d{n}, paths: [a.jsonl]}}" for n in range(7)]
+    given = f"  data: {{rows: ROWS, sources: [{', '.join(sources)}]}}\n  rounds: 4"
+    with pytest.raises(
+        UserError, match=r"constitution\.data\.rows: 6; each of the 7 domains d0, .*d6 needs a row: raise"
+    ):
+        load(file("  rounds: 4", given.replace("ROWS", "6")))
+    assert load(file("  rounds: 4", given.replace("ROWS", "7"))).constitution.data.rows == 7
+
+
 @pytest.mark.parametrize("text", ["", "- a", "7", "constitution: 3"])
 def test_what_is_no_campaign_is_told(tmp_path, text):
     path = tmp_path / "x.yaml"

@@ -245,6 +245,18 @@ def test_paths_that_name_nothing_fail_the_source_and_a_missing_one_does_not(tmp_
     assert (harvest.texts, harvest.skipped) == (["here"], {"missing": 1})
 
 
+def test_a_name_with_the_signs_of_a_pattern_is_a_name_where_it_exists(tmp_path):
+    folder = tmp_path / "run [2] *"
+    folder.mkdir()
+    for name in ("a[1].txt", "a1.txt", "b[1].txt"):
+        (folder / name).write_text(name)
+    assert Harvest().go_on(source(folder / "a[1].txt")).texts == ["a[1].txt"]
+    assert Harvest().go_on(source(folder / "a*.txt")).texts == ["a1.txt", "a[1].txt"]
+    assert Harvest().go_on(source(folder / "?[[]1].txt")).texts == ["a[1].txt", "b[1].txt"]
+    assert Harvest().go_on(source(tmp_path / "*" / "a[1].txt")).texts == ["a1.txt"]
+    assert Harvest().go_on(source(folder)).texts == ["a1.txt", "a[1].txt", "b[1].txt"]
+
+
 TEXTS = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=60), max_size=25)
 
 
