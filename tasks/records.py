@@ -159,6 +159,8 @@ def _csv(path: Path) -> Iterator[Record | Unreadable]:
         header = [name.strip() for name in next(rows, [])]
         if not any(header):
             raise FileUnreadable(f"{path}: it has no header; name the columns in the first line")
+        if not _is_text("".join(header)):
+            raise FileUnreadable(f"{path}: its header is no UTF-8; save the table as UTF-8")
         _once(path, header)
         while True:
             try:
@@ -181,11 +183,18 @@ def _once(path: Path, names: Sequence[str]) -> None:
 def _csv_record(header: list[str], row: list[str]) -> Record | Unreadable:
     if len(row) != len(header):
         return Unreadable("columns")
-    try:
-        "".join(row).encode()
-    except UnicodeEncodeError:
+    if not _is_text("".join(row)):
         return Unreadable("encoding")
     return dict(zip(header, row, strict=True))
+
+
+def _is_text(text: str) -> bool:
+    """Whether every byte of a text was UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _parquet(path: Path) -> Iterator[Record | Unreadable]:

@@ -203,9 +203,9 @@ def _one(batch: Any) -> Record:
 
 
 def _size(value: Any) -> int:
-    """Characters of the texts in a value."""
+    """Bytes of the texts in a value, as in a line of JSON, so that no format takes what another refuses."""
     if isinstance(value, str):
-        return len(value)
+        return len(value) if value.isascii() else len(value.encode(errors="surrogatepass"))
     if isinstance(value, Mapping):
         return sum(map(_size, value.values()))
     return sum(map(_size, value)) if isinstance(value, (list, tuple)) else 0
