@@ -9,6 +9,7 @@ import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,23 @@ BATCH = 500
 SHOWN = 240
 """Characters of a text."""
 
+DROPPED = 5
+"""Dropped rows that are shown by source and reason."""
+
 CONTROL = re.compile(r"[^\x20-\x7e\u00a0-\u2027\u2030-\u205f\u2070-\U0010ffff]")
 """Characters that move a terminal's cursor, colour it, or turn the direction of writing."""
 
 Samples = dict[str, list[dict[str, Any]]]
+
+
+@dataclass
+class Drops:
+    """The dropped rows of one source and reason."""
+
+    count: int = 0
+    """How many there are, in all rounds up to the snapshot's."""
+    examples: list[dict[str, Any]] = field(default_factory=list)
+    """The first of them: shortened, without personal data, and without the text that is itself the reason."""
 
 
 def place(uri: str, folders: list[str]) -> str:
@@ -59,18 +73,22 @@ def first_rows(file: Path, domains: set[str], n: int) -> Samples:
     return samples
 
 
-def drops(harvest: Stored, n: int, folders: list[str]) -> Samples:
-    """The first drops by source, filter and reason. Raises `FileNotFoundError`, `ArtifactChanged` or `StoreFailed`."""
-    examples: Samples = defaultdict(list)
+def drops(harvest: Stored, n: int, folders: list[str]) -> dict[str, Drops]:
+    """The drops by source, filter and reason, with `n` examples of each.
+
+    Raises `FileNotFoundError`, `ArtifactChanged` or `StoreFailed`.
+    """
+    found: dict[str, Drops] = defaultdict(Drops)
     uri = place(harvest.uri, folders)
     with tempfile.TemporaryDirectory() as copies:
         manifest = manifests.read(harvest.model_copy(update={"uri": uri}), Path(copies))
         for shard in manifest.drops:
             for drop in manifests.lines(shard, manifests.folder_of(uri), Path(copies)):
-                rows = examples[f"{drop['source']}: {drop['filter']}/{drop['reason']}"]
-                if len(rows) < n:
-                    rows.append(drop)
-    return dict(sorted(examples.items()))
+                one = found[f"{drop['source']}: {drop['filter']}/{drop['reason']}"]
+                one.count += 1
+                if len(one.examples) < n:
+                    one.examples.append(drop)
+    return dict(sorted(found.items()))
 
 
 def find(events: list[Envelope], snapshot: str) -> Envelope:
@@ -128,16 +146,16 @@ def _sample_lines(ready: DataBatchReady, samples: int, folders: list[str]) -> It
 
 def _drop_lines(harvest: Stored, samples: int, folders: list[str]) -> Iterator[str]:
     try:
-        examples = drops(harvest, samples, folders)
+        found = drops(harvest, samples and max(samples, DROPPED), folders)
     except (FileNotFoundError, ArtifactChanged, StoreFailed) as missing:
         yield ""
         yield f"what was dropped is not here: {plain(str(missing))}"
         return
     yield ""
-    yield "dropped, for example:"
-    for key, rows in examples.items():
-        yield f"  {plain(key)}"
-        for drop in rows:
+    yield "dropped, for example:" if found else "nothing was dropped"
+    for key, one in found.items():
+        yield f"  {plain(key)}, {one.count:,} rows"
+        for drop in one.examples:
             details = " | ".join(plain(drop[name]) for name in ("uri", "detail", "excerpt") if drop[name])
             yield f"    - {details or 'its text was not kept'}"
 

@@ -20,7 +20,12 @@ def keep_name() -> None:
 @command(group)
 async def inspect(
     snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT", help="Its id, or the beginning of it.")],
-    samples: Annotated[int, typer.Option(min=0, max=100, help="Rows of each domain, and drops of each reason.")] = 2,
+    samples: Annotated[
+        int,
+        typer.Option(
+            min=0, max=100, help="Rows of each domain, and examples of each reason for drops, there 5 or more."
+        ),
+    ] = 2,
     file: LogFile = None,
     folder: Run = None,
 ) -> None:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from judgement.history import History
 from schemas.events import DataBatchReady
 from services.console.log_source import choose
-from services.console.snapshot import Samples, drops, first_rows
+from services.console.snapshot import DROPPED, Drops, Samples, drops, first_rows
 from services.console.web.context import site
 from services.runtime.storage.artifacts import ArtifactChanged, exists, open_local, read
 from services.runtime.storage.object_store import StoreFailed
@@ -79,10 +79,10 @@ def _rows(event: DataBatchReady) -> Samples:
         return first_rows(file, set(event.rows), SAMPLES)
 
 
-def _dropped(event: DataBatchReady) -> Samples:
-    """Examples of dropped rows, by source and reason; empty where their artifacts are erased."""
+def _dropped(event: DataBatchReady) -> dict[str, Drops]:
+    """Dropped rows with examples, by source and reason; empty where their artifacts are erased."""
     try:
-        return drops(event.harvest, SAMPLES, []) if event.harvest else {}
+        return drops(event.harvest, DROPPED, []) if event.harvest else {}
     except (FileNotFoundError, ArtifactChanged):
         return {}
 

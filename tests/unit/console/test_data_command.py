@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 
+import jinja2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +14,13 @@ from typer.testing import CliRunner
 
 from schemas.events import DataBatchReady
 from schemas.evidence import Basis
+from schemas.rows import Row
 from services.console import snapshot as snapshots
 from services.console.cli import app
+from services.console.web import data as page
+from services.data.collect import manifest as manifests
+from services.data.collect.harvest import Harvest
+from services.data.filters.filter import Dropped
 from services.runtime.user_error import UserError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -46,6 +53,47 @@ def test_the_command_ends_with_status_2_for_an_unknown_snapshot(tmp_path):
     (tmp_path / "log.jsonl").write_text("")
     asked = CliRunner().invoke(app, ["data", "inspect", "b", "--file", str(tmp_path / "log.jsonl")])
     assert asked.exit_code == 2
+
+
+@pytest.fixture
+def ready(tmp_path) -> DataBatchReady:
+    """A snapshot whose sources dropped seven short rows, some of them with an address, and one with a card's number."""
+    harvest = Harvest(tmp_path / "harvest.db", 1)
+    for n in range(7):
+        text = f"row {n}: write to ada{n}@example.org, {'and so on ' * 40}"
+        harvest.drop(
+            "crawl", Row("prose", 0, 0, "", "", text, f"{n}", "crawl"), Dropped("length", "short", f"{n} words")
+        )
+    paid = Row("prose", 0, 0, "", "4111 1111 1111 1111", "", "card", "crawl")
+    harvest.drop("crawl", paid, Dropped("pii", "card", "in the answer"))
+    stored = manifests.store(harvest, None, str(tmp_path / "artifacts"))
+    return made("a" * 64).event.model_copy(update={"harvest": stored})
+
+
+@pytest.mark.parametrize(("samples", "shown"), [(0, 0), (2, 5), (6, 6)])
+def test_dropped_rows_are_shown_by_reason_with_their_number_and_without_personal_data(ready, samples, shown):
+    said = "\n".join(snapshots.text(SimpleNamespace(event=ready, correlationid="x"), samples, []))
+    assert "crawl: length/short, 7 rows\n" in said
+    assert "crawl: pii/card, 1 rows" in said
+    assert said.count("write to [email]") == shown
+    assert not any(word in said for word in ("@example", "4111"))
+    assert all(len(line) < 300 for line in said.splitlines())
+
+
+def test_the_page_shows_them_with_their_number_too(ready):
+    dropped = page._dropped(ready)
+    assert {reason: (one.count, len(one.examples)) for reason, one in dropped.items()} == {
+        "crawl: length/short": (7, 5),
+        "crawl: pii/card": (1, 1),
+    }
+    template = Path(page.__file__).parent / "templates" / "samples.html"
+    section = template.read_text().partition("{% if dropped %}")[2].partition("{% endif %}")[0]
+    environment = jinja2.Environment(autoescape=True)
+    environment.filters["number"] = str
+    html = environment.from_string(section).render(dropped=dropped)
+    assert html.count("<td>7</td>") == 5
+    assert "row 4: write to [email]" in html
+    assert "row 5" not in html
 
 
 @given(st.text(max_size=400))
