@@ -32,8 +32,9 @@ Script = Literal["letters", "chinese", "korean", "southeast"]
 """How a text is written: letters and blanks; Chinese or Japanese; Korean; Thai, Khmer and others without blanks."""
 
 _SCRIPTS: dict[Script, re.Pattern[str]] = {
-    name: re.compile(rf"(?=\w)[{ranges}]")
-    for name, ranges in (("chinese", CHINESE), ("korean", KOREAN), ("southeast", SOUTHEAST))
+    "chinese": re.compile(rf"(?=\w)[{CHINESE}]"),
+    "korean": re.compile(rf"(?=\w)[{KOREAN}]"),
+    "southeast": re.compile(rf"(?=\w)[{SOUTHEAST}]"),
 }
 _WORD = re.compile(r"\w+")
 _WORD_OR_MARK = re.compile(r"\w+(?:['\u2019.-]\w+)*|[^\w\s]")

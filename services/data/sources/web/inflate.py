@@ -11,6 +11,7 @@ import io
 import re
 import zlib
 from collections.abc import Iterable
+from typing import Any
 
 import pyarrow as pa
 from fastwarc.stream_io import BrotliReader
@@ -124,7 +125,8 @@ def _without(coding: str, body: bytes, limit: int) -> bytes:
     raise Refused("broken" if coding in ("gzip", "x-gzip", "zstd") else "packing")
 
 
-def _read(stream: io.RawIOBase, limit: int) -> bytes:
+def _read(stream: Any, limit: int) -> bytes:
+    """All that a decompressor gives. Raises `Refused`."""
     try:
         content = bytes(stream.read(limit + 1) or b"")
     except OSError as error:
