@@ -78,17 +78,17 @@ def drops(harvest: Stored, n: int, folders: list[str]) -> dict[str, Drops]:
 
     Raises `FileNotFoundError`, `ArtifactChanged` or `StoreFailed`.
     """
-    found: dict[str, Drops] = defaultdict(Drops)
+    by_reason: dict[str, Drops] = defaultdict(Drops)
     uri = place(harvest.uri, folders)
     with tempfile.TemporaryDirectory() as copies:
         manifest = manifests.read(harvest.model_copy(update={"uri": uri}), Path(copies))
         for shard in manifest.drops:
             for drop in manifests.lines(shard, manifests.folder_of(uri), Path(copies)):
-                one = found[f"{drop['source']}: {drop['filter']}/{drop['reason']}"]
+                one = by_reason[f"{drop['source']}: {drop['filter']}/{drop['reason']}"]
                 one.count += 1
                 if len(one.examples) < n:
                     one.examples.append(drop)
-    return dict(sorted(found.items()))
+    return dict(sorted(by_reason.items()))
 
 
 def find(events: list[Envelope], snapshot: str) -> Envelope:
@@ -146,14 +146,14 @@ def _sample_lines(ready: DataBatchReady, samples: int, folders: list[str]) -> It
 
 def _drop_lines(harvest: Stored, samples: int, folders: list[str]) -> Iterator[str]:
     try:
-        found = drops(harvest, samples and max(samples, DROPPED), folders)
+        by_reason = drops(harvest, samples and max(samples, DROPPED), folders)
     except (FileNotFoundError, ArtifactChanged, StoreFailed) as missing:
         yield ""
         yield f"what was dropped is not here: {plain(str(missing))}"
         return
     yield ""
-    yield "dropped, for example:" if found else "nothing was dropped"
-    for key, one in found.items():
+    yield "dropped, for example:" if by_reason else "nothing was dropped"
+    for key, one in by_reason.items():
         yield f"  {plain(key)}, {one.count:,} rows"
         for drop in one.examples:
             details = " | ".join(plain(drop[name]) for name in ("uri", "detail", "excerpt") if drop[name])

@@ -91,13 +91,13 @@ def without_prompt(prompt: str, text: str) -> str:
     if len(prompt.split()) == 1:
         left, right = (r"(?<!\w)" if is_word(prompt[0]) else ""), (r"(?!\w)" if is_word(prompt[-1]) else "")
 
-    def kept(match: re.Match[str]) -> str:
+    def unless_in_box(match: re.Match[str]) -> str:
         first, last = (bisect_right(begins, place) - 1 for place in (match.start(), match.end() - 1))
         begins_in_box = first >= 0 and match.start() <= ends[first]
         ends_in_box = last >= 0 and match.end() <= ends[last]
         return match[0] if begins_in_box or ends_in_box else ""
 
-    return re.sub(left + re.escape(prompt) + right, kept, text)
+    return re.sub(left + re.escape(prompt) + right, unless_in_box, text)
 
 
 def closings(text: str, starts: Sequence[int]) -> list[int]:
@@ -109,13 +109,13 @@ def closings(text: str, starts: Sequence[int]) -> list[int]:
             opened.append(match.end())
         elif match[0] == "}" and opened:
             ends[opened.pop()] = match.start()
-    found = []
+    places = []
     for start in starts:
         if (end := ends.get(start)) is None:
             line = text.find("\n", start)
             end = line if line >= 0 else len(text)
-        found.append(end)
-    return found
+        places.append(end)
+    return places
 
 
 def is_word(character: str) -> bool:

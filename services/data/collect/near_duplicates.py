@@ -190,10 +190,10 @@ def _hash(*parts: str) -> bytes:
 
 def shingles(text: str) -> list[str]:
     """The word 5-grams of a text, lower case and without punctuation; a shorter text is one shingle."""
-    found = words(text.lower())
-    if len(found) <= WORDS:
-        return [" ".join(found)]
-    return list(map(" ".join, zip(*(found[at:] for at in range(WORDS)), strict=False)))
+    tokens = words(text.lower())
+    if len(tokens) <= WORDS:
+        return [" ".join(tokens)]
+    return list(map(" ".join, zip(*(tokens[at:] for at in range(WORDS)), strict=False)))
 
 
 def distinguishing(row: Row) -> str:

@@ -101,8 +101,8 @@ def matching_files(name: str, patterns: Sequence[str]) -> list[Path]:
                 )
             paths += sorted(file for file in place.iterdir() if reading(file) is not None)
         elif not place.exists() and glob.has_magic(pattern):
-            found = glob.glob(_pattern(place), recursive=True)  # noqa: PTH207 - may be absolute
-            paths += map(Path, sorted(found))
+            matching = glob.glob(_pattern(place), recursive=True)  # noqa: PTH207 - may be absolute
+            paths += map(Path, sorted(matching))
         else:
             paths.append(place)
     files = [path for path in dict.fromkeys(paths) if path.is_file() or not path.exists() or is_saved(path)]

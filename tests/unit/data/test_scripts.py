@@ -14,7 +14,7 @@ from services.data.collect.near_duplicates import NearDuplicates
 from services.data.filters.filter import Dropped, judged
 from services.data.filters.quality import QUALITY
 from services.data.filters.registry import make_filters
-from tasks.scorers import length
+from tasks.scorers.text import length
 
 TEXTS = {
     "zh": "河流把水从山上带到大海，岸边的磨坊几百年来一直在磨谷物。人们沿着河岸建造了许多城镇，因为水可以用"

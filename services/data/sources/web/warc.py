@@ -173,10 +173,10 @@ class Records:
 
     def _stretch(self, records: Iterable[WarcRecord]) -> Iterator[tuple[int, Record]]:
         """Records up to the end, or up to an unreadable part."""
-        begun = False
+        iterated = False
         try:
             for record in records:
-                begun = True
+                iterated = True
                 before, self._position = self._position, record.stream_pos
                 if self._position <= self._last:
                     continue
@@ -188,7 +188,7 @@ class Records:
                 if self._gap is Gap.COUNTED:
                     return
         except OSError:
-            if self._gap is Gap.NONE and not (begun and self._pass_padding()):
+            if self._gap is Gap.NONE and not (iterated and self._pass_padding()):
                 self._gap = Gap.COUNTED
                 yield self._position, Refused("broken")
         else:
