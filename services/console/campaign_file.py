@@ -19,6 +19,7 @@ from services.data.plugins import PluginInvalid, check_plugins
 from services.runtime.folders import FolderRefused, task_folder
 from services.runtime.settings import Settings
 from services.runtime.storage.hub_models import HUB_ID, is_fetched
+from services.runtime.storage.model_folders import NO_TOKENIZER, has_tokenizer
 from services.runtime.user_error import UserError, nearest
 from services.trainer.registry import training_mistakes
 from tasks.item import Item
@@ -108,7 +109,11 @@ def _with_base_beside(folder: Path, campaign: Campaign) -> Campaign:
 
 
 def _check_base(path: Path, model: Model) -> None:
-    if model.base == "tiny" or (Path(model.base) / "config.json").is_file() or is_fetched(model):
+    if (Path(model.base) / "config.json").is_file():
+        if not has_tokenizer(Path(model.base)):
+            raise UserError(f"{path}: model.base: {model.base!r} {NO_TOKENIZER}")
+        return
+    if model.base == "tiny" or is_fetched(model):
         return
     if HUB_ID.fullmatch(model.base) and not Path(model.base).is_dir():
         revision = f" --revision {model.revision}" if model.revision else ""

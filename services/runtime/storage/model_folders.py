@@ -23,21 +23,35 @@ class ModelMissing(Exception):
     """The named folder holds no Hugging Face model."""
 
 
+NO_TOKENIZER = "holds no tokenizer; copy tokenizer.json and tokenizer_config.json of the model into that folder"
+"""What is wrong with a folder of weights alone."""
+
+
 class PickledWeights(ModelMissing):
     """The weights are a pickle, which could run code when loaded; pickles are never loaded."""
 
+
+TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "*.tiktoken", "tekken.json")
+"""Names of files of which a folder with a tokenizer has at least one."""
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
 """Names of pickled weights; safetensors beside them are loaded instead."""
 
 
 def model_folder(path: str) -> Path:
-    """The folder of a base model. Raises `ModelMissing` if it has no `config.json`, or `PickledWeights`."""
+    """The folder of a base model. Raises `ModelMissing` without `config.json` or tokenizer, or `PickledWeights`."""
     folder = Path(path)
     if not (folder / "config.json").is_file():
         raise ModelMissing(f"model.base: {path!r} holds no config.json; name the folder of a Hugging Face causal LM")
+    if not has_tokenizer(folder):
+        raise ModelMissing(f"model.base: {path!r} {NO_TOKENIZER}")
     refuse_pickles(folder)
     return folder
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a model's folder holds a file of a tokenizer."""
+    return any(any(folder.glob(pattern)) for pattern in TOKENIZERS)
 
 
 def refuse_pickles(folder: Path) -> None:

@@ -152,3 +152,13 @@ def test_a_wrong_target_is_told_in_the_form_that_was_meant_alone(file):
     with pytest.raises(UserError) as problem:
         load(file("  rounds: 4", "  target: {kind: tasks, tasks: []}\n  rounds: 4"))
     assert len(str(problem.value).splitlines()) == 1
+
+
+def test_a_base_without_a_tokenizer_is_refused_by_name(file, tmp_path):
+    base = tmp_path / "weights-alone"
+    base.mkdir()
+    (base / "config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"model\.base: '.*weights-alone' holds no tokenizer; copy tokenizer\.json"):
+        load(file("base: tiny", f"base: {base}"))
+    (base / "tokenizer.json").write_text("{}")
+    assert load(file("base: tiny", f"base: {base}")).model.base == str(base)
