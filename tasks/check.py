@@ -85,12 +85,15 @@ def pinned(campaign: Campaign, places: Places, training: Mapping[str, Sequence[I
 
 
 def _pinned_suite(rule: AnySuite, places: Places, opened: _Opened) -> AnySuite:
-    scorers = tuple(
-        scorer.model_copy(update={"sha256": places.code_sha256(scorer.kind.rpartition(":")[0])})
-        if scorer.user_code
-        else scorer
-        for scorer in rule.score
-    )
+    try:
+        scorers = tuple(
+            scorer.model_copy(update={"sha256": places.code_sha256(scorer.kind.rpartition(":")[0])})
+            if scorer.user_code
+            else scorer
+            for scorer in rule.score
+        )
+    except SuiteRefused as refused:
+        raise SuiteRefused(f"suites.{rule.name}.score: {refused}") from None
     rule = rule.model_copy(update={"score": scorers, "pin": None})
     suite = open_suite(rule, places)
     pin = suite.pin()
@@ -161,7 +164,8 @@ def _room(law: Constitution, opened: _Opened, kind: Kind, items: int, domain: st
     draws = law.rounds + 1 if kind == "confirm" else 1
     if items * draws > pool:
         each = f"{items} for the base and each of {law.rounds} rounds" if draws > 1 else f"{items}"
-        remedy = f"set evaluation.{SETS[kind]}.items to {pool // draws} or less, bring more items"
+        fewer = f"set evaluation.{kind}.items to {pool // draws} or less, " if pool >= draws else ""
+        remedy = f"{fewer}bring more items"
         remedy += ", or lower rounds" if draws > 1 else ""
         yield (
             f"suites.{suite}: {SETS[kind]} has {pool} items of the domain {domain}; {each} are needed"

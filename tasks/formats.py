@@ -54,6 +54,14 @@ class FormatUnknown(ValueError):
     """The columns of a file make no known form; the message names them and the remedy."""
 
 
+class QuestionUnknown(FormatUnknown):
+    """No column is known to hold the question; `columns` lists those there are."""
+
+    def __init__(self, columns: str) -> None:
+        super().__init__(f"columns: no question among {columns}; name it, as `columns: {{prompt: NAME, answer: NAME}}`")
+        self.columns = columns
+
+
 class Unreadable(ValueError):
     """A record that makes no row or item; `reason` is the name under which it is counted."""
 
@@ -123,9 +131,7 @@ def detect(columns: Collection[str], named: ColumnNames | None = None) -> Column
     free = [column for column in columns if column not in named.named.values()]
     found = {**_main_roles(free, named), **named.named}
     if not any(role in found for role in ("prompt", "messages", "chosen")):
-        raise FormatUnknown(
-            f"columns: no question among {_listing(columns)}; name it, as `columns: {{prompt: NAME, answer: NAME}}`"
-        )
+        raise QuestionUnknown(_listing(columns))
     if ("chosen" in found) != ("rejected" in found):
         raise FormatUnknown(
             f"columns: a preference pair needs both answers, and the columns are {_listing(columns)}; name chosen and "

@@ -106,7 +106,7 @@ class Python:
             except (Unreadable, FormatUnknown) as error:
                 raise SuiteRefused(
                     f"suites.{self.name}: row {at} of rows({split!r}, {seed!r}, {n}): {error}; give it a prompt and an "
-                    f"answer as texts, and a domain of {', '.join(self.domains)}"
+                    f"answer as texts, and a domain that suites.{self.name}.domains lists: {', '.join(self.domains)}"
                 ) from None
             items.setdefault((item.domain, item.core), item)
         return list(items.values())

@@ -70,7 +70,8 @@ async def connected(settings: Settings, role: str = "console") -> AsyncIterator[
     except (*DISCONNECTED, asyncpg.PostgresError) as error:
         reason = tls_fault(settings.postgres, error) or (
             f"{error or type(error).__name__}: "
-            "start the database, correct the address or the password, or start an embedded run with `aevolve up`"
+            "start the database, correct the address or the password, or name the folder of a running embedded run by "
+            "--run (`aevolve up` starts one)"
         )
         raise Unreachable(f"AEVOLVE_POSTGRES: {settings.postgres}; {reason}") from error
     try:

@@ -19,14 +19,14 @@ from typing import Any
 import yaml
 
 from schemas.scores import Kind
-from schemas.suites import ColumnNames, FilesSuite
+from schemas.suites import SETS, ColumnNames, FilesSuite
 from services.console.campaign_file import parse, with_task_folder
 from services.console.client import settings_from_environment
 from services.runtime.places import places
 from services.runtime.user_error import UserError
 from tasks.files import Files, Loaded
 from tasks.files import load as load_items
-from tasks.formats import FormatUnknown, Unreadable, domain_name
+from tasks.formats import FormatUnknown, QuestionUnknown, Unreadable, domain_name
 from tasks.item import Item
 from tasks.records import FileUnreadable, records
 from tasks.split import split_of
@@ -107,6 +107,11 @@ def write(answers: Answers, out: Path) -> list[str]:
 def _loaded(option: str, file: Path, columns: ColumnNames) -> Loaded:
     try:
         return load_items(file, columns, "rows")
+    except QuestionUnknown as error:
+        raise UserError(
+            f"{option}: no question among {error.columns}; name its column by --prompt-column, and the answer's by "
+            "--answer-column"
+        ) from None
     except (FileUnreadable, FormatUnknown) as error:
         raise UserError(f"{option}: {error}") from None
 
@@ -195,12 +200,13 @@ def _sizes(suite: dict[str, Any], out: Path) -> dict[Kind, int]:
             raise UserError(str(refused)) from None
     sizes: dict[Kind, int] = {}
     for kind, pool in pools.items():
-        smallest = min((len(items) for items in pool.values()), default=0)
+        domain = min(pool, key=lambda name: len(pool[name]), default=None)
+        smallest = len(pool[domain]) if domain is not None else 0
         draws = ROUNDS + 1 if kind == "confirm" else 1
         if smallest < draws:
             raise UserError(
-                f"--eval: {smallest} items of a domain are left for the set {kind}, {draws} are needed; bring more "
-                "items, or leave the domain column out"
+                f"--eval: {smallest} different items of {f'the domain {domain}' if domain else 'any domain'} are left "
+                f"for the set {SETS[kind]}, {draws} are needed; bring more items, or leave the domain column out"
             )
         sizes[kind] = min(MOST_ITEMS, smallest // draws)
     return sizes

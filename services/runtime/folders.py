@@ -48,8 +48,9 @@ def task_file(name: str, settings: Settings) -> Path:
             if _inside(place, [Path(settings.artifacts), settings.work, settings.cache]):
                 raise FolderRefused(f"{name!r} lies where jobs write; move it")
             return place
+    folders = ", ".join(map(str, dict.fromkeys(allowed)))
     raise FolderRefused(
-        f"{name!r} does not exist in {', '.join(map(str, allowed))}; correct the name, or add its folder to "
+        f"{name!r} does not exist in {folders}; correct the name, or add its folder to "
         f"AEVOLVE_TASK_PATH (folders separated by {os.pathsep!r})"
     )
 

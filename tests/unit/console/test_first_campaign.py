@@ -90,10 +90,10 @@ def test_pairs_are_trained_by_dpo(tmp_path):
 @pytest.mark.parametrize(
     ("records", "more", "words"),
     [
-        ([{"text": "no question"}], [], "no question among text"),
-        (rows(5), [], "items of a domain are left"),
+        ([{"text": "no question"}], [], "no question among text; name its column by --prompt-column"),
+        (rows(5), [], "different items of any domain"),
         (rows(200), ["--score", "numerik"], "'numerik' is not known"),
-        (rows(200), ["--score", "my_score.py:score"], "my_score.py' does not exist"),
+        (rows(200), ["--score", "my_score.py:score"], ".score: 'my_score.py' does not exist"),
         (rows(200), ["--answer-column", "solution"], "no column 'solution'"),
     ],
 )
