@@ -85,9 +85,16 @@ async def test_one_trace_follows_a_candidate_from_its_proposal_to_the_policy(wat
     assert {"RecipeProposed", "TrainingStarted", "CheckpointTrained", "ScoresReported"} <= {e.type for e in events}
     assert {context(e)[0] for e in events if e.type != "RecipeProposed" and e.sequence < second(watched)} == {trace}
     chain = ancestors(by_id, next(s for s in of_trace if s.name == "append PolicyUpdated"))
-    for name in ("policy handle DriftAssessed", "append SubmissionsChosen", "job score"):  # the base's, if it came last
-        assert name in chain, chain
     assert chain[-1] == "round", chain
+    if not chain[-2].endswith(
+        " timer"
+    ):  # on a busy machine a timer may find due what a message was to tell: no job led to it
+        for name in (
+            "policy handle DriftAssessed",
+            "append SubmissionsChosen",
+            "job score",
+        ):  # the base's, if it came last
+            assert name in chain, chain
     scored = next(e for e in events if e.type == "ScoresReported")
     branch = ancestors(by_id, by_id[context(scored)[1]])
     assert branch[:5] == [
