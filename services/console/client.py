@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import json
 import os
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import asyncpg
 from pydantic import ValidationError
 
 from eventstore.connect import tls_fault
+from eventstore.embedded.postgres import EmbeddedPostgres
 from eventstore.errors import DISCONNECTED
 from eventstore.store import EventStore
 from judgement.history import History
@@ -42,15 +44,20 @@ def read_settings(run: Path | None, role: str = "console") -> Settings:
 
     Raises `UserError` for a variable with a wrong value, or a folder without a run.
     """
-    if run is None and not ADDRESSES & os.environ.keys() and RunFolder(DEFAULT_RUN).settings.exists():
-        run = DEFAULT_RUN
-    if run is None:
+    folder = _folder(run)
+    if folder is None:
         return settings_from_environment()
-    folder = RunFolder(run)
     if not folder.settings.exists():
         raise Unreachable(f"--run: {run}; no run lies there: start one with `aevolve up --out {run}`")
     recorded = json.loads(folder.settings.read_text())
     return settings_from_environment(**recorded | {"password_file": folder.password(role), "password": None})
+
+
+def _folder(run: Path | None) -> RunFolder | None:
+    """The named run, else the default one where no address is set and it is there."""
+    if run is None and not ADDRESSES & os.environ.keys() and RunFolder(DEFAULT_RUN).settings.exists():
+        run = DEFAULT_RUN
+    return RunFolder(run) if run else None
 
 
 def settings_from_environment(**values: Any) -> Settings:
@@ -78,6 +85,28 @@ async def connected(settings: Settings, role: str = "console") -> AsyncIterator[
         yield store
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def opened(run: Path | None) -> AsyncIterator[EventStore]:
+    """The log of a run, or of the environment. A run that has ended is as open as a live one: its database is started.
+
+    Raises `UserError`.
+    """
+    settings, folder = read_settings(run), _folder(run)
+    with folder.lock_if_free() if folder else nullcontext(enter_result=False) as ended:
+        database = EmbeddedPostgres(folder.state / "postgres") if folder and ended else None
+        if database:
+            try:
+                await asyncio.to_thread(database.start)
+            except RuntimeError as error:
+                raise Unreachable(f"--run: {run or DEFAULT_RUN}; {error}") from error
+        try:
+            async with connected(settings) as store:
+                yield store
+        finally:
+            if database:
+                await asyncio.to_thread(database.stop)
 
 
 async def history_of(store: EventStore, campaign: str) -> History:

@@ -173,3 +173,22 @@ def test_a_database_that_is_killed_while_it_is_prepared_ends_the_command_with_on
             assert is_one_message(told), told
     finally:
         up.process.kill()
+
+
+def test_a_run_that_has_ended_is_as_open_as_a_live_one(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    up = Up(run)
+    try:
+        until(lambda: up.process.poll() is not None or up.works())
+        live = ended("verify", "--run", str(run))
+        up.stop()
+    finally:
+        up.process.kill()
+    until(lambda: not processes(tmp_path))
+    assert live.returncode == 0, live.stderr
+    for command in (["status"], ["events"], ["export", str(tmp_path / "log.jsonl")]):
+        done = ended(*command, "--run", str(run))
+        assert (done.returncode, done.stderr) == (0, ""), command
+    later = ended("verify", "--run", str(run))
+    assert (later.returncode, later.stdout.splitlines()[0]) == (0, live.stdout.splitlines()[0])
+    assert not processes(run)

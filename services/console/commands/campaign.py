@@ -69,12 +69,12 @@ async def status(
     from rich.console import Console
 
     from schemas.unreadable import UnreadableEvent
-    from services.console.client import connected, history_of, read_settings
+    from services.console.client import history_of, opened
     from services.console.view.table import campaign_table, headline
     from services.runtime.user_error import printable
 
     console = Console()
-    async with connected(read_settings(folder)) as store:
+    async with opened(folder) as store:
         if campaign:
             history = await history_of(store, campaign)
             console.print(campaign_table(history, await store.progress(campaign), datetime.now(UTC)))
@@ -98,13 +98,13 @@ async def events(
 ) -> None:
     """Print the log."""
     from audit.narrate import narrate
-    from services.console.client import connected, history_of, read_settings
+    from services.console.client import history_of, opened
     from services.console.log_file import known_type
     from services.runtime.user_error import printable
 
     for type_ in types or ():
         known_type(type_)
-    async with connected(read_settings(folder)) as store:
+    async with opened(folder) as store:
         if campaign:
             await history_of(store, campaign)
         async for envelope in _log(store, campaign, types or None, follow=follow):
@@ -135,12 +135,12 @@ async def emit(
     """Append events by hand, for tests; only into a campaign whose file has `test: true`."""
     from eventstore.errors import NotAWriter
     from services.console.campaign_control import check_test_event
-    from services.console.client import connected, history_of, read_settings
+    from services.console.client import history_of, opened
     from services.console.log_file import read_test_events
     from services.runtime.user_error import UserError
 
     appends = read_test_events(file)
-    async with connected(read_settings(folder)) as store:
+    async with opened(folder) as store:
         histories = {append.campaign: await history_of(store, append.campaign) for append in appends}
         for append in appends:
             check_test_event(histories[append.campaign], append.event)
@@ -178,9 +178,9 @@ async def stop(campaign: CampaignId, reason: Reason = "by hand", folder: Run = N
 async def append_control(campaign: str, event: type[ControlEvent], reason: str, folder: Path | None) -> None:
     """Append a pause, resume or stop in this user's name."""
     from services.console.campaign_control import control
-    from services.console.client import connected, operator, read_settings
+    from services.console.client import opened, operator
 
-    async with connected(read_settings(folder)) as store:
+    async with opened(folder) as store:
         await control(store, campaign, event(by=operator(), reason=reason))
     typer.echo(f"{campaign}: {event.__name__}")
 
@@ -192,10 +192,10 @@ async def report(
     folder: Run = None,
 ) -> None:
     """Write report.json, report.md and report.png of a campaign, finished or not."""
-    from services.console.client import connected, history_of, read_settings
+    from services.console.client import history_of, opened
     from services.console.report.write import write
 
-    async with connected(read_settings(folder)) as store:
+    async with opened(folder) as store:
         await history_of(store, campaign)
         envelopes = [envelope async for envelope in store.read(campaign=campaign)]
     write(out, campaign, envelopes, lambda: _clock(folder, campaign))

@@ -57,7 +57,7 @@ async def verify_chain(folder: Path | None, file: Path | None, sources: AnchorSo
     from eventstore.integrity.anchors import append_anchor
     from eventstore.integrity.chain import Chain, ChainBroken
     from services.console.anchors import read_attested
-    from services.console.client import connected, read_settings, settings_from_environment
+    from services.console.client import opened, read_settings, settings_from_environment
     from services.console.log_file import read_rows
 
     if folder and file:
@@ -72,7 +72,7 @@ async def verify_chain(folder: Path | None, file: Path | None, sources: AnchorSo
                 chain.add(row)
             head = chain.end()
         else:
-            async with connected(settings) as store:
+            async with opened(folder) as store:
                 head = await store.verify(attested.heads)
     except ChainBroken as broken:
         typer.echo(f"broken at {broken}")
@@ -126,10 +126,10 @@ async def export(
     folder: Run = None,
 ) -> None:
     """Write the whole log as recorded, one event per line with its hash; a broken log too, since it is evidence."""
-    from services.console.client import connected, read_settings
+    from services.console.client import opened
     from services.console.log_file import atomic_output
 
-    async with connected(read_settings(folder)) as store:
+    async with opened(folder) as store:
         with atomic_output(file) as output:
             async for row in store.rows():
                 output.write(f"{row.to_json()}\n")

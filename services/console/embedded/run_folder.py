@@ -134,6 +134,16 @@ class RunFolder:
                 )
             yield file.fileno()
 
+    @contextmanager
+    def lock_if_free(self) -> Iterator[bool]:
+        """Hold the folder if no process of the run is alive; yields whether it is held now."""
+        file = self.state / "lock"
+        if not file.exists():
+            yield False
+            return
+        with file.open("a") as stream:
+            yield _locked(stream.fileno(), timeout=0.0)
+
 
 def _replace(file: Path, text: str) -> None:
     new = file.with_name(f".{file.name}")
