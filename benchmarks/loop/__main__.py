@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.loop.results import SEARCHES, Results, alarms, final, lost_records
+from benchmarks.loop.results import SEARCHES, Results, alarms, final, lost_shares
 from benchmarks.loop.runs import DEMO, Run, planned, played
 from benchmarks.search import results, tables
 
@@ -50,7 +50,7 @@ def _write(file: Path, records: Mapping[Run, Mapping[str, Any]]) -> None:
 def _line(record: Mapping[str, Any]) -> str:
     gain = record["gain"]
     score = f"final {100 * record['final']:.1f} %, {100 * gain['mean']:+.1f} ± {100 * gain['sd']:.1f} over the base"
-    lost = ", ".join(f"{source} {n}" for source, n in record["lost"].items()) or "none"
+    lost = ", ".join(f"{source} {100 * share:.1f} %" for source, share in record["lost"].items()) or "none"
     return f"{score}, {record['alarms']} alarms, {record['tokens_per_second']:.0f} tokens/s, records lost: {lost}"
 
 
@@ -64,7 +64,7 @@ def _record(report: Mapping[str, Any], file_sha256: str) -> dict[str, Any]:
         "final": final(report),
         "alarms": alarms(report),
         "tokens_per_second": round(report["cost"]["tokens"] / report["seconds"]["train"], 1),
-        "lost": lost_records(report),
+        "lost": lost_shares(report),
         "winner": winner,
         "file_sha256": file_sha256,
         "commit": results.about()["commit"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,13 +76,10 @@ def alarms(report: Mapping[str, Any]) -> int:
     return sum(len(round_["drift"]["detected"]) for round_ in report["rounds"])
 
 
-def lost_records(report: Mapping[str, Any]) -> dict[str, int]:
-    """Records that gave no row, by source, over the rounds whose data was made anew."""
-    lost: Counter[str] = Counter()
-    for round_ in report["rounds"]:
-        for source in round_["data"]["sources"] if round_["data"] and not round_["data"]["reused"] else ():
-            lost[source["source"]] += sum(source["losses"].values())
-    return dict(+lost)
+def lost_shares(report: Mapping[str, Any]) -> dict[str, float]:
+    """Share of a source's records that gave no row, in the last round whose data was made anew."""
+    rounds = [round_["data"] for round_ in report["rounds"] if round_["data"] and not round_["data"]["reused"]]
+    return {source["source"]: source["lost_share"] for source in rounds[-1]["sources"]} if rounds else {}
 
 
 def _share(

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from benchmarks.loop import __main__ as loop
-from benchmarks.loop.results import Results, alarms, final, lost_records
+from benchmarks.loop.results import Results, alarms, final, lost_shares
 from benchmarks.loop.runs import Run, planned, played, shortened
 from schemas.campaign import Campaign
 
@@ -19,7 +19,7 @@ def report(score, alarms=0, *, base=False):
         "rounds": [
             {"drift": {"detected": ["drift"] * alarms}, "data": data(3)},
             {"drift": {"detected": []}, "data": data(4)},
-            {"drift": {"detected": []}, "data": data(4, reused=True)},
+            {"drift": {"detected": []}, "data": data(9, reused=True)},
             {"drift": {"detected": []}, "data": None},
         ],
         "cost": {"tokens": 900},
@@ -28,7 +28,7 @@ def report(score, alarms=0, *, base=False):
 
 
 def data(lost, *, reused=False):
-    sources = [{"source": "mine", "losses": {"empty": lost, "too_long": 1}}, {"source": "whole", "losses": {}}]
+    sources = [{"source": "mine", "lost_share": lost / 100}, {"source": "whole", "lost_share": 0.0}]
     return {"sources": sources, "reused": reused}
 
 
@@ -67,8 +67,8 @@ def test_the_base_is_the_final_choice_where_nothing_beat_it():
     assert alarms(report(0.3, alarms=2)) == 2
 
 
-def test_lost_records_are_counted_once_where_data_is_reused():
-    assert lost_records(report(0.3)) == {"mine": 9}
+def test_lost_shares_are_counted_once_where_data_is_reused():
+    assert lost_shares(report(0.3)) == {"mine": 0.04, "whole": 0.0}
 
 
 def test_a_lead_counts_only_with_its_whole_interval():
@@ -126,4 +126,4 @@ def test_a_campaign_of_an_earlier_result_file_is_not_run_again_unless_its_file_c
     monkeypatch.setattr("sys.argv", [*command, "--earlier", str(earlier)])
     assert loop.main() == 0
     assert played_now == ["dev_greedy-0", "random-0", "null-trust-0"]
-    assert "100 tokens/s, records lost: mine 9" in capsys.readouterr().out
+    assert "100 tokens/s, records lost: mine 4.0 %, whole 0.0 %" in capsys.readouterr().out
