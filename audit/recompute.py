@@ -122,7 +122,9 @@ class Replayer:
         if self._state_key != key:
             self._state_key, self._answers = key, {}
         if by not in self._answers:
-            self._answers[by] = decide(by, self._state(position), closed_by)
+            state = self._state(position)
+            # After an event that no service wrote nothing is decided (`History.closed`), and no rule expects that state.
+            self._answers[by] = () if state.unreadable else decide(by, state, closed_by)
         return self._answers[by]
 
     def _state(self, position: int) -> History:

@@ -17,7 +17,7 @@ from audit import decision as decisions
 from audit.deciders import decide, ruling
 from audit.difference import Difference
 from audit.recompute import Recomputed, Replayer, counterpart, state_at
-from judgement.history import History
+from judgement.history import History, fold
 from schemas import events as e
 from schemas.base import Frozen, digest
 from schemas.campaign import Campaign
@@ -34,6 +34,11 @@ BINDING = ("PolicyUpdated", "SubmissionsChosen")
 def replay(envelopes: Sequence[Envelope]) -> Iterator[Recomputed]:
     """Every decision of a campaign, taken again."""
     return Replayer(envelopes, envelopes[0].correlationid).all()
+
+
+def unreadable(envelopes: Sequence[Envelope]) -> list[str]:
+    """What no service wrote by its own code, in words: a payload, an order of events or a writer that cannot be."""
+    return [str(error) for error in fold(envelopes[0].correlationid, envelopes).unreadable]
 
 
 @dataclass(frozen=True)

@@ -29,11 +29,17 @@ from schemas.events import (
     GuardsUnmeasured,
 )
 from schemas.policy import Policy
+from schemas.registry import WRITERS
 from schemas.scores import BASE, Cost, Kind, Scores
 from schemas.unreadable import UnreadableEvent
 
 CAMPAIGN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 """Services make folders of these names: no other campaign is begun, whoever appends its start."""
+
+SOURCES = {model.__name__: {f"aevolve/{service}" for service in services} for model, services in WRITERS.items()}
+"""Event type -> the sources that may write it. The database refuses others too, but its owner can change its rules."""
+BY_HAND = "aevolve/console"
+"""The source that may write every type in a campaign for tests (`aevolve emit`)."""
 
 
 @dataclass
@@ -135,14 +141,23 @@ class History:
         self.position = envelope.sequence
         self.streams[envelope.subject] = envelope.stream_version
         self.last_id = envelope.id
-        if fold_one := FOLDS.get(envelope.type):
-            try:
+        try:
+            self._check_source(envelope)
+            if fold_one := FOLDS.get(envelope.type):
                 fold_one(self, envelope.event, envelope.time)
-            except UnreadableEvent as error:
-                self.unreadable.append(error)
-            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-                reason = f"it does not fit the events before it ({type(error).__name__}: {error})"
-                self.unreadable.append(UnreadableEvent(envelope, reason))
+        except UnreadableEvent as error:
+            self.unreadable.append(error)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            reason = f"it does not fit the events before it ({type(error).__name__}: {error})"
+            self.unreadable.append(UnreadableEvent(envelope, reason))
+
+    def _check_source(self, envelope: Envelope) -> None:
+        """Raise `UnreadableEvent` for an event whose source may not write its type in this campaign."""
+        by_hand = self.campaign is not None and self.campaign.test and envelope.source == BY_HAND
+        sources = SOURCES.get(envelope.type, {envelope.source})
+        if not by_hand and envelope.source not in sources:
+            writers = " or ".join(sorted(sources))
+            raise UnreadableEvent(envelope, f"its source is {envelope.source!r}, and only {writers} may write it")
 
 
 def fold(campaign_id: str, envelopes: Iterable[Envelope]) -> History:

@@ -12,6 +12,7 @@ from schemas.policy import AxisBelief, Distrust, Estimate, Policy
 from schemas.recipe import Recipe, differences
 from schemas.scores import Cost, DomainScore, Receipt, Scores, Stamp
 from services.console.campaign_file import load
+from tests.unit.loopworld import source_of
 
 DEMO = Path(__file__).parents[2] / "deploy/campaigns/demo.yaml"
 CAMPAIGN = "demo-abcdefgh"
@@ -36,7 +37,7 @@ class Log:
         self.envelopes.append(
             Envelope(
                 id=UUID(int=n),
-                source="aevolve/test",
+                source=source_of(event),
                 type=type(event).__name__,
                 subject=subject,
                 time=BEGIN + timedelta(seconds=self.at),

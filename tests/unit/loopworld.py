@@ -24,6 +24,7 @@ from schemas.campaign import Axis, Budget, Campaign, Constitution, Evaluation, I
 from schemas.envelope import Envelope
 from schemas.evidence import Basis, Coverage, Yield
 from schemas.recipe import Recipe
+from schemas.registry import WRITERS
 from schemas.scores import BASE, Cost, DomainScore, Kind, Receipt, Scores, Stamp
 from services.data.core import Planned, decisions
 
@@ -118,6 +119,11 @@ def scores_of(right: Iterable[int], n: int = ITEMS) -> Scores:
     return Scores(score=sum(p.score for p in parts) / len(parts), se=se, n=n * len(parts), domains=domains)
 
 
+def source_of(event: Any) -> str:
+    """The service that writes such an event."""
+    return f"aevolve/{WRITERS[type(event)][0]}"
+
+
 @dataclass
 class Log:
     """An in-memory log of one campaign, folded as it grows."""
@@ -136,7 +142,7 @@ class Log:
             self.history.apply(
                 Envelope(
                     id=UUID(int=number),
-                    source="aevolve/test",
+                    source=source_of(event),
                     type=type(event).__name__,
                     subject="test",
                     time=datetime(2026, 1, 1, tzinfo=UTC),

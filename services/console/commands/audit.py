@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.console.commands.options import AsJson, LogFile, OneCampaign, Run, command
-from services.runtime.user_error import UserError
+from services.runtime.user_error import UserError, printable
 
 if TYPE_CHECKING:
     from audit.projections import Projections
@@ -28,12 +28,17 @@ async def audit(
 ) -> int:
     """Show a decision's causes and evidence, recompute it, and say whether the result is identical."""
     from audit import decision as decisions
+    from audit.replay import unreadable
     from services.console.log_source import campaign_events
 
     envelopes = await campaign_events(file, folder, campaign)
     audited = decisions.audit(envelopes, decisions.find(envelopes, decision))
-    _print(decisions.data(audited)) if as_json else typer.echo("\n".join(decisions.text(audited)))
-    return 0 if audited.again.identical else 1
+    forged = unreadable(envelopes)
+    if as_json:
+        _print(decisions.data(audited) | {"unreadable": forged})
+    else:
+        typer.echo("\n".join([*decisions.text(audited), *map(printable, forged)]))
+    return 0 if audited.again.identical and not forged else 1
 
 
 @command(group)
@@ -63,15 +68,18 @@ async def replay(
         _print(data) if as_json else typer.echo("\n".join(replays.counterfactual_text(comparison, rules)))
         return 0
     again, projections = list(replays.replay(envelopes)), await _projections(file, folder)
+    forged = replays.unreadable(envelopes)
     if as_json:
         tables = projected.data(projections) if projections else None
-        _print({"decisions": [replays.decision_data(one) for one in again], "projections": tables})
+        repeated = [replays.decision_data(one) for one in again]
+        _print({"decisions": repeated, "unreadable": forged, "projections": tables})
     else:
         same = sum(one.identical for one in again)
         lines = [replays.decision_line(one) for one in again]
         lines.append(f"{same} of {len(again)} decisions of {envelopes[0].correlationid} are identical when recomputed")
-        typer.echo("\n".join([*lines, *(projected.text(projections) if projections else ())]))
-    return 0 if all(one.identical for one in again) and not (projections and projections.deviations) else 1
+        typer.echo("\n".join([*lines, *map(printable, forged), *(projected.text(projections) if projections else ())]))
+    same_tables = not (projections and projections.deviations)
+    return 0 if all(one.identical for one in again) and not forged and same_tables else 1
 
 
 def _change(text: str) -> tuple[str, str]:

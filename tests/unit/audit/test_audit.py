@@ -269,3 +269,16 @@ def test_an_event_is_folded_once_however_often_it_is_applied(envelopes):
         twice.apply(envelope)
         twice.apply(envelope)
     assert once.spent == twice.spent
+
+
+def test_replay_and_audit_name_an_event_of_another_writer(envelopes, tmp_path):
+    forged = next(one for one in envelopes if one.type == "PolicyUpdated")
+    lines = [x.model_copy(update={"source": "aevolve/oracle"}) if x is forged else x for x in envelopes]
+    file = tmp_path / "log.jsonl"
+    file.write_text("".join(f"{one.model_dump_json()}\n" for one in lines))
+    words = f"position {forged.sequence}: PolicyUpdated version 1 of campaign {forged.correlationid}, written by"
+    for command in ("replay", "audit"):
+        result = call(command, "--file", str(file))
+        assert result.exit_code == 1
+        assert words in result.output
+        assert words in json.loads(call(command, "--file", str(file), "--json").output)["unreadable"][0]

@@ -17,7 +17,7 @@ from schemas.envelope import Envelope
 from schemas.events import CampaignPaused, CampaignResumed, CampaignStopped, GuardsReported
 from schemas.scores import BASE, Cost
 from tests.unit.judgement.test_guards import REFUSALS, suite
-from tests.unit.loopworld import World, campaign, data_ready, report, started, trained
+from tests.unit.loopworld import World, campaign, data_ready, report, source_of, started, trained
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = ("train", "test/r1s0")
@@ -29,13 +29,13 @@ class Telling:
     def __init__(self):
         self.jobs, self.number = CampaignJobs(History("test")), 0
 
-    def say(self, *events, source="aevolve/test", cause=None):
+    def say(self, *events, source=None, cause=None):
         for event in events:
             self.number += 1
             self.jobs.take(
                 Envelope(
                     id=UUID(int=self.number),
-                    source=source,
+                    source=source or source_of(event),
                     type=type(event).__name__,
                     subject="test",
                     time=T0 + timedelta(seconds=self.number),
@@ -169,7 +169,10 @@ def test_a_snapshot_that_was_used_again_says_nothing_of_its_job(proposed):
 
 def test_a_campaign_with_emitted_events_is_marked(proposed):
     assert not proposed.jobs.by_hand
-    assert proposed.say(begun(1), source="aevolve/console").jobs.by_hand
+    telling = Telling().say(started(campaign().model_copy(update={"test": True})))
+    telling.say(first_policy(telling.jobs.history), source="aevolve/console")
+    assert telling.jobs.by_hand
+    assert not telling.jobs.history.unreadable
 
 
 def test_a_measurement_may_have_been_queued_after_the_bases_own_had_come(proposed):

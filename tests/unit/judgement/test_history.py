@@ -37,3 +37,40 @@ def test_a_campaign_whose_id_is_no_name_never_begins(name: str) -> None:
     history = fold(name, ENVELOPES[:1])
     assert history.campaign is None
     assert "id is no name" in history.unreadable[0].reason
+
+
+def by(source: str, *, test: bool) -> list[Envelope]:
+    """The recorded start, of a campaign for tests or not, and its first policy as if this source had written it."""
+    first, policy = ENVELOPES[0], next(one for one in ENVELOPES if one.type == "PolicyUpdated")
+    data = {**first.data, "campaign": {**first.data["campaign"], "test": test}}
+    return [first.model_copy(update={"data": data}), policy.model_copy(update={"source": source})]
+
+
+@pytest.mark.parametrize("source", ["aevolve/trainer", "aevolve/console", "postgres", "", "aevolve/policy "])
+def test_an_event_of_another_writer_halts_the_campaign(source: str) -> None:
+    history = fold(ENVELOPES[0].correlationid, by(source, test=False))
+    assert history.unreadable[0].reason == f"its source is {source!r}, and only aevolve/policy may write it"
+    assert history.closed
+    assert not history.policies
+
+
+def test_an_event_that_changes_no_state_has_its_writers_too() -> None:
+    weighed = by("aevolve/policy", test=False)[1].model_copy(update={"type": "AdviceWeighed"})
+    assert "only aevolve/recipes may write it" in fold(ENVELOPES[0].correlationid, [weighed]).unreadable[0].reason
+
+
+def test_only_in_a_campaign_for_tests_the_console_writes_every_type() -> None:
+    assert fold(ENVELOPES[0].correlationid, by("aevolve/console", test=True)).policies
+    assert fold(ENVELOPES[0].correlationid, by("aevolve/trainer", test=True)).unreadable
+    assert fold(ENVELOPES[0].correlationid, by("aevolve/policy", test=False)).policies
+
+
+def test_no_start_is_written_by_another_than_the_console() -> None:
+    start = by("aevolve/policy", test=True)[0].model_copy(update={"source": "aevolve/policy"})
+    assert fold(start.correlationid, [start]).campaign is None
+
+
+def test_recorded_campaigns_have_no_event_of_another_writer() -> None:
+    for file in sorted(RECORDED.parent.glob("*.jsonl")):
+        envelopes = list(read_envelopes(file))
+        assert fold(envelopes[0].correlationid, envelopes).unreadable == []
