@@ -123,7 +123,7 @@ class Replayer:
             self._state_key, self._answers = key, {}
         if by not in self._answers:
             state = self._state(position)
-            # After an event that no service wrote nothing is decided (`History.closed`), and no rule expects that state.
+            # After an event that no service wrote nothing is decided (`History.closed`); no rule expects that state.
             self._answers[by] = () if state.unreadable else decide(by, state, closed_by)
         return self._answers[by]
 

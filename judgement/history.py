@@ -303,6 +303,9 @@ def _unguarded(h: History, event: GuardsUnmeasured, time: datetime) -> None:
 
 def _submissions(h: History, event: e.SubmissionsChosen, time: datetime) -> None:
     key = event.round if not event.final else h.campaign.constitution.rounds + 1
+    _check_new(f"the choice of {'the final set' if event.final else f'round {event.round}'}", h.submissions.get(key))
+    if event.round != h.round:
+        raise ValueError(f"round {event.round} was chosen in round {h.round}")
     h.submissions[key], h.submission_times[key] = event, time
     for candidate in event.expired:
         h.trials[candidate].expired = True

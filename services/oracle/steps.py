@@ -88,12 +88,19 @@ def _dev_due(history: History) -> list[Due]:
 
 
 def _query_due(history: History, only: Container[str] | None = None) -> list[Due]:
+    """What was chosen and is neither settled nor paid: a reservation is appended together with its job.
+
+    A paid query that were due again could be queued under another key, as its key names the sets that are due with it;
+    one reservation would pay for two jobs.
+    """
     due: list[Due] = []
+    paid = {(reserved.candidate, reserved.kind) for reserved in history.reservations}
     for round_, chosen in history.submissions.items():
         names = dict.fromkeys(s.candidate for s in (*chosen.confirm, *chosen.external, *chosen.final))
         for candidate in (name for name in names if only is None or name in only):
-            trial = history.trials[candidate]
-            due.append((trial, tuple(k for k in _kinds_of(chosen, candidate) if not trial.has_outcome(k)), round_))
+            trial, kinds = history.trials[candidate], _kinds_of(chosen, candidate)
+            if not any((candidate, kind) in paid for kind in kinds):
+                due.append((trial, tuple(kind for kind in kinds if not trial.has_outcome(kind)), round_))
     return due
 
 

@@ -11,7 +11,14 @@ from services.console.log_file import read_envelopes
 
 RECORDED = Path(__file__).parents[2] / "recorded" / "demo.jsonl"
 ENVELOPES = [one for one in read_envelopes(RECORDED) if one.type != "CampaignFinished"]
-ONCE = ("CampaignStarted", "PolicyUpdated", "DataBatchReady", "RecipeProposed", "CheckpointTrained")
+ONCE = (
+    "CampaignStarted",
+    "PolicyUpdated",
+    "DataBatchReady",
+    "RecipeProposed",
+    "CheckpointTrained",
+    "SubmissionsChosen",
+)
 
 
 def again(one: Envelope) -> Envelope:
@@ -28,7 +35,7 @@ def test_nothing_that_a_campaign_rests_on_is_replaced(type_: str) -> None:
     assert "is recorded already" in after.unreadable[0].reason
     assert after.closed
     assert not before.closed
-    for name in ("campaign", "policies", "snapshots", "trials", "spent"):
+    for name in ("campaign", "policies", "snapshots", "trials", "spent", "submissions"):
         assert getattr(after, name) == getattr(before, name)
 
 
@@ -74,3 +81,21 @@ def test_recorded_campaigns_have_no_event_of_another_writer() -> None:
     for file in sorted(RECORDED.parent.glob("*.jsonl")):
         envelopes = list(read_envelopes(file))
         assert fold(envelopes[0].correlationid, envelopes).unreadable == []
+
+
+@pytest.mark.parametrize("round_", [0, 1, 99])
+def test_no_other_round_than_the_open_one_is_chosen_for(round_: int) -> None:
+    last = [one for one in ENVELOPES if one.type == "SubmissionsChosen" and not one.event.final][-1]
+    before = [one for one in ENVELOPES if one.sequence < last.sequence]
+    forged = last.model_copy(update={"data": {**last.data, "round": round_}})
+    history = fold(last.correlationid, [*before, forged])
+    assert history.closed
+    assert history.submissions == fold(last.correlationid, before).submissions
+
+
+def test_the_final_set_is_chosen_for_once() -> None:
+    final = next(one for one in ENVELOPES if one.type == "SubmissionsChosen" and one.event.final)
+    assert (
+        "the final set is recorded already"
+        in fold(final.correlationid, [*ENVELOPES, again(final)]).unreadable[0].reason
+    )

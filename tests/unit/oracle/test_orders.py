@@ -52,3 +52,27 @@ def test_a_payload_has_the_bytes_of_earlier_releases_and_is_read_back():
         seen.add((tuple(work.payload["kinds"]), "reference" in work.payload))
     assert {reference for _, reference in seen} == {True, False}
     assert len(seen) >= 3
+
+
+def test_every_paid_query_is_queued_under_one_key_whatever_is_settled_meanwhile():
+    keys: dict[tuple[str, str], set[str]] = {}
+    for work, _ in works():
+        for kind in set(work.payload["kinds"]) & set(steps.PAID):
+            keys.setdefault((work.payload["candidate"], kind), set()).add(work.key)
+    assert {kind for _, kind in keys} == set(steps.PAID)
+    assert {names.pop() for names in keys.values() if len(names) > 1} == set()
+
+
+def test_a_reserved_query_that_is_chosen_again_with_other_sets_is_queued_no_more():
+    envelopes = list(read_envelopes(RECORDED))
+    history = History(envelopes[0].correlationid)
+    for envelope in envelopes:
+        history.apply(envelope)
+        if envelope.type == "SubmissionReserved" and envelope.event.round == 1:
+            break
+    chosen, asked = history.submissions[1], envelope.event.candidate
+    (submission,) = [one for one in chosen.external if one.candidate == asked]
+    again = chosen.model_copy(update={"external": (submission,), "final": (submission,), "confirm": ()})
+    history.submissions[2], history.submission_times[2] = again, envelope.time
+    queued = steps.charge_queries(history, envelope.time).work
+    assert [work.key for work in queued if work.payload["candidate"] == asked] == []
