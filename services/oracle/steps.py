@@ -88,18 +88,18 @@ def _dev_due(history: History) -> list[Due]:
 
 
 def _query_due(history: History, only: Container[str] | None = None) -> list[Due]:
-    """What was chosen and is neither settled nor paid: a reservation is appended together with its job.
+    """What was chosen and is not settled; a query that another choice has paid for is not asked again.
 
-    A paid query that were due again could be queued under another key, as its key names the sets that are due with it;
-    one reservation would pay for two jobs.
+    It would be another job, as a key names the sets that are due together: one reservation would pay for two.
     """
     due: list[Due] = []
-    paid = {(reserved.candidate, reserved.kind) for reserved in history.reservations}
+    last = history.campaign.constitution.rounds + 1
+    paid_by = {(r.candidate, r.kind): last if r.kind == "final" else r.round for r in history.reservations}
     for round_, chosen in history.submissions.items():
         names = dict.fromkeys(s.candidate for s in (*chosen.confirm, *chosen.external, *chosen.final))
         for candidate in (name for name in names if only is None or name in only):
             trial, kinds = history.trials[candidate], _kinds_of(chosen, candidate)
-            if not any((candidate, kind) in paid for kind in kinds):
+            if all(paid_by.get((candidate, kind), round_) == round_ for kind in kinds):
                 due.append((trial, tuple(kind for kind in kinds if not trial.has_outcome(kind)), round_))
     return due
 

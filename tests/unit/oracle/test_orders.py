@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from judgement.history import History
 from schemas.base import canonical_json
 from services.console.log_file import read_envelopes
@@ -54,25 +56,43 @@ def test_a_payload_has_the_bytes_of_earlier_releases_and_is_read_back():
     assert len(seen) >= 3
 
 
-def test_every_paid_query_is_queued_under_one_key_whatever_is_settled_meanwhile():
-    keys: dict[tuple[str, str], set[str]] = {}
-    for work, _ in works():
-        for kind in set(work.payload["kinds"]) & set(steps.PAID):
-            keys.setdefault((work.payload["candidate"], kind), set()).add(work.key)
-    assert {kind for _, kind in keys} == set(steps.PAID)
-    assert {names.pop() for names in keys.values() if len(names) > 1} == set()
-
-
-def test_a_reserved_query_that_is_chosen_again_with_other_sets_is_queued_no_more():
+def reserved_in_round_1():
+    """The recorded campaign up to its first reservation of round 1, and that event."""
     envelopes = list(read_envelopes(RECORDED))
     history = History(envelopes[0].correlationid)
     for envelope in envelopes:
         history.apply(envelope)
         if envelope.type == "SubmissionReserved" and envelope.event.round == 1:
-            break
-    chosen, asked = history.submissions[1], envelope.event.candidate
-    (submission,) = [one for one in chosen.external if one.candidate == asked]
-    again = chosen.model_copy(update={"external": (submission,), "final": (submission,), "confirm": ()})
-    history.submissions[2], history.submission_times[2] = again, envelope.time
+            return history, envelope
+    raise AssertionError
+
+
+def external_keys(history, envelope):
+    """Keys of the jobs that are due and ask the target about the reserved candidate."""
     queued = steps.charge_queries(history, envelope.time).work
-    assert [work.key for work in queued if work.payload["candidate"] == asked] == []
+    about = [work for work in queued if work.payload["candidate"] == envelope.event.candidate]
+    return [work.key for work in about if "external" in work.payload["kinds"]]
+
+
+def test_a_reserved_query_is_due_under_its_key_until_it_is_answered():
+    """So a restored log, which has no jobs, gets its own."""
+    history, reserved = reserved_in_round_1()
+    assert len(external_keys(history, reserved)) == 1
+
+
+@pytest.mark.parametrize("sets", [(), ("final",), ("confirm",), ("confirm", "final")])
+@pytest.mark.parametrize("candidate", ["the reserved", "base"])
+def test_a_query_that_is_chosen_again_with_other_sets_is_no_other_job(sets, candidate):
+    history, reserved = reserved_in_round_1()
+    chosen, asked = history.submissions[1], reserved.event.candidate
+    before = external_keys(history, reserved)
+    (submission,) = [one for one in chosen.external if one.candidate == asked]
+    if candidate == "base":
+        submission, history.base.scores = submission.model_copy(update={"candidate": "base"}), {}
+    nothing = {"confirm": (), "final": ()}
+    forged = chosen.model_copy(update={**nothing, "external": (submission,), **dict.fromkeys(sets, (submission,))})
+    number = 5 if "final" in sets else 2
+    history.submissions[number], history.submission_times[number] = forged, reserved.time
+    assert external_keys(history, reserved) == before
+    queued = [work.key for work in steps.charge_queries(history, reserved.time).work]
+    assert not [key for key in queued if "/base/" in key]
