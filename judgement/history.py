@@ -196,6 +196,9 @@ def _data(h: History, event: e.DataBatchReady, time: datetime) -> None:
 
 
 def _data_failed(h: History, event: e.DataFailed, time: datetime) -> None:
+    snapshot = h.snapshots.get(event.round)
+    # A round that reuses older data at its deadline does not end its job, which may fail later.
+    _check_new(f"the data of round {event.round}", None if snapshot and snapshot.reused else snapshot)
     h.data_failures[event.round] = event
     h.spent = charge(h.spent, event.cost)
 
@@ -238,9 +241,13 @@ def _trained(h: History, event: e.CheckpointTrained, time: datetime) -> None:
 
 
 def _training_failed(h: History, event: e.TrainingFailed, time: datetime) -> None:
+    trial = h.trials[event.candidate]
+    if trial is h.base:
+        raise ValueError("the base is not trained")
+    _check_new(f"the checkpoint of {event.candidate}", trial.checkpoint)
     h.spent = charge(h.spent, event.cost)
     if event.terminal:
-        h.trials[event.candidate].failed = event.error
+        trial.failed = event.error
 
 
 def _scored(h: History, event: e.ScoresReported, time: datetime) -> None:
@@ -276,9 +283,12 @@ def _unmeasured(trial: Trial, kind: Kind, error: str) -> None:
 
 
 def _evaluation_failed(h: History, event: e.EvaluationFailed, time: datetime) -> None:
+    trial = h.trials[event.candidate]
+    if event.kind == "dev":  # one job measures it; a set that two rounds chose may have two, and one may fail late
+        _check_new(f"the dev score of {event.candidate}", trial.scores.get("dev"))
     h.spent = charge(h.spent, event.cost)
-    if event.terminal:
-        _unmeasured(h.trials[event.candidate], event.kind, event.error)
+    if event.terminal and event.kind not in trial.scores:
+        _unmeasured(trial, event.kind, event.error)
 
 
 def _guards(h: History, event: GuardsReported, time: datetime) -> None:
@@ -296,9 +306,10 @@ def _compare_guards(base: Trial, trial: Trial) -> None:
 
 
 def _unguarded(h: History, event: GuardsUnmeasured, time: datetime) -> None:
+    trial = h.trials[event.candidate]
     h.spent = charge(h.spent, event.cost)
-    if event.terminal:
-        h.trials[event.candidate].unguarded = event.error
+    if event.terminal and not trial.guards:
+        trial.unguarded = event.error
 
 
 def _submissions(h: History, event: e.SubmissionsChosen, time: datetime) -> None:

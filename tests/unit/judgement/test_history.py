@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from judgement.history import fold
+from schemas import events as e
 from schemas.envelope import Envelope
 from services.console.log_file import read_envelopes
 
@@ -99,3 +100,67 @@ def test_the_final_set_is_chosen_for_once() -> None:
         "the final set is recorded already"
         in fold(final.correlationid, [*ENVELOPES, again(final)]).unreadable[0].reason
     )
+
+
+def failing(type_: str, **data: object) -> Envelope:
+    """A failure at the recorded log's end."""
+    first = next(one for one in ENVELOPES if type(one.event) in FAILED_OF[type_])
+    about = {"attempt": 1, "error": "OutOfMemory", "message": "m", "terminal": True, "cost": {"tokens": 10**30}}
+    fields = {"type": type_, "version": 1, "source": first.source, "data": {**about, **data}}
+    return again(first).model_copy(update=fields)
+
+
+FAILED_OF = {
+    "TrainingFailed": (e.CheckpointTrained,),
+    "EvaluationFailed": (e.ScoresReported,),
+    "GuardsUnmeasured": (e.ScoresReported,),
+    "DataFailed": (e.DataBatchReady,),
+}
+SUCCEEDED = {
+    "training": ("TrainingFailed", {"candidate": "r1s0"}),
+    "a failed try of a training": ("TrainingFailed", {"candidate": "r1s0", "terminal": False}),
+    "training of the base": ("TrainingFailed", {"candidate": "base"}),
+    "dev": ("EvaluationFailed", {"candidate": "r1s0", "kind": "dev"}),
+    "dev of the base": ("EvaluationFailed", {"candidate": "base", "kind": "dev"}),
+    "data": ("DataFailed", {"round": 1}),
+}
+
+
+@pytest.mark.parametrize("name", SUCCEEDED)
+def test_what_has_succeeded_does_not_fail_later(name: str) -> None:
+    type_, data = SUCCEEDED[name]
+    failure = failing(type_, **data)
+    before, after = fold(failure.correlationid, ENVELOPES), fold(failure.correlationid, [*ENVELOPES, failure])
+    assert len(after.unreadable) == 1
+    for part in ("trials", "spent", "data_failures"):
+        assert getattr(after, part) == getattr(before, part)
+
+
+@pytest.mark.parametrize("kind", ["confirm", "external"])
+def test_a_second_job_of_a_measured_set_may_fail_late_and_removes_no_score(kind: str) -> None:
+    failure = failing("EvaluationFailed", candidate="base", kind=kind)
+    after = fold(failure.correlationid, [*ENVELOPES, failure])
+    assert not after.unreadable
+    assert after.trials == fold(failure.correlationid, ENVELOPES).trials
+    assert after.spent.tokens >= 10**30
+
+
+def test_the_job_of_a_round_that_reuses_data_may_fail_late() -> None:
+    reused = [
+        one.model_copy(update={"data": {**one.data, "reused": True}}) if one.type == "DataBatchReady" else one
+        for one in ENVELOPES
+    ]
+    failure = failing("DataFailed", round=1)
+    assert not fold(failure.correlationid, [*reused, failure]).unreadable
+
+
+def test_a_failed_try_before_the_success_is_charged() -> None:
+    at = next(number for number, one in enumerate(ENVELOPES) if one.type == "CheckpointTrained")
+    trained = ENVELOPES[at]
+    data = {"candidate": trained.event.candidate, "terminal": False}
+    failure = failing("TrainingFailed", **data).model_copy(update={"sequence": trained.sequence})
+    later = trained.model_copy(update={"sequence": trained.sequence + 1})
+    history = fold(trained.correlationid, [*ENVELOPES[:at], failure, later])
+    assert not history.unreadable
+    assert history.trials[trained.event.candidate].checkpoint
+    assert history.spent.tokens > 10**30
