@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+from uuid import UUID
 
 from audit import advice as audit_advice
 from audit.advice import AdviceEvent, advice
@@ -79,11 +80,14 @@ def evidence(envelopes: Sequence[Envelope], decision: Envelope) -> list[Envelope
 
 
 def causes(envelopes: Sequence[Envelope], decision: Envelope) -> list[Envelope]:
-    """What led to a decision, from the campaign's start to the decision itself."""
-    by_id = {envelope.id: envelope for envelope in envelopes}
+    """What led to a decision, from the campaign's start to the decision itself.
+
+    A cause precedes its effect in the log; one that does not, which a forger can write, ends the chain.
+    """
+    by_id: dict[UUID | None, Envelope] = {envelope.id: envelope for envelope in envelopes}
     chain = [decision]
-    while (cause := chain[-1].causationid) in by_id and cause is not None:
-        chain.append(by_id[cause])
+    while (cause := by_id.get(chain[-1].causationid)) and cause.sequence < chain[-1].sequence:
+        chain.append(cause)
     return chain[::-1]
 
 

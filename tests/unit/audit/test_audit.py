@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from audit.decision import audit, find, text
+from audit.decision import audit, causes, find, text
 from audit.difference import differences
 from audit.recompute import is_decision, recompute, state_at
 from audit.replay import altered, replay, substance, under
@@ -282,3 +282,13 @@ def test_replay_and_audit_name_an_event_of_another_writer(envelopes, tmp_path):
         assert result.exit_code == 1
         assert words in result.output
         assert words in json.loads(call(command, "--file", str(file), "--json").output)["unreadable"][0]
+
+
+def test_causes_that_form_a_circle_end(envelopes):
+    at = next(number for number, one in enumerate(envelopes) if one.type == "PolicyUpdated")
+    first, second = envelopes[at : at + 2]
+    circle = [first.model_copy(update={"causationid": second.id}), second.model_copy(update={"causationid": first.id})]
+    assert causes(circle, circle[0]) == circle[:1]
+    assert causes(circle, circle[1]) == circle
+    itself = first.model_copy(update={"causationid": first.id})
+    assert causes([itself], itself) == [itself]
