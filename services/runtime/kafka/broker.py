@@ -17,7 +17,7 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import MessageSizeTooLargeError, NoError, TopicAlreadyExistsError, for_code
 from faststream import AckPolicy, BaseMiddleware
 from faststream.kafka import KafkaBroker
 from faststream.kafka.prometheus import KafkaPrometheusMiddleware
@@ -56,6 +56,9 @@ ANCHOR_TOPIC_CONFIG = {
 FETCH_WAIT_MS = 50
 """How long a broker may hold an empty fetch; the embedded broker always does. aiokafka leaves a partition out of its
 next fetch while its messages are being handled, and then waits this long for the other partitions."""
+
+LONGEST_HEADER, MOST_HEADERS = 2_000, 30
+"""Characters and number of headers that a dead letter keeps."""
 
 Handle = Callable[[Envelope], Awaitable[None]]
 
@@ -140,12 +143,27 @@ async def publish(broker: KafkaBroker, envelope: Envelope) -> None:
 
 
 async def bury(broker: KafkaBroker, envelope: Envelope, error: Exception) -> None:
-    """Send the headers of an event that cannot be published to the dead letters; its payload stays in the log."""
-    reason = {"x-service": "relay", "x-topic": topic(envelope.type), "x-offset": f"log:{envelope.sequence}"}
-    reason |= {"x-error": type(error).__name__, "x-message": str(error)[:2000]}
-    headers = envelope.headers() | reason
-    await broker.publish(b"{}", topic=DEAD_LETTER_TOPIC, key=envelope.subject.encode(), headers=headers)
-    DEAD_LETTERS.labels("relay").inc()
+    """Send a letter about an event that cannot be published; the event stays in the log.
+
+    Only attributes of fixed length go with it: the broker may have refused the others. A letter that it refuses too is
+    logged, because the relay must go on with the next event; services find this one by their catch-up.
+    """
+    headers = {
+        "ce_id": str(envelope.id),
+        "ce_type": envelope.type[:LONGEST_HEADER],
+        "ce_sequence": f"{envelope.sequence:020d}",
+        "x-service": "relay",
+        "x-topic": topic(envelope.type)[:LONGEST_HEADER],
+        "x-offset": f"log:{envelope.sequence}",
+        "x-error": type(error).__name__,
+        "x-message": str(error)[:LONGEST_HEADER],
+    }
+    try:
+        await broker.publish(b"{}", topic=DEAD_LETTER_TOPIC, headers=headers)
+    except MessageSizeTooLargeError:
+        log.exception("no dead letter for event %s at position %s of the log", envelope.id, envelope.sequence)
+    else:
+        DEAD_LETTERS.labels("relay").inc()
 
 
 def _subscribe(broker: KafkaBroker, service: Service, settings: Settings, handle: Handle) -> None:
@@ -195,10 +213,6 @@ def _decoder(service: Service) -> Callable[[Any], Awaitable[Envelope]]:
         return envelope
 
     return decode
-
-
-LONGEST_HEADER, MOST_HEADERS = 2_000, 30
-"""Characters and number of headers that a dead letter keeps."""
 
 
 class DeadLetters(BaseMiddleware):
