@@ -1,4 +1,4 @@
-"""The letter about an event that no broker takes is short, and the relay goes on where the broker refuses it as well."""
+"""The letter about an event that no broker takes is short, and the relay goes on where the broker refuses it too."""
 
 from __future__ import annotations
 
