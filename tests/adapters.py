@@ -10,7 +10,8 @@ LAYER = "model.layers.0.self_attn"
 
 def make_base(folder):
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text("{}")
+    for name in ("config.json", "tokenizer.json"):
+        (folder / name).write_text("{}")
     save_file({f"{LAYER}.q_proj.weight": np.ones((6, 4), np.float32)}, folder / "model.safetensors")
     return folder
 
