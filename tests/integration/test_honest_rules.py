@@ -29,6 +29,7 @@ from services.runtime.storage.hashing import hash_folder
 from services.runtime.substrate import base_folder, code_sha256
 from services.trainer.steps import queue_training
 from tasks.split import split_of
+from tests.adapters import make_base
 from tests.unit.driftworld import detected
 from tests.unit.loopworld import SHA, STAMP, Log, campaign, data_ready, report, started, trained
 from tests.unit.searchcases import RECIPES, even, opened, scored_round, with_scores
@@ -42,7 +43,7 @@ SECRET, GUESS = b"the oracle's own key", b"what another guesses"
 @pytest.fixture
 def substrate(tmp_path):
     """A base model, as the campaign found it."""
-    (tmp_path / "config.json").write_text("{}")
+    make_base(tmp_path)
     hashes = {"base_sha256": hash_folder(tmp_path), "code_sha256": code_sha256()}
     return Substrate(base_uri=str(tmp_path), active_parameters=1, **hashes)
 
