@@ -68,7 +68,7 @@ class Reactor:
         self.turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def react(self, message: Envelope) -> bool:
-        """Handle one event exactly once, however often it is delivered. Returns whether it is; False leaves it to `catch_up`.
+        """Handle one event exactly once, however often it is delivered. False: it is left to `catch_up`.
 
         Of a message only the id counts: type, campaign, time and data are those of the log, because anyone who can
         write to Kafka can send a real id with other fields. Raises `eventstore.store.UnknownEvent` for an event that

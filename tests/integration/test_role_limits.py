@@ -226,7 +226,7 @@ TEMPORARY = ("CREATE TEMP TABLE t (n integer)",)
 
 @pytest.mark.parametrize("service", [*SERVICES, *READERS])
 async def test_no_role_fills_the_table_of_locks(service: str, login: Login, database: str) -> None:
-    """By locks of its own choice, large objects or temporary tables; the console makes the last, to rebuild projections."""
+    """By advisory locks, large objects or temporary tables; the console needs the last, to rebuild projections."""
     assert await migrate(database) == []
     session = await login(service)
     for statement in (*ADVISORY, *LARGE, *(TEMPORARY if service != "console" else ())):
@@ -279,6 +279,11 @@ async def test_an_idle_transaction_is_ended(service: str, login: Login, owner: a
     assert await is_ended(holder)
 
 
+async def fill_notifications(session: asyncpg.Connection) -> None:
+    while True:
+        await session.execute("SELECT pg_notify('x', g || repeat('y', 7900)) FROM generate_series(1, 20) g")
+
+
 async def test_a_full_queue_of_notifications_ends_who_keeps_it(tmp_path: Path) -> None:
     """Also the console, which else may be idle; until then an append is one to try again."""
     with EmbeddedPostgres(tmp_path / "small") as server:
@@ -296,8 +301,7 @@ async def test_a_full_queue_of_notifications_ends_who_keeps_it(tmp_path: Path) -
         await asyncio.sleep(0.2)
         assert not await owner.fetch("SELECT * FROM aevolve.end_blockers_after(0.1)")
         with pytest.raises(asyncpg.ProgramLimitExceededError):
-            while True:
-                await filler.execute("SELECT pg_notify('x', g || repeat('y', 7900)) FROM generate_series(1, 20) g")
+            await fill_notifications(filler)
         async with await EventStore.open(server.dsn, service="policy", password=PASSWORDS["policy"]) as store:
             with pytest.raises(DISCONNECTED):
                 await store.append([failure()])
