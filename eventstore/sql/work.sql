@@ -43,7 +43,7 @@ WHERE id = $1 AND token = $2 AND state = 'leased' RETURNING id
 -- Give a leased job back for another try after a pause, with the time that no event charges yet ($4); no row where the
 -- lease is lost.
 UPDATE work
-SET state = 'queued', available_at = now() + $3::interval, token = NULL, lease_until = NULL, lost_seconds = least($4, 1000000000)
+SET state = 'queued', available_at = now() + $3::interval, token = NULL, lease_until = NULL, lost_seconds = least($4::float8, 1000000000)
 WHERE id = $1 AND token = $2 AND state = 'leased' RETURNING id
 
 -- name: postpone_work
