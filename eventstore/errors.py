@@ -64,6 +64,8 @@ DISCONNECTED: tuple[type[Exception], ...] = (
     # The disk is full, or all connections are taken, or somebody sits on the log's head.
     asyncpg.InsufficientResourcesError,
     asyncpg.LockNotAvailableError,
+    # The queue of notifications is full: nobody commits an append until `end_blockers` has ended who keeps it so.
+    asyncpg.ProgramLimitExceededError,
     # asyncpg says this where the server ends a session in the moment in which we use it.
     asyncpg.InternalClientError,
 )

@@ -37,23 +37,38 @@ ROLE_SETTINGS = {
 
 
 async def limit_roles(connection: asyncpg.Connection) -> None:
-    """Set the limits of all roles, as their owner; what the owner may not set is logged with its statement."""
+    """Set the limits of all roles, as their owner; what the owner may not set is logged with its statement.
+
+    Settings that a role has given itself, which would stay when its password is changed, are taken away.
+    """
+    for row in await connection.fetch(QUERIES["limit_database"]):
+        await _set(connection, row["statement"])
     for service in (*SERVICES, *READERS):
         share = SERVICE_SHARE if service in SERVICES else READER_SHARE
         current = await connection.fetchrow(QUERIES["role_limits"], role(service), share, FEWEST_SESSIONS)
         if current is None:  # the role comes with a later migration
             continue
+        if current["here"]:
+            await _set(connection, await connection.fetchval(QUERIES["quote_reset"], role(service)))
         for statement in _due(role(service), current):
-            try:
-                await connection.execute(statement)
-            except asyncpg.InsufficientPrivilegeError as error:
-                logger.warning("a limit is not set (%s); let a superuser do: %s", error, statement)
+            await _set(connection, statement)
+
+
+async def _set(connection: asyncpg.Connection, statement: str) -> None:
+    try:
+        await connection.execute(statement)
+    except asyncpg.InsufficientPrivilegeError as error:
+        logger.warning("a limit is not set (%s); let a superuser do: %s", error, statement)
 
 
 def _due(name: str, current: asyncpg.Record) -> Iterator[str]:
     """The statements that change what differs: two databases of one server may be migrated at the same time."""
     if current["sessions"] != current["most"]:
         yield f"ALTER ROLE {name} CONNECTION LIMIT {current['most']}"
+    ours = {f"{setting}={value}" for setting, value in ROLE_SETTINGS.items()}
+    foreign = not ours.issuperset(current["settings"])
+    if foreign:
+        yield f"ALTER ROLE {name} RESET ALL"
     for setting, value in ROLE_SETTINGS.items():
-        if f"{setting}={value}" not in current["settings"]:
+        if foreign or f"{setting}={value}" not in current["settings"]:
             yield f"ALTER ROLE {name} SET {setting} = '{value}'"

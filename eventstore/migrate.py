@@ -85,10 +85,14 @@ async def _allow_writers(connection: asyncpg.Connection) -> None:
 
 
 async def provision(dsn: str, passwords: Mapping[str, str]) -> None:
-    """Let each service (key) log in as its role with a password (value), as the owner and after `migrate`."""
+    """Let each service (key) log in as its role with a password (value), as the owner and after `migrate`.
+
+    What whoever had the password before has set for the role is taken away.
+    """
     connection = await asyncpg.connect(dsn)
     try:
         for service, password in passwords.items():
             await connection.execute(await connection.fetchval(QUERIES["quote_login"], role(service), password))
+        await limit_roles(connection)
     finally:
         await connection.close()

@@ -7,6 +7,7 @@ holds the head waits for nobody.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -40,6 +41,8 @@ from eventstore.work import (
 from eventstore.writer import Writer
 from schemas.base import canonical_json
 from schemas.envelope import Envelope
+
+logger = logging.getLogger(__name__)
 
 __all__ = [
     "DISCONNECTED",
@@ -219,9 +222,9 @@ class EventStore:
         *columns, handled = row
         return None if handled else to_envelope(Row._make(columns))
 
-    async def unhandled(self, consumer: str, types: Sequence[str], limit: int = 100) -> list[Envelope]:
-        """The next events of these types that a consumer has not handled, in log order."""
-        rows = await self._pool.fetch(QUERIES["unhandled"], consumer, list(types), limit)
+    async def unhandled(self, consumer: str, types: Sequence[str], limit: int = 100, after: int = 0) -> list[Envelope]:
+        """The next events of these types after a position that a consumer has not handled, in log order."""
+        rows = await self._pool.fetch(QUERIES["unhandled"], consumer, list(types), limit, after)
         return to_envelopes(rows)
 
     async def advance(self, consumer: str, types: Sequence[str]) -> int:
@@ -245,12 +248,23 @@ class EventStore:
 
         The highest priority first, then the oldest; a job whose lease has expired counts as waiting. None where no job
         waits. `started` is given a reader of the log in that transaction: a second session might never be free.
+
+        A row that the database does not let anybody lease is ended as failed: it must not hold up those behind it.
         """
-        async with self._transaction() as connection:
-            job = await lease_work(connection, queues(queue), worker, ttl)
-            if job is not None:
-                await write_one(connection, Effect(tuple(await started(job, reader(connection)))), job.cause)
-            return job
+        is_leased = False
+        try:
+            async with self._transaction() as connection:
+                job = await lease_work(connection, queues(queue), worker, ttl)
+                is_leased = True
+                if job is not None:
+                    await write_one(connection, Effect(tuple(await started(job, reader(connection)))), job.cause)
+                return job
+        except (asyncpg.CheckViolationError, asyncpg.DataError) as error:
+            if is_leased:
+                raise
+            for row in await self._pool.fetch(QUERIES["end_refused_work"], queues(queue)):
+                logger.error("job %s of queue %s cannot be leased and has failed: %s", row["key"], row["queue"], error)  # noqa: TRY400
+            return None
 
     async def heartbeat(self, job: Job, ttl: timedelta) -> None:
         """Keep a job for another `ttl` from now. Raises `LeaseLost`."""

@@ -29,11 +29,11 @@ def kind(queue: str, function: str, argument: object) -> JobKind:
 
 
 def started_event(stream: str, attempt: int) -> Append:
-    return Append("w", stream, TrainingStarted(candidate="c", attempt=attempt, worker="w"))
+    return Append(stream.partition("/")[0], stream, TrainingStarted(candidate="c", attempt=attempt, worker="w"))
 
 
 def finished_event(stream: str, expected: int | None = None) -> Effect:
-    return Effect((Append("w", stream, trained("c", Recipe()), expected),))
+    return Effect((Append(stream.partition("/")[0], stream, trained("c", Recipe()), expected),))
 
 
 def failed_event(job: Job, failure: Failure) -> Effect:
@@ -45,4 +45,4 @@ def failed_event(job: Job, failure: Failure) -> Effect:
         terminal=failure.terminal,
         cost=failure.cost,
     )
-    return Effect((Append("w", job.key, event),))
+    return Effect((Append(job.key.partition("/")[0], job.key, event),))

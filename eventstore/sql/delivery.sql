@@ -3,10 +3,10 @@
 SELECT e.*, EXISTS (SELECT FROM inbox i WHERE i.consumer = $1 AND i.event = e.id) AS handled FROM events e WHERE e.id = $2
 
 -- name: unhandled
--- The next events that a consumer has not handled, from its checkpoint on. (A value, where NOT EXISTS would read the same:
+-- The next events that a consumer has not handled, from its checkpoint on and after a position. (A value, where NOT EXISTS would read the same:
 -- the planner, who does not know where the checkpoint is, would join the whole inbox.)
 SELECT * FROM events e
-WHERE e.position > coalesce((SELECT c.position FROM checkpoints c WHERE c.consumer = $1), 0)
+WHERE e.position > greatest($4, (SELECT c.position FROM checkpoints c WHERE c.consumer = $1))
   AND e.type = ANY ($2)
   AND (SELECT i.event FROM inbox i WHERE i.consumer = $1 AND i.event = e.id) IS NULL
 ORDER BY e.position LIMIT $3
@@ -43,7 +43,7 @@ UPDATE relay_cursors SET position = greatest(position, $2) WHERE incarnation = $
 
 -- name: lead_relay
 -- Become the one relay of a broker incarnation, as long as this session lives.
-SELECT pg_try_advisory_lock(hashtextextended('aevolve relay ' || $1, 0))
+SELECT lead_relay($1)
 
 -- name: end_blockers
 -- End the sessions that block others for too long; a row for each.

@@ -34,7 +34,7 @@ SELECT * FROM events WHERE id = ANY ($1) ORDER BY position
 
 -- name: campaigns
 -- Every campaign in the order of their starts.
-SELECT e.campaign, e.data #>> '{campaign,name}' AS name, e.time,
+SELECT e.campaign, as_jsonb(e.data) #>> '{campaign,name}' AS name, e.time,
        (SELECT min(ending.type) FROM events ending
         WHERE ending.campaign = e.campaign AND ending.type IN ('CampaignFinished', 'CampaignStopped')) AS ending
 FROM events e WHERE e.type = 'CampaignStarted' ORDER BY e.position

@@ -78,7 +78,7 @@ CROSS JOIN LATERAL (VALUES
                 AND NOT EXISTS (SELECT FROM inbox i WHERE i.consumer = r.consumer AND i.event = e.id)) THEN 'queued'
      END),
     ('campaign', w.campaign, r.campaign),
-    ('payload', w.payload::jsonb::text, r.payload::text),
+    ('payload', as_jsonb(w.payload)::text, r.payload::text),
     ('priority', w.priority::text, r.priority::text),
     ('attempts', w.attempts::text, r.attempts::text),
     ('deadline', w.deadline::text, r.deadline::text),

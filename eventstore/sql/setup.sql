@@ -35,5 +35,21 @@ SELECT format('ALTER ROLE %I LOGIN PASSWORD %L', $1::text, $2::text)
 -- The limits of a role ($1) as they are, and how many sessions it may have: a share ($2) of the server's, at least $3.
 SELECT r.rolconnlimit AS sessions,
        greatest($3::integer, floor(current_setting('max_connections')::integer * $2::float8)::integer) AS most,
-       coalesce((SELECT s.setconfig FROM pg_db_role_setting s WHERE s.setrole = r.oid AND s.setdatabase = 0), '{}') AS settings
+       coalesce((SELECT s.setconfig FROM pg_db_role_setting s WHERE s.setrole = r.oid AND s.setdatabase = 0), '{}') AS settings,
+       EXISTS (SELECT FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+               WHERE s.setrole = r.oid AND d.datname = current_database()) AS here
 FROM pg_roles r WHERE r.rolname = $1
+
+-- name: limit_database
+-- Statements after which of our roles only the console, which rebuilds projections, makes temporary tables here.
+SELECT format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database()) AS statement
+WHERE has_database_privilege('public', current_database(), 'TEMPORARY')
+UNION ALL
+SELECT format('GRANT TEMPORARY ON DATABASE %I TO aevolve_console', current_database())
+WHERE NOT EXISTS (SELECT FROM pg_database d, aclexplode(d.datacl) a
+                  WHERE d.datname = current_database() AND a.privilege_type = 'TEMPORARY'
+                    AND a.grantee = to_regrole('aevolve_console'))
+
+-- name: quote_reset
+-- The statement that takes a role's settings for this database away.
+SELECT format('ALTER ROLE %I IN DATABASE %I RESET ALL', $1::text, current_database())

@@ -15,6 +15,20 @@ RETURNING *, extract(epoch FROM deadline - now())::float8 AS seconds_left,
     extract(epoch FROM now() - queued_at)::float8 AS age, lost_seconds AS lost,
     (SELECT e.traceparent FROM events e WHERE e.id = work.cause) AS traceparent
 
+-- name: end_refused_work
+-- End the job that `lease_work` takes next, without what the checks of its row can refuse.
+UPDATE work
+SET state = 'failed', ended_at = now(), lease_until = NULL, leased_at = NULL, lost_seconds = 0
+WHERE id = (
+    SELECT id FROM work
+    WHERE queue = ANY ($1)
+      AND state IN ('queued', 'leased')
+      AND attempt < attempts
+      AND (deadline IS NULL OR deadline > now())
+      AND CASE state WHEN 'queued' THEN available_at ELSE lease_until END <= now()
+    ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING queue, key
+
 -- name: heartbeat_work
 -- Prolong a lease; no row where it is lost.
 UPDATE work SET lease_until = now() + $3::interval
@@ -29,7 +43,7 @@ WHERE id = $1 AND token = $2 AND state = 'leased' RETURNING id
 -- Give a leased job back for another try after a pause, with the time that no event charges yet ($4); no row where the
 -- lease is lost.
 UPDATE work
-SET state = 'queued', available_at = now() + $3::interval, token = NULL, lease_until = NULL, lost_seconds = $4
+SET state = 'queued', available_at = now() + $3::interval, token = NULL, lease_until = NULL, lost_seconds = least($4::float8, 1000000000)
 WHERE id = $1 AND token = $2 AND state = 'leased' RETURNING id
 
 -- name: postpone_work

@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 PAGE = 500
 """Events per read of the log."""
 
+CONFLICTS = 10
+"""Folds of a campaign for one event: a stream that differs from what its campaign's events say conflicts for ever."""
+
 _campaign = attrgetter("correlationid")
 
 
@@ -64,19 +67,28 @@ class Reactor:
         self.clock = Clock(store.connect)
         self.turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def react(self, message: Envelope) -> None:
-        """Handle one event exactly once, however often it is delivered.
+    async def react(self, message: Envelope) -> bool:
+        """Handle one event exactly once, however often it is delivered. False: it is left to `catch_up`.
 
         Of a message only the id counts: type, campaign, time and data are those of the log, because anyone who can
         write to Kafka can send a real id with other fields. Raises `eventstore.store.UnknownEvent` for an event that
         the log does not hold, and `ValueError` for one that this service does not react to.
         """
-        while (cause := await self.store.pending(self.service.name, message.id)) is not None:
+        for _ in range(CONFLICTS):
+            cause = await self.store.pending(self.service.name, message.id)
+            if cause is None:
+                return True
             if cause.type not in self.service.reactions:
                 raise ValueError(f"event {cause.id}: {cause.type} in the log; {self.service.name} does not react to it")
             async with self.turns[cause.correlationid]:
                 with event_span(self.service.name, cause), HANDLING_SECONDS.labels(self.service.name).time():
                     await self._handle(cause)
+        if await self.store.pending(self.service.name, message.id) is None:
+            return True
+        log.error(
+            "event %s still conflicts after %d tries; the next look at the log tries again", message.id, CONFLICTS
+        )
+        return False
 
     async def _handle(self, cause: Envelope) -> None:
         """Apply the effect of the event; nothing if another process of this service has decided first."""
@@ -95,27 +107,33 @@ class Reactor:
         await asyncio.gather(*(self._isolated(c, self._timers(c, now)) for c in await self._running()))
 
     async def catch_up(self) -> bool:
-        """Handle events in the log that Kafka did not deliver. Returns whether none is left."""
-        missed = await self.store.unhandled(self.service.name, self.types, limit=PAGE)
-        by_campaign = groupby(sorted(missed, key=_campaign), key=_campaign)
-        done = await asyncio.gather(*(self._in_order(list(events)) for _, events in by_campaign))
-        LOG_POSITION.labels(self.service.name).set(await self.store.advance(self.service.name, self.types))
-        return all(done) and len(missed) < PAGE
+        """Handle events in the log that Kafka did not deliver. Returns whether none is left.
+
+        Each page begins after the last one, so that a campaign whose events cannot be handled holds up no other.
+        """
+        is_done, after = True, 0
+        while True:
+            missed = await self.store.unhandled(self.service.name, self.types, limit=PAGE, after=after)
+            by_campaign = groupby(sorted(missed, key=_campaign), key=_campaign)
+            is_done &= all(await asyncio.gather(*(self._in_order(list(events)) for _, events in by_campaign)))
+            LOG_POSITION.labels(self.service.name).set(await self.store.advance(self.service.name, self.types))
+            if len(missed) < PAGE:
+                return is_done
+            after = missed[-1].sequence
 
     async def _in_order(self, events: Iterable[Envelope]) -> bool:
         """Handle a campaign's events one after the other. Returns whether all succeeded."""
         return all([await self._isolated(envelope.correlationid, self.react(envelope)) for envelope in events])
 
-    async def _isolated(self, campaign: str, work: Coroutine[Any, Any, None]) -> bool:
+    async def _isolated(self, campaign: str, work: Coroutine[Any, Any, bool | None]) -> bool:
         """Run a campaign's work; a failure is logged and stops no other campaign. Returns whether it succeeded."""
         try:
-            await work
+            return await work is not False
         except DISCONNECTED:
             raise
         except Exception:
             log.exception("campaign %s: a step failed; it is tried again", campaign)
             return False
-        return True
 
     async def _timers(self, campaign: str, now: datetime) -> None:
         async with self.turns[campaign]:

@@ -65,7 +65,7 @@ STATEMENTS: dict[str, tuple[Any, ...]] = {
     "get_events": ([SOME] * 3,),
     "campaigns": (),
     "delivery": (CONSUMER, SOME),
-    "unhandled": (CONSUMER, TYPES, 100),
+    "unhandled": (CONSUMER, TYPES, 100, 0),
     "advance": (CONSUMER, TYPES),
     "lease_work": (["train"], "w", SOME, timedelta(seconds=1)),
     "heartbeat_work": (1, SOME, timedelta(seconds=1)),

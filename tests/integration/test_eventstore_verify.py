@@ -33,7 +33,7 @@ async def store(stores: Stores) -> EventStore:
     await policy.append([Append("c", f"c/{n}", AdvisorFailed(error="E", message="m")) for n in range(4)])
     (cause,) = await policy.append([Append("c", "c", AdvisorFailed(error="E", message="m"))])
     event = AdvisorFailed(error="é", message="\U0001f600 'quoted' \"twice\"")
-    await policy.append([Append("c", "c", event, causation=cause.id)] * 3, traceparent="00-a-b-01")
+    await policy.append([Append("c", "c", event, causation=cause.id)] * 3, traceparent=f"00-{'a' * 32}-{'b' * 16}-01")
     return policy
 
 
@@ -56,10 +56,18 @@ async def test_the_database_computes_the_chain_that_python_computes(store: Event
     assert await store.verify({}) == Head(await store.head(), hash_)
 
 
+@pytest.fixture
+async def lenient(owner: asyncpg.Connection) -> AsyncIterator[None]:
+    """A database that takes every text, like the versions before: their logs are verified, too."""
+    await owner.execute("ALTER TABLE events DISABLE TRIGGER events_form")
+    yield
+    await owner.execute("ALTER TABLE events ENABLE TRIGGER events_form")
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(campaign=TEXTS, stream=TEXTS, trace=st.none() | TEXTS, message=TEXTS, caused=st.booleans(), many=st.booleans())
 async def test_odd_texts_are_hashed_alike(
-    stores: Stores, campaign: str, stream: str, trace: str | None, message: str, caused: bool, many: bool
+    stores: Stores, lenient: None, campaign: str, stream: str, trace: str | None, message: str, caused: bool, many: bool
 ) -> None:
     policy = await stores("policy")
     event = AdvisorFailed(error="", message=message)

@@ -142,8 +142,7 @@ async def test_whoever_blocks_another_by_a_row_is_ended(
     holder = await login("data")
     await holder.execute("SET idle_in_transaction_session_timeout = 0; BEGIN")
     await holder.execute("SELECT * FROM checkpoints FOR UPDATE")
-    await asyncio.sleep(0.2)
-    assert not await owner.fetch("SELECT * FROM end_blockers_after(0.1)"), "it is in nobody's way yet"
+    assert not await owner.fetch("SELECT * FROM end_blockers_after(30)"), "half a minute is granted"
     waiting = asyncio.create_task((await stores("policy")).advance("policy", ["CampaignStarted"]))
     await asyncio.sleep(0.3)
     (ended,) = await owner.fetch("SELECT * FROM end_blockers_after(0.1)")
@@ -161,18 +160,28 @@ async def test_a_long_reader_is_left_alone(login: Login, owner: asyncpg.Connecti
     assert not await is_ended(reader)
 
 
-async def test_no_role_keeps_migrations_waiting(login: Login, owner: asyncpg.Connection, database: str) -> None:
+@pytest.fixture
+async def lockable(owner: asyncpg.Connection) -> AsyncIterator[None]:
+    """A database whose owner cannot keep the roles from taking advisory locks."""
+    await owner.execute("GRANT EXECUTE ON FUNCTION pg_advisory_lock(bigint) TO PUBLIC")
+    yield
+    await owner.execute("REVOKE EXECUTE ON FUNCTION pg_advisory_lock(bigint) FROM PUBLIC")
+
+
+async def test_no_role_keeps_migrations_waiting(
+    login: Login, lockable: None, owner: asyncpg.Connection, database: str
+) -> None:
     holder = await login("exporter")
     await holder.execute("SELECT pg_advisory_lock(hashtextextended('aevolve migrations', 0))")
     relay = await login("data")
-    await relay.execute("SELECT pg_advisory_lock(hashtextextended('aevolve relay x', 0))")
+    assert await relay.fetchval("SELECT lead_relay('x')")
     assert len(await owner.fetch("SELECT * FROM end_blockers()")) == 1
     assert await migrate(database) == []
     assert not await is_ended(relay)
 
 
 async def test_every_service_ends_blockers_and_none_chooses_when(
-    login: Login, stores: Stores, caplog: pytest.LogCaptureFixture
+    login: Login, stores: Stores, lockable: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     for service in SERVICES:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -208,3 +217,115 @@ async def test_an_owner_without_superuser_rights_limits_and_ends_too(
             await owner.close()
             assert await is_ended(holder)
             assert await store.end_blockers() == []
+
+
+ADVISORY = "SELECT pg_advisory_lock(1)", "SELECT pg_try_advisory_lock(1, 2)", "SELECT pg_advisory_xact_lock_shared(1)"
+LARGE = "SELECT lo_from_bytea(0, 'x')", "SELECT lo_creat(-1)"
+TEMPORARY = ("CREATE TEMP TABLE t (n integer)",)
+
+
+@pytest.mark.parametrize("service", [*SERVICES, *READERS])
+async def test_no_role_fills_the_table_of_locks(service: str, login: Login, database: str) -> None:
+    """By advisory locks, large objects or temporary tables; the console needs the last, to rebuild projections."""
+    assert await migrate(database) == []
+    session = await login(service)
+    for statement in (*ADVISORY, *LARGE, *(TEMPORARY if service != "console" else ())):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await session.execute(statement)
+    if service == "console":
+        await session.execute(*TEMPORARY)
+
+
+async def test_a_session_leads_one_relay_at_most(login: Login, owner: asyncpg.Connection) -> None:
+    first, second = await login("data"), await login("policy")
+    assert await first.fetch("SELECT lead_relay(n::text) FROM generate_series(1, 1000) n")
+    pid = await first.fetchval("SELECT pg_backend_pid()")
+    held = "SELECT count(*) FROM pg_locks WHERE pid = $1 AND locktype = 'advisory'"
+    assert await owner.fetchval(held, pid) == 1
+    assert await second.fetchval("SELECT lead_relay('999')")
+    assert not await second.fetchval("SELECT lead_relay('1000')")
+    for reader in READERS:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await (await login(reader)).fetchval("SELECT lead_relay('x')")
+
+
+@pytest.mark.parametrize("lock", ["FOR UPDATE", "FOR KEY SHARE"])
+async def test_whoever_locks_rows_that_the_others_skip_is_ended(
+    lock: str, login: Login, owner: asyncpg.Connection
+) -> None:
+    """Nobody waits for such a lock: workers pass over the row."""
+    await owner.execute(
+        "INSERT INTO work (queue, key, campaign, payload, priority, attempts) VALUES ('score', $1, 'c', '{}', 0, 2)",
+        lock,
+    )
+    holder = await login("trainer")
+    await holder.execute("SET idle_in_transaction_session_timeout = 0; BEGIN")
+    assert await holder.fetch(f"SELECT * FROM work {lock}")
+    await asyncio.sleep(0.2)
+    assert not await owner.fetch("SELECT * FROM end_blockers()")
+    (ended,) = await owner.fetch("SELECT * FROM end_blockers_after(0.1)")
+    assert ended["role"] == "aevolve_trainer"
+    assert await is_ended(holder)
+
+
+@pytest.mark.parametrize("service", [*(s for s in SERVICES if s != "console"), *READERS])
+async def test_an_idle_transaction_is_ended(service: str, login: Login, owner: asyncpg.Connection) -> None:
+    """One that listens keeps all later notifications, until nobody can commit an event."""
+    holder = await login(service)
+    await holder.execute("SET idle_in_transaction_session_timeout = 0; LISTEN x; BEGIN; SELECT 1")
+    await asyncio.sleep(0.2)
+    assert not await owner.fetch("SELECT * FROM end_blockers()")
+    assert len(await owner.fetch("SELECT * FROM end_blockers_after(0.1)")) == 1
+    assert await is_ended(holder)
+
+
+async def fill_notifications(session: asyncpg.Connection) -> None:
+    while True:
+        await session.execute("SELECT pg_notify('x', g || repeat('y', 7900)) FROM generate_series(1, 20) g")
+
+
+async def test_a_full_queue_of_notifications_ends_who_keeps_it(tmp_path: Path) -> None:
+    """Also the console, which else may be idle; until then an append is one to try again."""
+    with EmbeddedPostgres(tmp_path / "small") as server:
+        root = await asyncpg.connect(server.dsn)
+        await root.execute("ALTER SYSTEM SET max_notify_queue_pages = 64")
+        await root.close()
+    with EmbeddedPostgres(tmp_path / "small") as server:
+        await migrate(server.dsn)
+        await provision(server.dsn, PASSWORDS)
+        as_console = {"user": "aevolve_console", "password": PASSWORDS["console"]}
+        holder, filler = [await asyncpg.connect(server.dsn, **as_console) for _ in range(2)]
+        owner = await asyncpg.connect(server.dsn)
+        await holder.execute("SET idle_in_transaction_session_timeout = 0; LISTEN x")
+        await holder.execute("BEGIN; SELECT 1")
+        await asyncio.sleep(0.2)
+        assert not await owner.fetch("SELECT * FROM aevolve.end_blockers_after(0.1)")
+        with pytest.raises(asyncpg.ProgramLimitExceededError):
+            await fill_notifications(filler)
+        async with await EventStore.open(server.dsn, service="policy", password=PASSWORDS["policy"]) as store:
+            with pytest.raises(DISCONNECTED):
+                await store.append([failure()])
+            assert len(await owner.fetch("SELECT * FROM aevolve.end_blockers_after(0.1)")) == 1
+            assert await is_ended(holder)
+            await store.end_blockers()  # the next look, ten seconds later
+            assert await store.append([failure()])
+        for connection in (owner, filler):
+            await connection.close()
+
+
+@pytest.mark.parametrize("act", [migrate, lambda dsn: provision(dsn, {"trainer": SECRETS["trainer"]})])
+async def test_what_a_role_has_set_for_itself_is_taken_away(
+    act: Callable[[str], Awaitable[object]], login: Login, database: str
+) -> None:
+    """Such as by whoever had its password before."""
+    session = await login("trainer")
+    name = await session.fetchval("SELECT current_database()")
+    await session.execute("ALTER ROLE aevolve_trainer SET default_transaction_read_only = on")
+    await session.execute("ALTER ROLE aevolve_trainer SET lock_timeout = 7")
+    await session.execute(f'ALTER ROLE aevolve_trainer IN DATABASE "{name}" SET row_security = off')
+    await act(database)
+    new = await login("trainer")
+    shown = {name: await new.fetchval(f"SHOW {name}") for name in ROLE_SETTINGS}
+    assert shown == ROLE_SETTINGS | {"statement_timeout": "90s"}
+    assert await new.fetchval("SHOW default_transaction_read_only") == "off"
+    assert await new.fetchval("SHOW row_security") == "on"

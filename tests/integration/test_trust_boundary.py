@@ -17,7 +17,7 @@ from eventstore.store import EventStore
 from judgement.history import History
 from schemas.advisor import AdvisorFailed
 from schemas.registry import SERVICES
-from services.runtime.reactor import Reactor
+from services.runtime.reactor import CONFLICTS, Reactor
 from services.runtime.service import Service
 from tests.conftest import Stores
 
@@ -251,3 +251,184 @@ async def test_the_database_takes_no_event_that_no_reader_could_show(
             await connection.fetch(QUERIES["write_effects"], [None], [None], *one, *([] for _ in range(9)))
     finally:
         await connection.close()
+
+
+async def write(connection: asyncpg.Connection, *events: dict[str, object]) -> list[asyncpg.Record]:
+    """Write events by a caller of the writing function, past all checks in Python: one effect."""
+    usual = {"campaign": "form", "type": "AdvisorFailed", "version": 1, "data": "{}"}
+    filled = [{"id": uuid7(), "cause": None, "trace": None, "expected": None, **usual, **event} for event in events]
+    names = ("id", "campaign", "stream", "expected", "type", "version", "cause", "trace", "data")
+    columns = [[event.get(name, event["campaign"]) for event in filled] for name in names]
+    effects = [1] * len(filled)
+    return list(
+        await connection.fetch(QUERIES["write_effects"], [None], [None], effects, *columns, *([] for _ in range(9)))
+    )
+
+
+TWICE = '{"campaign": {"test": true}, "campaign": {"name": "real"}}'
+TRACE = f"00-{'a' * 32}-{'b' * 16}-01"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"data": TWICE},
+        {"data": '{"a": [{"b": {"c": 1, "\\u0063": 2}}]}'},
+        {"data": '{"a": "\\u0000"}'},
+        {"data": '{"\\u0000": 1}'},
+        {"data": '{"a": "\\ud800"}'},
+        {"data": '{"a": 1e200000}'},
+        {"trace": "x" * 3_000_000},
+        {"trace": ""},
+        {"trace": TRACE + "\n"},
+        {"trace": TRACE.upper()},
+        {"campaign": "zzz", "stream": "good"},
+        {"campaign": "zzz", "stream": "zzzz/x"},
+        {"campaign": "good/round", "stream": "good/round/1"},
+    ],
+    ids=str,
+)
+async def test_no_service_writes_what_two_readers_read_differently_or_not_at_all(
+    stores: Stores, event: dict[str, object]
+) -> None:
+    connection = await session(stores, "policy")
+    try:
+        with pytest.raises(asyncpg.CheckViolationError, match="event of type AdvisorFailed in campaign"):
+            await write(connection, event)
+        assert await write(connection, {"data": '{"a": [{"a": 1}, {"a": "\\ud83d\\ude00"}]}', "trace": TRACE})
+    finally:
+        await connection.close()
+
+
+async def test_a_type_in_a_test_is_bounded_like_every_name(stores: Stores) -> None:
+    connection = await session(stores, "console")
+    start = {"campaign": "typed", "type": "CampaignStarted", "data": '{"campaign": {"test": true}}'}
+    try:
+        with pytest.raises(asyncpg.CheckViolationError, match="type: at most 100"):
+            await write(connection, start, {"campaign": "typed", "type": "x" * 101})
+        assert len(await write(connection, start, {"campaign": "typed", "type": "x" * 100})) == 2
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("test", ["true", "false", '"true"', '"t"', "1", "[true]"])
+async def test_a_campaign_is_a_test_by_the_word_true_alone(stores: Stores, test: str) -> None:
+    connection = await session(stores, "console")
+    name = f"is {test}"
+    try:
+        data = f'{{"campaign": {{"test": {test}}}}}'
+        await write(connection, {"campaign": name, "type": "CampaignStarted", "data": data})
+        (row,) = await write(connection, {"campaign": name})
+        assert (row["refusal"] is None) == (test == "true")
+    finally:
+        await connection.close()
+
+
+async def test_starts_of_earlier_versions_are_read_like_python_reads_them(
+    stores: Stores, owner: asyncpg.Connection
+) -> None:
+    """A repeated key counts by its last value, and a text that PostgreSQL cannot hold fails nothing."""
+    connection = await session(stores, "console")
+    await owner.execute("ALTER TABLE events DISABLE TRIGGER events_form")
+    bad = {
+        "twice": TWICE,
+        "nul": '{"campaign": {"test": true, "name": "\\u0000"}}',
+        "odd": '{"campaign": {"test": "maybe"}}',
+    }
+    try:
+        for name, data in bad.items():
+            await write(connection, {"campaign": name, "type": "CampaignStarted", "data": data, "trace": "x" * 99})
+        await owner.execute("ALTER TABLE events ENABLE TRIGGER events_form")
+        names = {c.id: c.name for c in await (await stores("policy")).campaigns()}
+        assert {name: names[name] for name in bad} == {"twice": "real", "nul": "", "odd": ""}
+        for name in bad:
+            assert '"not a writer"' in (await write(connection, {"campaign": name}))[0]["refusal"]
+            cause = await owner.fetchval("SELECT id FROM events WHERE campaign = $1", name)
+            stop = {"campaign": name, "type": "CampaignStopped", "cause": cause}
+            assert (await write(connection, stop))[0]["traceparent"] is None, "a false context is not inherited"
+    finally:
+        await connection.close()
+
+
+async def test_no_event_is_caused_by_itself_or_a_later_one(stores: Stores) -> None:
+    connection = await session(stores, "policy")
+    one, two = uuid7(), uuid7()
+    try:
+        for causes in ((one, None), (two, one), (two, None)):
+            (row,) = await write(connection, {"id": one, "cause": causes[0]}, {"id": two, "cause": causes[1]})
+            assert "unknown event" in row["refusal"]
+        assert len(await write(connection, {"id": one}, {"id": two, "cause": one})) == 2
+        assert len(await write(connection, {"cause": two})) == 1
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("leased_at", ["1970-01-02Z", "2000-01-01Z"])
+async def test_a_job_leased_long_ago_is_leased_again(stores: Stores, owner: asyncpg.Connection, leased_at: str) -> None:
+    """Its lost time went beyond what the check of the row takes, so that no worker could lease again."""
+    connection = await session(stores, "trainer")
+    try:
+        await connection.execute(QUEUE, "train", leased_at)
+        change = f"state = 'leased', leased_at = '{leased_at}', lease_until = now(), token = gen_random_uuid()"
+        await connection.execute(f"UPDATE work SET {change} WHERE key = $1", leased_at)
+    finally:
+        await connection.close()
+    trainer = await stores("trainer")
+    job = await trainer.lease("train", "w", timedelta(seconds=30))
+    assert job
+    assert job.key == leased_at
+    assert 0 < job.lost_seconds <= 1e9
+    await trainer.fail(job, NOTHING, timedelta(0), 2e9)
+    again = await trainer.lease("train", "w", timedelta(seconds=30))
+    assert again
+    assert again.lost_seconds == 1e9
+    await trainer.fail(again, NOTHING, None)
+
+
+async def test_a_row_that_the_database_lets_nobody_lease_is_ended(stores: Stores, owner: asyncpg.Connection) -> None:
+    trainer = await stores("trainer")
+    await owner.execute(
+        "INSERT INTO work (queue, key, campaign, payload, priority, attempts) VALUES"
+        " ('train', 'refused', 'c', '{}', 9, 2), ('train', 'behind', 'c', '{}', 1, 2)"
+    )
+    await owner.execute("ALTER TABLE work ADD CONSTRAINT odd CHECK (state <> 'leased' OR key <> 'refused')")
+    assert await trainer.lease("train", "w", timedelta(seconds=30)) is None
+    job = await trainer.lease("train", "w", timedelta(seconds=30))
+    assert job
+    assert job.key == "behind"
+    assert await owner.fetchval("SELECT state FROM work WHERE key = 'refused'") == "failed"
+
+
+async def test_a_checkpoint_is_a_services_own(stores: Stores) -> None:
+    connection = await session(stores, "trainer")
+    try:
+        with pytest.raises(REFUSED, match="only its own"):
+            await connection.execute("INSERT INTO checkpoints (consumer, position) VALUES ('nobody', 0)")
+    finally:
+        await connection.close()
+
+
+async def test_a_stream_that_conflicts_for_ever_holds_up_its_campaign_alone(
+    stores: Stores, owner: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As versions took it that let an event of one campaign into the stream of another. Pages of one event."""
+    monkeypatch.setattr("services.runtime.reactor.PAGE", 1)
+    policy, seen = await stores("policy"), []
+    await owner.execute("ALTER TABLE events DISABLE TRIGGER events_form")
+    await policy.append([Append("thief", "squatted/next", AdvisorFailed(error="E", message="m"))])
+    await owner.execute("ALTER TABLE events ENABLE TRIGGER events_form")
+    failed = AdvisorFailed(error="E", message="m")
+    first, _ = await policy.append([Append("squatted", "squatted", failed), Append("other", "other", failed)])
+    reactor = Reactor(Service("policy", {"AdvisorFailed": ()}), policy)
+
+    async def due(campaign: str, steps, now: datetime) -> Effect:
+        seen.append(campaign)
+        return Effect((Append(campaign, "squatted/next", failed, expected=0),)) if campaign == "squatted" else NOTHING
+
+    reactor.due = due
+    async with asyncio.timeout(20):
+        assert not await reactor.react(first)
+        assert seen == ["squatted"] * CONFLICTS
+        assert not await reactor.catch_up()
+    assert "other" in seen, "its event comes a page later"
+    assert [event.id for event in await policy.unhandled("policy", ["AdvisorFailed"])] == [first.id]

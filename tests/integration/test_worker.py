@@ -85,7 +85,7 @@ async def job_process(store: EventStore, queue: str) -> int:
 
 async def said(store: EventStore, queue: str) -> list[tuple[str, dict[str, Any]]]:
     """Type and data of the events of the job's stream, but its starts."""
-    events = [event async for event in store.read(campaign="w") if event.subject == queue]
+    events = [event async for event in store.read(stream=queue)]
     return [(event.type, event.data) for event in events if event.type != "TrainingStarted"]
 
 

@@ -25,7 +25,7 @@ def safe_message(error: BaseException) -> str:
     """
     kind = type(error)
     if kind.__module__.partition(".")[0] in OURS:
-        text = _without_quote(kind.__name__, str(error))
+        text = _without_quote(kind.__name__, str(error)).replace("\0", "")  # the log takes no NUL
         return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
     last = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(last.filename).name}, line {last.lineno}, in {last.name}"
