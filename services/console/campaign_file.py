@@ -17,9 +17,9 @@ from schemas.sources import FilesSource
 from services.console.bounded_yaml import read_file, read_mapping
 from services.data.plugins import PluginInvalid, check_plugins
 from services.runtime.folders import FolderRefused, task_folder
-from services.runtime.settings import Settings
-from services.runtime.storage.hub_models import HUB_ID, is_fetched
-from services.runtime.storage.model_folders import NO_TOKENIZER, has_tokenizer
+from services.runtime.settings import Settings, cache_folder
+from services.runtime.storage.hub_models import HUB_ID, hub_folder, is_fetched
+from services.runtime.storage.model_folders import ModelMissing, model_folder
 from services.runtime.user_error import UserError, nearest
 from services.trainer.registry import training_mistakes
 from tasks.item import Item
@@ -109,11 +109,14 @@ def _with_base_beside(folder: Path, campaign: Campaign) -> Campaign:
 
 
 def _check_base(path: Path, model: Model) -> None:
-    if (Path(model.base) / "config.json").is_file():
-        if not has_tokenizer(Path(model.base)):
-            raise UserError(f"{path}: model.base: {model.base!r} {NO_TOKENIZER}")
+    fetched = is_fetched(model)
+    if (Path(model.base) / "config.json").exists() or fetched:
+        try:
+            model_folder(str(hub_folder(model.base, model.revision, cache_folder())) if fetched else model.base)
+        except ModelMissing as missing:
+            raise UserError(f"{path}: {missing}") from missing
         return
-    if model.base == "tiny" or is_fetched(model):
+    if model.base == "tiny":
         return
     if HUB_ID.fullmatch(model.base) and not Path(model.base).is_dir():
         revision = f" --revision {model.revision}" if model.revision else ""

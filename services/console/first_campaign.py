@@ -23,6 +23,7 @@ from schemas.suites import SETS, ColumnNames, FilesSuite
 from services.console.campaign_file import parse, with_task_folder
 from services.console.client import settings_from_environment
 from services.runtime.places import places
+from services.runtime.storage.model_folders import ModelDamaged, read_object
 from services.runtime.user_error import UserError
 from tasks.files import Files, Loaded
 from tasks.files import load as load_items
@@ -227,7 +228,7 @@ def _model(base: str, train: Loaded, form: str, remarks: list[str]) -> dict[str,
     folder = Path(base)
     chat = any((folder / name).is_file() for name in ("chat_template.jinja", "chat_template.json"))
     config = folder / "tokenizer_config.json"
-    chat = chat or (config.is_file() and "chat_template" in json.loads(config.read_text(encoding="utf-8")))
+    chat = chat or (config.is_file() and "chat_template" in _object(config))
     lengths = [(len(i.prompt), len(i.trace) + len(i.answer) + len(form)) for i in islice(train.items, SAMPLE)]
     prompt, answer = (max(part) for part in zip(*lengths, strict=True))
     new = _rounded(answer / 2 + 32)
@@ -241,6 +242,13 @@ def _model(base: str, train: Loaded, form: str, remarks: list[str]) -> dict[str,
         f"model.max_length {described['max_length']}, max_new_tokens {new}: from the longest of {len(lengths)} rows"
     )
     return described
+
+
+def _object(file: Path) -> dict[str, Any]:
+    try:
+        return read_object(file)
+    except ModelDamaged as damaged:
+        raise UserError(str(damaged)) from damaged
 
 
 def _rounded(tokens: float) -> int:

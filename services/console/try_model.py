@@ -20,7 +20,7 @@ from services.console.campaign_file import with_task_folder
 from services.console.client import settings_from_environment
 from services.console.embedded.base_model import base_folder, is_model, substrate
 from services.runtime.jobs.runner import JobFailed
-from services.runtime.storage.model_folders import OFFLINE
+from services.runtime.storage.model_folders import OFFLINE, load_tokenizer
 from services.runtime.user_error import UserError
 
 if TYPE_CHECKING:
@@ -81,14 +81,12 @@ def _named_failures() -> frozenset[str]:
 
 
 def _blocks(job: EvaluationJob, measured: Any) -> Iterator[str]:
-    from transformers import AutoTokenizer  # noqa: PLC0415
-
     from services.oracle.evaluate import Drawn  # noqa: PLC0415
     from services.oracle.receipts import Line, read  # noqa: PLC0415
     from services.oracle.suites import suites_of  # noqa: PLC0415
     from services.runtime.prompting import question, question_ids  # noqa: PLC0415
 
-    tokenizer = AutoTokenizer.from_pretrained(job.base, trust_remote_code=False)
+    tokenizer = load_tokenizer(Path(job.base))
     with suites_of(job) as suites:
         item_set = Drawn.of(job, job.sets[0], suites)
     questions: list[Item] = [item for items in item_set.items.values() for item in items]
