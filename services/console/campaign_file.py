@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from judgement.search.registry import POLICIES
 from schemas.campaign import DOMAINS, Campaign, Constitution, Model
+from schemas.rows import form_mistake
 from schemas.sources import FilesSource
 from services.console.bounded_yaml import read_file, read_mapping
 from services.data.plugins import PluginInvalid, check_plugins
@@ -87,6 +88,7 @@ def parse(
     if not campaign.constitution.suites:
         _check_domains(path, campaign.constitution.domains)
     _check_rows(path, campaign.constitution)
+    _check_forms(path, campaign.constitution)
     _check_folders(path, campaign.constitution)
     _check_plugins(path, campaign.constitution)
     return _pinned(path, beside, campaign, note)
@@ -212,6 +214,17 @@ def _check_rows(path: Path, law: Constitution) -> None:
             f"{path}: constitution.data.rows: {law.data.rows}; each of the {len(domains)} domains {', '.join(domains)} "
             f"needs a row: raise it to {len(domains)} or more, or leave domains out"
         )
+
+
+def _check_forms(path: Path, law: Constitution) -> None:
+    """Checked here and not by the schema: an earlier release recorded such forms, and its logs must open."""
+    mistakes = [
+        f"{path}: constitution.data.sources.{source.name}.form: {form!r}; {mistake}"
+        for source in (law.data.sources if law.data else ())
+        if (form := getattr(source, "form", "")) and (mistake := form_mistake(form))
+    ]
+    if mistakes:
+        raise UserError("\n".join(mistakes))
 
 
 def _check_folders(path: Path, law: Constitution) -> None:

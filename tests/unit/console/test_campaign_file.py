@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from schemas.recipe import Recipe
+from schemas.rows import form_mistake
 from services.console.campaign_file import load
 from services.runtime.user_error import UserError
 from tests.unit.console_events import DEMO
@@ -122,6 +123,45 @@ def test_every_domain_of_the_data_gets_a_row_or_the_file_is_refused(file):
     ):
         load(file("  rounds: 4", given.replace("ROWS", "6")))
     assert load(file("  rounds: 4", given.replace("ROWS", "7"))).constitution.data.rows == 7
+
+
+@pytest.mark.parametrize(
+    ("form", "wrong"),
+    [
+        ("{tracee} {answer}", "{tracee} is no placeholder"),
+        ("{trace} {}", "{} is no placeholder"),
+        ("{0} {answer}", "{0} is no placeholder"),
+        ("{answer:>8}", "{answer:>8} is no placeholder"),
+        ("{answer!r}", "{answer!r} is no placeholder"),
+        ("{trace} {answer.text}", "{answer.text} is no placeholder"),
+        ("{trace} { answer }", "{ answer } is no placeholder"),
+        ("\\\\boxed{{Answer}}", "{Answer} is no placeholder"),
+        ("the answer", "it has neither {answer} nor {trace}"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["kind: files, paths: [a.jsonl]", "kind: suite"])
+def test_a_form_with_another_placeholder_is_refused_by_name(file, kind, form, wrong):
+    given = f'  data: {{sources: [{{{kind}, name: s, domain: d, form: "{form}"}}]}}\n  rounds: 4'
+    with pytest.raises(UserError) as problem:
+        load(file("  rounds: 4", given))
+    assert wrong in str(problem.value)
+    assert "{trace}" in str(problem.value)
+    assert len(str(problem.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{trace}\n#### {answer}",
+        "{trace} \\boxed{{answer}}",
+        "\\text{Answer}: {answer}",
+        "\\frac{a}{b} x^{2} y_{n} \\{z\\} {answer}",
+        '{"steps": "{trace}", "answer": {answer}}',
+        "{1, 2} {answer}",
+    ],
+)
+def test_a_form_may_have_other_braces(form):
+    assert form_mistake(form) == ""
 
 
 @pytest.mark.parametrize("text", ["", "- a", "7", "constitution: 3"])
