@@ -35,8 +35,8 @@ BREATH_SECONDS = 0.3
 def plan(folder: RunFolder, file: Path, overrides: dict[str, Any], *, resume: bool, note: Note | None = None) -> Record:
     """The record to run: a new campaign, or the one that the folder holds.
 
-    `note` gets remarks about a new campaign, or about a file that differs from the one to resume. Raises `UserError` if there is nothing to resume, or if an unfinished
-    campaign would be abandoned.
+    `note` gets remarks about a new campaign, or about a file that differs from the one to resume. Raises `UserError` if
+    there is nothing to resume, or if an unfinished campaign would be abandoned.
     """
     record = folder.record()
     if resume:

@@ -1,8 +1,11 @@
 """A damaged folder of a model: every command and every job names the file and the remedy, without a traceback."""
 
 import json
+import re
 import shutil
 import struct
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -160,4 +163,28 @@ def test_a_first_campaign_names_what_it_cannot_read(base, campaign, tmp_path):
 def test_a_sound_folder_is_tried(campaign):
     done = RUNNER.invoke(app, ["try", str(campaign), "--items", "1"])
     assert done.exit_code == 0, (done.output, done.exception)
-    assert "mean" in done.output
+    lines = done.stdout.strip().splitlines()
+    first = next(at for at, line in enumerate(lines) if not line.startswith("note: "))
+    assert re.fullmatch(r"loading .*base, asking 1 items of dev \.\.\.", lines[first])
+    assert lines[first + 1].startswith("--- ")
+    assert re.search(r"mean \d\.\d{3} of 1", lines[-1])
+
+
+def test_a_trial_prints_its_line_first_and_no_warnings_of_libraries(campaign):
+    code = (
+        "import logging, sys, warnings\n"
+        "import services.oracle.evaluate as module\n"
+        "from services.console.cli import app\n"
+        "def loud(job, report):\n"
+        "    logging.getLogger('library').warning('kernel missing')\n"
+        "    warnings.warn('old call', FutureWarning)\n"
+        "    print('evaluating', flush=True)\n"
+        "    raise module.model_folder('nowhere')\n"
+        "module.evaluate = loud\n"
+        f"app(['try', {str(campaign)!r}])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout.index("loading ") < done.stdout.index("evaluating")
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("aevolve: ModelMissing: model.base: 'nowhere'")
