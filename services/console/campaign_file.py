@@ -250,8 +250,15 @@ def _check_plugins(path: Path, law: Constitution) -> None:
 
 
 def _lines(path: Path, error: ValidationError) -> Iterator[str]:
-    for detail in error.errors():
+    details = error.errors()
+    for detail in details:
+        if detail["type"] == "too_short" and any(_inside(detail["loc"], other["loc"]) for other in details):
+            continue  # a tuple without its wrong entries seems empty
         yield f"{path}: {_field(detail['loc'])}: {_remedy(detail)}"
+
+
+def _inside(place: tuple[int | str, ...], other: tuple[int | str, ...]) -> bool:
+    return len(other) > len(place) and other[: len(place)] == place
 
 
 def _remedy(detail: ErrorDetails) -> str:
@@ -262,7 +269,7 @@ def _remedy(detail: ErrorDetails) -> str:
         return f"missing; {_meaning(model, detail['loc'])}"
     message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "it should be")
     value = detail["input"]
-    if detail["type"] in ("target", "source") and isinstance(value, dict):
+    if detail["type"] in ("target", "source", "suite") and isinstance(value, dict):
         value = value.get("kind")
     shown = repr(value)
     shown = shown if len(shown) <= LONGEST_VALUE else f"{shown[:LONGEST_VALUE]}..."
@@ -308,7 +315,9 @@ def _field(where: tuple[int | str, ...]) -> str:
 
 
 def _kinds(where: tuple[int | str, ...]) -> set[str]:
-    """Tags that may follow a location: those of the forms of its last field."""
+    """Tags that may follow a location: those of the forms of its last field, or of an entry of it."""
+    while where and isinstance(where[-1], int):
+        where = where[:-1]
     if not where or (field := _model(where[:-1]).model_fields.get(str(where[-1]))) is None:
         return set()
     return set(_forms(_models(field.annotation)))

@@ -194,6 +194,23 @@ def test_a_wrong_target_is_told_in_the_form_that_was_meant_alone(file):
     assert len(str(problem.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        (
+            "data: {sources: [{kind: file, name: s, domain: d, paths: [a]}]}",
+            r"sources\.0: 'file'; kind should be one of web,",
+        ),
+        ("suites: [{kind: file, name: s, eval: a}]", r"suites\.0: 'file'; kind should be one of files, python"),
+        ("suites: [{name: s, eval: a}]", r"suites\.0: .*kind should be one of files, python"),
+    ],
+)
+def test_an_unknown_kind_is_told_in_one_line_with_those_there_are(file, entry, words):
+    with pytest.raises(UserError, match=words) as problem:
+        load(file("  rounds: 4", f"  {entry}\n  rounds: 4"))
+    assert len(str(problem.value).splitlines()) == 1
+
+
 def test_a_base_without_a_tokenizer_is_refused_by_name(file, tmp_path):
     base = tmp_path / "weights-alone"
     base.mkdir()
