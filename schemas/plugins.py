@@ -73,5 +73,5 @@ def by_kind(error_type: str, base: type[BaseModel], models: Sequence[type[BaseMo
         plugin = "options" in fields or fields.keys() <= plugin_fields
         return "plugin" if isinstance(kind, str) and plugin else None
 
-    message = f"kind should be {', '.join(kinds)}, or a plug-in's, whose settings go under `options`"
+    message = f"kind should be one of {', '.join(kinds)}, or a plug-in's, whose settings go under `options`"
     return Discriminator(tag, custom_error_type=error_type, custom_error_message=message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 UNGRADED = 0
@@ -71,3 +72,20 @@ def filled(form: str, trace: str, answer: str) -> str:
     """A form with its steps and its answer; without steps the blanks that separated them are removed, too."""
     parts = (part.replace("{trace}", trace) for part in form.split("{answer}"))
     return answer.join(parts).strip()
+
+
+COMMAND = re.compile(r"\\[A-Za-z]+(\{[^{}]*\})+")
+"""A command of LaTeX with its arguments, whose braces are no placeholders."""
+
+PLACEHOLDER = re.compile(r"(?<![\\^_])\{\s*(\w*)\s*(?:[!:.\[][^{}\0]*)?\}")
+"""What was meant as a placeholder: a name, a position or nothing, perhaps with a format."""
+
+
+def form_mistake(form: str) -> str:
+    """What is wrong with a form of a training target; empty if nothing is. Other braces may stand in it."""
+    rest = form.replace("{trace}", "\0").replace("{answer}", "\0")
+    if unknown := PLACEHOLDER.search(COMMAND.sub("", rest)):
+        return f"{unknown[0]} is no placeholder; known, without a format: {{trace}}, {{answer}}"
+    if form and rest == form:
+        return "it has neither {answer} nor {trace}; add one of them"
+    return ""

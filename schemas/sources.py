@@ -98,8 +98,6 @@ class Columns(Source):
             )
         if ("chosen" in named) != ("rejected" in named):
             raise ValueError(f"data.sources: {self.name}: chosen and rejected make a pair; give both or none")
-        if self.form and "{answer}" not in self.form and "{trace}" not in self.form:
-            raise ValueError(f"data.sources: {self.name}: form {self.form!r} has neither {{answer}} nor {{trace}}")
         if self.domain_column and not self.domains:
             raise ValueError(f"data.sources: {self.name}: domain_column needs `domains`, the values that it may hold")
         return self

@@ -27,13 +27,17 @@ def read(folder: Path) -> Shapes:
 
 def shapes(config: Config) -> Shapes:
     """Shapes of a configuration. Raises `ShapesUnknown`."""
-    kind = config.get("model_type")
+    kind = str(config.get("model_type"))
     if kind not in FAMILIES:
         raise ShapesUnknown(f"model_type: {kind!r}; no formula here knows it: it knows {', '.join(sorted(FAMILIES))}")
     try:
-        return FAMILIES[kind](config)
+        made = FAMILIES[kind](config)
+        made.total  # noqa: B018 - counting refuses values that are no numbers
     except KeyError as missing:
         raise ShapesUnknown(f"{missing.args[0]}: missing in the configuration of a {kind} model; add it") from missing
+    except (AttributeError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise ShapesUnknown(f"config.json: a {kind} model cannot have these values ({error}); correct them") from error
+    return made
 
 
 def _model(config: Config, blocks: tuple[Block, ...], *, tied: bool = False) -> Shapes:

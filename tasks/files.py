@@ -74,7 +74,7 @@ class Files:
     def pools(self) -> dict[Kind, dict[str, list[Item]]]:
         """Items by set and domain, in the order of their files."""
         pools: dict[Kind, dict[str, list[Item]]] = {kind: {} for kind in SETS}
-        owners = {kind: self._file_of(kind) for kind in SETS}
+        owners = {kind: self.file_of(kind) for kind in SETS}
         for key, loaded in self.loaded.items():
             sets = [kind for kind in SETS if owners[kind] == key]
             for item in loaded.items if sets else ():
@@ -83,7 +83,7 @@ class Files:
                     pools[part].setdefault(item.domain, []).append(item)
         return pools
 
-    def _file_of(self, kind: Kind) -> str | None:
+    def file_of(self, kind: Kind) -> str | None:
         """The file that a set is taken from: its own, that of dev or the target, `eval` or `all`."""
         keys = (SETS[kind], *(key for key in ("dev", "target", "eval") if kind in PARTS[key]), "all")
         return next((key for key in keys if key in self.loaded), None)

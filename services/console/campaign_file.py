@@ -13,13 +13,14 @@ from pydantic_core import ErrorDetails
 
 from judgement.search.registry import POLICIES
 from schemas.campaign import DOMAINS, Campaign, Constitution, Model
+from schemas.rows import form_mistake
 from schemas.sources import FilesSource
 from services.console.bounded_yaml import read_file, read_mapping
 from services.data.plugins import PluginInvalid, check_plugins
 from services.runtime.folders import FolderRefused, task_folder
-from services.runtime.settings import Settings
-from services.runtime.storage.hub_models import HUB_ID, is_fetched
-from services.runtime.storage.model_folders import NO_TOKENIZER, has_tokenizer
+from services.runtime.settings import Settings, cache_folder
+from services.runtime.storage.hub_models import HUB_ID, hub_folder, is_fetched
+from services.runtime.storage.model_folders import ModelMissing, model_folder
 from services.runtime.user_error import UserError, nearest
 from services.trainer.registry import training_mistakes
 from tasks.item import Item
@@ -87,6 +88,7 @@ def parse(
     if not campaign.constitution.suites:
         _check_domains(path, campaign.constitution.domains)
     _check_rows(path, campaign.constitution)
+    _check_forms(path, campaign.constitution)
     _check_folders(path, campaign.constitution)
     _check_plugins(path, campaign.constitution)
     return _pinned(path, beside, campaign, note)
@@ -109,11 +111,14 @@ def _with_base_beside(folder: Path, campaign: Campaign) -> Campaign:
 
 
 def _check_base(path: Path, model: Model) -> None:
-    if (Path(model.base) / "config.json").is_file():
-        if not has_tokenizer(Path(model.base)):
-            raise UserError(f"{path}: model.base: {model.base!r} {NO_TOKENIZER}")
+    fetched = is_fetched(model)
+    if (Path(model.base) / "config.json").exists() or fetched:
+        try:
+            model_folder(str(hub_folder(model.base, model.revision, cache_folder())) if fetched else model.base)
+        except ModelMissing as missing:
+            raise UserError(f"{path}: {missing}") from missing
         return
-    if model.base == "tiny" or is_fetched(model):
+    if model.base == "tiny":
         return
     if HUB_ID.fullmatch(model.base) and not Path(model.base).is_dir():
         revision = f" --revision {model.revision}" if model.revision else ""
@@ -211,6 +216,17 @@ def _check_rows(path: Path, law: Constitution) -> None:
         )
 
 
+def _check_forms(path: Path, law: Constitution) -> None:
+    """Checked here and not by the schema: an earlier release recorded such forms, and its logs must open."""
+    mistakes = [
+        f"{path}: constitution.data.sources.{source.name}.form: {form!r}; {mistake}"
+        for source in (law.data.sources if law.data else ())
+        if (form := getattr(source, "form", "")) and (mistake := form_mistake(form))
+    ]
+    if mistakes:
+        raise UserError("\n".join(mistakes))
+
+
 def _check_folders(path: Path, law: Constitution) -> None:
     lists = {f"guards.{i}": guard for i, guard in enumerate(law.guards)} | ({"target": law.target} if law.lists else {})
     for field, listed in lists.items():
@@ -234,8 +250,15 @@ def _check_plugins(path: Path, law: Constitution) -> None:
 
 
 def _lines(path: Path, error: ValidationError) -> Iterator[str]:
-    for detail in error.errors():
+    details = error.errors()
+    for detail in details:
+        if detail["type"] == "too_short" and any(_inside(detail["loc"], other["loc"]) for other in details):
+            continue  # a tuple without its wrong entries seems empty
         yield f"{path}: {_field(detail['loc'])}: {_remedy(detail)}"
+
+
+def _inside(place: tuple[int | str, ...], other: tuple[int | str, ...]) -> bool:
+    return len(other) > len(place) and other[: len(place)] == place
 
 
 def _remedy(detail: ErrorDetails) -> str:
@@ -246,7 +269,7 @@ def _remedy(detail: ErrorDetails) -> str:
         return f"missing; {_meaning(model, detail['loc'])}"
     message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "it should be")
     value = detail["input"]
-    if detail["type"] in ("target", "source") and isinstance(value, dict):
+    if detail["type"] in ("target", "source", "suite") and isinstance(value, dict):
         value = value.get("kind")
     shown = repr(value)
     shown = shown if len(shown) <= LONGEST_VALUE else f"{shown[:LONGEST_VALUE]}..."
@@ -292,7 +315,9 @@ def _field(where: tuple[int | str, ...]) -> str:
 
 
 def _kinds(where: tuple[int | str, ...]) -> set[str]:
-    """Tags that may follow a location: those of the forms of its last field."""
+    """Tags that may follow a location: those of the forms of its last field, or of an entry of it."""
+    while where and isinstance(where[-1], int):
+        where = where[:-1]
     if not where or (field := _model(where[:-1]).model_fields.get(str(where[-1]))) is None:
         return set()
     return set(_forms(_models(field.annotation)))

@@ -7,6 +7,7 @@ that it can be corrected there. Nothing is written unless the file passes every 
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections import Counter
@@ -23,6 +24,7 @@ from schemas.suites import SETS, ColumnNames, FilesSuite
 from services.console.campaign_file import parse, with_task_folder
 from services.console.client import settings_from_environment
 from services.runtime.places import places
+from services.runtime.storage.model_folders import ModelDamaged, read_object
 from services.runtime.user_error import UserError
 from tasks.files import Files, Loaded
 from tasks.files import load as load_items
@@ -38,8 +40,17 @@ ROUNDS, CANDIDATES = 4, 4
 MOST_ITEMS = 100
 """Items per domain of a set, where its file has as many."""
 
+SHOWN = 5
+"""Domains that a message names."""
+
 SAMPLE = 500
 """Rows whose lengths are looked at."""
+
+SURE = 5.0
+"""Points: a larger standard error of a set is noted."""
+
+ANSWER_ALONE = "{answer}"
+"""Form of rows without worked steps."""
 
 NUMBER = re.compile(r"[-+]?[$€£]?\d[\d,]*(\.\d+)?(/\d+)?%?")
 LETTER = re.compile(r"\(?[A-Ja-j]\)?\.?")
@@ -65,6 +76,8 @@ class Answers:
     """Column of the question; None to detect it."""
     answer_column: str | None = None
     """Column of the answer; None to detect it."""
+    trace_column: str | None = None
+    """Column of the worked steps; None to detect it."""
     answer_pattern: str | None = None
     """Regular expression that cuts the answer out of its column."""
 
@@ -73,12 +86,7 @@ def write(answers: Answers, out: Path) -> list[str]:
     """Write the campaign file; remarks on what was guessed. Raises `UserError`."""
     if out.exists():
         raise UserError(f"--out: {out} exists; remove it or name another")
-    columns = ColumnNames(
-        prompt=answers.prompt_column,
-        answer=answers.answer_column,
-        domain=answers.domain_column,
-        answer_pattern=answers.answer_pattern,
-    )
+    columns = _column_names(answers)
     remarks: list[str] = []
     if answers.eval is None:
         answers, more = _divided(answers, columns)
@@ -86,8 +94,13 @@ def write(answers: Answers, out: Path) -> list[str]:
     train = _loaded("--train", answers.train, columns)
     name = domain_name(out.stem if out.stem != "campaign" else out.absolute().parent.name)
     suite = _suite(answers, train, out, name)
-    sets = _sizes(suite, out)
+    sets = _sizes(suite, out, remarks)
     form = _form(train)
+    if form == ANSWER_ALONE:
+        remarks.append(
+            f"{answers.train}: no column of worked steps is known: the answer alone is taught; "
+            "name the column by --trace-column if there is one"
+        )
     described = {
         "name": name,
         "model": _model(answers.model, train, form, remarks),
@@ -104,8 +117,11 @@ def write(answers: Answers, out: Path) -> list[str]:
     return remarks
 
 
-def _loaded(option: str, file: Path, columns: ColumnNames) -> Loaded:
+def _loaded(option: str, file: Path, columns: ColumnNames, *, traced: bool = True) -> Loaded:
+    """The items of a file; one that is not `traced` may lack the column of worked steps."""
     try:
+        if not traced and columns.trace and not _has(file, columns.trace):
+            columns = columns.model_copy(update={"trace": None})
         return load_items(file, columns, "rows")
     except QuestionUnknown as error:
         raise UserError(
@@ -114,6 +130,10 @@ def _loaded(option: str, file: Path, columns: ColumnNames) -> Loaded:
         ) from None
     except (FileUnreadable, FormatUnknown) as error:
         raise UserError(f"{option}: {error}") from None
+
+
+def _has(file: Path, column: str) -> bool:
+    return any(column in record for record in records(file) if not isinstance(record, Unreadable))
 
 
 def _divided(answers: Answers, columns: ColumnNames) -> tuple[Answers, str]:
@@ -150,8 +170,11 @@ def _suite(answers: Answers, train: Loaded, out: Path, name: str) -> dict[str, A
     assert answers.eval is not None
     files = {"eval": answers.eval} if answers.target is None else {"dev": answers.eval, "target": answers.target}
     options = {"eval": "--eval", "dev": "--eval", "target": "--target"}
-    loaded = {key: _loaded(options[key], file, _column_names(answers)) for key, file in files.items()}
+    wanted = _column_names(answers)
+    loaded = {key: _loaded(options[key], file, wanted, traced=False) for key, file in files.items()}
     names = next(iter(loaded.values())).columns
+    if any(part.columns.trace != names.trace for part in loaded.values()):
+        names = names.model_copy(update={"trace": None})
     return {
         "kind": "files",
         "name": name,
@@ -165,6 +188,7 @@ def _column_names(answers: Answers) -> ColumnNames:
     return ColumnNames(
         prompt=answers.prompt_column,
         answer=answers.answer_column,
+        trace=answers.trace_column,
         domain=answers.domain_column,
         answer_pattern=answers.answer_pattern,
     )
@@ -190,26 +214,56 @@ def _guessed_scorer(items: Sequence[Item]) -> str:
     return "exact"
 
 
-def _sizes(suite: dict[str, Any], out: Path) -> dict[Kind, int]:
-    """Items per domain of each set, as many as the smallest domain allows."""
+def _sizes(suite: dict[str, Any], out: Path, remarks: list[str]) -> dict[Kind, int]:
+    """Items per domain of each set, as many as the smallest domain allows; remarks on what makes them few."""
     rule = FilesSuite.model_validate(suite)
     with places(with_task_folder(settings_from_environment(), out.absolute().parent)) as opened:
         try:
-            pools = Files(rule, opened).pools
+            files = Files(rule, opened)
+            pools = files.pools
         except SuiteRefused as refused:
             raise UserError(str(refused)) from None
     sizes: dict[Kind, int] = {}
+    shrunk: dict[str, list[str]] = {}
+    errors: list[str] = []
     for kind, pool in pools.items():
-        domain = min(pool, key=lambda name: len(pool[name]), default=None)
-        smallest = len(pool[domain]) if domain is not None else 0
-        draws = ROUNDS + 1 if kind == "confirm" else 1
-        if smallest < draws:
-            raise UserError(
-                f"--eval: {smallest} different items of {f'the domain {domain}' if domain else 'any domain'} are left "
-                f"for the set {SETS[kind]}, {draws} are needed; bring more items, or leave the domain column out"
+        key = files.file_of(kind)
+        domains = dict.fromkeys(item.domain for item in files.loaded[key].items) if key else {}
+        rooms = {domain: len(pool.get(domain, ())) // _draws(kind) for domain in domains}
+        if short := [domain for domain, room in rooms.items() if not room] or ([] if rooms else [""]):
+            raise UserError(_too_few(kind, short, pool))
+        size, *more = sorted(min(MOST_ITEMS, room) for room in rooms.values())
+        sizes[kind] = size
+        if more and 2 * size <= more[0]:
+            shrunk.setdefault(min(rooms, key=lambda name: rooms[name]), []).append(
+                f"{SETS[kind]} {size} instead of {more[0]}"
             )
-        sizes[kind] = min(MOST_ITEMS, smallest // draws)
+        if (error := 50 / math.sqrt(size * len(rooms))) > SURE:
+            errors.append(f"{SETS[kind]} {error:.0f} points ({size * len(rooms)} items)")
+    remarks += [
+        f"the domain {domain!r} has few items, and a set has as many of each domain: {', '.join(told)} of each; bring "
+        "more items of it, or leave its rows out"
+        for domain, told in shrunk.items()
+    ]
+    if errors:
+        remarks.append(
+            f"standard error of a score near 50 %: {', '.join(errors)}; smaller differences are chance: bring more "
+            f"items, {round((50 / SURE) ** 2)} in a set give {SURE:g} points"
+        )
     return sizes
+
+
+def _draws(kind: Kind) -> int:
+    """How often a set is drawn: confirm for the base and in each round, without an item twice."""
+    return ROUNDS + 1 if kind == "confirm" else 1
+
+
+def _too_few(kind: Kind, domains: Sequence[str], pool: dict[str, list[Item]]) -> str:
+    left = ", ".join(f"{len(pool.get(name, ()))} of the domain {name}" if name else "0" for name in domains[:SHOWN])
+    return (
+        f"--eval: of the different items too few are left for the set {SETS[kind]}: {left}; {_draws(kind)} of each "
+        "domain are needed: bring more items, or leave the domain column out"
+    )
 
 
 def _form(train: Loaded) -> str:
@@ -219,7 +273,7 @@ def _form(train: Loaded) -> str:
         return ""
     if columns.trace:
         return "{trace}\n#### {answer}"
-    return "{answer}"
+    return ANSWER_ALONE
 
 
 def _model(base: str, train: Loaded, form: str, remarks: list[str]) -> dict[str, Any]:
@@ -227,7 +281,7 @@ def _model(base: str, train: Loaded, form: str, remarks: list[str]) -> dict[str,
     folder = Path(base)
     chat = any((folder / name).is_file() for name in ("chat_template.jinja", "chat_template.json"))
     config = folder / "tokenizer_config.json"
-    chat = chat or (config.is_file() and "chat_template" in json.loads(config.read_text(encoding="utf-8")))
+    chat = chat or (config.is_file() and "chat_template" in _object(config))
     lengths = [(len(i.prompt), len(i.trace) + len(i.answer) + len(form)) for i in islice(train.items, SAMPLE)]
     prompt, answer = (max(part) for part in zip(*lengths, strict=True))
     new = _rounded(answer / 2 + 32)
@@ -241,6 +295,13 @@ def _model(base: str, train: Loaded, form: str, remarks: list[str]) -> dict[str,
         f"model.max_length {described['max_length']}, max_new_tokens {new}: from the longest of {len(lengths)} rows"
     )
     return described
+
+
+def _object(file: Path) -> dict[str, Any]:
+    try:
+        return read_object(file)
+    except ModelDamaged as damaged:
+        raise UserError(str(damaged)) from damaged
 
 
 def _rounded(tokens: float) -> int:

@@ -22,7 +22,7 @@ from services.console.campaign_file import training_rows, with_task_folder
 from services.console.client import settings_from_environment
 from services.console.embedded.base_model import base_folder, is_model
 from services.runtime.places import places
-from services.runtime.storage.model_folders import OFFLINE
+from services.runtime.storage.model_folders import OFFLINE, load_tokenizer, misfit_named
 from services.runtime.user_error import UserError
 from sizing import speed
 from sizing.devices import DEVICES, PROCESSOR
@@ -92,7 +92,6 @@ def measured(plan: Plan, file: Path, options: Mapping[str, float]) -> Plan:
     os.environ |= OFFLINE
     try:
         import torch  # noqa: PLC0415
-        from transformers import AutoTokenizer  # noqa: PLC0415
         from transformers.utils import logging  # noqa: PLC0415
 
         import services.oracle.engines.local  # noqa: PLC0415
@@ -101,8 +100,8 @@ def measured(plan: Plan, file: Path, options: Mapping[str, float]) -> Plan:
         raise _not_installed(missing) from missing
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     warnings.simplefilter("ignore", FutureWarning)
-    tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
     try:
+        tokenizer = load_tokenizer(base)
         examples, rows = _examples(campaign, file, tokenizer)
         trained = _trained_tokens_per_second(plan, base, examples)
         answer = options.get("answer_tokens") or min(
@@ -235,7 +234,8 @@ def _answers_per_second(base: Path, examples: list[Example], answer: float, trai
 
     cuda = torch.cuda.is_available()
     dtype = torch.bfloat16 if cuda else torch.float32
-    loaded: Any = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, trust_remote_code=False)
+    with misfit_named(base):
+        loaded: Any = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, trust_remote_code=False)
     model = loaded.to("cuda" if cuda else "cpu").eval()
     use_products(model)
     length = fmean(max(1, example.prompt) for example in examples)

@@ -15,7 +15,7 @@ from typing import Any
 from schemas.campaign import Model
 from services.runtime.settings import cache_folder
 from services.runtime.storage.hub_models import HUB_ID, hub_folder, is_fetched
-from services.runtime.storage.model_folders import OFFLINE
+from services.runtime.storage.model_folders import INDEX, OFFLINE, ModelMissing, model_config, model_folder
 from services.runtime.user_error import UserError
 from services.trainer.tiny_base.make import SHAPE
 from services.trainer.tiny_base.tokenizer import entries
@@ -29,6 +29,8 @@ def planned_model(model: Model, file: Path | None) -> PlannedModel:
     """The model of a campaign, or of a card or a `config.json`. Raises `UserError`."""
     try:
         return _of_file(file, model) if file else _of_base(model)
+    except ModelMissing as missing:
+        raise UserError(str(missing)) from missing
     except families.ShapesUnknown as unknown:
         raise UserError(f"model.base: {model.base!r}; {unknown}") from unknown
 
@@ -39,8 +41,10 @@ def _of_base(model: Model) -> PlannedModel:
     folder, committed = Path(model.base), cards.cards()
     if not (folder / "config.json").is_file() and is_fetched(model):
         folder = hub_folder(model.base, model.revision, cache_folder())
-    if (folder / "config.json").is_file():
-        return _of_config(folder / "config.json", model)
+    if (folder / "config.json").exists():
+        if (folder / INDEX).exists() or any(folder.glob("*.safetensors")):
+            model_folder(str(folder))  # a plan needs the configuration alone, but a damaged model will not run
+        return _of_config(folder / "config.json", model_config(folder), model)
     if (card := committed.get(folder.name)) is None:
         raise UserError(
             f"model.base: {model.base!r}; the folder has no config.json, and no card has that name: give --shapes with "
@@ -53,21 +57,21 @@ def _of_file(file: Path, model: Model) -> PlannedModel:
     if file.suffix in (".yaml", ".yml"):
         return _of_card(cards.read(file))
     try:
-        return _of_config(file, model)
+        config = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"--shapes: {file}; {error}: give a config.json, or a card as in deploy/models") from error
+    if not isinstance(config, dict):
+        raise UserError(f"--shapes: {file}; it holds no JSON object: give a config.json, or a card as in deploy/models")
+    return _of_config(file, config, model)
 
 
 def _fetch(model: Model) -> str:
     return f", run `aevolve fetch {model.base}`" if HUB_ID.fullmatch(model.base) else ""
 
 
-def _of_config(file: Path, model: Model) -> PlannedModel:
+def _of_config(file: Path, config: dict[str, Any], model: Model) -> PlannedModel:
     """The model of a `config.json`: by formula, or counted where no formula knows it."""
-    config = json.loads(file.read_text(encoding="utf-8"))
-    if not isinstance(config, dict):
-        raise families.ShapesUnknown(f"{file}: no JSON object; give the config.json of a model")
-    if config.get("model_type") in families.FAMILIES:
+    if str(config.get("model_type")) in families.FAMILIES:
         return _without_card(families.shapes(config), str(file), model)
     planned = _without_card(_counted(config), str(file), model)
     note = (

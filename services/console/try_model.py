@@ -6,10 +6,13 @@ oracle will draw.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import tempfile
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +23,7 @@ from services.console.campaign_file import with_task_folder
 from services.console.client import settings_from_environment
 from services.console.embedded.base_model import base_folder, is_model, substrate
 from services.runtime.jobs.runner import JobFailed
-from services.runtime.storage.model_folders import OFFLINE
+from services.runtime.storage.model_folders import OFFLINE, load_tokenizer
 from services.runtime.user_error import UserError
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def shown(campaign: Campaign, file: Path, kind: str, items: int) -> Iterator[str]:
-    """A block of text per item, then the mean per domain. Raises `UserError`."""
+    """A line about what is loaded, a block of text per item, then the mean per domain. Raises `UserError`."""
     kinds: dict[str, Kind] = {name: key for key, name in SETS.items()}
     if kind not in kinds:
         raise UserError(f"--set: {kind!r} is no set; give one of {', '.join(kinds)}")
@@ -40,30 +43,46 @@ def shown(campaign: Campaign, file: Path, kind: str, items: int) -> Iterator[str
     if not is_model(base):
         raise UserError("model.base: tiny is made when a campaign starts; run `aevolve demo` once, or name a model")
     os.environ |= OFFLINE
-    try:
-        from services.oracle.evaluate import evaluate  # noqa: PLC0415 - loads torch
-        from services.oracle.orders import ScoreOrder  # noqa: PLC0415
-        from services.oracle.score_job import evaluation_job  # noqa: PLC0415
-    except ModuleNotFoundError as missing:
-        raise UserError(f"{missing.name} is not installed: pip install 'aevolve[trainer]'") from missing
     few = _with_items(campaign, kinds[kind], items)
-    order = ScoreOrder(
-        candidate=BASE, kinds=(kinds[kind],), round=0, checkpoint=None, substrate=substrate(base), campaign=few
-    )
-    with tempfile.TemporaryDirectory(prefix="aevolve-try-") as scratch:
-        key = Path(scratch) / "key"
-        key.write_text(secrets.token_hex(32))
-        places = {"oracle_key_file": key, "artifacts": f"{scratch}/artifacts", "work": Path(scratch) / "work"}
+    asked = items * len(campaign.constitution.domains_of(kinds[kind]))
+    yield f"loading {campaign.model.base}, asking {asked} items of {kind} ..."
+    with _quiet():
         try:
-            job = evaluation_job(order, settings.model_copy(update=places))
-            result = evaluate(job, lambda _: None)
-        except JobFailed as failed:
-            raise UserError(f"{failed.error}: {failed.message}") from failed
-        except Exception as error:
-            if type(error).__name__ not in _named_failures():
-                raise
-            raise UserError(f"{type(error).__name__}: {error}") from error
-        yield from _blocks(job, result.measured[0])
+            from services.oracle.evaluate import evaluate  # noqa: PLC0415 - loads torch
+            from services.oracle.orders import ScoreOrder  # noqa: PLC0415
+            from services.oracle.score_job import evaluation_job  # noqa: PLC0415
+        except ModuleNotFoundError as missing:
+            raise UserError(f"{missing.name} is not installed: pip install 'aevolve[trainer]'") from missing
+        order = ScoreOrder(
+            candidate=BASE, kinds=(kinds[kind],), round=0, checkpoint=None, substrate=substrate(base), campaign=few
+        )
+        with tempfile.TemporaryDirectory(prefix="aevolve-try-") as scratch:
+            key = Path(scratch) / "key"
+            key.write_text(secrets.token_hex(32))
+            places = {"oracle_key_file": key, "artifacts": f"{scratch}/artifacts", "work": Path(scratch) / "work"}
+            try:
+                job = evaluation_job(order, settings.model_copy(update=places))
+                result = evaluate(job, lambda _: None)
+            except JobFailed as failed:
+                raise UserError(f"{failed.error}: {failed.message}") from failed
+            except Exception as error:
+                if type(error).__name__ not in _named_failures():
+                    raise
+                raise UserError(f"{type(error).__name__}: {error}") from error
+            yield from _blocks(job, result.measured[0])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warnings of libraries about packages and kernels that they could use, too."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _with_items(campaign: Campaign, kind: Kind, items: int) -> Campaign:
@@ -81,14 +100,12 @@ def _named_failures() -> frozenset[str]:
 
 
 def _blocks(job: EvaluationJob, measured: Any) -> Iterator[str]:
-    from transformers import AutoTokenizer  # noqa: PLC0415
-
     from services.oracle.evaluate import Drawn  # noqa: PLC0415
     from services.oracle.receipts import Line, read  # noqa: PLC0415
     from services.oracle.suites import suites_of  # noqa: PLC0415
     from services.runtime.prompting import question, question_ids  # noqa: PLC0415
 
-    tokenizer = AutoTokenizer.from_pretrained(job.base, trust_remote_code=False)
+    tokenizer = load_tokenizer(Path(job.base))
     with suites_of(job) as suites:
         item_set = Drawn.of(job, job.sets[0], suites)
     questions: list[Item] = [item for items in item_set.items.values() for item in items]

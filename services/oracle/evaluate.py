@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from lm_eval.evaluator import evaluate as run_tasks
-from transformers import AutoTokenizer
 
 from schemas.base import Frozen
 from schemas.scores import Scores
@@ -40,7 +39,7 @@ from services.oracle.stamp import stamp
 from services.oracle.suites import Suites, by_domain, suites_of
 from services.oracle.task_lists import run_lists
 from services.runtime.prompting import BOS_REMEDY, EndTokenMissing, adds_special_tokens, bos_missing
-from services.runtime.storage.model_folders import model_folder
+from services.runtime.storage.model_folders import load_tokenizer, model_folder
 from tasks.item import Item
 from tasks.puzzles.scorer import correct
 
@@ -52,15 +51,15 @@ Items = Mapping[str, Sequence[Item]]
 def evaluate(job: EvaluationJob, report: Report) -> Evaluated:
     """Scores with receipts, one per set and one for all guards; `report` gets {"kind", "step", "steps"} after a batch.
 
-    Raises `KeyMissing`, `ModelMissing`, `PickledWeights`, `AdapterChanged`, `AdapterMissing`, `AdapterUnsafe`,
-    `AdapterRefused`, `TokenizerUnfit`, `EndTokenMissing`, `ChatTemplateMissing`, `PromptTooLong`, `OtherStamp`,
-    `TaskRefused`, `CodeRefused`, or `StoreFailed`; of suites `SuiteRefused`, `ItemsChanged`, `SetTooSmall`,
-    `ScoreInvalid`, `UserCodeFailed` or `NothingScored`; and where a server computes, `EngineUnreachable`,
-    `EngineSilent`, `EngineDenied`, `EngineGarbled`, `EngineMismatched` or `EngineRefused`.
+    Raises `KeyMissing`, `ModelMissing`, `ModelDamaged`, `PickledWeights`, `AdapterChanged`, `AdapterMissing`,
+    `AdapterUnsafe`, `AdapterRefused`, `TokenizerUnfit`, `EndTokenMissing`, `ChatTemplateMissing`, `PromptTooLong`,
+    `OtherStamp`, `TaskRefused`, `CodeRefused`, or `StoreFailed`; of suites `SuiteRefused`, `ItemsChanged`,
+    `SetTooSmall`, `ScoreInvalid`, `UserCodeFailed` or `NothingScored`; and where a server computes,
+    `EngineUnreachable`, `EngineSilent`, `EngineDenied`, `EngineGarbled`, `EngineMismatched` or `EngineRefused`.
     """
     logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns about each of our settings
     start = now()
-    tokenizer = AutoTokenizer.from_pretrained(model_folder(job.base), trust_remote_code=False)
+    tokenizer = load_tokenizer(model_folder(job.base))
     check_begin(tokenizer, job)
     with suites_of(job) as suites:
         drawn = [Drawn.of(job, item_set, suites) for item_set in job.sets]  # what is missing is found before any work

@@ -162,6 +162,7 @@ SCORING = JobKind(
             "EngineMissing",
             "ItemsChanged",
             "KeyMissing",
+            "ModelDamaged",
             "ModelMissing",
             "NothingScored",
             "PickledWeights",

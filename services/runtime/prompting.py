@@ -7,13 +7,13 @@ becomes a control token: only the template writes those.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
 from schemas.prompts import Prompt
+from services.runtime.storage.model_folders import read_object
 
 Question = str | Sequence[Mapping[str, str]]
 """A question as text, or the conversation before the turn that is asked for."""
@@ -239,5 +239,4 @@ def bos_expected(base: Path, tokenizer: Any) -> bool:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return content
+    return read_object(file) if file.is_file() else {}

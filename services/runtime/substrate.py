@@ -9,7 +9,7 @@ from pathlib import Path
 from schemas.campaign import Substrate
 from services.runtime.jobs.runner import JobFailed
 from services.runtime.storage.hashing import hash_folder, hash_source
-from services.runtime.storage.model_folders import ModelMissing, model_folder
+from services.runtime.storage.model_folders import ModelMissing, damage_named, model_folder
 
 SHARED = (
     "schemas.profiles",
@@ -96,8 +96,8 @@ def code_sha256() -> str:
 def base_folder(substrate: Substrate) -> Path:
     """The base model's folder.
 
-    Raises `JobFailed`: `CodeChanged` if the code is not that of the campaign's start, `ModelMissing` or
-    `PickledWeights` if the model does not exist as safetensors, `BaseChanged` if it is not that of the start.
+    Raises `JobFailed`: `CodeChanged` if the code is not that of the campaign's start, `ModelMissing`, `ModelDamaged`
+    or `PickledWeights` if the model does not exist as whole safetensors, `BaseChanged` if it is not that of the start.
     """
     if (code := code_sha256()) != substrate.code_sha256:
         message = (
@@ -107,9 +107,10 @@ def base_folder(substrate: Substrate) -> Path:
         raise JobFailed("CodeChanged", message)
     try:
         folder = model_folder(substrate.base_uri)
+        with damage_named(folder):
+            sha256 = _hash(folder, max(file.stat().st_mtime_ns for file in folder.rglob("*")))
     except ModelMissing as missing:
         raise JobFailed(type(missing).__name__, str(missing)) from None
-    sha256 = _hash(folder, max(file.stat().st_mtime_ns for file in folder.rglob("*")))
     if sha256 != substrate.base_sha256:
         message = f"base_sha256: {folder} is now {sha256}, the campaign began with {substrate.base_sha256}; restore it"
         raise JobFailed("BaseChanged", message)

@@ -85,7 +85,12 @@ def result(module: ModuleType, name: str, arguments: Mapping[str, Any]) -> dict[
     """What a function returns to these arguments, or why it returns nothing."""
     try:
         function, arguments = _function(module, name, arguments)
-        value = function(**accepted(function, arguments))
+        given = accepted(function, arguments)
+        try:
+            inspect.signature(function).bind(**given)
+        except TypeError as misfit:
+            raise _Missing(_misfit(function, name, arguments, misfit)) from None
+        value = function(**given)
         if inspect.isawaitable(value):
             value = asyncio.run(_awaited(value))
         if inspect.isgenerator(value):
@@ -114,8 +119,15 @@ def _function(
     return target, arguments
 
 
+def _misfit(function: Callable[..., Any], name: str, arguments: Mapping[str, Any], error: TypeError) -> str:
+    return (
+        f"its signature is {name}{inspect.signature(function)}, which cannot be called ({error}); it is called by name "
+        f"as {name}({', '.join(f'{argument}=...' for argument in arguments)}): take those that it needs, or **columns"
+    )
+
+
 class _Missing(Exception):
-    """The module has no such function."""
+    """The module has no such function, or one of another signature."""
 
 
 async def _awaited(value: Any) -> Any:
@@ -140,6 +152,8 @@ def accepted(function: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 def words(error: BaseException, file: str) -> str:
     """An error on one line, with the last line of the user's file that led to it, else the line that raised it."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{type(error).__name__}: {error.msg} ({Path(error.filename).name}:{error.lineno}); correct that line"
     frames, trace = [], error.__traceback__
     while trace is not None:
         frames.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))

@@ -95,6 +95,7 @@ PREFLIGHT_PERMANENT = frozenset(
         "EndTokenMissing",
         "ItemsChanged",
         "MemoryShort",
+        "ModelDamaged",
         "ModelMissing",
         "ModelUnsupported",
         "OutputLayerTied",

@@ -15,12 +15,11 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from transformers import AutoTokenizer
 
 from schemas.evidence import Coverage
 from services.runtime.storage import artifacts
 from services.runtime.storage.hashing import hash_folder
-from services.runtime.storage.model_folders import model_folder
+from services.runtime.storage.model_folders import load_tokenizer, model_folder
 from services.trainer import checkpoint, preflight, registry
 from services.trainer.distributed.data_parallel import Ranks, announce, this_rank
 from services.trainer.distributed.fsdp import Sharded
@@ -96,7 +95,7 @@ def _learner(job: TrainingJob, ranks: Ranks) -> Learner:
     base = model_folder(job.base)
     preflight.check_memory(job, base)
     learner: type[Learner] = registry.load(registry.METHODS.get(job.recipe.method).learner)
-    return learner.begin(job, AutoTokenizer.from_pretrained(base, trust_remote_code=False), base, ranks)
+    return learner.begin(job, load_tokenizer(base), base, ranks)
 
 
 def _train(learner: Learner, report: Report) -> tuple[int, Coverage, dict[str, torch.Tensor]]:

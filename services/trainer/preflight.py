@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoConfig
 
 from schemas.plugins import UnknownName
 from schemas.prompts import Prompt
 from schemas.recipe import Recipe
 from services.runtime.prompting import BOS_REMEDY, adds_special_tokens, bos_missing, turn_end
-from services.runtime.storage.model_folders import model_folder
+from services.runtime.storage.model_folders import load_tokenizer, model_folder
 from services.runtime.storage.object_store import is_url
 from services.trainer import registry
 from services.trainer.batches import Data
@@ -49,7 +49,7 @@ MOMENTS = 2
 def check(job: TrainingJob) -> None:
     """All checks that need only files.
 
-    Raises `ModelMissing`, `PickledWeights`, `RecipeUnsupported`, `DevicesMissing`, `ModelUnsupported`,
+    Raises `ModelMissing`, `ModelDamaged`, `PickledWeights`, `RecipeUnsupported`, `DevicesMissing`, `ModelUnsupported`,
     `SequenceTooLong`, `BosMissing`, `ChatTemplateMissing`, `EndTokenMissing`, `DiskShort`, or what the adapter form
     raises (`TargetModuleMissing`, `TargetModulePartial`, `OutputLayerTied`, `AdapterUnloadable`).
     """
@@ -120,14 +120,14 @@ def check_share(job: TrainingJob, kept: int, too_long: int) -> None:
 
 def check_bos(base: Path) -> None:
     """Raise `BosMissing` where texts do not begin as the model expects."""
-    tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
+    tokenizer = load_tokenizer(base)
     if bos_missing(base, tokenizer):
         raise BosMissing(f"model.base: its tokenizer does not put {tokenizer.bos_token!r} before a text; {BOS_REMEDY}")
 
 
 def check_end(base: Path, form: Prompt) -> None:
     """Raise `EndTokenMissing` or `ChatTemplateMissing` where nothing would end an answer, or nothing asks for it."""
-    turn_end(AutoTokenizer.from_pretrained(base, trust_remote_code=False), form)
+    turn_end(load_tokenizer(base), form)
 
 
 def trained_weights(base: Path, recipe: Recipe) -> int:

@@ -32,6 +32,9 @@ def init(
     domain_column: Annotated[str | None, typer.Option(help="Column that names each row's domain.")] = None,
     prompt_column: Annotated[str | None, typer.Option(help="Column of the question.", show_default="detected")] = None,
     answer_column: Annotated[str | None, typer.Option(help="Column of the answer.", show_default="detected")] = None,
+    trace_column: Annotated[
+        str | None, typer.Option(help="Column of the worked steps.", show_default="detected")
+    ] = None,
     answer_pattern: Annotated[
         str | None, typer.Option(help=r"Regular expression that cuts the answer out of its column, as '####\s*(.+)'.")
     ] = None,
@@ -47,7 +50,18 @@ def init(
     if eval_ is None and sys.stdin.isatty():
         named = typer.prompt("File of evaluation items (empty: a part of the training file)", default="")
         eval_ = Path(named) if named else None
-    answers = Answers(model, train, eval_, target, score, domain_column, prompt_column, answer_column, answer_pattern)
+    answers = Answers(
+        model=model,
+        train=train,
+        eval=eval_,
+        target=target,
+        score=score,
+        domain_column=domain_column,
+        prompt_column=prompt_column,
+        answer_column=answer_column,
+        trace_column=trace_column,
+        answer_pattern=answer_pattern,
+    )
     files = [file for file in (train, eval_, target) if file]
     place = out or common_folder(files) / "campaign.yaml"
     for remark in write(answers, place):

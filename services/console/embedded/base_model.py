@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -13,6 +12,7 @@ from schemas.campaign import Model, Substrate
 from services.console.embedded.supervisor import Child, Command
 from services.runtime.storage.hashing import hash_folder
 from services.runtime.storage.hub_models import HUB_ID, hub_folder
+from services.runtime.storage.model_folders import ModelMissing, damage_named, model_config, read_header
 from services.runtime.substrate import code_sha256
 from services.runtime.user_error import UserError
 from services.trainer.tiny_base.make import base_key
@@ -55,33 +55,33 @@ async def make_base(folder: Path, log: Path) -> None:
 
 
 def substrate(folder: Path) -> Substrate:
-    """The hashes of a base and of the code. Raises `UserError` where the folder holds no weights."""
+    """The hashes of a base and of the code. Raises `UserError` where the folder holds no weights, or damaged ones."""
+    try:
+        with damage_named(folder):
+            base_sha256 = hash_folder(folder)
+        parameters = active_parameters(folder)
+    except ModelMissing as missing:
+        raise UserError(str(missing)) from missing
     return Substrate(
-        base_sha256=hash_folder(folder),
+        base_sha256=base_sha256,
         code_sha256=code_sha256(),
         base_uri=str(folder),
-        active_parameters=active_parameters(folder),
+        active_parameters=parameters,
     )
 
 
 def active_parameters(folder: Path) -> int:
     """Parameters used per token, from the headers of the weights; of a mixture's routed experts, the chosen share.
 
-    Format: https://github.com/huggingface/safetensors#format. Tied weights are stored and counted once.
+    Tied weights are stored and counted once. Raises `ModelDamaged`, or `UserError` without weights.
     """
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise UserError(f"model.base: {folder}; no *.safetensors file lies there: convert the weights to safetensors")
-    share = _active_share(json.loads((folder / "config.json").read_text()))
-    sizes = [(name, tensor["shape"]) for file in files for name, tensor in _header(file).items()]
+    with damage_named(folder / "config.json"):
+        share = _active_share(model_config(folder))
+    sizes = [(name, tensor["shape"]) for file in files for name, tensor in read_header(file).items()]
     return round(sum(_product(shape) * (share if ".experts." in name else 1.0) for name, shape in sizes))
-
-
-def _header(file: Path) -> dict[str, Any]:
-    with file.open("rb") as opened:
-        header: dict[str, Any] = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
-    header.pop("__metadata__", None)
-    return header
 
 
 def _active_share(config: dict[str, Any]) -> float:

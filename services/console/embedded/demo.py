@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,18 +26,24 @@ from services.runtime.user_error import UserError
 
 LOOK_SECONDS = 1.0
 """Longest time between two reads of the log."""
+SHOWN_KEYS = 5
+"""Differing keys that a note names."""
 BREATH_SECONDS = 0.3
 """Shortest time between two reads."""
 
 
 def plan(folder: RunFolder, file: Path, overrides: dict[str, Any], *, resume: bool, note: Note | None = None) -> Record:
-    """The record to run: a new campaign, or the one that the folder holds. `note` gets remarks about a new one.
+    """The record to run: a new campaign, or the one that the folder holds.
 
-    Raises `UserError` if there is nothing to resume, or if an unfinished campaign would be abandoned.
+    `note` gets remarks about a new campaign, or about a file that differs from the one to resume. Raises `UserError` if
+    there is nothing to resume, or if an unfinished campaign would be abandoned.
     """
     record = folder.record()
     if resume:
-        return _resumable(folder, record, overrides)
+        record = _resumable(folder, record, overrides)
+        if note and (remark := _difference(file, record)):
+            note(remark)
+        return record
     if record.campaign and not record.reported:
         raise UserError(
             f"--out: {folder.root}; it holds the unfinished campaign {record.campaign}: "
@@ -53,6 +60,34 @@ def _resumable(folder: RunFolder, record: Record, overrides: dict[str, Any]) -> 
     if options := [name for name, value in overrides.items() if value is not None]:
         raise UserError(f"--{options[0].replace('_', '-')}: a resumed campaign keeps its own: leave it out")
     return record
+
+
+def _difference(file: Path, record: Record) -> str:
+    """What a resumed campaign does not take from its file; empty if they are alike."""
+    assert record.file is not None
+    goes_on = f"the recorded campaign {record.campaign or record.file.name} goes on as it was"
+    remedy = "give another --out to start a new one"
+    try:
+        now = load(file, with_base=False)
+    except UserError as error:
+        return f"{str(error).splitlines()[0]}; {goes_on}; {remedy}"
+    keys = list(_differing(now.model_dump(mode="json"), record.file.model_dump(mode="json")))
+    more = f" and {len(keys) - SHOWN_KEYS} more" if len(keys) > SHOWN_KEYS else ""
+    if not keys:
+        return ""
+    return f"{file}: differs from what was recorded in {', '.join(keys[:SHOWN_KEYS])}{more}; {goes_on}; {remedy}"
+
+
+def _differing(one: Any, other: Any, place: str = "") -> Iterator[str]:
+    """The keys whose values differ, as a campaign file spells them."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in dict.fromkeys((*one, *other)):
+            yield from _differing(one.get(key), other.get(key), f"{place}.{key}" if place else str(key))
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for at, pair in enumerate(zip(one, other, strict=True)):
+            yield from _differing(*pair, f"{place}.{at}")
+    elif one != other:
+        yield place
 
 
 async def run(folder: RunFolder, record: Record, lock: int, screen: Screen) -> History:

@@ -29,6 +29,7 @@ from services.runtime.prompting import (
     question_ids,
     turn_end,
 )
+from services.runtime.storage.model_folders import ModelDamaged, load_tokenizer
 
 SHOWN = 120
 """Maximum characters of a foreign text, such as a licence."""
@@ -75,13 +76,11 @@ class Lengths:
         if base is None or not (folder / "tokenizer.json").is_file():
             return None
         try:
-            from transformers import AutoTokenizer  # noqa: PLC0415 - part of the extra `trainer`, which data can do without
-        except ModuleNotFoundError:
-            return None
-        try:
             # The length limit of a tokenizer is a warning on standard error, and longer rows are what is counted here.
-            return cls(AutoTokenizer.from_pretrained(folder, model_max_length=NO_LIMIT, trust_remote_code=False), model)
-        except (OSError, ValueError, ChatTemplateMissing, EndTokenMissing):
+            return cls(load_tokenizer(folder, model_max_length=NO_LIMIT), model)
+        except ModuleNotFoundError:
+            return None  # transformers is part of the extra `trainer`, which data can do without
+        except (ModelDamaged, ChatTemplateMissing, EndTokenMissing):
             return None  # the training job refuses the base by name
 
     def too_long(self, row: Row) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import AutoModelForCausalLM, GenerationConfig
 
 from schemas.base import digest
 from schemas.campaign import Model
@@ -32,7 +32,7 @@ from services.data.sources.suites import FULL_MARKS
 from services.runtime.prompting import Question, end_tokens, question_ids
 from services.runtime.storage import artifacts
 from services.runtime.storage.hashing import hash_folder
-from services.runtime.storage.model_folders import model_folder
+from services.runtime.storage.model_folders import load_tokenizer, misfit_named, model_folder
 from tasks.item import Item
 from tasks.puzzles.draw import FAMILIES, draw
 from tasks.puzzles.scorer import BOX, correct
@@ -175,13 +175,14 @@ class Writer:
             torch.set_num_threads(1)  # sums must not depend on the number of free cores
         folder = model_folder(str(base))
         self.limits, self.form = model, model.form
-        self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        self.tokenizer = load_tokenizer(folder)
         self.ends = end_tokens(folder, self.tokenizer, model.form)
         pad = self.tokenizer.pad_token_id
         self.pad = pad if pad is not None else next(iter(self.ends), 0)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32 if device == "cpu" else torch.bfloat16, trust_remote_code=False
-        )
+        with misfit_named(folder):
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=torch.float32 if device == "cpu" else torch.bfloat16, trust_remote_code=False
+            )
         settings: Any = GenerationConfig  # transformers' class has no types
         loaded.generation_config = settings()  # the base's own holds penalties, which `generate` would apply
         self.model = (PeftModel.from_pretrained(loaded, adapter) if adapter else loaded).to(device).eval()

@@ -18,7 +18,7 @@ from services.oracle.harness.attention import use_products
 from services.oracle.harness.model import GreedyLM, TaskLM
 from services.oracle.job import AdapterRefused, EvaluationJob
 from services.runtime.prompting import end_tokens
-from services.runtime.storage.model_folders import model_folder
+from services.runtime.storage.model_folders import misfit_named, model_folder
 
 BATCH = {"cpu": 128, "cuda": 64}
 """Prompts generated together. Part of the stamp: batching changes the rounding, and greedy decoding follows it."""
@@ -70,22 +70,27 @@ def load(job: EvaluationJob, device: str) -> Any:
     """The base with the job's adapter, or the job's checkpoint in its place, ready to generate.
 
     In single precision the adapter is merged, which halves the time of a step. In bfloat16 it stays beside the base:
-    merging would round its small updates to zero. Raises `ModelMissing`, `AdapterChanged`, `AdapterMissing`,
-    `AdapterUnsafe` or `AdapterRefused`.
+    merging would round its small updates to zero. Raises `ModelMissing`, `ModelDamaged`,
+    `AdapterChanged`, `AdapterMissing`, `AdapterUnsafe` or `AdapterRefused`.
     """
     trained = adapter(job.adapter, job.sha256, Path(job.copies))
     if device == "cpu":
         torch.set_num_threads(1)
     base = model_folder(job.base)
     if trained is None:
-        return _model(base, device)
+        return _base(base, device)
     try:
-        return _model(trained, device) if form(trained) == "full" else _adapted(_model(base, device), trained)
+        return _model(trained, device) if form(trained) == "full" else _adapted(_base(base, device), trained)
     except (KeyError, RuntimeError, TypeError, ValueError) as error:  # of PEFT and transformers for a misfit
         raise AdapterRefused(
             f"adapter {job.adapter}: it does not fit the base ({type(error).__name__}; the oracle's log has the rest); "
             "train the candidate again"
         ) from error
+
+
+def _base(folder: Path, device: str) -> Any:
+    with misfit_named(folder):
+        return _model(folder, device)
 
 
 def _model(folder: Path, device: str) -> Any:

@@ -19,6 +19,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 from transformers.utils.import_utils import is_flash_attn_2_available
 
+from services.runtime.storage.model_folders import misfit_named
 from services.trainer.job import QuantizerMissing, RowsSeen
 
 META = "meta"
@@ -30,12 +31,15 @@ TOLERANCE = 0.02
 
 
 def load(base: Path, device: str, dtype: torch.dtype) -> Any:
-    """The base of a folder, in the given number format."""
+    """The base of a folder, in the given number format. Raises `ModelDamaged` where its files do not make a model."""
     if device == META:
         with torch.device(META):
             config = AutoConfig.from_pretrained(base, trust_remote_code=False)
             return AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)  # type: ignore[no-untyped-call]
-    model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, use_safetensors=True, trust_remote_code=False)
+    with misfit_named(base):
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            base, dtype=dtype, use_safetensors=True, trust_remote_code=False
+        )
     return model.to(device)
 
 
@@ -53,14 +57,15 @@ def load_in_4_bits(base: Path, device: str, dtype: torch.dtype) -> Any:
         bnb_4bit_compute_dtype=dtype,
     )
     device_map = {"": torch.cuda.current_device() if device == "cuda" else device}
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        base,
-        dtype=dtype,
-        quantization_config=four_bits,
-        device_map=device_map,
-        use_safetensors=True,
-        trust_remote_code=False,
-    )
+    with misfit_named(base):
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            base,
+            dtype=dtype,
+            quantization_config=four_bits,
+            device_map=device_map,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
     for module in model.modules():
         # On a processor with AVX512-BF16 the first evaluation would repack the weights for a kernel without gradients.
         if hasattr(module, "support_avx512bf16_for_cpu"):

@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from schemas.recipe import Recipe
+from schemas.rows import form_mistake
 from services.console.campaign_file import load
 from services.runtime.user_error import UserError
 from tests.unit.console_events import DEMO
@@ -124,6 +125,45 @@ def test_every_domain_of_the_data_gets_a_row_or_the_file_is_refused(file):
     assert load(file("  rounds: 4", given.replace("ROWS", "7"))).constitution.data.rows == 7
 
 
+@pytest.mark.parametrize(
+    ("form", "wrong"),
+    [
+        ("{tracee} {answer}", "{tracee} is no placeholder"),
+        ("{trace} {}", "{} is no placeholder"),
+        ("{0} {answer}", "{0} is no placeholder"),
+        ("{answer:>8}", "{answer:>8} is no placeholder"),
+        ("{answer!r}", "{answer!r} is no placeholder"),
+        ("{trace} {answer.text}", "{answer.text} is no placeholder"),
+        ("{trace} { answer }", "{ answer } is no placeholder"),
+        ("\\\\boxed{{Answer}}", "{Answer} is no placeholder"),
+        ("the answer", "it has neither {answer} nor {trace}"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["kind: files, paths: [a.jsonl]", "kind: suite"])
+def test_a_form_with_another_placeholder_is_refused_by_name(file, kind, form, wrong):
+    given = f'  data: {{sources: [{{{kind}, name: s, domain: d, form: "{form}"}}]}}\n  rounds: 4'
+    with pytest.raises(UserError) as problem:
+        load(file("  rounds: 4", given))
+    assert wrong in str(problem.value)
+    assert "{trace}" in str(problem.value)
+    assert len(str(problem.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{trace}\n#### {answer}",
+        "{trace} \\boxed{{answer}}",
+        "\\text{Answer}: {answer}",
+        "\\frac{a}{b} x^{2} y_{n} \\{z\\} {answer}",
+        '{"steps": "{trace}", "answer": {answer}}',
+        "{1, 2} {answer}",
+    ],
+)
+def test_a_form_may_have_other_braces(form):
+    assert form_mistake(form) == ""
+
+
 @pytest.mark.parametrize("text", ["", "- a", "7", "constitution: 3"])
 def test_what_is_no_campaign_is_told(tmp_path, text):
     path = tmp_path / "x.yaml"
@@ -154,6 +194,23 @@ def test_a_wrong_target_is_told_in_the_form_that_was_meant_alone(file):
     assert len(str(problem.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        (
+            "data: {sources: [{kind: file, name: s, domain: d, paths: [a]}]}",
+            r"sources\.0: 'file'; kind should be one of web,",
+        ),
+        ("suites: [{kind: file, name: s, eval: a}]", r"suites\.0: 'file'; kind should be one of files, python"),
+        ("suites: [{name: s, eval: a}]", r"suites\.0: .*kind should be one of files, python"),
+    ],
+)
+def test_an_unknown_kind_is_told_in_one_line_with_those_there_are(file, entry, words):
+    with pytest.raises(UserError, match=words) as problem:
+        load(file("  rounds: 4", f"  {entry}\n  rounds: 4"))
+    assert len(str(problem.value).splitlines()) == 1
+
+
 def test_a_base_without_a_tokenizer_is_refused_by_name(file, tmp_path):
     base = tmp_path / "weights-alone"
     base.mkdir()
@@ -161,4 +218,5 @@ def test_a_base_without_a_tokenizer_is_refused_by_name(file, tmp_path):
     with pytest.raises(UserError, match=r"model\.base: '.*weights-alone' holds no tokenizer; copy tokenizer\.json"):
         load(file("base: tiny", f"base: {base}"))
     (base / "tokenizer.json").write_text("{}")
-    assert load(file("base: tiny", f"base: {base}")).model.base == str(base)
+    with pytest.raises(UserError, match=r"model\.base: '.*weights-alone' holds no weights: copy its \*\.safetensors"):
+        load(file("base: tiny", f"base: {base}"))

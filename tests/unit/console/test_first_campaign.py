@@ -1,6 +1,7 @@
 """`aevolve init` writes a campaign file that loads, from a stranger's files, and nothing where that cannot be."""
 
 import json
+import re
 
 import pytest
 import yaml
@@ -80,6 +81,68 @@ def test_a_target_of_its_own_and_domains_are_taken_over(tmp_path):
     assert (law.suites[0].dev, law.suites[0].target) == ("eval.jsonl", "target.jsonl")
 
 
+def test_the_column_of_worked_steps_can_be_named_and_its_absence_is_told(tmp_path):
+    given = [{"question": row["question"], "how": row["steps"], "answer": row["answer"]} for row in rows(50)]
+    train, items = write(tmp_path / "train.jsonl", given), write(tmp_path / "eval.jsonl", rows(900, 500))
+    done = init("--train", train, "--eval", items, "--out", str(tmp_path / "alone.yaml"))
+    assert (
+        "no column of worked steps is known: the answer alone is taught; name the column by --trace-column"
+        in " ".join(done.output.split())
+    )
+    assert load(tmp_path / "alone.yaml").constitution.data.sources[0].form == "{answer}"
+    done = init("--train", train, "--eval", items, "--trace-column", "how")
+    assert done.exit_code == 0, done.output
+    assert "--trace-column" not in done.output
+    (source,) = load(tmp_path / "campaign.yaml").constitution.data.sources
+    assert (source.trace, source.form) == ("how", "{trace}\n#### {answer}")
+    done = init("--train", train, "--eval", items, "--trace-column", "why", "--out", str(tmp_path / "no.yaml"))
+    assert done.exit_code == 2
+    assert "there is no column 'why'" in done.output
+
+
+def kinds(counts):
+    start, found = 0, []
+    for kind, n in counts.items():
+        found += [{**row, "kind": kind} for row in rows(n, 1000 + start)]
+        start += n
+    return found
+
+
+def of_kinds(tmp_path, **counts):
+    train = write(tmp_path / "train.jsonl", kinds(dict.fromkeys(counts, 20)))
+    items = write(tmp_path / "eval.jsonl", [{**row, "question": f"{row['question']}!"} for row in kinds(counts)])
+    done = init("--train", train, "--eval", items, "--domain-column", "kind")
+    return done.exit_code, " ".join(done.output.split())
+
+
+def test_a_domain_that_shrinks_the_sets_and_large_errors_are_noted(tmp_path):
+    status, output = of_kinds(tmp_path, large=900, rare=60)
+    assert status == 0, output
+    assert re.search(r"the domain 'rare' has few items.*: dev \d+ instead of 100.* bring more items of it", output)
+    assert re.search(
+        r"standard error of a score near 50 %: .*confirm \d+ points \(\d+ items\).* 100 in a set give 5", output
+    )
+
+
+def test_nothing_is_noted_of_sets_that_are_large_and_alike(tmp_path):
+    status, output = of_kinds(tmp_path, one=1600, two=1600)
+    assert status == 0, output
+    assert "standard error" not in output
+    assert "has few items" not in output
+
+
+def test_a_domain_that_has_too_few_items_for_the_rounds_is_named(tmp_path):
+    status, output = of_kinds(tmp_path, large=300, rare=12)
+    assert status == 2
+    assert re.search(
+        r"too few are left for the set confirm: \d of the domain rare; 5 of each domain are needed", output
+    )
+    assert not (tmp_path / "campaign.yaml").exists()
+    status, output = of_kinds(tmp_path, large=300, rare=1)  # in no set but one
+    assert status == 2
+    assert re.search(r"too few are left for the set \w+: 0 of the domain rare", output)
+
+
 def test_pairs_are_trained_by_dpo(tmp_path):
     pairs = [{"prompt": f"Say {i}", "chosen": f"{i}.", "rejected": f"Well, {i}"} for i in range(60)]
     train, items = write(tmp_path / "train.jsonl", pairs), write(tmp_path / "eval.jsonl", rows(200, 500))
@@ -91,7 +154,7 @@ def test_pairs_are_trained_by_dpo(tmp_path):
     ("records", "more", "words"),
     [
         ([{"text": "no question"}], [], "no question among text; name its column by --prompt-column"),
-        (rows(5), [], "different items of any domain"),
+        (rows(5), [], "too few are left for the set confirm: 0 of the domain"),
         (rows(200), ["--score", "numerik"], "'numerik' is not known"),
         (rows(200), ["--score", "my_score.py:score"], ".score: 'my_score.py' does not exist"),
         (rows(200), ["--answer-column", "solution"], "no column 'solution'"),

@@ -214,6 +214,15 @@ def test_a_module_that_cannot_be_imported_names_the_reason(tmp_path):
         code.call("score", {})
 
 
+def test_a_syntax_error_names_file_and_line_alone(tmp_path):
+    (tmp_path / "typo.py").write_text("import math\n\ndef score(completions)\n    return []\n")
+    with (
+        UserCode(str(tmp_path / "typo.py"), [tmp_path]) as code,
+        pytest.raises(UserCodeFailed, match=r"typo\.py:score: SyntaxError: expected ':' \(typo\.py:3\); correct that"),
+    ):
+        code.call("score", {"completions": []})
+
+
 def test_an_exit_inside_a_function_is_its_error_and_the_next_call_works(code):
     with pytest.raises(UserCodeFailed, match="SystemExit: 3"):
         code.call("leaves", {})
