@@ -59,7 +59,7 @@ next fetch while its messages are being handled, and then waits this long for th
 LONGEST_HEADER, MOST_HEADERS = 2_000, 30
 """Characters and number of headers that a dead letter keeps."""
 
-Handle = Callable[[Envelope], Awaitable[None]]
+Handle = Callable[[Envelope], Awaitable[object]]
 
 
 def make_broker(service: Service, settings: Settings, handle: Handle) -> KafkaBroker:
