@@ -117,7 +117,7 @@ def test_columns_with_the_names_of_other_arguments_are_left_out():
         (
             "strict",
             UserCodeFailed,
-            r"mine\.py:strict: its signature is strict\(.*bonus.*\), which cannot be called .*'bonus'.* called by name as strict",
+            r"mine\.py:strict: its signature is strict\(.*bonus.*\), .* cannot be called .*'bonus'.* by name as strict",
         ),
     ],
 )
