@@ -188,10 +188,12 @@ def _handler(handle: Handle) -> Callable[[Envelope], Awaitable[None]]:
     async def on_event(envelope: Envelope) -> None:
         while True:
             try:
-                return await handle(envelope)
+                await handle(envelope)
             except DISCONNECTED as error:
                 log.warning("waiting for the log: %s", error)
                 await asyncio.sleep(1)
+            else:
+                return
 
     return on_event
 
