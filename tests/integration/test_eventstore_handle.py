@@ -97,20 +97,20 @@ async def test_work_is_queued_once_per_key_and_knows_its_cause(stores: Stores) -
 
 async def test_catching_up_gives_what_was_not_handled_in_order(stores: Stores) -> None:
     trainer = await stores("trainer")
-    await trainer.advance("late", TYPES)
-    earlier = await trainer.unhandled("late", TYPES, 1000)
+    await trainer.advance("trainer", TYPES)
+    earlier = await trainer.unhandled("trainer", TYPES, 1000)
     for event in earlier:
-        await trainer.handle("late", event, NOTHING)
+        await trainer.handle("trainer", event, NOTHING)
     events = await causes(stores, 4)
-    await trainer.handle("late", events[1], NOTHING)
-    assert await trainer.unhandled("late", TYPES) == [events[0], events[2], events[3]]
-    assert await trainer.unhandled("late", TYPES, 1) == [events[0]]
-    assert await trainer.unhandled("late", ["CampaignPaused"]) == []
+    await trainer.handle("trainer", events[1], NOTHING)
+    assert await trainer.unhandled("trainer", TYPES) == [events[0], events[2], events[3]]
+    assert await trainer.unhandled("trainer", TYPES, 1) == [events[0]]
+    assert await trainer.unhandled("trainer", ["CampaignPaused"]) == []
 
 
 async def test_a_checkpoint_moves_over_the_contiguous_handled_prefix_alone(stores: Stores) -> None:
     trainer = await stores("trainer")
-    consumer = "prefix"
+    consumer = "trainer"
     for event in await trainer.unhandled(consumer, TYPES, 1000):
         await trainer.handle(consumer, event, NOTHING)
     start = await trainer.advance(consumer, TYPES)

@@ -126,14 +126,15 @@ async def test_any_other_error_of_publishing_ends_the_relay(policy: EventStore) 
         await Relay(policy, topic.publish, "fatal").run()
 
 
-async def test_a_new_broker_is_told_from_what_every_consumer_has_handled(policy: EventStore) -> None:
+async def test_a_new_broker_is_told_from_what_every_consumer_has_handled(policy: EventStore, stores: Stores) -> None:
     await write(policy, 3)
     types = ["AdvisorFailed"]
-    for consumer, left in (("ahead", 0), ("behind", 2)):
-        events = await policy.unhandled(consumer, types, 1000)
+    for consumer, left in (("policy", 0), ("recipes", 2)):
+        store = await stores(consumer)
+        events = await store.unhandled(consumer, types, 1000)
         for event in events[: len(events) - left]:
-            await policy.handle(consumer, event, NOTHING)
-        await policy.advance(consumer, types)
+            await store.handle(consumer, event, NOTHING)
+        await store.advance(consumer, types)
     head = await policy.head()
     topic = Topic()
     relay = Relay(policy, topic.publish, "new")
