@@ -12,6 +12,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from eventstore.embedded.postgres import EmbeddedPostgres
 from eventstore.migrate import migrate, provision
@@ -20,6 +21,9 @@ from schemas.campaign import Axis, Budget, Campaign, Constitution, Evaluation, I
 from schemas.events import CampaignStarted
 from schemas.registry import SERVICES
 from tests.brokers import KIND
+
+settings.register_profile("any machine", deadline=None)  # no test asserts how long it takes
+settings.load_profile("any machine")
 
 os.environ.setdefault("AEVOLVE_TASK_PATH", tempfile.gettempdir())
 """Campaigns of tests name task files that the tests write."""

@@ -114,7 +114,9 @@ def test_a_kind_that_no_package_registers_is_named():
 
 
 def test_a_misspelt_kind_with_its_own_fields_is_no_plugin():
-    with pytest.raises(ValidationError, match="kind should be web, warc, files, hub, gym, suite, self, or a plug-in's"):
+    with pytest.raises(
+        ValidationError, match="kind should be one of web, warc, files, hub, gym, suite, self, or a plug-in's"
+    ):
         rule(kind="wbe", pages=["http://a"])
 
 

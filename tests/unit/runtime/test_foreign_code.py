@@ -12,6 +12,7 @@ import pytest
 import torch
 from transformers import AutoConfig
 
+from services.runtime.storage.model_folders import ModelDamaged
 from services.trainer.job import ModelUnsupported
 from services.trainer.model.loading import load
 from services.trainer.preflight import _config
@@ -62,7 +63,7 @@ def test_a_model_that_needs_its_own_code_is_refused_without_a_question(
     monkeypatch.setattr("builtins.input", lambda *_: "y")  # whoever asks gets a yes
     with pytest.raises(ModelUnsupported):
         _config(foreign)
-    with pytest.raises(ValueError, match="trust_remote_code"):
+    with pytest.raises(ModelDamaged, match="contains custom code"):
         load(foreign, "cpu", torch.float32)
     assert not (tmp_path / "ran").exists()
 
