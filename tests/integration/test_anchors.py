@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -58,6 +59,8 @@ async def signed(stores, database, tmp_path_factory):
         running.extra["AEVOLVE_ANCHOR_SECONDS"] = "1000"
         running.start("oracle")
         until(lambda: positions(running) == [5, 10, 10])
+        while len(await read_topics(its_broker.address, {ANCHOR_TOPIC})) < 3:  # the file is written before the topic
+            await asyncio.sleep(0.1)
         await policy.append(advice(2))
         running.kill("oracle", signal.SIGTERM)
         yield running

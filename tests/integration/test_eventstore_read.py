@@ -130,5 +130,5 @@ async def test_waiting_survives_a_lost_session(stores: Stores, owner: asyncpg.Co
 
 
 async def test_payloads_are_json_to_the_database_too(stores: Stores, owner: asyncpg.Connection) -> None:
-    (event,) = await (await stores("policy")).append([advice("json", 'quote " and \\ and \u0000')])
+    (event,) = await (await stores("policy")).append([advice("json", 'quote " and \\ and \u0001')])
     assert json.loads(await owner.fetchval("SELECT data FROM events WHERE id = $1", event.id)) == event.data
