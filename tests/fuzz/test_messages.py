@@ -105,7 +105,7 @@ async def test_no_mutated_message_changes_more_than_the_one_that_it_was(stores: 
 async def _undisturbed(stores: Stores, name: str) -> list[tuple[str, Any]]:
     """What an unmutated start leads to in the same service."""
     console, policy = await stores("console"), await stores("policy")
-    alone = f"{name} alone"
+    alone = f"{name}-alone"
     (event,) = await console.append([Append(alone, campaign_stream(alone), started(campaign()), expected=0)])
     await Reactor(SERVICE, policy).react(event)
     return [(e.type, json.loads(canonical_json(e.data))) async for e in console.read(campaign=alone)]
