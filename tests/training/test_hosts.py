@@ -102,7 +102,7 @@ def queued(job: TrainingJob) -> dict[str, Any]:
 
 
 @pytest.mark.xfail(
-    reason="no log owes this order, so the worker refuses it: the test needs a whole campaign", strict=True
+    reason="no log owes this order, so it is refused: a campaign is needed", strict=True
 )
 async def test_the_first_leases_a_job_and_both_end_with_it(trainer, database, job, tmp_path) -> None:
     (cause,) = await trainer.append([started_event("w/r1s0", 1)])
