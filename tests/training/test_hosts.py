@@ -101,9 +101,7 @@ def queued(job: TrainingJob) -> dict[str, Any]:
     return order.model_dump(mode="json")
 
 
-@pytest.mark.xfail(
-    reason="no log owes this order, so it is refused: a campaign is needed", strict=True
-)
+@pytest.mark.xfail(reason="no log owes this order, so it is refused: a campaign is needed", strict=True)
 async def test_the_first_leases_a_job_and_both_end_with_it(trainer, database, job, tmp_path) -> None:
     (cause,) = await trainer.append([started_event("w/r1s0", 1)])
     await trainer.handle("put", cause, Effect(work=(Work(QUEUE, "w/r1s0", "w", queued(job("queued"))),)))
