@@ -5,29 +5,30 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from eventstore.effect import Effect, Work
+from eventstore.effect import Append
 from schemas.campaign import Model
-from schemas.events import RecipeProposed
-from schemas.evidence import Basis
+from schemas.envelope import candidate_stream, round_stream
+from schemas.events import CampaignStarted, RecipeProposed
 from schemas.policy import Estimate
 from schemas.recipe import Recipe
 from services.console.embedded.base_model import substrate
 from services.console.embedded.system import clean_environment
+from services.policy.app import SERVICE as POLICY
 from services.runtime.ports import free_ports
+from services.runtime.reactor import Reactor
+from services.trainer.app import SERVICE as TRAINER
 from services.trainer.distributed.data_parallel import Ranks
 from services.trainer.engine import train
 from services.trainer.job import Trained, TrainingJob
 from services.trainer.model import lora
-from services.trainer.orders import QUEUE, TrainOrder
-from tests.conftest import PASSWORDS
+from tests.conftest import PASSWORDS, Stores
 from tests.tiny_models import make_model, make_snapshot
-from tests.work_for_tests import started_event
+from tests.unit.loopworld import campaign, data_ready
 
 STANDIN = "tests.hosts_for_tests"
 RECIPE = {"steps": 6, "batch": 5, "rank": 4, "alpha": 8.0, "dropout": 0.0, "traces": 0.5}
@@ -76,8 +77,15 @@ def hosts(database: str, folder: Path) -> None:
     )
 
 
-def queued(job: TrainingJob) -> dict[str, Any]:
-    """The order that the trainer's step would queue for a candidate with this job's recipe."""
+async def owe(stores: Stores, job: TrainingJob) -> None:
+    """A campaign whose log owes the training of a candidate with this job's recipe, and the queued order."""
+    facts, law = substrate(Path(job.base)), campaign()
+    law = law.model_copy(update={"model": Model(max_length=job.max_length)})
+    start = CampaignStarted(campaign=law, constitution_sha256=law.constitution_sha256, substrate=facts)
+    await (await stores("console")).append([Append("w", "w", start, expected=0)])
+    assert await Reactor(POLICY, await stores("policy")).catch_up()
+    data = data_ready(1).model_copy(update={"snapshot": Path(job.snapshot).stem, "uri": job.snapshot})
+    await (await stores("data")).append([Append("w", round_stream("w", 1), data)])
     proposed = RecipeProposed(
         round=1,
         slot=0,
@@ -87,28 +95,20 @@ def queued(job: TrainingJob) -> dict[str, Any]:
         intervention="anchor",
         predicted=Estimate(mean=0.0, sd=1.0),
         compute=1.0,
-        snapshot="0" * 64,
+        snapshot=data.snapshot,
         seed=job.seed,
-        basis=Basis(position=1, digest="0" * 64, seed=1),
+        basis=data.basis,
     )
-    order = TrainOrder(
-        proposed=proposed,
-        substrate=substrate(Path(job.base)),
-        model=Model(max_length=job.max_length),
-        snapshot=Path(job.snapshot).stem,
-        snapshot_uri=job.snapshot,
-    )
-    return order.model_dump(mode="json")
+    await (await stores("recipes")).append([Append("w", candidate_stream("w", job.candidate), proposed)])
+    assert await Reactor(TRAINER, await stores("trainer")).catch_up()
 
 
-@pytest.mark.xfail(reason="no log owes this order, so it is refused: a campaign is needed", strict=True)
-async def test_the_first_leases_a_job_and_both_end_with_it(trainer, database, job, tmp_path) -> None:
-    (cause,) = await trainer.append([started_event("w/r1s0", 1)])
-    await trainer.handle("put", cause, Effect(work=(Work(QUEUE, "w/r1s0", "w", queued(job("queued"))),)))
+async def test_the_first_leases_a_job_and_both_end_with_it(stores, trainer, database, job, tmp_path) -> None:
+    await owe(stores, job("owed"))
     hosts(database, tmp_path)
-    (told,) = [event async for event in trainer.read(types=["CheckpointTrained"])]
+    (event,) = [event async for event in trainer.read(types=["CheckpointTrained"])]
     alone = train(job("alone"), lambda _: None)
-    assert told.data["loss"] == pytest.approx(alone.loss, rel=1e-4)
+    assert event.data["loss"] == pytest.approx(alone.loss, rel=1e-4)
 
 
 async def test_all_end_where_no_job_comes(database, tmp_path) -> None:
