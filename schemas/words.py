@@ -42,12 +42,12 @@ _HAS_UNSPACED = re.compile(f"[{UNSPACED}]")
 _COUNTED = re.compile(rf"(?=\w)[{UNSPACED}]|(?![{UNSPACED}])\w(?:(?![{UNSPACED}])\S)*")
 
 
-def words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """The words of a text, without blanks and punctuation."""
     return (_WORD if _is_simple(text) else _patterns()[1]).findall(text)
 
 
-def words_and_marks(text: str) -> list[str]:
+def split_words_and_marks(text: str) -> list[str]:
     """The words and the single punctuation marks of a text; `don't`, `3.14` and `well-known` are one word."""
     return (_WORD_OR_MARK if _is_simple(text) else _patterns()[2]).findall(text)
 

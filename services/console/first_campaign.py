@@ -170,8 +170,8 @@ def _suite(answers: Answers, train: Loaded, out: Path, name: str) -> dict[str, A
     assert answers.eval is not None
     files = {"eval": answers.eval} if answers.target is None else {"dev": answers.eval, "target": answers.target}
     options = {"eval": "--eval", "dev": "--eval", "target": "--target"}
-    wanted = _column_names(answers)
-    loaded = {key: _loaded(options[key], file, wanted, traced=False) for key, file in files.items()}
+    option_columns = _column_names(answers)
+    loaded = {key: _loaded(options[key], file, option_columns, traced=False) for key, file in files.items()}
     names = next(iter(loaded.values())).columns
     if any(part.columns.trace != names.trace for part in loaded.values()):
         names = names.model_copy(update={"trace": None})

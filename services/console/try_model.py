@@ -44,8 +44,8 @@ def shown(campaign: Campaign, file: Path, kind: str, items: int) -> Iterator[str
         raise UserError("model.base: tiny is made when a campaign starts; run `aevolve demo` once, or name a model")
     os.environ |= OFFLINE
     few = _with_items(campaign, kinds[kind], items)
-    asked = items * len(campaign.constitution.domains_of(kinds[kind]))
-    yield f"loading {campaign.model.base}, asking {asked} items of {kind} ..."
+    count = items * len(campaign.constitution.domains_of(kinds[kind]))
+    yield f"loading {campaign.model.base}, asking {count} items of {kind} ..."
     with _quiet():
         try:
             from services.oracle.evaluate import evaluate  # noqa: PLC0415 - loads torch

@@ -74,14 +74,14 @@ class Loop:
 
     async def begin(self, name: str, base_uri: str = "", **law: Any) -> None:
         """Start a campaign whose first round is open."""
-        asked = campaign(**law)
+        started = campaign(**law)
         facts = Substrate(
             base_sha256=hash_folder(self.base),
             code_sha256=code_sha256(),
             base_uri=base_uri or str(self.base),
             active_parameters=1000,
         )
-        event = CampaignStarted(campaign=asked, constitution_sha256=asked.constitution_sha256, substrate=facts)
+        event = CampaignStarted(campaign=started, constitution_sha256=started.constitution_sha256, substrate=facts)
         await (await self.stores("console")).append([Append(name, name, event, expected=0)])
         await self.react("policy")
 
@@ -116,7 +116,7 @@ class Loop:
         finally:
             await connection.close()
 
-    async def said(self, name: str, *types: str) -> list[Envelope]:
+    async def events(self, name: str, *types: str) -> list[Envelope]:
         """The campaign's events of some types."""
         return [one for one in await log_of(await self.stores("console"), name) if one.type in types]
 
@@ -155,7 +155,7 @@ async def test_no_other_data_is_drawn(loop: Loop, request, forge: Forge, columns
     await loop.insert("data", honest, forge, **columns)
     await loop.react("data")  # its own row comes second
     await loop.work("data")
-    (failed,) = await loop.said(name, "DataFailed", "DataBatchReady")
+    (failed,) = await loop.events(name, "DataFailed", "DataBatchReady")
     assert (failed.event.round, failed.event.error, failed.event.cost) == (1, "OrderRefused", Cost())
     assert not (Path(loop.settings.artifacts) / "snapshots").exists()
 
@@ -190,15 +190,15 @@ async def test_no_other_candidate_is_trained_and_the_honest_ones_are(loop: Loop)
         await loop.insert("trainer", work, forge, **columns)
     await loop.react("trainer")
     await loop.work("trainer")
-    failed = {one.subject: one.event for one in await loop.said("train", "TrainingFailed")}
+    failed = {one.subject: one.event for one in await loop.events("train", "TrainingFailed")}
     assert failed.keys() == {work.key for work in forged.values()}
     for key, event in failed.items():
         assert candidate_stream("train", event.candidate) == key
         assert (event.error, event.terminal, event.cost) == ("OrderRefused", True, Cost())
     honest = {work.key for work in works} - failed.keys()
     assert len(honest) == 2
-    assert {one.subject for one in await loop.said("train", "TrainingStarted")} == honest
-    assert {one.subject for one in await loop.said("train", "CheckpointTrained")} == honest
+    assert {one.subject for one in await loop.events("train", "TrainingStarted")} == honest
+    assert {one.subject for one in await loop.events("train", "CheckpointTrained")} == honest
 
 
 async def test_a_job_that_no_step_queues_leaves_no_event(loop: Loop) -> None:
@@ -212,13 +212,13 @@ async def test_a_job_that_no_step_queues_leaves_no_event(loop: Loop) -> None:
         "none/r1s0": {"key": "none/r1s0", "campaign": "none"},
         "../r1s0": {"key": "../r1s0", "campaign": ".."},
     }
-    before = len(await loop.said("known", "TrainingStarted", "TrainingFailed"))
+    before = len(await loop.events("known", "TrainingStarted", "TrainingFailed"))
     for columns in unknown.values():
         await loop.insert("trainer", work, same, **columns)
     await loop.work("trainer")
-    assert len(await loop.said("known", "TrainingStarted", "TrainingFailed", "CheckpointTrained")) == before
+    assert len(await loop.events("known", "TrainingStarted", "TrainingFailed", "CheckpointTrained")) == before
     for name in ("other", "none", ".."):
-        assert await loop.said(name, "TrainingStarted", "TrainingFailed", "CheckpointTrained") == []
+        assert await loop.events(name, "TrainingStarted", "TrainingFailed", "CheckpointTrained") == []
     connection = await (await loop.stores("console")).connect()
     rows = await connection.fetch("SELECT key, state FROM work WHERE queue = 'train' AND key = ANY ($1)", [*unknown])
     await connection.close()
@@ -248,10 +248,10 @@ async def test_no_other_question_is_asked(loop: Loop, request, forge: Forge) -> 
         await loop.react("recipes")
         await loop.work("recipes")
         assert server.requests == []
-        (failed,) = await loop.said(name, "AdvisorFailed", "AdvisorAnswered")
+        (failed,) = await loop.events(name, "AdvisorFailed", "AdvisorAnswered")
         assert (failed.event.round, failed.event.error, failed.event.cost) == (1, "OrderRefused", Cost())
         await loop.react("recipes")  # and the round goes on without advice
-        assert len(await loop.said(name, "RecipeProposed")) == 5
+        assert len(await loop.events(name, "RecipeProposed")) == 5
 
 
 async def test_an_honest_question_is_asked(loop: Loop) -> None:
@@ -263,7 +263,7 @@ async def test_an_honest_question_is_asked(loop: Loop) -> None:
         await loop.react("recipes")
         await loop.work("recipes")
         assert len(server.requests) == 1
-        assert len(await loop.said("asks", "AdvisorAnswered")) == 1
+        assert len(await loop.events("asks", "AdvisorAnswered")) == 1
 
 
 async def test_no_other_model_is_measured_and_no_row_spends_a_query(loop: Loop) -> None:
@@ -279,10 +279,10 @@ async def test_no_other_model_is_measured_and_no_row_spends_a_query(loop: Loop) 
     await loop.react("oracle")
     await loop.work("oracle")
     failed = [
-        (one.event.candidate, one.event.kind, one.event.error) for one in await loop.said("score", "EvaluationFailed")
+        (one.event.candidate, one.event.kind, one.event.error) for one in await loop.events("score", "EvaluationFailed")
     ]
     assert sorted(failed) == sorted((work.payload["candidate"], "dev", "OrderRefused") for work in (first, second))
-    scored = [(one.event.candidate, one.event.kind) for one in await loop.said("score", "ScoresReported")]
+    scored = [(one.event.candidate, one.event.kind) for one in await loop.events("score", "ScoresReported")]
     assert ("base", "external") in scored  # reserved by the oracle's own step
     assert [kind for candidate, kind in scored if candidate != "base"] == ["dev"]
 
@@ -294,7 +294,7 @@ async def test_a_try_after_a_crash_is_still_owed_when_the_campaign_has_gone_on(l
     lost = await store.lease("train", "doomed", timedelta(0))
     assert lost is not None
     await loop.work("trainer")
-    trained = await loop.said("later", "CheckpointTrained")
+    trained = await loop.events("later", "CheckpointTrained")
     assert {one.event.candidate: one.event.attempt for one in trained}[lost.key.partition("/")[2]] == 2
     assert len(trained) == 3
 
@@ -306,9 +306,9 @@ async def test_a_base_that_no_path_can_name_fails_its_candidates_and_stops_no_wo
     await loop.react("trainer")
     for _ in range(100):
         await loop.work("trainer")
-        failed = [one.event.terminal for one in await loop.said("pathless", "TrainingFailed")]
+        failed = [one.event.terminal for one in await loop.events("pathless", "TrainingFailed")]
         if failed.count(True) == 2:
             break
         await asyncio.sleep(0.2)
     assert failed == [False, False, True, True]
-    assert len(await loop.said("sound", "CheckpointTrained")) == 2
+    assert len(await loop.events("sound", "CheckpointTrained")) == 2

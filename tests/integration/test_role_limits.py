@@ -240,8 +240,8 @@ async def test_a_session_leads_one_relay_at_most(login: Login, owner: asyncpg.Co
     first, second = await login("data"), await login("policy")
     assert await first.fetch("SELECT lead_relay(n::text) FROM generate_series(1, 1000) n")
     pid = await first.fetchval("SELECT pg_backend_pid()")
-    held = "SELECT count(*) FROM pg_locks WHERE pid = $1 AND locktype = 'advisory'"
-    assert await owner.fetchval(held, pid) == 1
+    count_locks = "SELECT count(*) FROM pg_locks WHERE pid = $1 AND locktype = 'advisory'"
+    assert await owner.fetchval(count_locks, pid) == 1
     assert await second.fetchval("SELECT lead_relay('999')")
     assert not await second.fetchval("SELECT lead_relay('1000')")
     for reader in READERS:

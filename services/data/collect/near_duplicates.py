@@ -28,7 +28,7 @@ import rensa
 from judgement.fingerprints.questions import mix
 from judgement.fingerprints.tokens import numbers
 from schemas.rows import Row
-from schemas.words import words
+from schemas.words import split_words
 
 WORDS = 5
 """Words of a shingle."""
@@ -190,7 +190,7 @@ def _hash(*parts: str) -> bytes:
 
 def shingles(text: str) -> list[str]:
     """The word 5-grams of a text, lower case and without punctuation; a shorter text is one shingle."""
-    tokens = words(text.lower())
+    tokens = split_words(text.lower())
     if len(tokens) <= WORDS:
         return [" ".join(tokens)]
     return list(map(" ".join, zip(*(tokens[at:] for at in range(WORDS)), strict=False)))

@@ -26,7 +26,7 @@ from datatrove.utils.word_tokenizers import WordTokenizer
 
 from schemas.rows import Row
 from schemas.sources import FilterRule
-from schemas.words import Script, count_words, script_of, words_and_marks
+from schemas.words import Script, count_words, script_of, split_words_and_marks
 from services.data.filters.filter import Dropped, text_of
 
 logging.getLogger("datatrove").setLevel(logging.WARNING)
@@ -58,7 +58,7 @@ class Words(WordTokenizer):  # type: ignore[misc]  # datatrove has no types
 
     def word_tokenize(self, text: str) -> list[str]:
         """The words and marks of a text."""
-        return words_and_marks(text)
+        return split_words_and_marks(text)
 
     def sent_tokenize(self, text: str) -> list[str]:
         """Not used by the filters here."""

@@ -72,12 +72,12 @@ def ready(tmp_path) -> DataBatchReady:
 
 @pytest.mark.parametrize(("samples", "shown"), [(0, 0), (2, 5), (6, 6)])
 def test_dropped_rows_are_shown_by_reason_with_their_number_and_without_personal_data(ready, samples, shown):
-    said = "\n".join(snapshots.text(SimpleNamespace(event=ready, correlationid="x"), samples, []))
-    assert "crawl: length/short, 7 rows\n" in said
-    assert "crawl: pii/card, 1 rows" in said
-    assert said.count("write to [email]") == shown
-    assert not any(word in said for word in ("@example", "4111"))
-    assert all(len(line) < 300 for line in said.splitlines())
+    text = "\n".join(snapshots.text(SimpleNamespace(event=ready, correlationid="x"), samples, []))
+    assert "crawl: length/short, 7 rows\n" in text
+    assert "crawl: pii/card, 1 rows" in text
+    assert text.count("write to [email]") == shown
+    assert not any(word in text for word in ("@example", "4111"))
+    assert all(len(line) < 300 for line in text.splitlines())
 
 
 def test_the_page_shows_them_with_their_number_too(ready):

@@ -72,18 +72,18 @@ def test_a_finished_campaign_is_not_resumed_but_followed_by_another(tmp_path):
 def test_a_file_that_differs_from_the_resumed_campaign_is_noted_with_its_keys(tmp_path):
     folder, notes = RunFolder(tmp_path), []
     folder.keep(Record(campaign="demo-1", file=load(DEMO)))
-    held = plan(folder, DEMO, {}, resume=True, note=notes.append)
+    recorded = plan(folder, DEMO, {}, resume=True, note=notes.append)
     assert notes == []
     changed = tmp_path / "changed.yaml"
     changed.write_text(DEMO.read_text().replace("seed: 0", "seed: 7").replace("  rounds: 4", "  rounds: 5", 1))
-    assert plan(folder, changed, {}, resume=True, note=notes.append) == held
+    assert plan(folder, changed, {}, resume=True, note=notes.append) == recorded
     assert re.search(r"recorded in seed, constitution\.rounds; the recorded campaign demo-1 goes on", notes.pop())
     words = DEMO.read_text().replace("lr: 3.0e-3", "lr: 2.0e-3").replace("max_length: 256", "max_length: 200")
     changed.write_text(words.replace("items: 1", "items: 2").replace("seed: 0", "seed: 7"))
     plan(folder, changed, {}, resume=True, note=notes.append)
     assert re.search(r"recorded in seed, model\.max_length, recipe\.lr, .*, .* and 2 more; ", notes.pop())
     changed.write_text("seed: [")
-    assert plan(folder, changed, {}, resume=True, note=notes.append) == held
+    assert plan(folder, changed, {}, resume=True, note=notes.append) == recorded
     assert "goes on as it was" in notes.pop()
 
 

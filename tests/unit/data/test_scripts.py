@@ -9,7 +9,7 @@ import pytest
 from judgement.fingerprints.tokens import numbers, question_tokens
 from schemas.rows import Row
 from schemas.sources import FilterRule
-from schemas.words import count_words, script_of, words, words_and_marks
+from schemas.words import count_words, script_of, split_words, split_words_and_marks
 from services.data.collect.near_duplicates import NearDuplicates
 from services.data.filters.filter import Dropped, judged
 from services.data.filters.quality import QUALITY
@@ -84,11 +84,11 @@ def test_a_page_with_a_few_other_characters_is_a_near_duplicate_and_another_page
 
 
 def test_questions_with_other_chinese_numbers_are_different() -> None:
-    asked = (
+    template = (
         "小明有{}个苹果，他给了朋友一些，然后又从市场上买来了更多的苹果，"
         "最后他把所有的苹果都放进了篮子里。请问篮子里有几个苹果？"
     )
-    first, second = (Row("d", 0, 0, asked.format(n), "7", "", asked.format(n), "s") for n in ("三", "五"))
+    first, second = (Row("d", 0, 0, template.format(n), "7", "", template.format(n), "s") for n in ("三", "五"))
     assert numbers(first.prompt) != numbers(second.prompt)
     with NearDuplicates.open(":memory:", 0.8) as near:
         near.add(first)
@@ -108,8 +108,8 @@ def test_questions_with_other_chinese_numbers_are_different() -> None:
         ("葛\U000e0100城", ["葛\U000e0100", "城"]),
     ],
 )
-def test_words(text: str, expected: list[str]) -> None:
-    assert words(text) == expected
+def test_words_of_a_text(text: str, expected: list[str]) -> None:
+    assert split_words(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -121,8 +121,8 @@ def test_words_are_counted_by_blanks_and_by_characters_without_them(text: str, n
 
 
 def test_marks_are_separate_and_words_with_signs_inside_are_whole() -> None:
-    assert words_and_marks("don't, 世界!") == ["don't", ",", "世", "界", "!"]
-    assert words_and_marks("ความ, 3.14 क्या") == ["ค", "ว", "า", "ม", ",", "3.14", "क्या"]
+    assert split_words_and_marks("don't, 世界!") == ["don't", ",", "世", "界", "!"]
+    assert split_words_and_marks("ความ, 3.14 क्या") == ["ค", "ว", "า", "ม", ",", "3.14", "क्या"]
 
 
 def test_the_script_is_that_of_most_letters() -> None:

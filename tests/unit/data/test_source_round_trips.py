@@ -117,8 +117,8 @@ def test_a_file_that_is_cut_off_gives_its_first_rows_and_is_counted(name, share)
         cut = data[: int(share * len(data))]
         path.write_bytes(cut)
         harvest = Harvest().go_on(source(path))
-    found = [(row.prompt, row.trace) for row in harvest.rows]
-    assert found == PAIRS[: len(found)]
+    pairs = [(row.prompt, row.trace) for row in harvest.rows]
+    assert pairs == PAIRS[: len(pairs)]
     whole_line = name in ("jsonl", "csv", "tsv") and cut.endswith((b"\n", b"\r", b"}", b'"'))
     if cut and not whole_line:
         assert harvest.skipped.total() >= 1

@@ -217,10 +217,10 @@ def test_an_item_without_a_right_choice_is_refused_by_its_number(job, folder, na
     name = f"{named}{at}"
     columns = {"doc_to_choice": "choices", "doc_to_target": "right"}
     write_task(folder / "tasks", name, CHOICE, rows, **columns)
-    said = refusal(job, TaskRefused, TaskScore(task=name, metric="acc"))
-    assert f"'{name}'" in said
-    assert f"item {at} {words}" in said or (at == 0 and "lm-eval cannot read its first item" in said)
-    assert said.endswith("as its right one a number from 0 or one of their texts")
+    message = refusal(job, TaskRefused, TaskScore(task=name, metric="acc"))
+    assert f"'{name}'" in message
+    assert f"item {at} {words}" in message or (at == 0 and "lm-eval cannot read its first item" in message)
+    assert message.endswith("as its right one a number from 0 or one of their texts")
     if at == 1:  # an item that the list does not take is not looked at
         listed = asking(job, TaskScore(task=name, metric="acc"), limit=1)
         assert len(records_of(evaluate(listed, lambda _: None).measured[0].receipt)) == 1

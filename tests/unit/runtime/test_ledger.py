@@ -315,7 +315,7 @@ async def test_the_next_job_of_a_campaign_costs_the_events_since_the_last_one() 
     assert await refusal(changed(jobs[0], "snapshot", to=SHA), ENVELOPES, ledger) == "OrderRefused"
 
 
-async def taken(job: Job, kind: JobKind, envelopes=ENVELOPES):
+async def events_of_refusal(job: Job, kind: JobKind, envelopes=ENVELOPES):
     """The events of a job's start and end in a worker, which has no process to run it."""
     store = Store(envelopes, jobs=[job])
     assert await Worker(kind, store, None, Settings(), "me").take()
@@ -326,22 +326,22 @@ async def taken(job: Job, kind: JobKind, envelopes=ENVELOPES):
 
 async def test_a_refused_order_starts_and_costs_nothing_and_fails_what_the_log_owes() -> None:
     train = first("train")
-    (event,) = await taken(changed(train, "proposed", "candidate", to="r9s9"), TRAINING)
+    (event,) = await events_of_refusal(changed(train, "proposed", "candidate", to="r9s9"), TRAINING)
     failed = (event.candidate, event.error, event.terminal, event.cost)
     assert failed == (train.payload["proposed"]["candidate"], "OrderRefused", True, Cost())
     dev = job_for("dev")
-    (event,) = await taken(changed(dev, "kinds", to=["external", "final"]), SCORING)
+    (event,) = await events_of_refusal(changed(dev, "kinds", to=["external", "final"]), SCORING)
     assert (event.kind, event.error, event.cost) == ("dev", "OrderRefused", Cost())
-    (event,) = await taken(changed(first("data"), "round", to=7), SNAPSHOT)
+    (event,) = await events_of_refusal(changed(first("data"), "round", to=7), SNAPSHOT)
     assert (event.round, event.error) == (1, "OrderRefused")
-    (event,) = await taken(changed(first("advise", "advised"), "round", to=7), ADVICE, LOGS["advised"])
+    (event,) = await events_of_refusal(changed(first("advise", "advised"), "round", to=7), ADVICE, LOGS["advised"])
     assert (event.round, event.error) == (1, "OrderRefused")
 
 
 @pytest.mark.parametrize("queue", ["data", "train", "score"])
 async def test_an_unknown_order_leaves_no_event(queue, caplog) -> None:
     job = first(queue)
-    assert await taken(replace(job, key=f"{job.key}\x1b[2J"), KINDS[queue]) == list(NOTHING.events)
+    assert await events_of_refusal(replace(job, key=f"{job.key}\x1b[2J"), KINDS[queue]) == list(NOTHING.events)
     assert "OrderUnknown" in caplog.text
     assert "\x1b" not in caplog.text
 

@@ -46,12 +46,12 @@ NUMBER = st.from_regex(r"\A-?(0|[1-9][0-9]{0,25})(\.[0-9]{1,25})?([eE][+-]?[0-9]
 
 def read(path: Path) -> list[Any]:
     """The records of a file, the reasons of those that cannot be read, and last that of the file, if it has one."""
-    found: list[Any] = []
+    outcome: list[Any] = []
     try:
-        found += (one.reason if isinstance(one, Unreadable) else one for one in records(path))
+        outcome += (one.reason if isinstance(one, Unreadable) else one for one in records(path))
     except FileUnreadable as error:
-        found.append(str(error))
-    return found
+        outcome.append(str(error))
+    return outcome
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +77,8 @@ def place(tmp_path_factory):
 def test_a_number_of_json_keeps_its_digits(place, numbers, suffix, packing) -> None:
     objects = [f'{{"n": {number}}}' for number in numbers]
     content = "\n".join(objects) if suffix == "jsonl" else f"[{','.join(objects)}]"
-    found = read(place(f"n.{suffix}{packing}", content.encode()))
-    assert [text_of(record["n"]) for record in found] == [_whole(number) for number in numbers]
+    outcome = read(place(f"n.{suffix}{packing}", content.encode()))
+    assert [text_of(record["n"]) for record in outcome] == [_whole(number) for number in numbers]
 
 
 def _whole(number: str) -> str:
@@ -172,9 +172,9 @@ def test_a_value_of_arrow_is_exact_whatever_its_type(place, data, kind, form) ->
     column = pa.array(given_values, arrow)
     if form == "dictionary" and kind in ("string", "int64"):
         column = column.dictionary_encode()
-    found = read(_write(place, form, pa.table({"v": column, "n": range(len(given_values))})))
-    assert [record["n"] for record in found] == list(range(len(given_values)))
-    for record, value in zip(found, given_values, strict=True):
+    outcome = read(_write(place, form, pa.table({"v": column, "n": range(len(given_values))})))
+    assert [record["n"] for record in outcome] == list(range(len(given_values)))
+    for record, value in zip(outcome, given_values, strict=True):
         if kind in ("list", "struct", "nested"):
             assert record["v"] == value
             assert plain(record["v"]) == _json(value)
@@ -195,15 +195,15 @@ def _json(value: Any) -> Any:
 @given(st.integers(-(2**62), 2**62), st.sampled_from(["ns", "us", "ms", "s"]))
 def test_a_moment_is_exact_or_counted(place, count, unit) -> None:
     table = pa.table({"v": pa.array([count], pa.int64()).cast(pa.timestamp(unit))})
-    (found,) = read(_write(place, "stream", table))
-    if isinstance(found, str):
-        assert found == "not_text"
+    (outcome,) = read(_write(place, "stream", table))
+    if isinstance(outcome, str):
+        assert outcome == "not_text"
         return
     per_second = {"ns": 10**9, "us": 10**6, "ms": 10**3, "s": 1}[unit]
-    moment = datetime.fromisoformat(text_of(found["v"])[:26]).replace(tzinfo=UTC)
+    moment = datetime.fromisoformat(text_of(outcome["v"])[:26]).replace(tzinfo=UTC)
     since = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     assert since == count * 10**6 // per_second
-    assert unit != "ns" or count % 1000 == 0 or text_of(found["v"]).endswith(f"{count % 1000:03}")
+    assert unit != "ns" or count % 1000 == 0 or text_of(outcome["v"]).endswith(f"{count % 1000:03}")
 
 
 # --- Encodings ------------------------------------------------------------------------------------
@@ -219,13 +219,13 @@ def test_text_of_another_encoding_is_refused_or_counted_and_never_changed(place,
     lines = {"jsonl": f'{{"q": "{text}", "a": "1"}}\n', "json": f'[{{"q": "{text}", "a": "1"}}]'}
     content = lines.get(suffix, f"q{separator}a\n{text}{separator}1\n")
     data = content.encode(encoding, errors="replace")
-    found = read(place(f"e.{suffix}", data))
+    outcome = read(place(f"e.{suffix}", data))
     if data.isascii():
-        assert found == read(place(f"f.{suffix}", content.encode("ascii", errors="replace")))
-        assert isinstance(found[0], dict)
+        assert outcome == read(place(f"f.{suffix}", content.encode("ascii", errors="replace")))
+        assert isinstance(outcome[0], dict)
     else:
-        assert found
-        assert all(isinstance(one, str) for one in found)
+        assert outcome
+        assert all(isinstance(one, str) for one in outcome)
 
 
 @settings(deadline=None)
@@ -269,14 +269,14 @@ def test_a_file_that_is_cut_off_gives_its_first_records_and_nothing_else(place, 
     data = path.read_bytes()
     cut = int(share * len(data))
     path.write_bytes(data[:cut])
-    found = read(path)
-    good = [one for one in found if isinstance(one, dict)]
+    outcome = read(path)
+    good = [one for one in outcome if isinstance(one, dict)]
     if data[:cut].endswith((b",", b"\t")) and name in ("csv", "tsv"):  # as a last line whose last value is empty
         assert good.pop() == {**VALUES[len(good)], "a": ""}
     assert good == VALUES[: len(good)]
-    faults = [one for one in found if isinstance(one, str)]
+    faults = [one for one in outcome if isinstance(one, str)]
     assert len(faults) <= 2
-    assert found[: len(good)] == good
+    assert outcome[: len(good)] == good
     if name == "json" or name.startswith("json.") or (cut and name.endswith((".gz", ".zst"))):
         assert faults
 
@@ -289,8 +289,8 @@ def test_a_packed_file_with_a_changed_byte_is_whole_or_named(place, name, share,
     data = bytearray(path.read_bytes())
     data[int(share * len(data))] ^= flipped
     path.write_bytes(data)
-    found = read(path)
-    assert found == VALUES or isinstance(found[-1], str)
+    outcome = read(path)
+    assert outcome == VALUES or isinstance(outcome[-1], str)
 
 
 @pytest.mark.parametrize("form", ["parquet", "stream", "file"])
@@ -300,10 +300,10 @@ def test_a_file_of_arrow_that_is_cut_off_gives_its_first_records_and_is_named(pl
     path = _write(place, form, pa.Table.from_pylist(VALUES))
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
-    found = read(path)
-    good = [one for one in found if isinstance(one, dict)]
+    outcome = read(path)
+    good = [one for one in outcome if isinstance(one, dict)]
     assert good == VALUES[: len(good)]
-    assert len(found) - len(good) == 1 or (form == "stream" and good == VALUES)
+    assert len(outcome) - len(good) == 1 or (form == "stream" and good == VALUES)
 
 
 def test_a_folder_of_save_to_disk_gives_its_values_or_names_its_fault(tmp_path) -> None:
@@ -314,6 +314,6 @@ def test_a_folder_of_save_to_disk_gives_its_values_or_names_its_fault(tmp_path) 
     assert read(tmp_path / "saved") == values
     part = next((tmp_path / "saved").glob("*.arrow"))
     part.write_bytes(part.read_bytes()[:-400])
-    found = read(tmp_path / "saved")
-    assert isinstance(found[-1], str)
-    assert [one for one in found if isinstance(one, dict)] == values[: len(found) - 1]
+    outcome = read(tmp_path / "saved")
+    assert isinstance(outcome[-1], str)
+    assert [one for one in outcome if isinstance(one, dict)] == values[: len(outcome) - 1]
