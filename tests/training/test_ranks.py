@@ -108,7 +108,7 @@ async def test_a_rank_that_dies_and_one_that_hangs_are_charged_and_the_third_try
         pause=lambda _: timedelta(),
     )
     (cause,) = await trainer.append([started_event(queue, 1)])
-    await trainer.handle(queue, cause, Effect(work=(Work(queue, queue, "w", {}, attempts=3),)))
+    await trainer.handle(queue, cause, Effect(work=(Work(queue, queue, queue, {}, attempts=3),)))
     worker = Worker(of, trainer, JobRunner(["services.trainer.engine"]), Settings(), "me")
     undisturbed = asyncio.create_task(asyncio.to_thread(quiet, job("undisturbed", dropout=0.1)))
     for number in (signal.SIGKILL, signal.SIGSTOP):
@@ -116,8 +116,8 @@ async def test_a_rank_that_dies_and_one_that_hangs_are_charged_and_the_third_try
         await asyncio.gather(worker.take(), stop)
         until(lambda: not rank_processes(doomed))
     await worker.take()
-    said = [event async for event in trainer.read(campaign="w") if event.subject == queue]
-    failures = [event.data for event in said if event.type == "TrainingFailed"]
+    events = [event async for event in trainer.read(campaign=queue)]
+    failures = [event.data for event in events if event.type == "TrainingFailed"]
     assert [(data["error"], data["terminal"]) for data in failures] == [("RankLost", False), ("RankHung", False)]
     assert re.match(r"(rank 1|all ranks) hung after step \d+", failures[1]["message"])
     assert all(data["cost"]["seconds"] > 0 and data["cost"]["device_seconds"] > 0 for data in failures)
