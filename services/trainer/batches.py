@@ -1,10 +1,15 @@
-"""From drawn rows to token batches: completion-only targets, rows of similar length together, no row truncated."""
+"""From drawn rows to token batches: completion-only targets, rows of similar length together.
+
+No row loses its end: a row longer than the model's length is dropped, and a plain text is learned in several pieces.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -16,7 +21,7 @@ from schemas.rows import Row
 from services.runtime.prompting import Question
 from services.trainer.encoding import PLAIN, Tokens, pair_tokens
 from services.trainer.job import TrainingJob
-from services.trainer.rows import Draw, LeftOut, Sieve, draws, snapshot, split, steps
+from services.trainer.rows import Cell, Draw, LeftOut, Sieve, draws, snapshot, split, steps
 
 WINDOW = 16
 """Batches whose rows are sorted by length together: enough to save most padding, little enough to keep the order."""
@@ -81,18 +86,69 @@ class Data:
 
 def prepare(job: TrainingJob, tokenizer: Any) -> Data:
     """The job's batches and its held-out rows. Raises `RowsMissing`, `RowsTooLong`, and as `snapshot` does."""
-    recipe, cells = job.recipe, snapshot(job)
-    train, held_out = split(cells, job.seed)
+    recipe, cells, texts = job.recipe, snapshot(job), Texts(tokenizer, job.max_length)
+    train, held_out = (texts.repeated(part, job.seed) for part in split(cells, job.seed))
 
     def sieve() -> Sieve[Example]:
         missing = f"model.max_length: no row of the snapshot fits {job.max_length} tokens; raise it"
-        return Sieve(lambda pairs: sequences(tokenizer, pairs, job.prompt), job.max_length, missing)
+        return Sieve(lambda pairs: texts.next_pieces(pairs, job.prompt), job.max_length, missing)
 
     kept = sieve()
-    examples = kept.take(draws(recipe, train, job.seed), steps(recipe, cells) * recipe.batch)
+    examples = kept.take(draws(recipe, train, job.seed), steps(recipe, texts.repeated(cells, job.seed)) * recipe.batch)
     kept.check_domains(recipe, train)
     measured = sieve().take(draws(recipe, held_out, job.seed), HELD_OUT_ROWS)
     return Data(arrange(examples, recipe, job.seed), measured, kept.too_long, kept.left_out)
+
+
+class Texts:
+    """Cuts plain texts of more than `limit` tokens into pieces of nearly equal length: each draw gives the next one.
+
+    So a recipe's mix holds for sequences, and an epoch shows every token of a text once. Each piece follows the token
+    that begins a text, and only the last one has an end.
+    """
+
+    def __init__(self, tokenizer: Any, limit: int) -> None:
+        self.tokenizer, self.limit = tokenizer, limit
+        self._counts: dict[Row, int] = {}
+        self._remaining: defaultdict[Row, deque[Example]] = defaultdict(deque)
+
+    def repeated(self, cells: Mapping[Cell, Sequence[Row]], seed: int) -> dict[Cell, list[Row]]:
+        """The cells with each text as often as it has pieces, in a random order where any has several."""
+        rng = np.random.default_rng([seed, 4])
+        result: dict[Cell, list[Row]] = {}
+        for cell, rows in cells.items():
+            entries = [row for row in rows for _ in range(self._count(row))]
+            result[cell] = entries if len(entries) == len(rows) else [entries[i] for i in rng.permutation(len(entries))]
+        return result
+
+    def next_pieces(self, pairs: Sequence[Draw], form: Prompt) -> list[tuple[Example, ...] | str]:
+        """As `sequences`, but one piece of each text that is too long."""
+        made = iter(sequences(self.tokenizer, [pair for pair in pairs if self._count(pair[0]) == 1], form))
+        return [(self._next(row),) if self._count(row) > 1 else next(made) for row, _ in pairs]
+
+    def _count(self, row: Row) -> int:
+        # A token has a byte at least, and some tokenizers put one more before a text.
+        if row.prompt or row.messages or len(row.trace) * 4 + 4 <= self.limit:
+            return 1
+        if row not in self._counts:
+            self._counts[row] = len(self._cut(row))
+        return self._counts[row]
+
+    def _next(self, row: Row) -> Example:
+        remaining = self._remaining[row]
+        if not remaining:
+            remaining.extend(self._cut(row))
+        return remaining.popleft()
+
+    def _cut(self, row: Row) -> list[Example]:
+        [whole] = encode(self.tokenizer, [(row, True)])
+        start, text = whole.tokens[: whole.prompt], whole.tokens[whole.prompt :]
+        n = -(-len(text) // (self.limit - len(start)))
+        bounds = [len(text) * i // n for i in range(n + 1)]
+        return [
+            Example((*start, *text[begin:end]), ((len(start), len(start) + end - begin),), row.difficulty)
+            for begin, end in pairwise(bounds)
+        ]
 
 
 def encode(tokenizer: Any, pairs: Sequence[Draw], form: Prompt = PLAIN) -> list[Example]:

@@ -84,7 +84,12 @@ class Lengths:
             return None  # the training job refuses the base by name
 
     def too_long(self, row: Row) -> bool:
-        """Whether the trainer drops a row with its worked steps: it asks in the campaign's form, as evaluation does."""
+        """Whether the trainer drops a row with its worked steps: it asks in the campaign's form, as evaluation does.
+
+        It learns a plain text of any length, in pieces.
+        """
+        if not row.prompt and not row.messages:
+            return False
         turns = json.loads(row.messages) if row.messages else []
         last = max((at for at, turn in enumerate(turns) if turn["role"] == "assistant"), default=None)
         question = turns[:last] if last else row.prompt
@@ -216,7 +221,10 @@ def _domains(facts: CardInput) -> Iterator[str]:
     yield "## Domains"
     if facts.lengths:
         long = Counter(row.domain for row in chosen(facts.harvest) if facts.lengths.too_long(row))
-        yield f"Too long: collected rows of more than {facts.lengths.most} tokens; the trainer drops them."
+        yield (
+            f"Too long: collected rows of more than {facts.lengths.most} tokens; the trainer drops them. It cuts plain "
+            "texts into pieces instead."
+        )
     else:
         long = None
         yield (

@@ -23,7 +23,6 @@ TURNS = [
 ROWS = [
     Row("d", 0, 0, "what is 1", "2", "the 1", "a"),
     Row("d", 0, 0, "what is 1", "2", "the 1", "a", form="{trace}\n{answer}"),
-    Row("d", 0, 0, "", "", "the 1 is 2", "b"),
     Row("d", 0, 0, "what is it", "", "the 3", "c", form="{trace}", messages=json.dumps(TURNS)),
 ]
 
@@ -46,6 +45,13 @@ def test_a_row_is_too_long_exactly_where_the_trainer_drops_it(base, prompt, row)
         lengths = Lengths.of(str(base), model)
         lengths.most = most
         assert lengths.too_long(row) == (most < longest)
+
+
+def test_a_plain_text_is_never_too_long_for_the_trainer_learns_it_in_pieces(base):
+    lengths = Lengths.of(str(base), Model())
+    lengths.most = 4
+    assert not lengths.too_long(Row("d", 0, 0, "", "", "the 1 is 2 and the 3 is 4", "b"))
+    assert lengths.too_long(ROWS[0])
 
 
 def test_without_a_tokenizer_the_number_is_unknown(tmp_path):

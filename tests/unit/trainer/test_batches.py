@@ -11,14 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.prompts import Prompt
 from schemas.recipe import Recipe
 from schemas.rows import Row
-from services.trainer.batches import IGNORED, Example, arrange, curriculum, encode, pad, pieces, prepare
+from services.trainer.batches import IGNORED, Example, Texts, arrange, curriculum, encode, pad, pieces, prepare
 from services.trainer.job import RowsMissing, SnapshotMissing, TrainingJob
 from services.trainer.rows import draws, probabilities, read, split, take
 from services.trainer.tiny_base.tokenizer import make_tokenizer
 from tasks.puzzles.vocabulary import vocabulary
 from tests.tiny_models import make_snapshot
+from tests.trained import write_rows
 
 TOKENIZER = make_tokenizer(vocabulary(), 256)
 LENGTHS = st.lists(st.integers(2, 40), min_size=1, max_size=200)
@@ -30,7 +32,7 @@ def cells(rows: int = 50) -> dict[tuple[str, int, int], list[Row]]:
 
 
 def job(tmp_path, **changes) -> TrainingJob:
-    recipe = Recipe(steps=4, batch=8, **changes.pop("recipe", {}))
+    recipe = Recipe(**{"steps": 4, "batch": 8, **changes.pop("recipe", {})})
     fixed = {"candidate": "r1s0", "recipe": recipe, "base": "-", "seed": 1, "max_length": 256}
     places = {"work": "-", "out": "-", "copies": "-"}
     return TrainingJob(**{**fixed, **places, "snapshot": make_snapshot(tmp_path), **changes})
@@ -142,6 +144,49 @@ def test_rows_too_long_are_dropped_never_cut(tmp_path) -> None:
     assert short.too_long > 0 == whole.too_long
     assert len(kept) == 4 * 8
     assert all(len(example.tokens) <= limit and example.tokens[-1] == TOKENIZER.eos_token_id for example in kept)
+
+
+def text_job(tmp_path, rows: list[Row], **changes) -> TrainingJob:
+    return job(tmp_path, snapshot=write_rows(tmp_path / "own.parquet", rows), max_length=32, **changes)
+
+
+def text(words: int, name: str = "x", domain: str = "web") -> Row:
+    return Row(domain, 0, 0, "", "", " ".join(f"{name}{i}" for i in range(words)), name)
+
+
+@given(st.integers(1, 400), st.integers(8, 64))
+def test_an_epoch_shows_every_token_of_a_long_plain_text_once(words: int, limit: int) -> None:
+    long, texts = text(words), Texts(TOKENIZER, limit)
+    [whole] = encode(TOKENIZER, [(long, True)])
+    [entries] = texts.repeated({("web", 0, 0): [long]}, seed=0).values()
+    made = [example for [example] in texts.next_pieces([(row, True) for row in entries], Prompt())]
+    assert [token for one in made for token in one.tokens[1:]] == list(whole.tokens[1:])
+    assert all(one.tokens[0] == TOKENIZER.bos_token_id and one.spans == ((1, one.size),) for one in made)
+    assert max(one.size for one in made) <= limit
+    assert max(one.size for one in made) - min(one.size for one in made) <= 1
+    assert texts.next_pieces([(long, True)], Prompt()) == [(made[0],)]
+
+
+def test_a_text_that_is_too_long_is_not_dropped(tmp_path) -> None:
+    data = prepare(text_job(tmp_path, [text(300, "a"), *(text(2, f"b{i}") for i in range(20))]), TOKENIZER)
+    assert data.too_long == 0
+    assert not data.left_out.by_source
+    assert max(one.size for batch in data.batches for one in batch) <= 32
+
+
+def test_pieces_of_texts_do_not_change_the_mix_of_domains(tmp_path) -> None:
+    rows = [text(200, f"a{i}") for i in range(20)] + [text(3, f"b{i}", "notes") for i in range(20)]
+    data = prepare(text_job(tmp_path, rows, recipe={"steps": 100}), TOKENIZER)
+    long = [one.size > 20 for batch in data.batches for one in batch]
+    assert np.mean(long) == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_text_of_which_a_piece_is_held_out_is_not_trained_on(tmp_path) -> None:
+    rows = [text(40, f"{chr(97 + i // 10)}{i % 10}") for i in range(64)]
+    data = prepare(text_job(tmp_path, rows, recipe={"steps": 200}), TOKENIZER)
+    trained = {one.tokens for batch in data.batches for one in batch}
+    assert data.held_out
+    assert not trained & {one.tokens for one in data.held_out}
 
 
 def test_a_length_that_no_row_fits_is_an_error(tmp_path) -> None:
