@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from schemas.rows import Row
-from services.data.sources.source import Source
+from services.data.sources.source import Skipped, Source
 
 
 @dataclass
@@ -19,6 +19,7 @@ class Harvest:
     state: dict[str, Any] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
+    examples: list[Skipped] = field(default_factory=list)
     steps: int = 0
 
     def go_on(self, source: Source, steps: int | None = None) -> Harvest:
@@ -27,6 +28,7 @@ class Harvest:
             self.state |= json.loads(json.dumps(step.remember))
             self.rows += step.rows
             self.skipped += Counter(step.skipped)
+            self.examples += step.examples
             self.steps += 1
         return self
 

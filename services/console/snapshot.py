@@ -28,7 +28,10 @@ SHOWN = 240
 """Characters of a text."""
 
 DROPPED = 5
-"""Dropped rows that are shown by source and reason."""
+"""Dropped rows, and skipped input, that are shown by source and reason."""
+
+SKIPPED = "skipped"
+"""In place of a filter's name: the input did not become a row."""
 
 CONTROL = re.compile(r"[^\x20-\x7e\u00a0-\u2027\u2030-\u205f\u2070-\U0010ffff]")
 """Characters that move a terminal's cursor, colour it, or turn the direction of writing."""
@@ -38,7 +41,7 @@ Samples = dict[str, list[dict[str, Any]]]
 
 @dataclass
 class Drops:
-    """The dropped rows of one source and reason."""
+    """The dropped rows, or the skipped input, of one source and reason."""
 
     count: int = 0
     """How many there are, in all rounds up to the snapshot's."""
@@ -74,7 +77,7 @@ def first_rows(file: Path, domains: set[str], n: int) -> Samples:
 
 
 def drops(harvest: Stored, n: int, folders: list[str]) -> dict[str, Drops]:
-    """The drops by source, filter and reason, with `n` examples of each.
+    """The drops by source, filter and reason, and what gave no row by source and reason, with `n` examples of each.
 
     Raises `FileNotFoundError`, `ArtifactChanged` or `StoreFailed`.
     """
@@ -82,12 +85,16 @@ def drops(harvest: Stored, n: int, folders: list[str]) -> dict[str, Drops]:
     uri = place(harvest.uri, folders)
     with tempfile.TemporaryDirectory() as copies:
         manifest = manifests.read(harvest.model_copy(update={"uri": uri}), Path(copies))
-        for shard in manifest.drops:
+        for shard in (*manifest.drops, *manifest.skips):
             for drop in manifests.lines(shard, manifests.folder_of(uri), Path(copies)):
-                one = by_reason[f"{drop['source']}: {drop['filter']}/{drop['reason']}"]
-                one.count += 1
+                filter_ = drop.setdefault("filter", SKIPPED)
+                one = by_reason[f"{drop['source']}: {filter_}/{drop['reason']}"]
+                one.count += filter_ != SKIPPED
                 if len(one.examples) < n:
                     one.examples.append(drop)
+    for _, source, kind, reason, count in manifest.counts:
+        if kind == SKIPPED:
+            by_reason[f"{source}: {SKIPPED}/{reason}"].count += count
     return dict(sorted(by_reason.items()))
 
 
@@ -152,11 +159,11 @@ def _drop_lines(harvest: Stored, samples: int, folders: list[str]) -> Iterator[s
         yield f"what was dropped is not here: {plain(str(missing))}"
         return
     yield ""
-    yield "dropped, for example:" if by_reason else "nothing was dropped"
+    yield "dropped or skipped, for example:" if by_reason else "nothing was dropped or skipped"
     for key, one in by_reason.items():
         yield f"  {plain(key)}, {one.count:,} rows"
         for drop in one.examples:
-            details = " | ".join(plain(drop[name]) for name in ("uri", "detail", "excerpt") if drop[name])
+            details = " | ".join(plain(drop[name]) for name in ("uri", "detail", "excerpt") if drop.get(name))
             yield f"    - {details or 'its text was not kept'}"
 
 

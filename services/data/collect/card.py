@@ -20,6 +20,7 @@ from schemas.sources import DataRule
 from services.data.collect.harvest import UNSHOWN, Harvest
 from services.data.collect.mix import BALANCE, chosen
 from services.data.job import Collecting, Snapshot
+from services.data.sources.source import EXAMPLES
 from services.runtime.prompting import (
     ChatTemplateMissing,
     EndTokenMissing,
@@ -50,9 +51,6 @@ SELECT min(json_extract(row, '$.fetched_at')), max(json_extract(row, '$.fetched_
 FROM rows JOIN chosen USING (n) WHERE json_extract(row, '$.fetched_at') != ''
 """
 """When the first and the last row of the snapshot were fetched."""
-
-EXAMPLES = 5
-"""Most dropped rows that are shown per source and reason."""
 
 LOST = 0.2
 """Share of a source's records that is lost, from which on the card warns."""
@@ -215,6 +213,9 @@ def _skipped(facts: CardInput) -> Iterator[str]:
         [counts.source, why, _n(n)] for counts in facts.snapshot.yields for why, n in sorted(counts.skipped.items())
     ]
     yield _table(["source", "reason", "times"], rows)
+    if examples := [list(example.values()) for example in facts.harvest.skips()]:
+        yield "In this round, for example:"
+        yield _table(["source", "reason", "place", "text"], examples)
 
 
 def _domains(facts: CardInput) -> Iterator[str]:

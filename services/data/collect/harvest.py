@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,13 +18,13 @@ from schemas.base import canonical_json
 from schemas.rows import Row
 from services.data.filters.filter import Dropped, text_of
 from services.data.filters.pii import scrub
-from services.data.sources.source import State
+from services.data.sources.source import EXAMPLES, Skipped, State
 
 LATER = ("form", "messages", "rejected", "columns")
 """Fields of a row that came later: left out while they are empty, so that older harvests have the same bytes."""
 
 EXCERPT = 160
-"""Characters of a dropped row that are stored for inspection, without personal data."""
+"""Characters of dropped or refused input that are stored for inspection, without personal data."""
 
 SEEN = 1_000
 """Characters that are searched for personal data, so that none is cut in two by the excerpt's end."""
@@ -43,6 +43,9 @@ CREATE TABLE IF NOT EXISTS rows (
 CREATE INDEX IF NOT EXISTS of_domain ON rows (domain, source, round);
 -- Dropped rows of this round.
 CREATE TABLE IF NOT EXISTS drops (n INTEGER PRIMARY KEY, source TEXT NOT NULL, told TEXT NOT NULL);
+-- Examples of input of this round that gave no row.
+CREATE TABLE IF NOT EXISTS skips (
+  n INTEGER PRIMARY KEY, source TEXT NOT NULL, reason TEXT NOT NULL, uri TEXT NOT NULL, excerpt TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS counts (
   round INTEGER, source TEXT, kind TEXT, reason TEXT, n INTEGER NOT NULL, PRIMARY KEY (round, source, kind, reason)
 ) WITHOUT ROWID;
@@ -54,6 +57,10 @@ CREATE TABLE IF NOT EXISTS last (source TEXT PRIMARY KEY, row TEXT NOT NULL);
 
 ADD_ROW = "INSERT INTO rows (round, source, domain, core, row) VALUES (?, ?, ?, ?, ?)"
 ADD_DROP = "INSERT INTO drops (source, told) VALUES (?, ?)"
+ADD_SKIP = (
+    "INSERT INTO skips (source, reason, uri, excerpt) "
+    "SELECT ?, ?, ?, ? WHERE (SELECT count(*) FROM skips WHERE source = ? AND reason = ?) < ?"
+)
 ADD_COUNT = "INSERT INTO counts VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n"
 SET_STATE = "INSERT OR REPLACE INTO state VALUES (?, ?, ?)"
 SET_LAST = "INSERT OR REPLACE INTO last VALUES (?, ?)"
@@ -71,6 +78,8 @@ REOPEN = "DELETE FROM ended WHERE source = ?"
 HAS_ENDED = "SELECT 1 FROM ended WHERE source = ?"
 LAST = "SELECT row FROM last WHERE source = ?"
 DROPS = "SELECT told FROM drops ORDER BY n"
+SKIP = ("source", "reason", "uri", "excerpt")
+SKIPS = "SELECT source, reason, uri, excerpt FROM skips ORDER BY source, reason, n"
 COUNTS = "SELECT * FROM counts ORDER BY 1, 2, 3, 4"
 STATES = "SELECT * FROM state ORDER BY source, key"
 STATE_VALUE = "SELECT value FROM state WHERE source = ? AND key = ?"
@@ -153,10 +162,17 @@ class Harvest:
             for statement in ADOPT:
                 self.db.execute(statement, (self.round, after))
 
-    def skip(self, source: str, skipped: Mapping[str, int]) -> None:
-        """Count refused input of a source."""
+    def skip(self, source: str, skipped: Mapping[str, int], examples: Sequence[Skipped] = ()) -> None:
+        """Count refused input of a source, and store what may be shown of its first `EXAMPLES` of each reason."""
         for reason, n in skipped.items():
             self.count(Count(self.round, source, "skipped", reason, n))
+        for one in examples:
+            values = (source, one.reason, _writable(scrub(one.place)[0]), _excerpt(one.text))
+            self.db.execute(ADD_SKIP, (*values, source, one.reason, EXAMPLES))
+
+    def skips(self) -> Iterator[dict[str, str]]:
+        """Examples of this round's refused input: source, reason, place (`uri`), and its beginning (`excerpt`)."""
+        return (dict(zip(SKIP, record, strict=True)) for record in self.db.execute(SKIPS))
 
     def has(self, row: Row) -> bool:
         """Whether a row with this content is kept already, in this round or an earlier one."""
@@ -171,7 +187,7 @@ class Harvest:
         """Count a dropped row, and store what may be shown of it."""
         entry = {"source": source, "domain": row.domain, "filter": why.filter, "reason": why.reason}
         entry |= {"detail": scrub(why.detail)[0], "uri": row.uri, "sha256": row.sha256, "parent": row.parent}
-        entry["excerpt"] = "" if why.filter in UNSHOWN else scrub(text_of(row)[:SEEN])[0][:EXCERPT]
+        entry["excerpt"] = "" if why.filter in UNSHOWN else _excerpt(text_of(row))
         self.db.execute(ADD_DROP, (source, canonical_json(entry)))
         self.count(Count(self.round, source, "dropped", why.key, 1))
 
@@ -204,6 +220,15 @@ class Harvest:
         """The state of every source, in a fixed order."""
         for source, key, value in self.db.execute(STATES):
             yield {"source": source, "key": key, "value": json.loads(value)}
+
+
+def _excerpt(text: str) -> str:
+    return _writable(scrub(text[:SEEN])[0][:EXCERPT])
+
+
+def _writable(text: str) -> str:
+    """The text without lone surrogates, which SQLite cannot store."""
+    return text.encode(errors="replace").decode()
 
 
 class _State(Mapping[str, Any]):

@@ -48,6 +48,8 @@ class Manifest(Frozen):
     """Dropped rows of all rounds: source, filter, reason, origin and an excerpt."""
     state: tuple[Shard, ...]
     """State of the sources."""
+    skips: tuple[Shard, ...] = ()
+    """Examples of input of all rounds that gave no row: source, reason, place and an excerpt."""
     counts: tuple[tuple[int, str, str, str, int], ...]
     """(round, source, `dropped` or `skipped`, reason, number)."""
 
@@ -59,6 +61,7 @@ def store(harvest: Harvest, before: Manifest | None, folder: str) -> Stored:
         round=harvest.round,
         rows=(*(before.rows if before else ()), *_write(new_rows, harvest.round, folder)),
         drops=(*(before.drops if before else ()), *_write(harvest.drops(), harvest.round, folder)),
+        skips=(*(before.skips if before else ()), *_write(harvest.skips(), harvest.round, folder)),
         state=tuple(_write(harvest.states(), harvest.round, folder)),
         counts=tuple((c.round, c.source, c.kind, c.reason, c.n) for c in harvest.counts()),
     )

@@ -86,7 +86,7 @@ class Stages:
                     harvest.drop(spec.name, row, verdict) if isinstance(verdict, Dropped) else harvest.keep(verdict)
                 harvest.set_last(source_row)
             harvest.remember(spec.name, step.remember)
-            harvest.skip(spec.name, step.skipped)
+            harvest.skip(spec.name, step.skipped, step.examples)
             # Before the harvest's own commit: a row that is in the index alone comes again and is known as itself.
             self.near.commit()
 

@@ -21,7 +21,7 @@ from schemas.suites import ColumnNames
 from services.data.sources import jsonl
 from services.data.sources.columns import Reader, records_of
 from services.data.sources.rows import Provenance, now, path_key, plain, record_sha256, sha256
-from services.data.sources.source import STEP_ROWS, Batch, Refused, RoundContext, SourceFailed, State, Step
+from services.data.sources.source import STEP_ROWS, Batch, Refused, RoundContext, SourceFailed, State, Step, skipped
 from tasks.formats import FormatUnknown, Unreadable
 from tasks.records import FileUnreadable, fingerprint, records
 from tasks.suite import SuiteRefused
@@ -53,7 +53,7 @@ class Files:
         """The rows of the files behind the state. Raises `SourceFailed` if there is no file at all."""
         for path in matching_files(self._spec.name, [here(name, self._context) for name in self._spec.paths]):
             if (read := reading(path)) is None:
-                yield Step(skipped={"format": 1})
+                yield skipped("format", str(path))
             else:
                 yield from self._read_file(path, read, state)
 
@@ -67,7 +67,7 @@ class Files:
         except Refused as refusal:
             yield _give_up(path, state, refusal.reason)
         except FileNotFoundError:
-            yield Step(skipped={"missing": 1})
+            yield skipped("missing", str(path))
         except (*jsonl.BROKEN, ArrowException, FileUnreadable) as error:
             log.warning("data.sources: %s: %s", self.name, error)
             yield _give_up(path, state, "broken")
@@ -127,7 +127,7 @@ def is_saved(path: Path) -> bool:
 
 def _give_up(path: Path, state: State, reason: str) -> Step:
     key = path_key(path)
-    return Step(remember={key: {**state.get(key, {}), "given_up": _stamp(path)}}, skipped={reason: 1})
+    return skipped(reason, str(path), {key: {**state.get(key, {}), "given_up": _stamp(path)}})
 
 
 def _stamp(path: Path) -> list[int]:
@@ -170,10 +170,11 @@ def _read_whole(reader: Reader, path: Path, before: Mapping[str, Any]) -> Iterat
     row, failure = first, None
     try:
         for row, record in enumerate(islice(chain(sample, found), first, None), first + 1):
+            place = f"{path}#{row}"
             try:
-                batch.add(reader.row(record, Provenance(f"{path}#{row}", record_sha256(record), now()), roles))
+                batch.add(reader.row(record, Provenance(place, record_sha256(record), now()), roles))
             except Refused as refusal:
-                batch.skip(refusal.reason)
+                batch.skip(refusal.reason, place, record)
             if batch.full:
                 yield batch.step({key: {"sha256": digest, "row": row}})
     except FileUnreadable as error:
@@ -231,15 +232,16 @@ class Group:
         path, batch, passed = self.path, Batch(), 0
         after = {path_key(path): {**place, "group": place["group"] + 1, "row": 0}}
         if rows := self._too_large(place["group"]):
-            yield Step(remember=after, skipped={"too_long": rows})
+            yield skipped("too_long", f"{path}, row group {place['group']}", after, count=rows)
             return
         for part in self.file.iter_batches(STEP_ROWS, row_groups=[place["group"]], columns=self.columns):
-            for record in records_of(part.slice(max(0, place["row"] - passed))):
+            first = max(0, place["row"] - passed)
+            for at, record in enumerate(records_of(part.slice(first)), passed + first + 1):
                 try:
                     provenance = Provenance(str(path), record_sha256(record), now())
                     batch.add(self.reader.row(record, provenance, self.roles))
                 except Refused as refusal:
-                    batch.skip(refusal.reason)
+                    batch.skip(refusal.reason, f"{path}, row group {place['group']}, row {at}", record)
             passed += part.num_rows
             if passed > place["row"]:
                 yield batch.step({path_key(path): {**place, "row": passed}})

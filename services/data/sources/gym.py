@@ -15,7 +15,7 @@ from schemas.base import digest
 from schemas.rows import Row
 from schemas.sources import GymSource
 from services.data.sources.rows import Provenance, now, question, record_sha256
-from services.data.sources.source import Batch, Refused, RoundContext, SourceFailed, State, Step
+from services.data.sources.source import Batch, Refused, RoundContext, SourceFailed, State, Step, skipped
 
 LICENCE = "Apache-2.0"
 """Licence of reasoning-gym, which generates the tasks."""
@@ -52,14 +52,14 @@ class Gym:
             tasks = reasoning_gym.create_dataset(task, seed=seed, size=rows)
         except (AssertionError, TypeError, ValueError):  # the task needs settings of its own
             if done < rows:
-                yield Step(remember={task: {"round": self._round, "made": rows}}, skipped={"needs_settings": rows})
+                yield skipped("needs_settings", task, {task: {"round": self._round, "made": rows}}, count=rows)
             return
         for i in range(done, rows):
             uri = f"reasoning-gym-{version('reasoning-gym')}:{task}/{seed}/{i}"
             try:
                 batch.add(self._row(tasks[i], tasks, uri))
             except Refused as refusal:
-                batch.skip(refusal.reason)
+                batch.skip(refusal.reason, uri, tasks[i])
             if (i + 1) % STEP_TASKS == 0 or i + 1 == rows:
                 yield batch.step({task: {"round": self._round, "made": i + 1}})
 

@@ -25,7 +25,7 @@ from schemas.suites import ColumnNames
 from services.data.sources.columns import Reader, Record, records_of
 from services.data.sources.files import here, is_saved
 from services.data.sources.rows import Provenance, now, record_sha256, sha256
-from services.data.sources.source import Batch, Refused, RoundContext, SourceFailed, State, Step
+from services.data.sources.source import Batch, Refused, RoundContext, SourceFailed, State, Step, skipped
 from tasks.formats import FormatUnknown, Unreadable
 from tasks.records import FileUnreadable, format_of, records
 
@@ -74,7 +74,7 @@ class Hub:
         except (*FAILURES, FileUnreadable) as error:
             if SCRIPT not in str(error):
                 raise SourceFailed(f"{self._label}: {type(error).__name__}: {error}; check these fields") from error
-            yield Step(skipped={"remote_code": 1})
+            yield skipped("remote_code", self._dataset)
 
     def _steps(self, found: Iterator[Record], version: Version, place: Mapping[str, Any]) -> Iterator[Step]:
         spec, batch, row, failure = self._spec, Batch(), place["row"], None
@@ -82,12 +82,12 @@ class Hub:
         roles, rest = self._roles(sample), found if failure is None else iter(())
         try:
             for record in islice(chain(sample, rest), row, row + spec.rows_per_round - place["read"]):
+                uri = f"{self._dataset}@{version.revision[:12]}/{spec.split}#{row}"
                 try:
-                    uri = f"{self._dataset}@{version.revision[:12]}/{spec.split}#{row}"
                     provenance = Provenance(uri, record_sha256(record), now(), version.licence)
                     batch.add(self._reader.row(record, provenance, roles))
                 except Refused as refusal:
-                    batch.skip(refusal.reason)
+                    batch.skip(refusal.reason, uri, record)
                 row += 1
                 if batch.full:
                     yield batch.step({"place": _moved(place, row)})

@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self, cast
+from typing import Any, BinaryIO, NamedTuple, Self, cast
 
 from schemas.rows import Row
 from schemas.suites import ColumnNames
 from services.data.sources.columns import Reader
 from services.data.sources.rows import Provenance, now, path_key, sha256
-from services.data.sources.source import Batch, Refused, Step
+from services.data.sources.source import EXAMPLE_CHARACTERS, Batch, Refused, Step
 from tasks.records import parse_json
 from tasks.zstd import open_zstd
 
@@ -43,8 +43,16 @@ SAMPLED_LINES = 200
 SAMPLED_BYTES = 1_000_000
 """The lines and bytes at a file's start by which the roles of its keys are detected, wherever reading goes on."""
 
-Place = tuple[int, bytes]
-"""An offset, and up to `BLOCK` bytes before it."""
+
+class Place(NamedTuple):
+    """A place between two pieces of a file."""
+
+    offset: int
+    before: bytes
+    """Up to `BLOCK` bytes before it."""
+    line: int | None
+    """Number of the line that was begun last, from 1; None behind a mark of a release that did not count lines."""
+
 
 BROKEN = (OSError, EOFError, zlib.error)
 """Errors of reading a file that is cut off, damaged or gone."""
@@ -110,13 +118,15 @@ def _read_steps(read: Read, lines: Lines) -> Iterator[Step]:
             break
         ends = line.endswith(b"\n")
         if not ends and len(line) <= most and not _is_json(line):
-            batch.skip("unfinished")  # its writer has not finished it: the next round reads it
+            batch.skip(
+                "unfinished", lines.name, _shown(line)
+            )  # its writer has not finished it: the next round reads it
             break
         place = lines.place
         if ends or len(line) <= most:
-            _add(batch, read, line)
+            _add(batch, read, line, lines.name)
         else:
-            batch.skip("too_long")
+            batch.skip("too_long", lines.name, _shown(line))
             yield batch.step({key: {**mark_of(place), "inside": True}})
             yield from _skip_line(read, lines)
             place = lines.place
@@ -138,13 +148,17 @@ def _skip_line(read: Read, lines: Lines) -> Iterator[Step]:
             yield Step(remember={path_key(read.path): {**mark_of(lines.place), "inside": True}})
 
 
-def _add(batch: Batch, read: Read, line: bytes) -> None:
+def _add(batch: Batch, read: Read, line: bytes, place: str) -> None:
     if not line.strip():
         return
     try:
         batch.add(_row(read, line))
     except Refused as refusal:
-        batch.skip(refusal.reason)
+        batch.skip(refusal.reason, place, _shown(line))
+
+
+def _shown(line: bytes) -> str:
+    return line[:EXAMPLE_CHARACTERS].decode(errors="replace")
 
 
 def _row(read: Read, line: bytes) -> Row:
@@ -169,8 +183,8 @@ def _is_json(line: bytes) -> bool:
 
 def mark_of(place: Place) -> dict[str, Any]:
     """The stored mark of a place."""
-    offset, before = place
-    return {"offset": offset, "block": sha256(before)}
+    line = {"line": place.line} if place.line is not None else {}
+    return {"offset": place.offset, "block": sha256(place.before), **line}
 
 
 class Lines:
@@ -186,26 +200,36 @@ class Lines:
         self._file = _open(self._path)
         self._offset = 0
         self._before = b""
+        self._line: int | None = 0
+        self._begins = True
 
     def piece(self, size: int) -> bytes:
         """The next bytes up to a line break, at most `size`; empty at the end. Raises one of `BROKEN`."""
         piece = self._file.readline(size)
         self._offset += len(piece)
         self._before = (self._before + piece)[-BLOCK:]
+        if piece and self._begins and self._line is not None:
+            self._line += 1
+        self._begins = piece.endswith(b"\n")
         return piece
 
     @property
     def place(self) -> Place:
-        """The current offset and the bytes before it."""
-        return self._offset, self._before
+        """The current place."""
+        return Place(self._offset, self._before, self._line)
+
+    @property
+    def name(self) -> str:
+        """The last line for people: its number, or where it ends in the decompressed file."""
+        return f"{self._path}, " + (f"line {self._line}" if self._line is not None else f"up to byte {self._offset}")
 
     def resume(self, mark: Mapping[str, Any]) -> bool:
         """Go from the start to a mark; false if the file before it has changed."""
         start = max(0, mark["offset"] - BLOCK)
         self._skip(start)
         self._before = self._file.read(mark["offset"] - start)
-        self._offset = start + len(self._before)
-        return mark_of(self.place) == {"offset": mark["offset"], "block": mark["block"]}
+        self._offset, self._line, self._begins = start + len(self._before), mark.get("line"), not mark.get("inside")
+        return bool(self._offset == mark["offset"] and sha256(self._before) == mark["block"])
 
     def _skip(self, count: int) -> None:
         if not self.compressed:

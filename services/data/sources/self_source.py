@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +26,7 @@ from schemas.scores import BASE
 from schemas.sources import SelfSource
 from services.data.collect.arithmetic import wrong_steps
 from services.data.sources.columns import columns_text
-from services.data.sources.source import RoundContext, SourceFailed, State, Step
+from services.data.sources.source import Batch, RoundContext, SourceFailed, State, Step
 from services.data.sources.suites import FULL_MARKS
 from services.runtime.prompting import Question, end_tokens, question_ids
 from services.runtime.storage import artifacts
@@ -68,10 +67,9 @@ class SelfSampler:
         for start in range(done, len(asked), PROMPTS):
             batch = asked[start : start + PROMPTS]
             outputs = writer.write([item.question for item in batch], seed=f"{self._seed}/{start}")
-            rows, skipped = self._accepted(batch, outputs)
-            skipped += Counter({"other_domain": other if start == 0 else 0})
             progress = {"round": self._round, "prompts": start + len(batch)}
-            yield Step(tuple(rows), {"asked": progress}, dict(skipped))
+            step = self._accepted(batch, outputs).step({"asked": progress})
+            yield replace(step, skipped={**step.skipped, "other_domain": other}) if other and start == 0 else step
 
     def _questions(self) -> tuple[list[Item], int]:
         """The round's questions, each once, and how many more are of another domain."""
@@ -117,22 +115,24 @@ class SelfSampler:
             return f"model:{sampled.candidate}:{sampled.adapter.sha256}"
         return f"model:{BASE}:{sampled.base_sha256}"
 
-    def _accepted(self, batch: Sequence[Item], outputs: Sequence[Sequence[str]]) -> tuple[list[Row], Counter[str]]:
-        """Rows of the distinct accepted outputs, and refusals by reason."""
-        rows: dict[str, Row] = {}
-        skipped: Counter[str] = Counter()
-        skipped["too_long"] += sum(not answers for answers in outputs)
-        pairs = [(item, output) for item, answers in zip(batch, outputs, strict=True) for output in answers]
+    def _accepted(self, items: Sequence[Item], outputs: Sequence[Sequence[str]]) -> Batch:
+        """Rows of the distinct accepted outputs, and refusals."""
+        batch, cores = Batch(), set[str]()
+        for item, answers in zip(items, outputs, strict=True):
+            if not answers:
+                batch.skip("too_long", self._uri, item.prompt)
+        pairs = [(item, output) for item, answers in zip(items, outputs, strict=True) for output in answers]
         for (item, output), right in zip(pairs, self._right(pairs), strict=True):
             if not right:
-                skipped["wrong_answer"] += 1
+                batch.skip("wrong_answer", self._uri, output)
             elif next(wrong_steps(output, item.trace), None):
-                skipped["wrong_step"] += 1
-            elif (row := self._row(item, output)).core in rows:
-                skipped["said_again"] += 1
+                batch.skip("wrong_step", self._uri, output)
+            elif (row := self._row(item, output)).core in cores:
+                batch.skip("said_again", self._uri, output)
             else:
-                rows[row.core] = row
-        return list(rows.values()), +skipped
+                cores.add(row.core)
+                batch.add(row)
+        return batch
 
     def _right(self, pairs: Sequence[tuple[Item, str]]) -> list[bool]:
         """Whether the scorer accepts each output: that of the suite, or the puzzles'."""

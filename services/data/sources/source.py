@@ -6,6 +6,7 @@ that is killed at any moment neither fetches nor yields a row twice.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,18 @@ State = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class Skipped:
+    """Input that gave no row, as an example of its reason."""
+
+    reason: str
+    """Key of `Step.skipped`."""
+    place: str
+    """Where it stands, such as a file and a line."""
+    text: str
+    """Its beginning, as it was read."""
+
+
+@dataclass(frozen=True)
 class Step:
     """One piece of a harvest."""
 
@@ -31,6 +44,8 @@ class Step:
     """State keys with new values."""
     skipped: Mapping[str, int] = field(default_factory=dict)
     """Input that gave no row, counted by reason: short names such as `robots` or `too_long`."""
+    examples: tuple[Skipped, ...] = ()
+    """Up to `EXAMPLES` of each reason."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,11 @@ class RoundContext:
     """The campaign's suites; None for a campaign that is measured on the puzzle families."""
 
 
+def skipped(reason: str, place: str, remember: Mapping[str, Any] | None = None, *, count: int = 1) -> Step:
+    """A step without rows: the reason why a place, such as a file or an address, gave none."""
+    return Step((), remember or {}, {reason: count}, (Skipped(reason, place, ""),))
+
+
 class Source(Protocol):
     """A source of a campaign in one round. Its class is called with its part of the campaign file and the context."""
 
@@ -92,6 +112,12 @@ class Refused(Exception):
 STEP_ROWS = 200
 """Maximum rows of a step: few enough to repeat after a crash, enough to make transactions cheap."""
 
+EXAMPLES = 5
+"""Maximum examples of input that gave no row, per source and reason."""
+
+EXAMPLE_CHARACTERS = 1_000
+"""Characters of an example that are passed on."""
+
 STEP_CHARACTERS = 4_000_000
 """Characters of a step beyond which no row is added."""
 
@@ -102,6 +128,7 @@ class Batch:
     def __init__(self) -> None:
         self._rows: list[Row] = []
         self._skipped: Counter[str] = Counter()
+        self._examples: list[Skipped] = []
         self._characters = 0
 
     def add(self, row: Row) -> None:
@@ -109,9 +136,12 @@ class Batch:
         self._rows.append(row)
         self._characters += len(row.prompt) + len(row.trace)
 
-    def skip(self, reason: str, count: int = 1) -> None:
-        """Count refused input."""
-        self._skipped[reason] += count
+    def skip(self, reason: str, place: str = "", record: object = "") -> None:
+        """Count refused input, and keep the first of each reason as examples: a line, or a record."""
+        self._skipped[reason] += 1
+        if place and self._skipped[reason] <= EXAMPLES:
+            text = record if isinstance(record, str) else json.dumps(record, ensure_ascii=False, default=str)
+            self._examples.append(Skipped(reason, place, text[:EXAMPLE_CHARACTERS]))
 
     @property
     def empty(self) -> bool:
@@ -126,6 +156,6 @@ class Batch:
 
     def step(self, remember: Mapping[str, Any]) -> Step:
         """The collected step with its state; the batch is empty afterwards."""
-        step = Step(tuple(self._rows), dict(remember), dict(self._skipped))
-        self._rows, self._skipped, self._characters = [], Counter(), 0
+        step = Step(tuple(self._rows), dict(remember), dict(self._skipped), tuple(self._examples))
+        self._rows, self._skipped, self._examples, self._characters = [], Counter(), [], 0
         return step

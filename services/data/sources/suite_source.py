@@ -51,7 +51,7 @@ class SuiteRows:
             try:
                 batch.add(self._row(item))
             except Refused as refusal:
-                batch.skip(refusal.reason)
+                batch.skip(refusal.reason, key, item.prompt)
             if batch.full:
                 yield batch.step(given | {DONE: {"round": self._round, "rows": done}})
                 given = {}

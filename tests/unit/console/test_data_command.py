@@ -21,6 +21,7 @@ from services.console.web import data as page
 from services.data.collect import manifest as manifests
 from services.data.collect.harvest import Harvest
 from services.data.filters.filter import Dropped
+from services.data.sources.source import Skipped
 from services.runtime.user_error import UserError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -94,6 +95,24 @@ def test_the_page_shows_them_with_their_number_too(ready):
     assert html.count("<td>7</td>") == 5
     assert "row 4: write to [email]" in html
     assert "row 5" not in html
+
+
+def test_skipped_records_are_shown_with_their_number_and_their_place(tmp_path):
+    harvest = Harvest(tmp_path / "harvest.db", 1)
+    for step in range(2):
+        first = 10 * step
+        examples = [
+            Skipped("not_json", f"a.jsonl, line {first + n}", f"ada{n}@example.org \ud800 {{") for n in range(5)
+        ]
+        harvest.skip("notes", {"not_json": 9, "robots": 1}, examples)
+    stored = manifests.store(harvest, None, str(tmp_path / "artifacts"))
+    event = made("a" * 64).event.model_copy(update={"harvest": stored})
+    text = "\n".join(snapshots.text(SimpleNamespace(event=event, correlationid="x"), 2, []))
+    assert "notes: skipped/not_json, 18 rows\n" in text
+    assert "notes: skipped/robots, 2 rows" in text
+    assert text.count("a.jsonl, line ") == 5
+    assert "    - a.jsonl, line 4 | [email] ? {" in text
+    assert page._dropped(event)["notes: skipped/not_json"].count == 18
 
 
 @given(st.text(max_size=400))

@@ -123,6 +123,17 @@ def test_rows_are_kept_with_their_source_and_every_other_is_accounted_for(folder
     assert hash_parquet(Path(snapshot.uri)) == snapshot.snapshot
 
 
+def test_the_card_and_the_next_round_keep_what_was_skipped_with_its_place(folder):
+    with (folder / "sums.jsonl").open("a") as file:
+        file.write("{no json\n")
+    first = made(folder)
+    assert first.card
+    assert "sums.jsonl, line 4 | {no json |" in Path(first.card.uri).read_text().replace("\\", "")
+    second = made(folder, 2, first)
+    assert second.harvest
+    assert manifests.read(second.harvest, folder).skips == manifests.read(first.harvest, folder).skips != ()
+
+
 def test_the_card_tells_what_became_of_every_row_and_quotes_nothing_raw(folder):
     snapshot = made(folder)
     assert snapshot.card

@@ -109,6 +109,49 @@ def test_a_bad_line_is_counted_and_its_neighbours_are_kept(tmp_path, line, reaso
     assert (harvest.texts, harvest.skipped) == (["before", "after"], {reason: 1})
 
 
+@pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz", "jsonl.zst"])
+@pytest.mark.parametrize("kills", [[], [1], [2, 1]])
+def test_a_skipped_line_is_named_by_its_number_wherever_reading_went_on(tmp_path, small_steps, ending, kills):
+    bad = [b"{", b'["x"]', b'{"text": "' + b"x" * 2 * LONG + b'"}']
+    good = [line.encode() for line in lines("a", "b", "c", "d").splitlines()]
+    path = packed(tmp_path / f"a.{ending}", b"\n".join([*good[:3], bad[0], b"", bad[2], good[3], bad[1], b""]))
+    harvest = Harvest()
+    for steps in kills:
+        harvest.go_on(source(path), steps)
+    harvest.go_on(source(path))
+    assert harvest.skipped == {"not_json": 1, "too_long": 1, "not_an_object": 1}
+    assert [(one.reason, one.place) for one in harvest.examples] == [
+        ("not_json", f"{path}, line 4"),
+        ("too_long", f"{path}, line 6"),
+        ("not_an_object", f"{path}, line 8"),
+    ]
+    assert harvest.examples[0].text.strip() == "{"
+
+
+def test_a_file_that_an_earlier_release_began_names_its_lines_by_their_place(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(lines("a"))
+    harvest = Harvest().go_on(source(path))
+    [mark] = [value for value in harvest.state.values() if "offset" in value]
+    assert mark.pop("line") == 1
+    with path.open("a") as file:
+        file.write("{\n" + lines("b"))
+    harvest.go_on(source(path, round_=2))
+    assert harvest.texts == ["a", "b"]
+    assert [one.place for one in harvest.examples] == [f"{path}, up to byte {len(lines('a')) + 2}"]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_a_skipped_record_is_named_by_its_row(tmp_path, ending):
+    path = tmp_path / f"a.{ending}"
+    if ending == "csv":
+        path.write_text("text,n\na,1\n,2\nc,3\n")
+    else:
+        table_of(path, ["a", "", "c"], n=[1, 2, 3])
+    [one] = Harvest().go_on(source(path)).examples
+    assert (one.reason, one.place) == ("no_text", f"{path}#2" if ending == "csv" else f"{path}, row group 0, row 2")
+
+
 @pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz"])
 def test_a_line_of_gigabytes_is_passed_over_in_bounded_memory_and_goes_on_after_a_crash(tmp_path, ending, monkeypatch):
     monkeypatch.setattr(jsonl, "EXPANSION", 10_000_000)

@@ -14,7 +14,7 @@ from typing import Any
 from schemas.rows import Row
 from schemas.sources import WebSource
 from services.data.sources.rows import Provenance, now, plain, sha256
-from services.data.sources.source import Refused, RoundContext, SourceFailed, State, Step
+from services.data.sources.source import Refused, RoundContext, SourceFailed, State, Step, skipped
 from services.data.sources.web import listings
 from services.data.sources.web.fetch import TRANSIENT, Fetcher, Pace, Page, Robots, address, host
 from services.data.sources.web.listings import Link, Listing
@@ -105,11 +105,11 @@ class _Round:
                 return
             listing = listings.read(page.body, page.url, self._spec.max_bytes)
         except Refused as refusal:
-            yield Step(skipped={f"listing_{refusal.reason}": 1})
+            yield skipped(f"listing_{refusal.reason}", url)
             return
         self._listed.append((url, page, listing))
         if listing.bad:
-            yield Step(skipped={"bad_link": listing.bad})
+            yield skipped("bad_link", url, count=listing.bad)
 
     def _settle_listings(self) -> Iterator[Step]:
         """Store the validators of listings without a page left; never of an index, whose sitemaps change without it."""
@@ -158,7 +158,8 @@ class _Round:
         about |= {"round": self._round, "changed": link.changed, "reason": reason}
         count = {"round": self._round, "pages": self._requested() + (reason not in NOT_REQUESTED)}
         stored = {key: value for key, value in about.items() if value}
-        return Step(rows, {f"page {link.url}": stored, "asked": count}, {reason: 1} if reason else {})
+        remember = {f"page {link.url}": stored, "asked": count}
+        return skipped(reason, link.url, remember) if reason else Step(rows, remember)
 
     def _rows(self, page: Page, digest: str) -> tuple[Row, ...]:
         text, licence = read(page.body, page.headers.get("content-type", ""))

@@ -20,7 +20,7 @@ from schemas.rows import Row
 from schemas.sources import WarcSource
 from services.data.sources.files import matching_files
 from services.data.sources.rows import Provenance, path_key, plain, sha256
-from services.data.sources.source import Batch, Refused, RoundContext, State, Step
+from services.data.sources.source import Batch, Refused, RoundContext, State, Step, skipped
 from services.data.sources.web.inflate import MAGIC, PADDING, dechunked, decoded
 from services.data.sources.web.text import read
 
@@ -59,7 +59,7 @@ class Warc:
             try:
                 yield from self._file(path, state.get(path_key(path), {}))
             except OSError as error:
-                yield Step(skipped={"missing" if isinstance(error, FileNotFoundError) else "broken": 1})
+                yield skipped("missing" if isinstance(error, FileNotFoundError) else "broken", str(path))
 
     def _file(self, path: Path, before: Mapping[str, Any]) -> Iterator[Step]:
         key, size, last = path_key(path), path.stat().st_size, -1
@@ -71,20 +71,20 @@ class Warc:
         for at, record in Records(path, last, self._spec.max_bytes):
             last = max(at, 0)
             again = again if isinstance(record, Refused) and record.reason == "broken" else last
-            self._add(batch, record)
+            self._add(batch, record, f"{path}, byte {at}" if at >= 0 else str(path))
             if batch.full:
                 yield batch.step({key: _mark(path, last)})
         cut_off = {"again": again} if again < last else {}  # the file may still be arriving
         yield batch.step({key: {**_mark(path, last), "size": size, **cut_off}})
 
-    def _add(self, batch: Batch, record: Record) -> None:
+    def _add(self, batch: Batch, record: Record, place: str) -> None:
         try:
             if isinstance(record, Refused):
                 raise record
             if row := self._row(*record):
                 batch.add(row)
         except Refused as refusal:
-            batch.skip(refusal.reason)
+            batch.skip(refusal.reason, place, "" if isinstance(record, Refused) else _uri(record[0]))
 
     def _row(self, record: WarcRecord, payload: bytes) -> Row | None:
         """The row of a record; None for a response of another protocol than HTTP."""
@@ -95,8 +95,7 @@ class Warc:
         else:
             body, kind = self._body(record, payload), record.http_headers.get("content-type") or ""
         text, licence = read(body, kind)
-        uri = record.headers.get("WARC-Target-URI") or ""
-        return plain(self._spec, text, Provenance(uri, sha256(body), _date(record), licence))
+        return plain(self._spec, text, Provenance(_uri(record), sha256(body), _date(record), licence))
 
     def _body(self, record: WarcRecord, payload: bytes) -> bytes:
         """The content of a recorded response, without chunking and decompressed."""
@@ -114,6 +113,10 @@ def _mark(path: Path, at: int) -> dict[str, Any]:
     with path.open("rb") as file:
         file.seek(start)
         return {"at": at, "block": sha256(file.read(max(0, at) - start + RECORD_START))}
+
+
+def _uri(record: WarcRecord) -> str:
+    return record.headers.get("WARC-Target-URI") or ""
 
 
 def type_of(record: WarcRecord) -> WarcRecordType:
