@@ -318,17 +318,20 @@ def test_rule_10_the_sealed_sets_are_drawn_by_the_key_and_never_trained_on():
         assert {split_of(domain, core) for domain, core in sealed} == {kind}
 
 
-def test_rule_10_the_oracle_alone_is_given_the_key(tmp_path, monkeypatch):
-    monkeypatch.setenv("AEVOLVE_ORACLE_KEY_FILE", "the/caller/has/one")
-    system = SimpleNamespace(
-        folder=RunFolder(tmp_path),
-        settings=Settings(postgres="", artifacts="", cache=tmp_path),
+def embedded_system(folder):
+    return SimpleNamespace(
+        folder=RunFolder(folder),
+        settings=Settings(postgres="", artifacts="", cache=folder),
         ports=dict.fromkeys(SERVICES, 0),
         lock=0,
         page=None,
         beside=None,
     )
-    commands = _services(system, SimpleNamespace(address="", incarnation=""))
+
+
+def test_rule_10_the_oracle_alone_is_given_the_key(tmp_path, monkeypatch):
+    monkeypatch.setenv("AEVOLVE_ORACLE_KEY_FILE", "the/caller/has/one")
+    commands = _services(embedded_system(tmp_path), SimpleNamespace(address="", incarnation=""))
     given = {command.name: command.env.get("AEVOLVE_ORACLE_KEY_FILE") for command in commands}
     assert [name for name, key in given.items() if key] == ["oracle"]
     assert Path(given["oracle"]).stat().st_mode & 0o077 == 0

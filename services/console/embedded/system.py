@@ -34,6 +34,17 @@ STARTS = 3
 PAUSE_SECONDS = 1.0
 """Seconds between two of them."""
 MOST_WORKERS = 8
+PASSED = {
+    "*": ("log_format", "lease_seconds", "catch_up_seconds", "idle_seconds"),
+    "trainer": ("workers", "rank_seconds"),
+    "oracle": (
+        *("workers", "anchor_seconds", "oracle_items", "board_token_file"),
+        *("engine", "engine_url", "engine_key_file", "engine_seconds"),
+    ),
+    "console": ("bases",),
+    "recipes": ("advisor_url", "advisor_key_file"),
+}
+"""Settings that a service gets as this command got them; the run itself decides all others."""
 KEY_NAME = "oracle.key"
 """File of the sealed sets' key, in the state of a run folder and in the user's cache folder."""
 
@@ -146,21 +157,14 @@ def _services(system: Embedded, broker: EmbeddedBroker) -> Iterator[Command]:
             "AEVOLVE_WORK": str(folder.state / "work"),
             "AEVOLVE_CACHE": str(settings.cache),
             "AEVOLVE_PORT": str(port),
-            "AEVOLVE_WORKERS": str(_workers(name)),
             **_task_path(settings, system.beside),
         }
         if name == "oracle":
             env["AEVOLVE_ORACLE_KEY_FILE"] = str(oracle_key(folder, settings.cache))
             env["AEVOLVE_ANCHOR_KEY_FILE"] = str(folder.anchor_key)
             env["AEVOLVE_ANCHOR_FILE"] = str(folder.anchors)
-            if settings.oracle_items:
-                env["AEVOLVE_ORACLE_ITEMS"] = settings.oracle_items
-            if token_file := os.environ.get("AEVOLVE_BOARD_TOKEN_FILE"):
-                env["AEVOLVE_BOARD_TOKEN_FILE"] = str(Path(token_file).absolute())
-        if name == "recipes":
-            env |= _advisor(settings)
         argv = ("services.console", "serve", name)
-        yield Command(name, argv, folder.log(name), {**clean_environment(), **_logged(settings), **env}, (system.lock,))
+        yield Command(name, argv, folder.log(name), {**clean_environment(), **_given(name), **env}, (system.lock,))
     if system.page is not None:
         yield _page(system, broker)
     if settings.metrics_port:
@@ -182,7 +186,7 @@ def _page(system: Embedded, broker: EmbeddedBroker) -> Command:
         "AEVOLVE_ANCHOR_PUBLIC_KEY": str(folder.public_key),
     }
     argv = ("services.console", "console", "--port", str(system.page))
-    environment = {**clean_environment(), **_logged(settings), **env}
+    environment = {**clean_environment(), **_given("console"), **env}
     return Command("console", argv, folder.log("console"), environment, (system.lock,))
 
 
@@ -194,20 +198,19 @@ def _exporter(system: Embedded) -> Command:
         "AEVOLVE_PASSWORD_FILE": str(folder.password("exporter")),
         "AEVOLVE_METRICS_PORT": str(settings.metrics_port),
     }
-    environment = {**clean_environment(), **_logged(settings), **env}
+    environment = {**clean_environment(), **_given("exporter"), **env}
     return Command("exporter", ("services.console", "exporter"), folder.log("exporter"), environment, (system.lock,))
 
 
-def _logged(settings: Settings) -> dict[str, str]:
-    """The log format of this command, for its children."""
-    return {"AEVOLVE_LOG_FORMAT": settings.log_format}
-
-
-def _advisor(settings: Settings) -> dict[str, str]:
-    """The environment variables of the advisor's address and key file, if they are set."""
-    address = {"AEVOLVE_ADVISOR_URL": str(settings.advisor_url)} if settings.advisor_url else {}
-    key = settings.advisor_key_file
-    return address | ({"AEVOLVE_ADVISOR_KEY_FILE": str(key.absolute())} if key else {})
+def _given(service: str) -> dict[str, str]:
+    """The variables of this command's environment that are meant for a service, and how many jobs it runs."""
+    workers = {"AEVOLVE_WORKERS": str(_workers(service))} if service in SERVICES and service != "console" else {}
+    passed = {f"AEVOLVE_{name.upper()}": name for name in (*PASSED["*"], *PASSED.get(service, ()))}
+    return workers | {
+        variable: str(Path(os.environ[variable]).absolute()) if name.endswith("_file") else os.environ[variable]
+        for variable, name in passed.items()
+        if os.environ.get(variable)
+    }
 
 
 def _task_path(settings: Settings, beside: Path | None) -> dict[str, str]:
