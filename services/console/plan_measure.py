@@ -235,7 +235,9 @@ def _answers_per_second(base: Path, examples: list[Example], answer: float, trai
     cuda = torch.cuda.is_available()
     dtype = torch.bfloat16 if cuda else torch.float32
     with misfit_named(base):
-        loaded: Any = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, trust_remote_code=False)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            base, dtype=dtype, trust_remote_code=False, use_safetensors=True
+        )
     model = loaded.to("cuda" if cuda else "cpu").eval()
     use_products(model)
     length = fmean(max(1, example.prompt) for example in examples)

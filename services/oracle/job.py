@@ -191,14 +191,6 @@ class NothingScored(Exception):
     """The scorers of a suite judged no answer of a domain: every score was None."""
 
 
-class AdapterMissing(Exception):
-    """The candidate's adapter is not there."""
-
-
-class AdapterUnsafe(Exception):
-    """The candidate's weights are no safetensors: to read them might run code."""
-
-
 class AdapterRefused(Exception):
     """The engine does not take the candidate's adapter."""
 

@@ -32,6 +32,7 @@ from services.runtime.prompting import Question, end_tokens, question_ids
 from services.runtime.storage import artifacts
 from services.runtime.storage.hashing import hash_folder
 from services.runtime.storage.model_folders import load_tokenizer, misfit_named, model_folder
+from services.runtime.storage.trained_folders import form
 from tasks.item import Item
 from tasks.puzzles.draw import FAMILIES, draw
 from tasks.puzzles.scorer import BOX, correct
@@ -94,12 +95,13 @@ class SelfSampler:
         return list({item.core: item for item in items}.values())
 
     def _writer(self) -> Writer:
-        """The model, loaded. Raises `ArtifactChanged` if the adapter is not the recorded one."""
+        """The model, loaded. Raises `ArtifactChanged` if the adapter is not the recorded one, or as `form` does."""
         sampling, adapter = self._sampling, None
         if self._standing and (stored := sampling.sampled.adapter):
             adapter = artifacts.fetch(stored.uri, stored.sha256, hash_folder, sampling.copies)
             if (actual := hash_folder(adapter)) != stored.sha256:
                 raise artifacts.ArtifactChanged(stored.uri, actual, stored.sha256)
+            form(adapter)
         base = Path(sampling.sampled.base)
         return Writer(base, adapter, sampling.model, self._spec.samples, self._spec.temperature)
 
@@ -181,7 +183,10 @@ class Writer:
         self.pad = pad if pad is not None else next(iter(self.ends), 0)
         with misfit_named(folder):
             loaded: Any = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=torch.float32 if device == "cpu" else torch.bfloat16, trust_remote_code=False
+                folder,
+                dtype=torch.float32 if device == "cpu" else torch.bfloat16,
+                trust_remote_code=False,
+                use_safetensors=True,
             )
         settings: Any = GenerationConfig  # transformers' class has no types
         loaded.generation_config = settings()  # the base's own holds penalties, which `generate` would apply

@@ -12,13 +12,14 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, GenerationConfig
 
-from services.oracle.adapters import adapter, form
+from services.oracle.adapters import adapter
 from services.oracle.engines.engine import Count
 from services.oracle.harness.attention import use_products
 from services.oracle.harness.model import GreedyLM, TaskLM
 from services.oracle.job import AdapterRefused, EvaluationJob
 from services.runtime.prompting import end_tokens
 from services.runtime.storage.model_folders import misfit_named, model_folder
+from services.runtime.storage.trained_folders import form
 
 BATCH = {"cpu": 128, "cuda": 64}
 """Prompts generated together. Part of the stamp: batching changes the rounding, and greedy decoding follows it."""
@@ -95,7 +96,9 @@ def _base(folder: Path, device: str) -> Any:
 
 def _model(folder: Path, device: str) -> Any:
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
-    loaded: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, trust_remote_code=False)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, trust_remote_code=False, use_safetensors=True
+    )
     model = loaded.to(device).eval()
     use_products(model)
     return model

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.profiles import PROFILES
-from services.oracle.adapters import adapter, form
+from services.oracle.adapters import adapter
 from services.oracle.engines.client import Client, EngineFailed, EngineMismatched, EngineRefused, EngineUnreachable
 from services.oracle.engines.engine import Count
 from services.oracle.engines.vllm import served_name
@@ -23,6 +23,7 @@ from services.oracle.harness.remote import RemoteLM
 from services.oracle.job import AdapterRefused, EngineUse, EvaluationJob
 from services.runtime.prompting import end_tokens
 from services.runtime.storage.model_folders import model_folder
+from services.runtime.storage.trained_folders import form
 
 PROBE = "Is 2 + 2 = 4?\n"
 """A text that both tokenizers encode."""

@@ -73,7 +73,7 @@ def model_folder(path: str) -> Path:
         if (folder / name).exists():
             read_object(folder / name)
     refuse_pickles(folder)
-    _check_weights(folder)
+    check_weights(folder)
     return folder
 
 
@@ -114,7 +114,8 @@ def read_header(file: Path) -> dict[str, Any]:
     return header
 
 
-def _check_weights(folder: Path) -> None:
+def check_weights(folder: Path) -> None:
+    """Raise `ModelMissing` without weights, or `ModelDamaged` where a file is cut short or the index is wrong."""
     headers = {file.name: read_header(file) for file in sorted(folder.glob("*.safetensors"))}
     index = folder / INDEX
     if not index.exists():

@@ -39,7 +39,7 @@ def merge(base: Path, adapter: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model: Any = PeftModel.from_pretrained(
-        AutoModelForCausalLM.from_pretrained(base, dtype="auto", trust_remote_code=False), adapter
+        AutoModelForCausalLM.from_pretrained(base, dtype="auto", trust_remote_code=False, use_safetensors=True), adapter
     )
     model.merge_and_unload(safe_merge=True).save_pretrained(folder)
     AutoTokenizer.from_pretrained(base, trust_remote_code=False).save_pretrained(folder)

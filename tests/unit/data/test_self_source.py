@@ -25,6 +25,7 @@ from services.data.sources.suites import Suites
 from services.runtime.prompting import question_ids
 from services.runtime.storage.artifacts import ArtifactChanged
 from services.runtime.storage.hashing import hash_folder
+from services.runtime.storage.model_folders import PickledWeights
 from tasks.formats import core_of
 from tasks.puzzles.draw import draw
 from tasks.puzzles.scorer import correct
@@ -110,6 +111,14 @@ def test_the_base_is_asked_unless_the_constitution_says_standing(base, adapter):
     assert by_base == [step.rows for step in harvested(sampler(base))]
     assert by_standing != by_base
     assert sampler(base, spec, **standing(adapter))._uri == f"model:r1s2:{hash_folder(adapter)}"
+
+
+def test_an_adapter_that_could_run_code_is_not_asked(base, adapter, tmp_path):
+    given = Path(shutil.copytree(adapter, tmp_path / "copy"))
+    (given / "adapter_model.safetensors").rename(given / "adapter_model.bin")
+    spec = SPEC.model_copy(update={"model": "standing"})
+    with pytest.raises(PickledWeights):
+        next(harvested(sampler(base, spec, **standing(given))))
 
 
 def test_an_adapter_that_is_not_the_recorded_one_is_not_asked(base, adapter, tmp_path):

@@ -18,7 +18,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from schemas.campaign import ItemSet
 from schemas.campaign import Model as AskedModel
 from schemas.tasks import TaskList, TaskScore
-from services.oracle.adapters import form
 from services.oracle.app import main
 from services.oracle.engines import vllm
 from services.oracle.engines.client import (
@@ -32,9 +31,7 @@ from services.oracle.engines.registry import check_engine, engine_kind
 from services.oracle.engines.vllm import served_name
 from services.oracle.evaluate import evaluate
 from services.oracle.job import (
-    AdapterMissing,
     AdapterRefused,
-    AdapterUnsafe,
     EngineUse,
     EvaluationJob,
     ListedSet,
@@ -46,6 +43,7 @@ from services.runtime.jobs.runner import JobFailed
 from services.runtime.settings import BadSetting, Settings
 from services.runtime.storage.hashing import hash_folder
 from services.runtime.storage.model_folders import PickledWeights
+from services.runtime.storage.trained_folders import AdapterMissing, AdapterUnsafe, form
 from tests.dummy_engine import ANSWER
 from tests.engine_server import Model, serving
 from tests.tiny_models import DOMAINS, make_model

@@ -21,13 +21,14 @@ from services.oracle.adapters import AdapterChanged
 from services.oracle.evaluate import evaluate
 from services.oracle.harness.model import GreedyLM
 from services.oracle.harness.tasks import make_tasks
-from services.oracle.job import AdapterMissing, Evaluated, EvaluationJob, PromptTooLong, Reference, SealedSet
+from services.oracle.job import Evaluated, EvaluationJob, PromptTooLong, Reference, SealedSet
 from services.oracle.receipts import ReceiptForged, rescore
 from services.oracle.sets import draw_set
 from services.runtime.prompting import plain_question
 from services.runtime.storage import object_store
 from services.runtime.storage.hashing import hash_folder
 from services.runtime.storage.model_folders import ModelMissing
+from services.runtime.storage.trained_folders import AdapterMissing
 from services.trainer.engine import train
 from services.trainer.job import TrainingJob
 from tasks.puzzles.scorer import correct

@@ -37,6 +37,23 @@ def test_every_load_of_a_model_refuses_foreign_code() -> None:
     assert [place for place, refuses in found.items() if not refuses] == []
 
 
+def test_every_load_of_weights_takes_safetensors_alone() -> None:
+    """A folder may hold a pickle beside a safetensors file that transformers does not look for."""
+    calls = [
+        (file, node)
+        for file in SERVICES.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("AutoModelFor")
+    ]
+    loaded = [(file, node) for file, node in calls if ast.unparse(node.func).endswith("from_pretrained")]
+    assert len(loaded) >= 5
+    assert [
+        f"{file}:{node.lineno}"
+        for file, node in loaded
+        if not any(word.arg == "use_safetensors" and ast.unparse(word.value) == "True" for word in node.keywords)
+    ] == []
+
+
 @pytest.fixture
 def foreign(tmp_path: Path) -> Path:
     """A model whose folder brings its own code, which leaves a file where it runs."""

@@ -13,9 +13,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, NemotronHConfig
 
 from schemas.recipe import Recipe
-from services.oracle.adapters import form
 from services.runtime import prompting
 from services.runtime.storage.model_folders import PickledWeights, model_folder
+from services.runtime.storage.trained_folders import form
 from services.trainer import preflight
 from services.trainer.adapter_job import TRAINING
 from services.trainer.batches import Data, prepare
