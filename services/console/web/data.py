@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -15,12 +17,16 @@ from schemas.events import DataBatchReady
 from services.console.log_source import choose
 from services.console.snapshot import DROPPED, Drops, Samples, drops, first_rows
 from services.console.web.context import site
-from services.runtime.storage.artifacts import ArtifactChanged, exists, open_local, read
+from services.runtime.storage.artifacts import ArtifactChanged, exists, fetch, open_local
+from services.runtime.storage.hashing import hash_file
 from services.runtime.storage.object_store import StoreFailed
 from services.runtime.user_error import UserError
 
 SAMPLES = 3
 """Rows shown per domain."""
+
+LARGEST_CARD = 10_000_000
+"""Bytes of a data card that the page shows."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +94,17 @@ def _dropped(event: DataBatchReady) -> dict[str, Drops]:
 
 
 def _card(event: DataBatchReady) -> str:
-    """The data card; empty if there is none."""
-    try:
-        return read(event.card.uri).decode() if event.card else ""
-    except FileNotFoundError:
+    """The data card; empty if there is none.
+
+    Only a file of the recorded hash is shown: its path comes from an event, and could be that of a secret of ours.
+    """
+    if event.card is None:
         return ""
+    with tempfile.TemporaryDirectory() as copies:
+        try:
+            place = fetch(event.card.uri, event.card.sha256, hash_file, Path(copies))
+            if place.stat().st_size <= LARGEST_CARD and hash_file(place) == event.card.sha256:
+                return place.read_text(encoding="utf-8")
+        except (ArtifactChanged, FileNotFoundError, IsADirectoryError):
+            return ""
+    raise UserError(f"card: {event.card.uri}; it is not the recorded one; restore it from a backup")

@@ -7,6 +7,7 @@ by a rename and is read in place. From a store a job reads a local copy, whose h
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
 import tempfile
 import time
@@ -23,6 +24,9 @@ MAX_COPIES = 16
 
 IN_USE_SECONDS = 3600.0
 """A copy used within this time may still be in use."""
+
+LONGEST_NAME = 500
+"""Characters of a path that an error repeats."""
 
 
 class ArtifactChanged(Exception):
@@ -42,12 +46,28 @@ def join(store: str, *names: str) -> str:
 
 def exists(uri: str) -> bool:
     """Whether the artifact exists. Raises `StoreFailed` if its store gives no answer."""
-    return object_store.exists(uri) if is_url(uri) else Path(uri).exists()
+    if is_url(uri):
+        return object_store.exists(uri)
+    try:
+        return Path(uri).exists()
+    except (OSError, ValueError):  # no path of this system, such as too long a name
+        return False
 
 
 def read(uri: str) -> bytes:
     """The bytes of a file. Raises `FileNotFoundError`, or `StoreFailed`."""
-    return object_store.read(uri) if is_url(uri) else Path(uri).read_bytes()
+    return object_store.read(uri) if is_url(uri) else _local(uri).read_bytes()
+
+
+def _local(uri: str) -> Path:
+    """The path of an artifact that an event names. Raises `FileNotFoundError` for a FIFO or a device.
+
+    Their reading may never end, and whoever has the password of the service that makes the artifacts may name them.
+    """
+    path = Path(uri)
+    if not (exists(uri) and (path.is_file() or path.is_dir())):
+        raise FileNotFoundError(errno.ENOENT, "no file or folder", uri[:LONGEST_NAME])
+    return path
 
 
 @contextmanager
@@ -57,7 +77,7 @@ def open_local(uri: str) -> Iterator[Path]:
     Raises `FileNotFoundError` or `StoreFailed` if it cannot be copied.
     """
     if not is_url(uri):
-        yield Path(uri)
+        yield _local(uri)
         return
     with tempfile.TemporaryDirectory() as folder:
         object_store.download(uri, copy := Path(folder) / "copy")
@@ -122,7 +142,7 @@ def fetch(uri: str, sha256: str | None, hashed: Callable[[Path], str], copies: P
     does not answer in time.
     """
     if not is_url(uri):
-        return Path(uri)
+        return _local(uri)
     copy = copies / str(sha256)
     if _hash(copy, hashed) != sha256:
         _remove(copy)

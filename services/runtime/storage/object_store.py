@@ -21,8 +21,15 @@ Answer = TypeVar("Answer")
 LIBRARIES = {"s3": "s3fs"}
 """Scheme -> the module that serves it, where one of our extras installs it."""
 
+NO_STORES = ("file", "local", "http", "https", "ftp", "sftp", "ssh", "github", "git", "data", "jupyter", "smb")
+"""Schemes that fsspec knows and artifacts never have: an event that names one would have a service read its own files,
+or ask other servers."""
+
 TIMEOUT_SECONDS = 300.0
 """How long a job retries a store that does not answer, before the attempt fails: a restart takes less."""
+
+LONGEST_URL = 500
+"""Characters of a refused address that an error repeats."""
 
 PAUSE_SECONDS = 1.0
 """Pause between two retries."""
@@ -160,6 +167,10 @@ def ask(url: str, operation: Callable[..., Answer]) -> Answer:
 
 
 def _open(url: str) -> tuple[Any, str]:
+    if "::" in url or url.partition("://")[0].lower() in NO_STORES:
+        raise StoreUnknown(
+            url[:LONGEST_URL], "artifacts lie in no such store; name a folder, or a bucket as s3://BUCKET"
+        )
     try:
         from fsspec.core import url_to_fs  # noqa: PLC0415 - comes with an extra
 
