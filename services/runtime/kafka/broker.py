@@ -26,6 +26,7 @@ from eventstore.store import DISCONNECTED
 from schemas.base import canonical_json
 from schemas.envelope import Envelope, topic
 from schemas.registry import EVENTS
+from services.runtime.kafka import foreign_batches  # noqa: F401 - bounds what consumers read
 from services.runtime.kafka.security import client_options, security
 from services.runtime.service import Service
 from services.runtime.settings import Settings

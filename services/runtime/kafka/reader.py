@@ -9,6 +9,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaTimeoutError
 
+from services.runtime.kafka import foreign_batches  # noqa: F401 - bounds what consumers read
+
 TIMEOUT_SECONDS = 10
 """Limit for an answer of the broker, and for the next messages."""
 
