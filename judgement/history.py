@@ -38,6 +38,9 @@ CAMPAIGN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 SOURCES = {model.__name__: {f"aevolve/{service}" for service in services} for model, services in WRITERS.items()}
 """Event type -> the sources that may write it. The database refuses others too, but its owner can change its rules."""
+MOST_UNREADABLE = 1_000
+"""Events that a history keeps of those that cannot be read."""
+
 BY_HAND = "aevolve/console"
 """The source that may write every type in a campaign for tests (`aevolve emit`)."""
 
@@ -86,7 +89,8 @@ class History:
     """The last event."""
     unreadable: list[UnreadableEvent] = field(default_factory=list)
     """Events that do not follow their schema, or do not fit what came before. No service wrote them as its own code
-    does, so nothing more is decided: the campaign can only be stopped."""
+    does, so nothing more is decided: the campaign can only be stopped. The first `MOST_UNREADABLE`, without what they
+    hold: anybody who can append them could else fill the memory of each service that folds the campaign."""
 
     @property
     def policy(self) -> Policy | None:
@@ -146,10 +150,14 @@ class History:
             if fold_one := FOLDS.get(envelope.type):
                 fold_one(self, envelope.event, envelope.time)
         except UnreadableEvent as error:
-            self.unreadable.append(error)
+            self._keep(UnreadableEvent(envelope, error.reason))  # anew: a raised one holds the frames that it passed
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             reason = f"it does not fit the events before it ({type(error).__name__}: {error})"
-            self.unreadable.append(UnreadableEvent(envelope, reason))
+            self._keep(UnreadableEvent(envelope, reason))
+
+    def _keep(self, error: UnreadableEvent) -> None:
+        if len(self.unreadable) < MOST_UNREADABLE:
+            self.unreadable.append(error)
 
     def _check_source(self, envelope: Envelope) -> None:
         """Raise `UnreadableEvent` for an event whose source may not write its type in this campaign."""
@@ -182,13 +190,22 @@ def _check_new(what: str, recorded: object) -> None:
         raise ValueError(f"{what} is recorded already")
 
 
+def _check_open(h: History, round_: int) -> None:
+    """Raise `ValueError` for a round that no policy has opened: one event for each number would fill the memory."""
+    if round_ > max(1, h.round):
+        raise ValueError(f"round {round_} is not open, the last one is {h.round}")
+
+
 def _policy(h: History, event: e.PolicyUpdated, time: datetime) -> None:
+    if event.policy.round > h.campaign.constitution.rounds:
+        raise ValueError(f"the campaign has {h.campaign.constitution.rounds} rounds")
     _check_new(f"the policy of round {event.policy.round}", h.policies.get(event.policy.round))
     h.policies[event.policy.round] = event.policy
     h.policy_times[event.policy.round] = time
 
 
 def _data(h: History, event: e.DataBatchReady, time: datetime) -> None:
+    _check_open(h, event.round)
     _check_new(f"the data of round {event.round}", h.snapshots.get(event.round))
     h.snapshots[event.round] = event
     h.snapshot_times[event.round] = time
@@ -196,6 +213,7 @@ def _data(h: History, event: e.DataBatchReady, time: datetime) -> None:
 
 
 def _data_failed(h: History, event: e.DataFailed, time: datetime) -> None:
+    _check_open(h, event.round)
     snapshot = h.snapshots.get(event.round)
     # A round that reuses older data at its deadline does not end its job, which may fail later.
     _check_new(f"the data of round {event.round}", None if snapshot and snapshot.reused else snapshot)
@@ -210,11 +228,15 @@ def _published(h: History, event: FingerprintsPublished, time: datetime) -> None
 
 
 def _advised(h: History, event: AdvisorAnswered | AdvisorFailed, time: datetime) -> None:
+    _check_open(h, event.round)
     h.spent = charge(h.spent, event.cost)
     h.advice[event.round] = event
 
 
 def _proposed(h: History, event: e.RecipeProposed, time: datetime) -> None:
+    _check_open(h, event.round)
+    if event.candidate != f"r{event.round}s{event.slot}" or event.slot >= h.campaign.constitution.candidates:
+        raise ValueError(f"{event.candidate} is no candidate of round {event.round} and slot {event.slot}")
     _check_new(f"the candidate {event.candidate}", h.trials.get(event.candidate))
     h.trials[event.candidate] = Trial(
         candidate=event.candidate,

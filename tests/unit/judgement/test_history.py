@@ -5,9 +5,10 @@ from uuid import UUID
 
 import pytest
 
-from judgement.history import fold
+from judgement.history import MOST_UNREADABLE, fold
 from schemas import events as e
 from schemas.envelope import Envelope
+from schemas.unreadable import UnreadableEvent
 from services.console.log_file import read_envelopes
 
 RECORDED = Path(__file__).parents[2] / "recorded" / "demo.jsonl"
@@ -164,3 +165,67 @@ def test_a_failed_try_before_the_success_is_charged() -> None:
     assert not history.unreadable
     assert history.trials[trained.event.candidate].checkpoint
     assert history.spent.tokens > 10**30
+
+
+def later(one: Envelope, n: int, **data: object) -> Envelope:
+    """The event once more as the n-th after the log's end, with other data."""
+    position = ENVELOPES[-1].sequence + n
+    fields = {"id": UUID(int=n), "subject": f"elsewhere/{n}", "stream_version": 1, "sequence": position}
+    return one.model_copy(update={**fields, "data": {**one.data, **data}})
+
+
+def first(type_: str) -> Envelope:
+    return next(one for one in ENVELOPES if one.type == type_)
+
+
+ADVICE = {"round": 900, "error": "EndpointFailed", "message": "m"}
+FAILURE = {"round": 900, "attempt": 1, "error": "SourceFailed", "message": "m", "cost": {}}
+POLICY = first("PolicyUpdated")
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (later(first("DataBatchReady"), 1, round=900), "round 900 is not open"),
+        (
+            later(first("DataBatchReady"), 1, **FAILURE).model_copy(update={"type": "DataFailed"}),
+            "round 900 is not open",
+        ),
+        (
+            later(first("DataBatchReady"), 1, **ADVICE).model_copy(
+                update={"type": "AdvisorFailed", "source": "aevolve/recipes"}
+            ),
+            "round 900 is not open",
+        ),
+        (later(first("RecipeProposed"), 1, round=900, candidate="r900s0"), "round 900 is not open"),
+        (later(first("RecipeProposed"), 1, slot=900, candidate="r1s900"), "is no candidate of"),
+        (later(first("RecipeProposed"), 1, candidate="another"), "is no candidate of"),
+        (later(POLICY, 1, policy={**POLICY.data["policy"], "round": 900}), "the campaign has"),
+    ],
+)
+def test_no_event_names_a_round_or_slot_that_the_campaign_does_not_have(event: Envelope, reason: str) -> None:
+    """Each number would be kept: one password could fill the memory of every service."""
+    history = fold(event.correlationid, [*ENVELOPES, event])
+    assert reason in history.unreadable[0].reason
+
+
+def test_what_cannot_be_read_takes_no_memory() -> None:
+    """Neither what such events hold nor more than a number of them, whoever appends them and how many."""
+    policy = first("PolicyUpdated")
+    forged = [later(policy, n, policy={"lists": [[] for _ in range(20_000)]}) for n in range(1, 101)]
+    history = fold(policy.correlationid, [*ENVELOPES, *forged])
+    assert len(history.unreadable) == len(forged)
+    for error in history.unreadable:
+        assert error.__traceback__ is error.__context__ is error.__cause__ is None
+        assert len(str(error)) < 1_000
+
+
+def test_a_number_of_unreadable_events_is_kept() -> None:
+    forged = (later(POLICY, n, policy=None) for n in range(1, MOST_UNREADABLE + 10))
+    assert len(fold(POLICY.correlationid, [*ENVELOPES, *forged]).unreadable) == MOST_UNREADABLE
+
+
+def test_the_reason_repeats_no_large_value() -> None:
+    envelope = ENVELOPES[0]
+    error = UnreadableEvent(envelope, "x" * 900_000)
+    assert len(str(error)) < 1_000
