@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from eventstore.row import Row, parsed
-from eventstore.sql import QUERIES
+from eventstore.sql import PAGE_BYTES, QUERIES
 from schemas.envelope import Envelope
 
 PAGE = 500
@@ -75,15 +75,21 @@ async def scan(
     session: asyncpg.Pool | asyncpg.Connection, after: int, part: Part = WHOLE, limit: int | None = None
 ) -> AsyncIterator[Row]:
     """The events of a part of the log after a position, in log order, as recorded."""
+    size = PAGE
     while limit is None or limit > 0:
-        page_size = PAGE if limit is None else min(PAGE, limit)
-        page = await _page(session, after, part, page_size)
-        for record in page:
-            yield Row._make(record)
-        if len(page) < page_size:
+        asked = size if limit is None else min(size, limit)
+        page = await page_after(session, after, part, asked)
+        for row in page:
+            yield row
+        if len(page) < asked and not is_cut(page):
             return
-        after = page[-1]["position"]
-        limit = None if limit is None else limit - page_size
+        after, size = page[-1].position, next_size(page)
+        limit = None if limit is None else limit - len(page)
+
+
+def next_size(page: Sequence[object], most: int = PAGE) -> int:
+    """How many events to ask for after a page: the database measures all of them, also those that it then cuts off."""
+    return min(most, 4 * len(page)) if page else most
 
 
 Read = Callable[[str, int], AsyncIterator[Envelope]]
@@ -99,30 +105,33 @@ def reader(session: asyncpg.Pool | asyncpg.Connection) -> Read:
     return read
 
 
-async def _page(
-    session: asyncpg.Pool | asyncpg.Connection,
-    after: int,
-    part: Part,
-    size: int,
-) -> list[Any]:
-    """One page of rows."""
-    types = None if part.types is None else list(part.types)
-    if part.stream is not None:
-        rows = await session.fetch(QUERIES["read_stream"], after, types, size, part.stream, part.campaign)
-    elif part.campaign is not None:
-        rows = await session.fetch(QUERIES["read_campaign"], after, types, size, part.campaign)
-    else:
-        rows = await session.fetch(QUERIES["read_log"], after, types, size)
-    return list(rows)
+def is_cut(page: Sequence[Row]) -> bool:
+    """Whether a page with fewer events than were asked for may have ended for its size, so that more follow."""
+    return sum(len(row.data.encode()) for row in page) >= PAGE_BYTES
+
+
+async def page_after(
+    session: asyncpg.Pool | asyncpg.Connection, after: int, part: Part = WHOLE, size: int = PAGE
+) -> list[Row]:
+    """At most `size` events of a part of the log after a position, as recorded; a page of large ones is cut."""
+    return await _select(session, ("read_log", "read_campaign", "read_stream"), after, part, size)
 
 
 async def page_before(session: asyncpg.Pool | asyncpg.Connection, before: int, part: Part, size: int) -> list[Row]:
-    """At most `size` events of a part of the log before a position, as recorded, the youngest first."""
+    """The same of those before a position, the youngest first."""
+    return await _select(session, ("log_before", "campaign_before", "stream_before"), before, part, size)
+
+
+async def _select(
+    session: asyncpg.Pool | asyncpg.Connection, names: tuple[str, str, str], position: int, part: Part, size: int
+) -> list[Row]:
+    """A page by the statement for the whole log, for a campaign or for a stream."""
     types = None if part.types is None else list(part.types)
+    whole, campaign, stream = (QUERIES[name] for name in names)
     if part.stream is not None:
-        rows = await session.fetch(QUERIES["stream_before"], before, types, size, part.stream, part.campaign)
+        rows = await session.fetch(stream, position, types, size, part.stream, part.campaign)
     elif part.campaign is not None:
-        rows = await session.fetch(QUERIES["campaign_before"], before, types, size, part.campaign)
+        rows = await session.fetch(campaign, position, types, size, part.campaign)
     else:
-        rows = await session.fetch(QUERIES["log_before"], before, types, size)
+        rows = await session.fetch(whole, position, types, size)
     return [Row._make(row) for row in rows]

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable
 import asyncpg
 
 from eventstore.errors import DISCONNECTED
-from eventstore.read import scan, to_envelope
+from eventstore.read import next_size, page_after, to_envelope
 from eventstore.sql import QUERIES
 from eventstore.store import EventStore
 from schemas.envelope import Envelope
@@ -58,6 +58,7 @@ class Relay:
         """Whether it is this relay that publishes."""
         self.position = 0
         """Last position it has published."""
+        self._size = BATCH
 
     async def run(self) -> None:
         """Publish, or stand by, until cancelled."""
@@ -88,7 +89,8 @@ class Relay:
 
         The log is read through the session that holds the lead: who has lost the one has lost the other.
         """
-        batch = [row async for row in scan(connection, self.position, limit=BATCH)]
+        batch = await page_after(connection, self.position, size=self._size)
+        self._size = next_size(batch, BATCH)
         await _all(self._publish_or_bury(to_envelope(row)) for row in batch)
         if batch:
             await connection.execute(QUERIES["move_cursor"], self._incarnation, batch[-1].position)

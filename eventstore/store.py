@@ -23,7 +23,17 @@ from eventstore.effect import Append, Effect
 from eventstore.errors import DISCONNECTED, LeaseLost, NotAWriter, StreamConflict, UnknownEvent
 from eventstore.figures import Figures, read_figures
 from eventstore.integrity.chain import Chain, Head, read_rows, recorded_head, verify_log, verify_on
-from eventstore.read import WHOLE, CampaignSummary, Part, Read, page_before, reader, scan, to_envelope, to_envelopes
+from eventstore.read import (
+    WHOLE,
+    CampaignSummary,
+    Part,
+    Read,
+    page_before,
+    reader,
+    scan,
+    to_envelope,
+    to_envelopes,
+)
 from eventstore.row import Row, parsed
 from eventstore.sql import QUERIES
 from eventstore.wake import Wake
@@ -140,7 +150,7 @@ class EventStore:
         return scan(self._pool, after, part, limit)
 
     async def before(self, position: int, part: Part = WHOLE, limit: int = 100) -> list[Row]:
-        """The page of a part of the log that ends before a position, the youngest event first."""
+        """The page of a part of the log that ends before a position, the youngest event first; a large one is cut."""
         return await page_before(self._pool, position, part, limit)
 
     async def ask(self, query: str, *values: object) -> list[asyncpg.Record]:
@@ -223,7 +233,10 @@ class EventStore:
         return None if handled else to_envelope(Row._make(columns))
 
     async def unhandled(self, consumer: str, types: Sequence[str], limit: int = 100, after: int = 0) -> list[Envelope]:
-        """The next events of these types after a position that a consumer has not handled, in log order."""
+        """The next events of these types after a position that a consumer has not handled, in log order.
+
+        A page of large events ends before `limit`: only an empty one says that none is left.
+        """
         rows = await self._pool.fetch(QUERIES["unhandled"], consumer, list(types), limit, after)
         return to_envelopes(rows)
 
@@ -299,7 +312,7 @@ class EventStore:
         await self._pool.execute(QUERIES["release_work"], job.id, job.token)
 
     async def overdue(self, queue: str | Sequence[str]) -> list[Job]:
-        """Open jobs that nobody will end: their deadline has passed, or their last try has no living lease."""
+        """The first open jobs that nobody will end: past their deadline, or their last try has no living lease."""
         return [to_job(row) for row in await self._pool.fetch(QUERIES["overdue_work"], queues(queue))]
 
     async def reap(self, job: Job, effect: Effect) -> list[Envelope]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-from eventstore.read import PAGE
+from eventstore.read import PAGE, next_size
 from eventstore.row import Row
 from eventstore.sql import QUERIES
 
@@ -122,25 +122,25 @@ async def verify_log(session: asyncpg.Pool | asyncpg.Connection, anchors: Mappin
 
 async def verify_on(session: asyncpg.Pool | asyncpg.Connection, chain: Chain) -> Head:
     """Go on along the log from where the chain stands; the head. Raises `ChainBroken`."""
-    start = chain.head.position + 1 if chain.head.position else FIRST
+    start, size = chain.head.position + 1 if chain.head.position else FIRST, PAGE
     while True:
         # Read before the page, so that an append in between is never taken for a cut.
         recorded = await recorded_head(session)
-        page = await _page(session, start)
+        page = await _page(session, start, size)
         for row in page:
             chain.add(row)
         if not page:
             return chain.end(recorded)
-        start = page[-1].position + 1
+        start, size = page[-1].position + 1, next_size(page)
 
 
 async def read_rows(session: asyncpg.Pool | asyncpg.Connection) -> AsyncIterator[Row]:
     """Every row in order, as recorded, right or wrong."""
-    start = FIRST
-    while page := await _page(session, start):
+    start, size = FIRST, PAGE
+    while page := await _page(session, start, size):
         for row in page:
             yield row
-        start = page[-1].position + 1
+        start, size = page[-1].position + 1, next_size(page)
 
 
 async def recorded_head(session: asyncpg.Pool | asyncpg.Connection) -> Head:
@@ -149,6 +149,6 @@ async def recorded_head(session: asyncpg.Pool | asyncpg.Connection) -> Head:
     return Head(row["position"], row["hash"]) if row else EMPTY
 
 
-async def _page(session: asyncpg.Pool | asyncpg.Connection, start: int) -> list[Row]:
+async def _page(session: asyncpg.Pool | asyncpg.Connection, start: int, size: int) -> list[Row]:
     """One page from a position on. What the rows hold is not validated: the chain judges it."""
-    return [Row._make(row) for row in await session.fetch(QUERIES["recorded"], start, PAGE)]
+    return [Row._make(row) for row in await session.fetch(QUERIES["recorded"], start, size)]

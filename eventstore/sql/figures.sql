@@ -7,7 +7,8 @@ SELECT h.position AS head, coalesce((SELECT max(c.position) FROM relay_cursors c
 SELECT c.consumer, greatest(h.position - c.position, 0) AS lag FROM checkpoints c, log_head h ORDER BY c.consumer
 
 -- name: figure_queues
--- Jobs of each queue by state, and in seconds how long the oldest has been waiting and the oldest lease is being held.
+-- Jobs by state of at most 100 queues, those of services first (any role may name others), and in seconds how long the
+-- oldest has been waiting and the oldest lease is being held.
 SELECT queue,
        count(*) FILTER (WHERE state = 'queued') AS queued,
        count(*) FILTER (WHERE state = 'leased' AND lease_until > now()) AS leased,
@@ -19,4 +20,4 @@ SELECT queue,
                     FILTER (WHERE state = 'queued' AND available_at <= now())), 0)::float8 AS waiting_seconds,
        coalesce(extract(epoch FROM max(now() - leased_at)
                     FILTER (WHERE state = 'leased' AND lease_until > now())), 0)::float8 AS lease_seconds
-FROM work GROUP BY queue ORDER BY queue
+FROM work GROUP BY queue ORDER BY queue NOT IN (SELECT o.queue FROM queue_owners o), queue LIMIT 100

@@ -33,8 +33,8 @@ SELECT * FROM events WHERE id = $1
 SELECT * FROM events WHERE id = ANY ($1) ORDER BY position
 
 -- name: campaigns
--- Every campaign in the order of their starts.
-SELECT e.campaign, as_jsonb(e.data) #>> '{campaign,name}' AS name, e.time,
+-- Every campaign in the order of their starts; a name is at most as long as that of a campaign's file.
+SELECT e.campaign, left(as_jsonb(e.data) #>> '{campaign,name}', 100) AS name, e.time,
        (SELECT min(ending.type) FROM events ending
         WHERE ending.campaign = e.campaign AND ending.type IN ('CampaignFinished', 'CampaignStopped')) AS ending
 FROM events e WHERE e.type = 'CampaignStarted' ORDER BY e.position

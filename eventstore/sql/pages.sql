@@ -30,9 +30,10 @@ SELECT queue, key, campaign, worker, attempt, attempts, extract(epoch FROM lease
 FROM work WHERE state = 'leased' ORDER BY id LIMIT $1
 
 -- name: queue_ages
--- The jobs that wait, and how long the oldest has.
+-- The jobs that wait, and how long the oldest has, in at most 100 queues, those of services first.
 SELECT queue, count(*) AS jobs, extract(epoch FROM now() - min(queued_at))::float8 AS oldest
-FROM work WHERE state = 'queued' GROUP BY queue ORDER BY queue
+FROM work WHERE state = 'queued' GROUP BY queue
+ORDER BY queue NOT IN (SELECT o.queue FROM queue_owners o), queue LIMIT 100
 
 -- name: relays
 -- How far each life of a broker has been told, the last one first.

@@ -58,11 +58,16 @@ UPDATE work SET state = 'queued', attempt = attempt - 1, available_at = now(), t
 WHERE id = $1 AND token = $2 AND state = 'leased'
 
 -- name: overdue_work
--- Jobs that nobody will end any more.
+-- Jobs that nobody will end any more: the first, up to that with which their orders reach 4 MB.
 SELECT *, extract(epoch FROM deadline - now())::float8 AS seconds_left,
     extract(epoch FROM now() - queued_at)::float8 AS age, lost_seconds_now(work) AS lost,
     (SELECT e.traceparent FROM events e WHERE e.id = work.cause) AS traceparent
-FROM work WHERE queue = ANY ($1) AND state IN ('queued', 'leased') AND is_overdue(work) ORDER BY id
+FROM work WHERE id IN (
+    SELECT id FROM (
+        SELECT id, sum(octet_length(payload::text)) OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+        FROM work WHERE queue = ANY ($1) AND state IN ('queued', 'leased') AND is_overdue(work)
+    ) AS counted WHERE before IS NULL OR before < 4000000)
+ORDER BY id
 
 -- name: reap_work
 -- End an overdue job as failed; no row where it has been leased, prolonged or ended since it was seen.
@@ -75,8 +80,9 @@ UPDATE work SET state = 'cancelled', ended_at = now(), lease_until = NULL
 WHERE campaign = $1 AND state IN ('queued', 'leased') RETURNING id
 
 -- name: count_work
--- Jobs per queue and state.
+-- Jobs per queue and state, of as many as a page can show, those of services first.
 SELECT queue, state, count(*) AS jobs FROM work GROUP BY queue, state
+ORDER BY queue NOT IN (SELECT o.queue FROM queue_owners o), queue LIMIT 500
 
 -- name: clock
 -- The time, whatever a transaction says.
@@ -88,5 +94,8 @@ INSERT INTO progress (campaign, subject, data) VALUES ($1, $2, $3)
 ON CONFLICT (campaign, subject) DO UPDATE SET data = excluded.data, time = now()
 
 -- name: progress
--- The live progress of a campaign.
-SELECT subject, data FROM progress WHERE campaign = $1 ORDER BY subject
+-- The live progress of a campaign: of the rows that were written last those of 4 MB.
+SELECT subject, data FROM (
+    SELECT subject, data, sum(octet_length(subject) + octet_length(data::text)) OVER (ORDER BY time DESC, subject) AS bytes
+    FROM progress WHERE campaign = $1
+) AS counted WHERE bytes < 4000000 ORDER BY subject

@@ -16,6 +16,7 @@ from typing import Any
 
 from eventstore.clock import Clock
 from eventstore.effect import Effect
+from eventstore.read import PAGE, next_size
 from eventstore.store import DISCONNECTED, EventStore, StreamConflict
 from judgement.history import History
 from schemas.envelope import Envelope
@@ -24,9 +25,6 @@ from services.runtime.telemetry.metrics import HANDLED, HANDLING_SECONDS, LOG_PO
 from services.runtime.telemetry.tracing import append_spans, event_span, span
 
 log = logging.getLogger(__name__)
-
-PAGE = 500
-"""Events per read of the log."""
 
 CONFLICTS = 10
 """Folds of a campaign for one event: a stream that differs from what its campaign's events say conflicts for ever."""
@@ -111,15 +109,15 @@ class Reactor:
 
         Each page begins after the last one, so that a campaign whose events cannot be handled holds up no other.
         """
-        is_done, after = True, 0
+        is_done, after, size = True, 0, PAGE
         while True:
-            missed = await self.store.unhandled(self.service.name, self.types, limit=PAGE, after=after)
+            missed = await self.store.unhandled(self.service.name, self.types, limit=size, after=after)
             by_campaign = groupby(sorted(missed, key=_campaign), key=_campaign)
             is_done &= all(await asyncio.gather(*(self._in_order(list(events)) for _, events in by_campaign)))
             LOG_POSITION.labels(self.service.name).set(await self.store.advance(self.service.name, self.types))
-            if len(missed) < PAGE:
+            if not missed:
                 return is_done
-            after = missed[-1].sequence
+            after, size = missed[-1].sequence, next_size(missed)
 
     async def _in_order(self, events: Iterable[Envelope]) -> bool:
         """Handle a campaign's events one after the other. Returns whether all succeeded."""

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from eventstore.read import Part, to_envelope
+from eventstore.read import Part, is_cut, to_envelope
 from eventstore.row import Row
 from schemas.envelope import UNPARSED, Envelope
 from schemas.registry import EVENTS
@@ -64,7 +64,7 @@ async def stream(request: Request) -> dict[str, Any]:
         "types": sorted(EVENTS),
         "envelopes": [to_envelope(row) for row in rows],
         "follows": not (before or after),
-        "older": chosen.address(before=rows[-1].position) if len(rows) == SIZE else "",
+        "older": chosen.address(before=rows[-1].position) if len(rows) == SIZE or is_cut(rows) else "",
         "newer": chosen.address(after=rows[0].position) if rows and (before or after) else "",
         "recorded": await store.recorded_head(),
         "chain": site(request).chain,
