@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -31,8 +32,8 @@ CALL_SECONDS = 600.0
 LONGEST_ANSWER = 256 * 2**20
 """Bytes of one answer."""
 
-SECRETS = ("AEVOLVE_", "AWS_", "KAGGLE_", "PGPASS")
-"""Beginnings of the names of variables that can hold our settings and passwords."""
+SECRETS = re.compile("^(AEVOLVE_|AWS_|KAGGLE_|PGPASS)|TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY", re.IGNORECASE)
+"""Names of variables that can hold our settings and passwords, or those of others, such as a hub's."""
 
 
 class UserCode:
@@ -83,10 +84,16 @@ class UserCode:
         except _Failed as failed:
             self.close()
             raise UserCodeFailed(f"{self.target}:{function} {failed}") from None
-        answer = json.loads(line)
-        if "error" in answer:
-            raise UserCodeFailed(f"{self.target}:{function}: {answer['error']}")
-        return answer["result"]
+        try:
+            answer = json.loads(line)
+            failure = answer.get("error")
+            result = answer["result"] if failure is None else None
+        except (AttributeError, KeyError, ValueError, RecursionError):  # the code has written to our pipe itself
+            self.close()
+            raise UserCodeFailed(f"{self.target}:{function} wrote into our pipe; leave its descriptors alone") from None
+        if failure is not None:
+            raise UserCodeFailed(f"{self.target}:{function}: {failure}")
+        return result
 
     def _asked(self, question: bytes) -> bytes:
         """The line that answers a line. Raises `_Failed`."""
@@ -136,5 +143,5 @@ class _Failed(Exception):
 
 def clean_environment() -> dict[str, str]:
     """The environment without our settings and passwords."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(SECRETS)}
+    kept = {name: value for name, value in os.environ.items() if not SECRETS.search(name)}
     return {**kept, "OMP_NUM_THREADS": kept.get("OMP_NUM_THREADS", "1"), "PYTHONHASHSEED": "0"}

@@ -64,7 +64,7 @@ class ReadableRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokaf
     """A fetched part of a partition, without the batches that cannot be read."""
 
     def _unpack_records(self) -> Any:
-        self._records = _Batches(self._records, self._tp)
+        self._records: Any = _Batches(self._records, self._tp)
         return super()._unpack_records()
 
 

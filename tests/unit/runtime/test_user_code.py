@@ -65,6 +65,11 @@ async def later(completions):
     return [1.0 for _ in completions]
 def lazily():
     yield 1.0
+def speaks(text):
+    for descriptor in range(3, 20):
+        try:
+            if "pipe" in os.readlink(f"/proc/self/fd/{descriptor}"): os.write(descriptor, text.encode() + b"\\n")
+        except OSError: pass
 def pid():
     import subprocess
     return [os.getpid(), subprocess.Popen(["sleep", "60"]).pid]
@@ -131,8 +136,17 @@ def test_a_coroutine_is_awaited(code):
     assert code.call("later", {"completions": ["a", "b"]}) == [1.0, 1.0]
 
 
+@pytest.mark.parametrize("text", ["no JSON", "[]", "{}", "7", "[" * 100_000])
+def test_what_it_writes_into_our_pipe_is_one_clear_error(folder, text):
+    with UserCode(str(folder / "mine.py"), [folder]) as code:
+        with pytest.raises(UserCodeFailed, match="wrote into our pipe"):
+            code.call("speaks", {"text": text})
+        assert code.ended
+
+
 def test_the_process_has_no_variable_of_ours(folder, monkeypatch):
-    for name in ("AEVOLVE_PASSWORD", "AWS_SECRET_ACCESS_KEY", "KAGGLE_API_TOKEN", "PGPASSWORD"):
+    others = ("HF_TOKEN", "OPENAI_API_KEY", "GOOGLE_APPLICATION_CREDENTIALS", "database_password")
+    for name in ("AEVOLVE_PASSWORD", "AWS_SECRET_ACCESS_KEY", "KAGGLE_API_TOKEN", "PGPASSWORD", *others):
         monkeypatch.setenv(name, "secret")
     with UserCode(str(folder / "mine.py"), [folder]) as code:
         environment = code.call("environment", {})
