@@ -20,6 +20,7 @@ SHARED = (
     "services.runtime.storage.artifacts",
     "services.runtime.storage.hashing",
     "services.runtime.storage.model_folders",
+    "services.runtime.storage.trained_folders",
     "services.runtime.user_code",
     "services.runtime.user_process",
     "tasks",
