@@ -191,8 +191,8 @@ def _check_new(what: str, recorded: object) -> None:
 
 
 def _check_open(h: History, round_: int) -> None:
-    """Raise `ValueError` for a round that no policy has opened: one event for each number would fill the memory."""
-    if round_ > max(1, h.round):
+    """Raise `ValueError` for a round beyond the next: one event for each number would fill the memory."""
+    if round_ > h.round + 1:
         raise ValueError(f"round {round_} is not open, the last one is {h.round}")
 
 
