@@ -216,7 +216,7 @@ def test_what_cannot_be_read_takes_no_memory() -> None:
     history = fold(policy.correlationid, [*ENVELOPES, *forged])
     assert len(history.unreadable) == len(forged)
     for error in history.unreadable:
-        assert error.__traceback__ is error.__context__ is error.__cause__ is None
+        assert (error.__traceback__, error.__context__, error.__cause__) == (None, None, None)
         assert len(str(error)) < 1_000
 
 

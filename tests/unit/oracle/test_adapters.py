@@ -119,7 +119,8 @@ def test_an_adapter_is_a_lora_of_its_own_folder(folder: Path, config: object) ->
 
 
 def test_an_adapter_as_the_trainer_writes_it_is_taken(folder: Path) -> None:
-    config = LoraConfig(task_type="CAUSAL_LM", r=8, target_modules=["q_proj"], use_dora=True).to_dict()
+    lora = LoraConfig(task_type="CAUSAL_LM", r=8, target_modules=["q_proj"], use_dora=True)
+    config = lora.to_dict()  # type: ignore[no-untyped-call]
     plain = {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}
     (folder / CONFIG).write_text(json.dumps(plain))
     assert form(folder) == "lora"
