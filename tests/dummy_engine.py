@@ -17,8 +17,10 @@ class Dummy:
 
     @contextmanager
     def open(self, job, tokenizer):
+        def answers(prompts, **_):
+            return [SimpleNamespace(text=ANSWER)] * len(prompts), len(prompts)
+
         def lm(count):
-            answer = SimpleNamespace(text=ANSWER, tokens=1)
-            return RemoteLM(lambda *_, **__: answer, tokenizer, job.max_length, job.max_new_tokens, 1, count, True)
+            return RemoteLM(answers, tokenizer, job.max_length, job.max_new_tokens, job.max_length, 1, count, True)
 
         yield SimpleNamespace(tokenizer=tokenizer, name="dummy 1", precision="none", waits=True, puzzles=lm, tasks=lm)

@@ -52,9 +52,14 @@ class Model:
 
     @torch.inference_mode()
     def complete(self, asked: dict) -> dict:
-        model, ids = self.models[asked["model"]], torch.tensor([asked["prompt"]])
+        written = [self.choice(asked, place, prompt) for place, prompt in enumerate(asked["prompt"])]
+        usage = {"completion_tokens": sum(tokens for _, tokens in written)}
+        return {"model": asked["model"], "choices": [choice for choice, _ in reversed(written)], "usage": usage}
+
+    def choice(self, asked: dict, place: int, prompt: list[int]) -> tuple[dict, int]:
+        model, ids = self.models[asked["model"]], torch.tensor([prompt])
         if asked.get("echo"):
-            choice = {"index": 0, "text": "", "logprobs": self.logprobs(model, ids), "finish_reason": "length"}
+            choice = {"index": place, "text": "", "logprobs": self.logprobs(model, ids), "finish_reason": "length"}
             written = []
         else:
             assert (asked["temperature"], asked["top_p"]) == (0.0, 1.0)
@@ -67,8 +72,8 @@ class Model:
             text = self.tokenizer.decode(written, skip_special_tokens=True)
             for stop in asked.get("stop", ()):
                 text = text.partition(stop)[0]
-            choice = {"index": 0, "text": text, "finish_reason": "stop" if written[-1:] == [end] else "length"}
-        return {"model": asked["model"], "choices": [choice], "usage": {"completion_tokens": len(written)}}
+            choice = {"index": place, "text": text, "finish_reason": "stop" if written[-1:] == [end] else "length"}
+        return choice, len(written)
 
     def logprobs(self, model, ids) -> dict:
         told = model(input_ids=ids).logits[0].log_softmax(-1)
@@ -116,16 +121,16 @@ class Handler(BaseHTTPRequestHandler):
         fault, number = self.server.fault, next(self.server.questions)
         if fault == "slow":
             time.sleep(3)
-        if fault == "tired" and number == 5:
+        if fault == "tired" and number == 1:
             return self.answer(503, {})
-        if fault == "exchanged" and number == 5:  # what vLLM's open route `/adapters` does
+        if fault == "exchanged" and number == 1:  # what vLLM's open route `/adapters` does
             model.roots[body["model"]] = self.server.foreign
-        if fault == "trickle" or (fault == "gone" and number >= 5):
+        if fault == "trickle" or (fault == "gone" and number >= 1):
             return self.trickle() if fault == "trickle" else self.close_connection_now()
         if fault == "garbage" or (fault == "stumbles" and number == 0):
             return self.answer(200, "<html>hello</html>")
         if fault == "nothing":
-            return self.answer(200, {"model": body["model"], "choices": []})
+            return self.answer(200, {"model": body["model"], "choices": [], "usage": {"completion_tokens": 0}})
         if body["model"] not in model.models:
             return self.answer(404, {"error": {"message": "no such model"}})
         with model.lock:

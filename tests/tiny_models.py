@@ -5,13 +5,15 @@ over tokenizers of the kinds that people's models have. And a small snapshot to 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from peft import LoraConfig, get_peft_model
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from services.data.job import CellPlan, SnapshotPlan
 from services.data.snapshot import build
@@ -65,6 +67,20 @@ TOKENIZERS = ("bytes", "pieces", "appending", "no_beginning", "unigram")
 def make_model(folder: Path, *, width: int = 32, seed: int = 0) -> Path:
     """A model over the puzzles' own tokenizer."""
     return _save(folder, make_tokenizer(vocabulary(), 256), seed, width=width, positions=256)
+
+
+def make_adapter(
+    base: Path, folder: Path, seed: int, targets: Sequence[str] | str = ("q_proj", "down_proj"), std: float = 0.3
+) -> Path:
+    """A random LoRA adapter of rank 4 that changes what the model says."""
+    torch.manual_seed(seed)
+    modules = targets if isinstance(targets, str) else list(targets)
+    config = LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=8, target_modules=modules)
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
+    for weight in filter(lambda weight: weight.requires_grad, model.parameters()):
+        torch.nn.init.normal_(weight, std=std)
+    model.save_pretrained(folder)
+    return folder
 
 
 def make_chat_model(folder: Path, *, width: int = 32, seed: int = 0) -> Path:

@@ -21,9 +21,8 @@ from tests.background import running
 from tests.cluster import log_of
 from tests.engine_server import Model, serving
 from tests.processes import PATIENCE
-from tests.tiny_models import DOMAINS, make_model
+from tests.tiny_models import DOMAINS, make_adapter, make_model
 from tests.unit.loopworld import campaign
-from tests.unit.oracle.test_engines import make_adapter
 
 
 def told(events):

@@ -65,8 +65,6 @@ class Completion:
 
     text: str
     """The answer."""
-    tokens: int
-    """Tokens of the answer."""
     logprobs: Sequence[float | None]
     """Of each token of the prompt and the answer, if requested."""
     best: Sequence[float | None]
@@ -123,25 +121,26 @@ class Client:
         """Unload an adapter."""
         self._request("POST", "/unload_lora_adapter", {"lora_name": name}, accept=REFUSALS)
 
-    def complete(self, model: str, prompt: Sequence[int], **settings: Any) -> Completion:
-        """The completion of a prompt of token ids. Raises `EngineMismatched` if another model wrote it."""
-        answer = self._read("POST", "/completions", {"model": model, "prompt": list(prompt), **settings})
+    def complete(self, model: str, prompts: Sequence[Sequence[int]], **settings: Any) -> tuple[list[Completion], int]:
+        """The completion of each prompt of token ids, and the tokens of all of them.
+
+        Raises `EngineMismatched` if another model wrote them.
+        """
+        answer = self._read("POST", "/completions", {"model": model, "prompt": list(map(list, prompts)), **settings})
         try:
-            (choice,) = answer["choices"]
-            logprobs = choice.get("logprobs") or {}
-            best = [max(top.values()) if top else None for top in logprobs.get("top_logprobs") or ()]
-            tokens = int(answer["usage"]["completion_tokens"])
-            completion = Completion(choice["text"], tokens, logprobs.get("token_logprobs") or (), best)
-            author = answer["model"]
+            choices = sorted(answer["choices"], key=lambda choice: int(choice["index"]))
+            places = [choice["index"] for choice in choices]
+            completions = [_completion(choice) for choice in choices]
+            tokens, author = int(answer["usage"]["completion_tokens"]), answer["model"]
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise self._garbled("/completions", "one choice with text and usage") from error
+            raise self._garbled("/completions", "choices with text and usage") from error
         if author != model:
             raise EngineMismatched(
                 f"the engine at {self.use.url} was asked for {model}, and {author} answered; check its adapters"
             )
-        if not isinstance(completion.text, str):
-            raise self._garbled("/completions", "text")
-        return completion
+        if places != list(range(len(prompts))) or not all(isinstance(one.text, str) for one in completions):
+            raise self._garbled("/completions", "one text for each prompt")
+        return completions, tokens
 
     def _read(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, root: bool = False) -> Any:
         answer = self._request(method, path, body, root=root)
@@ -205,6 +204,12 @@ class Client:
             f"the engine at {self.use.url} answered {path} with something other than {expected}; check that "
             "AEVOLVE_ENGINE_URL names an OpenAI-compatible server"
         )
+
+
+def _completion(choice: Mapping[str, Any]) -> Completion:
+    logprobs = choice.get("logprobs") or {}
+    best = [max(top.values()) if top else None for top in logprobs.get("top_logprobs") or ()]
+    return Completion(choice["text"], logprobs.get("token_logprobs") or (), best)
 
 
 def _read_key(use: EngineUse, scheme: str, host: str | None) -> str | None:

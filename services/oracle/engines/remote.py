@@ -6,6 +6,7 @@ The same code talks to an operator's server and to the oracle's own (`services.o
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from services.oracle.engines.vllm import served_name
 from services.oracle.harness.remote import RemoteLM
 from services.oracle.job import AdapterRefused, EngineUse, EvaluationJob
 from services.runtime.prompting import end_tokens
-from services.runtime.storage.model_folders import model_folder
+from services.runtime.storage.model_folders import model_folder, read_header
 from services.runtime.storage.trained_folders import form
 
 PROBE = "Is 2 + 2 = 4?\n"
@@ -41,6 +42,8 @@ def opened(job: EvaluationJob, tokenizer: Any, *, own_server: bool) -> Iterator[
             f"adapter {job.adapter}: a server keeps the base in memory and loads LoRA adapters only; measure "
             "campaigns that train every weight with AEVOLVE_ENGINE=hf"
         )
+    if trained is not None:
+        check_layers(trained)
     client = Client(job.engine)
     wait_until_ready(client, job.engine)
     base = served_name(job.base_sha256)
@@ -67,6 +70,21 @@ def loaded(client: Client, base: str, candidate: str, folder: Path) -> Iterator[
     finally:
         with suppress(EngineFailed):
             client.unload(name)
+
+
+def check_layers(folder: Path) -> None:
+    """Raise `AdapterRefused` for an adapter of a module outside the model's numbered layers, such as the output layer.
+
+    vLLM leaves its change out of log-probabilities, and answers as the base where there is no other
+    (vllm-project/vllm#51594).
+    """
+    for file in sorted(folder.glob("*.safetensors")):
+        for name in read_header(file):
+            if name != "__metadata__" and not re.search(r"\.\d+\.", name):
+                raise AdapterRefused(
+                    f"adapter {folder}: it changes {name.removeprefix('base_model.model.')}, outside the model's "
+                    "layers, which a server does not follow; measure with AEVOLVE_ENGINE=hf"
+                )
 
 
 def check_adapter(client: Client, base: str, name: str, folder: Path) -> None:
@@ -131,7 +149,9 @@ class RemoteEngine:
         self.job, self.tokenizer, self.client, self.model = job, tokenizer, client, model
         profile = PROFILES[job.profile]
         self.at_once = profile.max_sequences
-        owner = client.models().get(served_name(job.base_sha256), {}).get("owned_by", "unknown")
+        card = client.models().get(served_name(job.base_sha256), {})
+        owner, context = card.get("owned_by", "unknown"), card.get("max_model_len")
+        self.context = context if isinstance(context, int) else job.max_length
         server = f"memory {profile.memory:g}, rank {profile.max_rank}" if own_server else "remote"
         self.name = f"{owner} {client.version()}, profile {job.profile}, {self.at_once} at a time, {server}"
         self.precision = "bfloat16" if own_server else "not told"
@@ -147,5 +167,5 @@ class RemoteEngine:
     def _lm(self, count: Count, *, special: bool) -> RemoteLM:
         job, complete = self.job, partial(self.client.complete, self.model)
         ends = end_tokens(model_folder(job.base), self.tokenizer, job.form)
-        lengths = (job.max_length, job.max_new_tokens, self.at_once)
+        lengths = (job.max_length, job.max_new_tokens, self.context, self.at_once)
         return RemoteLM(complete, self.tokenizer, *lengths, count, special, ends, job.list_form)

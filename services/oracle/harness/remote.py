@@ -6,9 +6,10 @@ answers; answers to sealed items must stay in the receipt.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from itertools import groupby
+from typing import Any
 
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
@@ -22,15 +23,15 @@ from services.oracle.job import PromptTooLong, TaskRefused
 NO_PENALTIES = {"presence_penalty": 0.0, "frequency_penalty": 0.0, "repetition_penalty": 1.0}
 """Sent with every request, since a server may take others from the base's `generation_config`."""
 
-REPORT_EVERY = 32
-"""Answers between two reports of progress."""
+PER_REQUEST = 8
+"""Prompts of one request: a request costs the server as much time as a small model's answer."""
 
-Request = TypeVar("Request")
-Answer = TypeVar("Answer")
+Call = tuple[list[int], Mapping[str, Any]]
+"""Token ids of a prompt, and the request's settings."""
 
 
 class RemoteLM(TemplateLM):  # type: ignore[misc]  # lm-eval is untyped
-    """A model behind `complete(prompt ids, **settings)`, which `services.oracle.engines.client` does."""
+    """A model behind `complete(prompts' ids, **settings)`, which `services.oracle.engines.client` does."""
 
     def __init__(
         self,
@@ -38,6 +39,7 @@ class RemoteLM(TemplateLM):  # type: ignore[misc]  # lm-eval is untyped
         tokenizer: Any,
         max_length: int,
         max_new_tokens: int,
+        context: int,
         at_once: int,
         count: Callable[[int, int], None],
         special: bool,
@@ -47,6 +49,7 @@ class RemoteLM(TemplateLM):  # type: ignore[misc]  # lm-eval is untyped
         super().__init__()
         self.complete, self.tokenizer, self.at_once, self.count = complete, tokenizer, at_once, count
         self.max_length, self.max_gen_toks, self.special = max_length, max_new_tokens, special
+        self.context = context
         self.further_ends = [end for end in ends if end != tokenizer.eos_token_id]
         self.form, self.appends_end = form, special and appends_end(tokenizer)
 
@@ -81,18 +84,16 @@ class RemoteLM(TemplateLM):  # type: ignore[misc]  # lm-eval is untyped
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
         """One output per request. Raises `PromptTooLong` or as the client does."""
-        calls = [self._call(*request.args) for request in requests]
-        answers = list(self._all(lambda one: self.complete(one[0], **one[1]), calls, lambda one: len(one[0])))
-        return [answer.text for answer in answers]
+        return [answer.text for answer in self._all([self._call(*request.args) for request in requests])]
 
-    def _call(self, prompt: str, options: dict[str, Any]) -> tuple[list[int], dict[str, Any]]:
+    def _call(self, prompt: str, options: dict[str, Any]) -> Call:
         settings = normalize_gen_kwargs(options, self.max_gen_toks)
         end = self.tokenizer.decode(self.eot_token_id)
         stop = [one for one in handle_stop_sequences(settings.pop("until", None), eos=end) if one != end]
         room = settings.pop("max_gen_toks")
         sampled = settings.get("do_sample") and settings.get("temperature")
         ids = self.tok_encode(prompt)
-        self._check(len(ids) + room)
+        self._check(len(ids) + room, self.max_length)
         sampling = {"temperature": settings["temperature"] if sampled else 0.0, "top_p": settings.get("top_p") or 1.0}
         ending = {"stop": stop, "stop_token_ids": self.further_ends}
         return ids, {"max_tokens": room, **sampling, **NO_PENALTIES, **{name: v for name, v in ending.items() if v}}
@@ -102,36 +103,35 @@ class RemoteLM(TemplateLM):  # type: ignore[misc]  # lm-eval is untyped
     ) -> list[tuple[float, bool]]:
         pairs = [(prompt, prompt + answer) for _, prompt, answer in requests]
         for _, ids in pairs:
-            self._check(len(ids))
-        scored = self._all(self._score, pairs, lambda one: len(one[1]))
+            # The model need not read an answer's last token, but a server does, and writes one more.
+            self._check(len(ids), min(self.max_length + 1, self.context - 1))
+        settings = {"max_tokens": 1, "temperature": 0.0, "echo": True, "logprobs": 1}
+        scored = self._all([(ids, settings) for _, ids in pairs])
         return [_likelihood(answer, len(prompt), len(ids)) for answer, (prompt, ids) in zip(scored, pairs, strict=True)]
-
-    def _score(self, pair: tuple[list[int], list[int]]) -> Any:
-        return self.complete(pair[1], max_tokens=1, temperature=0.0, echo=True, logprobs=1)
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = True) -> list[float]:
         """Refused: no metric that a list may name needs it."""
         raise TaskRefused("tasks: a perplexity is no mean over items; choose a metric that is")
 
-    def _all(
-        self, send: Callable[[Request], Answer], requests: Sequence[Request], read: Callable[[Request], int]
-    ) -> Iterator[Answer]:
+    def _all(self, calls: Sequence[Call]) -> Iterator[Any]:
         """Every answer in order. The first failure is raised, and requests not yet started are dropped."""
-        with ThreadPoolExecutor(self.at_once) as pool:
-            done = tokens = 0
-            for one, answer in zip(requests, pool.map(send, requests), strict=True):
-                yield answer
-                done, tokens = done + 1, tokens + read(one) + answer.tokens  # type: ignore[attr-defined]
-                if done == REPORT_EVERY:
-                    self.count(done, tokens)
-                    done = tokens = 0
-            self.count(done, tokens)
+        equal = (list(group) for _, group in groupby(calls, lambda call: call[1]))
+        requests = [group[at : at + PER_REQUEST] for group in equal for at in range(0, len(group), PER_REQUEST)]
+        with ThreadPoolExecutor(max(1, self.at_once // PER_REQUEST)) as pool:
+            for request, (answers, tokens) in zip(requests, pool.map(self._send, requests), strict=True):
+                yield from answers
+                self.count(len(request), tokens + sum(len(ids) for ids, _ in request))
 
-    def _check(self, tokens: int) -> None:
-        if tokens > self.max_length:
+    def _send(self, request: Sequence[Call]) -> tuple[list[Any], int]:
+        answers: tuple[list[Any], int] = self.complete([ids for ids, _ in request], **request[0][1])
+        return answers
+
+    def _check(self, tokens: int, most: int) -> None:
+        if tokens > most:
             raise PromptTooLong(
-                f"model.max_length: {self.max_length} is less than the {tokens} tokens of a prompt with its answer; "
-                "raise max_length, lower max_gen_toks in the task, or leave the task out"
+                f"model.max_length: {self.max_length} is too little for the {tokens} tokens of a prompt with its "
+                f"answer (the engine's context has {self.context}); raise max_length, lower max_gen_toks in the task, "
+                "or leave the task out"
             )
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -46,21 +45,10 @@ from services.runtime.storage.model_folders import PickledWeights
 from services.runtime.storage.trained_folders import AdapterMissing, AdapterUnsafe, form
 from tests.dummy_engine import ANSWER
 from tests.engine_server import Model, serving
-from tests.tiny_models import DOMAINS, make_model
+from tests.tiny_models import DOMAINS, make_adapter, make_model
 
 SHA = "ab" * 32
 NAME = served_name(SHA)
-
-
-def make_adapter(base: Path, folder: Path, seed: int) -> Path:
-    """An adapter that changes what the model says."""
-    torch.manual_seed(seed)
-    config = LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=8, target_modules=["q_proj", "down_proj"])
-    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
-    for weight in filter(lambda weight: weight.requires_grad, model.parameters()):
-        torch.nn.init.normal_(weight, std=0.3)
-    model.save_pretrained(folder)
-    return folder
 
 
 @dataclass
@@ -136,7 +124,7 @@ def test_the_engine_stands_in_the_stamp_so_that_scores_of_two_are_never_compared
 def test_a_server_that_is_tired_for_a_moment_is_asked_again(here) -> None:
     with serving(here.served, "tired") as server:
         assert outputs(measure(here.of(None, remote(server)))) == outputs(measure(here.of(None)))
-        assert next(server.questions) == 13  # of twelve items, one asked twice
+        assert next(server.questions) == 3  # of two requests, one sent twice
 
 
 @pytest.mark.parametrize(
@@ -146,7 +134,7 @@ def test_a_server_that_is_tired_for_a_moment_is_asked_again(here) -> None:
         ("trickle", EngineSilent, r"gave no complete answer in 0\.5 s"),
         ("gone", EngineUnreachable, "does not answer .*AEVOLVE_ENGINE_URL"),
         ("garbage", EngineGarbled, "answered /completions with something other than JSON"),
-        ("nothing", EngineGarbled, "something other than one choice with text and usage"),
+        ("nothing", EngineGarbled, "something other than one text for each prompt"),
         ("deaf", EngineMismatched, f"was asked for r1s0-.*, and {NAME} answered"),
         ("tokenizer", EngineMismatched, "encodes differently"),
         ("foreign", EngineMismatched, "serves .*adapter1' on .* not .*adapter0 on"),
@@ -364,9 +352,37 @@ def test_the_oracles_own_server_is_started_once_and_stays_warm_between_jobs(here
 
 def test_a_server_that_ends_as_it_starts_is_named_with_its_log(here, tmp_path, installed, monkeypatch) -> None:
     monkeypatch.setattr("services.oracle.engines.client.PAUSES", (0.01,))
-    use = vllm.warm(tmp_path / "nowhere", SHA, AskedModel(max_length=128), Settings(work=tmp_path / "work"))
+    (tmp_path / "config.json").write_text("{}")
+    use = vllm.warm(tmp_path, SHA, AskedModel(max_length=128), Settings(work=tmp_path / "work"))
     with pytest.raises(EngineUnreachable, match=r"ended as it started; see .*vllm\.log"):
         measure(here.of(None, use))
+
+
+def test_a_server_is_not_started_without_a_model(tmp_path, installed) -> None:
+    with pytest.raises(JobFailed, match=r"model\.base: .* holds no config\.json"):
+        vllm.warm(tmp_path / "nowhere", SHA, AskedModel(), Settings(work=tmp_path / "work"))
+    assert not installed.exists()
+
+
+@pytest.mark.parametrize(("positions", "expected"), [(1024, 130), (129, 129), (None, 128)])
+def test_a_servers_context_has_two_places_more_than_an_answer_needs_where_the_model_has_them(
+    tmp_path, positions, expected
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"max_position_embeddings": positions} if positions else {}))
+    assert vllm.context(tmp_path, 128) == expected
+
+
+def test_linear_layers_are_named_without_embedding_and_output(here) -> None:
+    names = ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"]
+    assert vllm.layers(here.base) == names
+
+
+@pytest.mark.parametrize("target", ["lm_head", "embed_tokens"])
+def test_an_adapter_outside_the_layers_is_refused_by_a_server_that_would_leave_it_out(here, tmp_path, target) -> None:
+    config = LoraConfig(task_type="CAUSAL_LM", r=4, target_modules=[target, "q_proj"])
+    get_peft_model(AutoModelForCausalLM.from_pretrained(here.base), config).save_pretrained(tmp_path / "adapter")
+    with serving(here.served) as server, pytest.raises(AdapterRefused, match=rf"{target}.*AEVOLVE_ENGINE=hf"):
+        measure(here.of(tmp_path / "adapter", remote(server)))
 
 
 @pytest.mark.skipif("vllm" in sys.modules, reason="vLLM is installed here")
