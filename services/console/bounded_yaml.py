@@ -22,6 +22,10 @@ MAX_DEPTH = 30
 """Deepest nesting; a campaign's is below 10."""
 
 
+UNSTORABLE = re.compile("[\\0\ud800-\udfff]")
+"""Characters that PostgreSQL stores in no text."""
+
+
 class Refused(yaml.YAMLError):
     """What YAML allows and a campaign file does not; the text is the message."""
 
@@ -39,6 +43,8 @@ class _Loader(yaml.SafeLoader):
             raise Refused(f"{where}: anchors (&) and aliases (*) are not read; write the value out where it is used")
         if getattr(event, "tag", None):
             raise Refused(f"{where}: the tag {event.tag[:40]!r} is not read; leave it out")
+        if isinstance(event, yaml.ScalarEvent) and UNSTORABLE.search(event.value):
+            raise Refused(f"{where}: NUL or half a surrogate pair, which the log cannot hold; leave it out")
         if self.depth >= MAX_DEPTH:
             raise Refused(f"{where}: nested more than {MAX_DEPTH} levels deep; a campaign needs fewer than 10")
         self.depth += 1
@@ -83,9 +89,7 @@ def read_file(path: Path) -> str:
             f"{path}: cannot be read ({error.strerror}); name a campaign file, such as demo.yaml"
         ) from error
     if len(content) > MAX_BYTES:
-        raise UserError(
-            f"{path}: more than {MAX_BYTES:,} bytes; put long lists, such as pages, into files of their own"
-        )
+        raise UserError(_too_large(path))
     try:
         return content.decode()
     except UnicodeDecodeError as error:
@@ -98,9 +102,7 @@ def read_mapping(text: str, path: Path, expected: str) -> dict[str, Any]:
     Raises `UserError` where the text is too large, is not YAML, or holds something else.
     """
     if len(text) > MAX_BYTES:
-        raise UserError(
-            f"{path}: more than {MAX_BYTES:,} bytes; put long lists, such as pages, into files of their own"
-        )
+        raise UserError(_too_large(path))
     try:
         data = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except Refused as error:

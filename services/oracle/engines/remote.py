@@ -153,7 +153,8 @@ class RemoteEngine:
         owner, context = card.get("owned_by", "unknown"), card.get("max_model_len")
         self.context = context if isinstance(context, int) else job.max_length
         server = f"memory {profile.memory:g}, rank {profile.max_rank}" if own_server else "remote"
-        self.name = f"{owner} {client.version()}, profile {job.profile}, {self.at_once} at a time, {server}"
+        told = re.sub(r"[^\x20-\x7e]", "?", f"{owner} {client.version()}")[:100]  # a stranger's words, for the log
+        self.name = f"{told}, profile {job.profile}, {self.at_once} at a time, {server}"
         self.precision = "bfloat16" if own_server else "not told"
 
     def puzzles(self, count: Count) -> RemoteLM:

@@ -32,6 +32,8 @@ MERGES = "a0: &a0 {x: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]
         ("a: *missing", r"line 1: anchors"),
         ('seed: !!int "x"', r"line 1: the tag 'tag:yaml.org,2002:int'"),
         ("seed: !!python/object/apply:os.system [ls]", r"line 1: the tag"),
+        ('model: {prompt: {template: chat, system: "a\\0b"}}', r"line 1: NUL or half a surrogate pair"),
+        ('name: "\\ud800"', r"line 1: NUL or half a surrogate pair"),
         ("name: a\nname: b", r"line 2: 'name' is a key in line 1 already"),
         ("model:\n  base: tiny\n  base: other", r"line 3: 'base' is a key in line 2 already"),
         (f"seed: {'9' * 5000}", r"a value cannot be read"),
