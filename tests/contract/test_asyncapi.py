@@ -112,8 +112,12 @@ def test_documents_name_no_place():
     assert "127.0.0.1" not in told
 
 
+async def ignore(_: Envelope) -> None:
+    """No event comes."""
+
+
 async def test_the_service_shows_its_committed_document():
-    service = make_app(SERVICE, make_broker(SERVICE, Settings(), None), Pulse(1.0))
+    service = make_app(SERVICE, make_broker(SERVICE, Settings(), ignore), Pulse(1.0))
     assert json.loads(await page(service, "/docs.json")) == json.loads((COMMITTED / "policy.json").read_text())
     assert b"aevolve policy" in await page(service, "/docs")
 

@@ -8,7 +8,7 @@ import pytest
 from audit.projections import check
 from eventstore.effect import Append
 from eventstore.store import NotAWriter
-from judgement.decisions import choose_submissions, first_policy, propose, update
+from judgement.decisions import choose_final, choose_submissions, finish, first_policy, propose, update
 from schemas.advisor import AdvisorRule
 from schemas.base import digest
 from schemas.campaign import Model
@@ -48,7 +48,7 @@ def second_round(rule=RULE):
     for kind in ("dev", "external"):
         measure(log, World(), BASE, kind)
     log.append(first_policy(log.history))
-    by = Deciders(first_policy, propose, choose_submissions, lambda *_: [], update, None, None)
+    by = Deciders(first_policy, propose, choose_submissions, lambda *_: [], update, choose_final, finish)
     play_round(log, World(), by, 1, {"r1s2"})
     log.append(update(log.history), data_ready(2))
     return [marked(event) for event in log.payloads]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ async def console(stores):
 async def during(console, database, tmp_path_factory):
     """What the comparison found again and again while two campaigns ran; at the end they are over."""
     folder = tmp_path_factory.mktemp("cluster")
-    found = []
+    found: list[Any] = []
     with broker(tmp_path_factory.mktemp("broker")) as its_broker:
         cluster = Cluster(folder, database, PASSWORDS, its_broker)
         cluster.start()
@@ -208,14 +209,14 @@ async def test_replay_shows_deviations_row_by_row_and_exits_with_1(
 ):
     monkeypatch.setenv("AEVOLVE_POSTGRES", database)
     monkeypatch.setenv("AEVOLVE_PASSWORD", PASSWORDS["console"])
-    assert await audit.replay((), None, None, "b", as_json=False) == 0
+    assert await audit.replay([], None, None, "b", as_json=False) == 0
     assert "identical  work: " in capsys.readouterr().out
     await tampered(f"UPDATE work SET state = 'failed' WHERE id = {TRAIN}")
-    assert await audit.replay((), None, None, "b", as_json=False) == 1
+    assert await audit.replay([], None, None, "b", as_json=False) == 1
     said = capsys.readouterr().out
     assert "DIFFERENT  work: " in said
     assert "state: live failed, by the log done" in said
-    assert await audit.replay((), None, None, "b", as_json=True) == 1
+    assert await audit.replay([], None, None, "b", as_json=True) == 1
     (deviation,) = json.loads(capsys.readouterr().out)["projections"]["deviations"]
     assert (deviation["field"], deviation["live"], deviation["log"]) == ("state", "failed", "done")
 
@@ -236,4 +237,4 @@ async def test_an_erased_artifact_is_shown_and_breaks_neither_the_chain_nor_a_de
     shutil.rmtree(adapter["uri"])
     assert await adapters() == [{**adapter, "state": "erased"}]
     assert await chain.verify_chain(None, None, AnchorSources()) == 0
-    assert await audit.replay((), None, None, "a", as_json=False) == 0
+    assert await audit.replay([], None, None, "a", as_json=False) == 0

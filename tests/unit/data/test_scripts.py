@@ -141,4 +141,4 @@ def test_a_question_of_any_script_has_tokens_in_which_copies_are_sought(language
 
 def test_an_answer_without_blanks_has_a_length() -> None:
     score = length(most=5)
-    assert score([""] * 3, ["河流把水", "河流把水从山上", "河" * 10]) == [1.0, pytest.approx(0.6), 0.0]
+    assert score([""] * 3, ["河流把水", "河流把水从山上", "河" * 10], answer=[""] * 3) == [1.0, pytest.approx(0.6), 0.0]

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -31,6 +32,7 @@ from tasks.puzzles.draw import draw
 from tasks.puzzles.scorer import correct
 from tasks.split import split_of
 from tests.tiny_models import make_model, memorise
+from tests.unit.folder_places import FolderPlaces
 
 SPEC = SelfSource(name="own", domain="roman", prompts_per_round=24, samples=3, temperature=0.5)
 EASY = (1.0, 0.0, 0.0)
@@ -79,7 +81,7 @@ def test_only_accepted_answers_to_puzzles_of_the_train_split_are_kept(base):
 
 def test_a_source_that_was_killed_goes_on_with_the_same_answers(base):
     whole = list(harvested(sampler(base)))
-    state: dict = {}
+    state: dict[str, Any] = {}
     first = next(harvested(sampler(base), state))
     rest = list(harvested(sampler(base), state))
     assert [first, *rest] == whole
@@ -100,7 +102,7 @@ def adapter(base, tmp_path_factory):
     return folder
 
 
-def standing(adapter: Path) -> dict:
+def standing(adapter: Path) -> dict[str, Any]:
     return {"candidate": "r1s2", "adapter": Stored(uri=str(adapter), sha256=hash_folder(adapter))}
 
 
@@ -150,16 +152,6 @@ def test_a_sealed_puzzle_is_never_taught(base):
 # --- Questions of a suite, and how they are asked ---------------------------------------------------
 
 
-class Files:
-    """Places of one folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def items(self, name: str) -> Path:
-        return self.folder / name
-
-
 def suites(folder: Path, items, **suite) -> Suites:
     records = [{"question": one.prompt, "answer": one.answer, "kind": kind} for one, kind in items]
     (folder / "all.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
@@ -178,7 +170,7 @@ def suites(folder: Path, items, **suite) -> Suites:
         "space": [{"knob": "rank", "values": [8, 16]}],
         "data": {"sources": [SPEC.model_dump(mode="json")]},
     }
-    return Suites(Constitution.model_validate(law), Files(folder))
+    return Suites(Constitution.model_validate(law), FolderPlaces(folder))
 
 
 def test_questions_of_a_suite_are_asked_and_its_scorer_accepts(base, tmp_path):
@@ -238,10 +230,11 @@ def test_an_answer_ends_at_every_end_token_of_the_base_and_at_stop_texts(base, t
 
 def test_the_model_is_asked_in_the_campaigns_form(base, monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        self_source,
-        "question_ids",
-        lambda one, form, tokenizer: asked.append((one, form)) or question_ids(one, form, tokenizer),
-    )
+
+    def heard(one, form, tokenizer):
+        asked.append((one, form))
+        return question_ids(one, form, tokenizer)
+
+    monkeypatch.setattr(self_source, "question_ids", heard)
     written(base, prompt={"system": "Be brief.", "suffix": " ="})
     assert {form.suffix for _, form in asked} == {" ="}

@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -21,8 +22,9 @@ from services.data.sources.registry import make_source
 from services.data.sources.source import RoundContext, SourceFailed
 from services.data.sources.suites import Suites
 from tests.harvests import Harvest
+from tests.unit.folder_places import NOWHERE
 
-LAW = {
+LAW: dict[str, Any] = {
     "evaluation": {kind: {"items": 2} for kind in ("dev", "confirm", "external", "final")},
     "budget": {"external_queries": 2},
     "space": [{"knob": "rank", "values": [8, 16]}],
@@ -31,15 +33,8 @@ LAW = {
 }
 
 
-class NoPlaces:
-    """Places without a file."""
-
-    def items(self, name: str) -> Path:
-        return Path(name)
-
-
 def suites(**more) -> Suites:
-    return Suites(Constitution.model_validate({**LAW, **more}), NoPlaces())
+    return Suites(Constitution.model_validate({**LAW, **more}), NOWHERE)
 
 
 def harvest(*paths, campaign=None, **more) -> Harvest:

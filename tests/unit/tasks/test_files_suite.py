@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from itertools import combinations
+from typing import Any
 
 import pytest
 
@@ -13,23 +14,12 @@ from tasks.files import Files
 from tasks.registry import check_pin, open_suite
 from tasks.split import split_of
 from tasks.suite import ItemsChanged, SuiteRefused
+from tests.unit.folder_places import FolderPlaces
 
 KEYS = ("all", "eval", "dev", "confirm", "target", "final")
 
 
-class Here:
-    """Files of one folder."""
-
-    def __init__(self, folder) -> None:
-        self.folder = folder
-
-    def items(self, name):
-        if not (self.folder / name).exists():
-            raise SuiteRefused(f"{name!r} does not exist")
-        return self.folder / name
-
-
-def rows(name: str, n: int = 300) -> list[dict]:
+def rows(name: str, n: int = 300) -> list[dict[str, Any]]:
     return [{"question": f"{name} {i}?", "answer": i, "domain": "even" if i % 2 else "odd"} for i in range(n)]
 
 
@@ -39,7 +29,7 @@ def write(folder, name: str, values) -> str:
 
 
 def suite(folder, **fields) -> Files:
-    return Files(FilesSuite.model_validate({"name": "mine", "score": "exact", **fields}), Here(folder))
+    return Files(FilesSuite.model_validate({"name": "mine", "score": "exact", **fields}), FolderPlaces(folder))
 
 
 def prompts(opened: Files) -> dict[str, set[str]]:
@@ -156,15 +146,15 @@ def test_a_changed_file_or_setting_is_noticed(tmp_path):
     name = write(tmp_path, "a", rows("a"))
     rule = suite(tmp_path, all=name).rule
     rule = rule.model_copy(update={"pin": suite(tmp_path, all=name).pin()})
-    check_pin(rule, open_suite(rule, Here(tmp_path)))
+    check_pin(rule, open_suite(rule, FolderPlaces(tmp_path)))
     other = rule.model_copy(update={"columns": rule.columns.model_copy(update={"answer_pattern": r"\d"})})
     with pytest.raises(ItemsChanged):
-        check_pin(other, open_suite(other, Here(tmp_path)))
+        check_pin(other, open_suite(other, FolderPlaces(tmp_path)))
     write(tmp_path, "a", rows("a", 299))
     with pytest.raises(
         ItemsChanged, match=r"suites\.mine: its items or settings have hash .*; restore them, or start a new"
     ):
-        check_pin(rule, open_suite(rule, Here(tmp_path)))
+        check_pin(rule, open_suite(rule, FolderPlaces(tmp_path)))
 
 
 @pytest.mark.parametrize(

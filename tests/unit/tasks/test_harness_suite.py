@@ -11,6 +11,7 @@ from schemas.campaign import ItemSet
 from schemas.suites import HarnessSuite
 from tasks.harness import Harness
 from tasks.suite import SuiteRefused
+from tests.unit.folder_places import NOWHERE
 
 
 def rule(**fields) -> HarnessSuite:
@@ -19,18 +20,18 @@ def rule(**fields) -> HarnessSuite:
 
 
 def test_each_task_of_a_list_is_a_domain_and_confirm_takes_those_of_dev():
-    pin = Harness(rule(target=[{"task": "arc_easy", "metric": "acc"}]), None).pin()
+    pin = Harness(rule(target=[{"task": "arc_easy", "metric": "acc"}]), NOWHERE).pin()
     assert pin.sets == {"dev": {"gsm8k": 0}, "confirm": {"gsm8k": 0}, "external": {"arc_easy": 0}}
     assert pin.train == {}
 
 
 def test_the_pin_depends_on_the_lists():
-    assert Harness(rule(), None).pin() == Harness(rule(), None).pin()
-    assert Harness(rule(), None).pin().sha256 != Harness(rule(include="more"), None).pin().sha256
+    assert Harness(rule(), NOWHERE).pin() == Harness(rule(), NOWHERE).pin()
+    assert Harness(rule(), NOWHERE).pin().sha256 != Harness(rule(include="more"), NOWHERE).pin().sha256
 
 
 def test_it_has_no_items_and_no_score():
-    suite = Harness(rule(), None)
+    suite = Harness(rule(), NOWHERE)
     assert suite.pool("dev", "gsm8k") is None
     assert suite.training(5, "s") == []
     assert suite.score(["p", "p"], ["a", "b"]) == [None, None]
@@ -40,9 +41,9 @@ def test_it_has_no_items_and_no_score():
 
 def test_a_suite_without_tasks_and_one_with_a_scorer_are_refused():
     with pytest.raises(SuiteRefused, match=r"suites\.lists: it names no task"):
-        Harness(HarnessSuite(name="lists"), None)
+        Harness(HarnessSuite(name="lists"), NOWHERE)
     with pytest.raises(SuiteRefused, match=r"suites\.lists\.score: lm-eval scores its tasks itself"):
-        Harness(rule(score="exact"), None)
+        Harness(rule(score="exact"), NOWHERE)
 
 
 def test_opening_imports_no_lm_eval():

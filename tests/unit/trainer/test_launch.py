@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -20,7 +22,7 @@ from services.runtime.jobs.runner import JobFailed
 from services.trainer import checkpoint
 from services.trainer.batches import Example
 from services.trainer.distributed import launch
-from services.trainer.distributed.data_parallel import Ranks
+from services.trainer.distributed.data_parallel import READY_SECONDS, Ranks
 from services.trainer.distributed.fsdp import Sharded
 from services.trainer.job import TrainingJob
 
@@ -51,11 +53,11 @@ def heard(monkeypatch):
     """The listener of two ranks, and their ends of the lines; the processes have no ids, so none is killed."""
     monkeypatch.setattr(launch, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(launch, "LAST_WORDS_SECONDS", 0.2)
-    reports: list[dict] = []
+    reports: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as door:
         door.bind(f"{folder}/line")
         door.listen()
-        listener = launch.Ranks(JOB, reports.append, door, Torchrun())
+        listener = launch.Ranks(JOB, reports.append, door, cast("subprocess.Popen[bytes]", Torchrun()))
         ends: list[Connection] = []
         for rank in range(2):
             here, there = Pipe()
@@ -134,7 +136,7 @@ def test_until_each_has_its_model_silence_is_borne_longer(heard) -> None:
     listener.job = JOB.model_copy(update={"rank_seconds": 0.05})
     first.send(("step",))
     listener.receive(listener.lines[0])
-    assert listener.allowed_silence() == launch.READY_SECONDS
+    assert listener.allowed_silence() == READY_SECONDS
     second.send(("step",))
     listener.receive(listener.lines[1])
     assert listener.allowed_silence() == 0.05
@@ -163,7 +165,9 @@ def test_torchrun_that_ends_by_itself_is_told(heard) -> None:
         listener.listen()
 
 
-EXAMPLES = st.lists(st.integers(2, 40).map(lambda length: Example(tuple(range(length)), 1, 1)), min_size=1, max_size=12)
+EXAMPLES = st.lists(
+    st.integers(2, 40).map(lambda length: Example(tuple(range(length)), ((1, length),), 1)), min_size=1, max_size=12
+)
 
 
 @given(EXAMPLES, st.integers(1, 4), st.integers(1, 3))
