@@ -29,7 +29,8 @@ class Submission:
     time: float
 
     def config(self) -> dict[str, Any]:
-        return json.loads(zipfile.ZipFile(io.BytesIO(self.package)).read("adapter_config.json"))
+        config: dict[str, Any] = json.loads(zipfile.ZipFile(io.BytesIO(self.package)).read("adapter_config.json"))
+        return config
 
 
 @dataclass

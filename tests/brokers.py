@@ -7,8 +7,8 @@ takes a broker that runs already, whatever it holds. A test that is marked `brok
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -38,7 +38,11 @@ Broker = EmbeddedBroker | ApacheKafka | KafkaCluster | ForeignBroker
 @contextmanager
 def broker(folder: Path) -> Iterator[Broker]:
     """The broker of this test run, an empty one unless it is a foreign one."""
-    ours = {"embedded": lambda _: EmbeddedBroker(), "apache": apache, "cluster": apache_cluster}
+    ours: dict[str, Callable[[Path], AbstractContextManager[Broker]]] = {
+        "embedded": lambda _: EmbeddedBroker(),
+        "apache": apache,
+        "cluster": apache_cluster,
+    }
     if KAFKA not in ours:
         yield ForeignBroker(KAFKA)
         return

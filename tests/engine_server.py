@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -39,7 +40,7 @@ class Model:
         return AutoModelForCausalLM.from_pretrained(self.folder, dtype=torch.float32).eval()
 
     def cards(self):
-        cards = [
+        cards: list[dict[str, str | int | None]] = [
             {"id": name, "owned_by": "stub", "parent": self.name, "root": self.roots[name]} for name in self.models
         ]
         cards[0] |= {"parent": None, "max_model_len": self.room}
@@ -51,12 +52,12 @@ class Model:
         self.roots[name] = folder
 
     @torch.inference_mode()
-    def complete(self, asked: dict) -> dict:
+    def complete(self, asked: dict[str, Any]) -> dict[str, Any]:
         written = [self.choice(asked, place, prompt) for place, prompt in enumerate(asked["prompt"])]
         usage = {"completion_tokens": sum(tokens for _, tokens in written)}
         return {"model": asked["model"], "choices": [choice for choice, _ in reversed(written)], "usage": usage}
 
-    def choice(self, asked: dict, place: int, prompt: list[int]) -> tuple[dict, int]:
+    def choice(self, asked: dict[str, Any], place: int, prompt: list[int]) -> tuple[dict[str, Any], int]:
         model, ids = self.models[asked["model"]], torch.tensor([prompt])
         if asked.get("echo"):
             choice = {"index": place, "text": "", "logprobs": self.logprobs(model, ids), "finish_reason": "length"}
@@ -69,13 +70,13 @@ class Model:
             written = model.generate(input_ids=ids, do_sample=False, **limits)[0, ids.shape[1] :].tolist()
             if written[-1] in ends[1:]:  # as vLLM does: the end token is not part of the text
                 written.pop()
-            text = self.tokenizer.decode(written, skip_special_tokens=True)
+            text = str(self.tokenizer.decode(written, skip_special_tokens=True))
             for stop in asked.get("stop", ()):
                 text = text.partition(stop)[0]
             choice = {"index": place, "text": text, "finish_reason": "stop" if written[-1:] == [end] else "length"}
         return choice, len(written)
 
-    def logprobs(self, model, ids) -> dict:
+    def logprobs(self, model, ids) -> dict[str, Any]:
         told = model(input_ids=ids).logits[0].log_softmax(-1)
         rows = range(ids.shape[1])
         own = [None, *(float(told[at - 1, ids[0, at]]) for at in rows[1:]), 0.0]
@@ -85,6 +86,7 @@ class Model:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    server: Server
 
     def log_message(self, *_) -> None:
         pass
@@ -96,9 +98,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if not self.allowed():
-            return self.answer(401, {})
-        return getattr(self, self.path.rpartition("/")[2])(self.server.model, body)
+        if self.allowed():
+            getattr(self, self.path.rpartition("/")[2])(self.server.model, body)
+        else:
+            self.answer(401, {})
 
     def tokenize(self, model, body) -> None:
         ids = model.tokenizer(body["prompt"])["input_ids"]
@@ -165,7 +168,8 @@ class Handler(BaseHTTPRequestHandler):
 class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
-    fault, key, model, foreign = "", "", None, ""
+    fault, key, foreign = "", "", ""
+    model: Model
 
     def __init__(self, *given) -> None:
         super().__init__(*given)

@@ -13,7 +13,14 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 
 from services.data.job import CellPlan, SnapshotPlan
 from services.data.snapshot import build
@@ -79,7 +86,7 @@ def make_adapter(
     model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
     for weight in filter(lambda weight: weight.requires_grad, model.parameters()):
         torch.nn.init.normal_(weight, std=std)
-    model.save_pretrained(folder)
+    model.save_pretrained(str(folder))
     return folder
 
 
@@ -153,6 +160,11 @@ def text_tokenizer(kind: str) -> PreTrainedTokenizerFast:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, padding_side="left", **names)
     tokenizer.chat_template = CHATML if kind == "bytes" else INST
     return tokenizer
+
+
+def spelt(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> str:
+    """The text of tokens, special ones too."""
+    return str(tokenizer.decode(list(tokens)))
 
 
 def _unigram() -> Tokenizer:

@@ -10,6 +10,7 @@ import re
 import subprocess
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import asyncpg
 
@@ -34,7 +35,12 @@ async def written(owner: asyncpg.Connection, work: Callable[[], Awaitable[object
     await work()
     end = await owner.fetchval("SELECT pg_current_wal_flush_lsn()::text")
     folder = await owner.fetchval("SELECT current_setting('data_directory')")
-    command = [programs() / "pg_waldump", f"--path={folder}/pg_wal", f"--start={start}", f"--end={end}"]
+    command: list[str | Path] = [
+        programs() / "pg_waldump",
+        f"--path={folder}/pg_wal",
+        f"--start={start}",
+        f"--end={end}",
+    ]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     sizes = [int(length) for length, _ in RECORD.findall(lines)]
     return Written(len(sizes), sum(sizes))

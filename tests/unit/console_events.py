@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from schemas import events as e
@@ -194,7 +195,8 @@ def two_rounds() -> Log:
     for kind, score in (("dev", 0.25), ("external", 0.17)):
         log.score("base", kind, score, at=10)
     log.policy(1)
-    for slot, changes in enumerate(({}, {"traces": 1.0}, {"steps": 400}, {"lr": 6e-3})):
+    first_changes: tuple[dict[str, Any], ...] = ({}, {"traces": 1.0}, {"steps": 400}, {"lr": 6e-3})
+    for slot, changes in enumerate(first_changes):
         log.propose(1, slot, first, **changes)
     log.train(1, 0, 20, 30)
     log.train(1, 1, 25, 40)
@@ -210,7 +212,9 @@ def two_rounds() -> Log:
     traced = first.replace("traces", 1.0)
     distrust = (Distrust(scope="all", direction="inflated", level=0.1, since=1),)
     log.policy(2, "r1s1", traced, ["Traces stay on.", "Dev counts up to 10 points."], distrust, "proxy-aware")
-    for slot, changes in enumerate(({}, {"difficulty": (1.0, 2.0, 0.5), "wordings": (1.0, 1.0, 1.0)}, {"rank": 32})):
+    harder = {"difficulty": (1.0, 2.0, 0.5), "wordings": (1.0, 1.0, 1.0)}
+    second_changes: tuple[dict[str, Any], ...] = ({}, harder, {"rank": 32})
+    for slot, changes in enumerate(second_changes):
         log.propose(2, slot, traced, **changes)
     log.train(2, 0, 80, 95)
     log.train(2, 1, 80, 100)

@@ -1,6 +1,7 @@
 """Campaigns on recorded or simulated scores, folded without a log: what the judgement tests look at."""
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from schemas import events as e
 from schemas.campaign import DOMAINS, Axis, Campaign
 from schemas.evidence import Basis, Contrast, ScopeAssessment
 from schemas.recipe import Recipe
-from schemas.scores import BASE
+from schemas.scores import BASE, Kind, Scores
 
 SPACE = (
     Axis(knob="traces", values=(0.0, 0.5, 1.0), scale="linear"),
@@ -60,10 +61,10 @@ def drawn(accuracies, n, rng):
     return scores({d: (int(rng.binomial(n, a)), n) for d, a in zip(DOMAINS, np.clip(accuracies, 0, 1), strict=True)})
 
 
-def add(made, candidate, recipe=None, round_=0, slot=0, **measured):
+def add(made, candidate, recipe=None, round_=0, slot=0, **measured: Any):
     """Put a trial with its scores into the history."""
     trial = Trial(BASE) if candidate == BASE else Trial(candidate, round=round_, slot=slot, recipe=recipe)
-    trial.scores.update(measured)
+    trial.scores.update(cast(dict[Kind, Scores], measured))
     made.trials[candidate] = trial
     made.position += 1
     return made

@@ -17,9 +17,10 @@ import numpy as np
 
 from judgement.basis import seed_of
 from judgement.constitution import check
+from judgement.decisions import ClosedBy
 from judgement.history import History
 from schemas import events as e
-from schemas.base import digest
+from schemas.base import Frozen, digest
 from schemas.campaign import Axis, Budget, Campaign, Constitution, Evaluation, ItemSet, Substrate
 from schemas.envelope import Envelope
 from schemas.evidence import Basis, Coverage, Yield
@@ -129,7 +130,7 @@ class Log:
     """An in-memory log of one campaign, folded as it grows."""
 
     history: History = field(default_factory=lambda: History("test"))
-    payloads: list[e.Frozen] = field(default_factory=list)
+    payloads: list[Frozen] = field(default_factory=list)
     obeys: bool = False
     """Whether every decision is held against the constitution."""
 
@@ -221,7 +222,7 @@ class Deciders:
 
     first_policy: Callable[[History], e.PolicyUpdated]
     propose: Callable[[History], tuple[e.RecipeProposed, ...]]
-    choose_submissions: Callable[[History, int, str], e.SubmissionsChosen]
+    choose_submissions: Callable[[History, int, ClosedBy], e.SubmissionsChosen]
     assess: Callable[[History, int], list[Any]]
     update: Callable[[History], e.PolicyUpdated]
     choose_final: Callable[[History], e.SubmissionsChosen]

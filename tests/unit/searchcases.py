@@ -1,8 +1,11 @@
 """Small histories of one round, for the tests of the search and of the policy."""
 
+from typing import cast
+
 from judgement.decisions import _proposed, first_policy
+from schemas.policy import Estimate
 from schemas.recipe import Recipe
-from schemas.scores import BASE
+from schemas.scores import BASE, Kind
 from tests.unit.loopworld import (
     STAMP,
     Log,
@@ -41,7 +44,7 @@ def scored_round(accuracies=(0.35, 0.45, 0.55, 0.40), queries=9, **law):
     opening = first_policy(log.history)
     log.append(opening, data_ready(1))
     for slot, (recipe, accuracy) in enumerate(zip(RECIPES, accuracies, strict=True)):
-        log.append(_proposed(log.history, slot, recipe, {"mean": 0.0, "sd": 0.0}, opening.basis))
+        log.append(_proposed(log.history, slot, recipe, Estimate(mean=0.0, sd=0.0), opening.basis))
         if accuracy is not None:
             log.append(trained(f"r1s{slot}", recipe), report(f"r1s{slot}", "dev", even(accuracy)))
     return log.history
@@ -53,7 +56,8 @@ def even(accuracy):
 
 def with_scores(history, candidate, **scores):
     """Put further scores on a candidate, with the reservations they need."""
-    for kind, accuracy in scores.items():
+    for name, accuracy in scores.items():
+        kind = cast(Kind, name)
         if kind == "external":
             history.reservations.append(reserved(history, candidate, kind, 1))
         history.trials[candidate].scores[kind] = even(accuracy)

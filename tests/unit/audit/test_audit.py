@@ -15,11 +15,13 @@ from judgement import decisions
 from judgement.deciders import version
 from judgement.history import History
 from schemas.base import canonical_json
+from schemas.events import RecipeProposed
 from services.console.cli import app
 from services.console.log_file import read_envelopes
 from services.console.log_source import of_campaign
 from services.data.core import reused
 from services.runtime.user_error import UserError
+from tests.typed import instance, there
 
 RECORDED = Path(__file__).parents[2] / "recorded" / "demo.jsonl"
 
@@ -62,7 +64,7 @@ def test_every_decision_of_a_finished_campaign_is_taken_again_byte_for_byte(reco
 def test_a_decider_that_changed_without_a_new_version_is_told_what_to_do(envelopes, monkeypatch):
     """The measure of the test above."""
     first = decisions.RULES["propose", version("propose")]
-    other = lambda h, c: tuple(p.model_copy(update={"seed": p.seed + 1}) for p in first(h, c))  # noqa: E731
+    other = lambda h, c: tuple(p.model_copy(update={"seed": instance(RecipeProposed, p).seed + 1}) for p in first(h, c))  # noqa: E731
     monkeypatch.setitem(decisions.RULES, ("propose", version("propose")), other)
     assert {one.ruling.decider for one in replay(envelopes) if not one.identical} == {"propose"}
 
@@ -154,10 +156,11 @@ def test_under_its_own_rules_nothing_parts(envelopes):
 def test_a_higher_threshold_leads_to_another_policy_and_other_queries(envelopes):
     found = under(envelopes, {"drift.threshold": "1e12"})
     assert all(words.endswith("would not have been said") for _, words in found.findings)
-    assert found.parting.envelope.type == "PolicyUpdated"
-    assert "policy.distrusted" in {difference.path.rstrip(".0123456789") for difference in found.parting.differences}
-    assert found.submissions.envelope.type == "SubmissionsChosen"
-    assert substance(found.submissions.event) != substance(found.submissions.envelope.event)
+    parting, submissions = there(found.parting), there(found.submissions)
+    assert parting.envelope.type == "PolicyUpdated"
+    assert "policy.distrusted" in {difference.path.rstrip(".0123456789") for difference in parting.differences}
+    assert submissions.envelope.type == "SubmissionsChosen"
+    assert substance(there(submissions.event)) != substance(submissions.envelope.event)
 
 
 def test_recipes_that_would_have_been_others_end_the_comparison(envelopes):

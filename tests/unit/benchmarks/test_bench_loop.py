@@ -111,7 +111,12 @@ def test_short_campaigns_leave_the_figures_of_whole_ones_alone(tmp_path, monkeyp
 
 def test_a_campaign_of_an_earlier_result_file_is_not_run_again_unless_its_file_changed(tmp_path, monkeypatch, capsys):
     played_now = []
-    monkeypatch.setattr(loop, "played", lambda run, *_, **__: played_now.append(run.name) or play(run))
+
+    def played(run, *_, **__):
+        played_now.append(run.name)
+        return play(run)
+
+    monkeypatch.setattr(loop, "played", played)
     out = tmp_path / "loop.json"
     command = ["loop", "--seeds", "1", "--out", str(out), "--folder", str(tmp_path)]
     monkeypatch.setattr("sys.argv", [*command, "--search", "trust"])

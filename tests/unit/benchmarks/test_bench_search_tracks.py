@@ -17,7 +17,7 @@ from benchmarks.search.plan import Plan
 from benchmarks.search.streams import Stream, record
 from benchmarks.search.tables import goals, missed
 from benchmarks.search.world import World
-from judgement.drift.assess import verdicts
+from judgement.drift.assess import assess, verdicts
 
 pytestmark = pytest.mark.no_cover  # whole campaigns, whose parts have tests of their own; tracing takes a third more
 
@@ -54,14 +54,13 @@ def test_spearman_speaks_up_when_the_target_falls_as_dev_rises():
 def test_the_shipped_statistic_passes_a_threshold_exactly_when_the_shipped_test_alarms(monkeypatch):
     from benchmarks.search import streams
 
-    seen = []
+    seen: list[bool] = []
 
     def listening(history, round_):
-        assessed = streams_assess(history, round_)
+        assessed = assess(history, round_)
         seen.append(bool(verdicts(history, assessed)))
         return assessed
 
-    streams_assess = streams.assess
     monkeypatch.setattr(streams, "assess", listening)
     alarmed = 0
     for seed in (10_000, 10_001, 10_004):
@@ -104,7 +103,9 @@ def test_a_tuned_threshold_gives_the_alarms_that_were_asked_for():
 
 
 def test_intervals():
-    assert mean_half_width([1.0, 2.0, 3.0]) == (2.0, pytest.approx(2.484, abs=1e-3))
+    mean, half = mean_half_width([1.0, 2.0, 3.0])
+    assert mean == 2.0
+    assert half == pytest.approx(2.484, abs=1e-3)
     assert paired([1.0, 1.0], [2.0, 4.0])[0] == 2.0
 
 

@@ -7,11 +7,12 @@ from schemas.recipe import Recipe
 from schemas.rows import form_mistake
 from services.console.campaign_file import load
 from services.runtime.user_error import UserError
+from tests.typed import there
 from tests.unit.console_events import DEMO
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(tmp_path: Path):
     """Writes the demo campaign with one piece of its text replaced."""
 
     def write(before: str = "", after: str = "") -> Path:
@@ -122,7 +123,7 @@ def test_every_domain_of_the_data_gets_a_row_or_the_file_is_refused(file):
         UserError, match=r"constitution\.data\.rows: 6; each of the 7 domains d0, .*d6 needs a row: raise"
     ):
         load(file("  rounds: 4", given.replace("ROWS", "6")))
-    assert load(file("  rounds: 4", given.replace("ROWS", "7"))).constitution.data.rows == 7
+    assert there(load(file("  rounds: 4", given.replace("ROWS", "7"))).constitution.data).rows == 7
 
 
 @pytest.mark.parametrize(

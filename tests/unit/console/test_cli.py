@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -16,10 +17,11 @@ from services.console import signals
 from services.console.cli import app
 from tests.unit.console_events import DEMO
 
-COMMANDS = ("demo", "up", "serve", "start", "status", "events", "emit", "pause", "resume", "stop", "report", "doctor")
-COMMANDS += ("verify", "export", "import", "audit", "replay", "migrate", "dead-letters", "anchors", "console")
-ATTRIBUTES = {"id": UUID(int=1), "campaign": "c", "stream": "c", "stream_version": 1, "type": "T", "version": 1}
-ATTRIBUTES |= {"source": "s", "causation": None, "traceparent": None, "time": datetime.now(UTC), "data": "{}"}
+COMMANDS = ["demo", "up", "serve", "start", "status", "events", "emit", "pause", "resume", "stop", "report", "doctor"]
+COMMANDS += ["verify", "export", "import", "audit", "replay", "migrate", "dead-letters", "anchors", "console"]
+ATTRIBUTES: dict[str, Any] = {"id": UUID(int=1), "campaign": "c", "stream": "c", "stream_version": 1, "type": "T"}
+ATTRIBUTES |= {"version": 1, "source": "s", "causation": None, "traceparent": None}
+ATTRIBUTES |= {"time": datetime.now(UTC), "data": "{}"}
 LETTERS = ("list", "show", "retry")
 KEY = "00" * 32
 NOBODY = "127.0.0.1:1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import jinja2
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from schemas.envelope import Envelope
 from schemas.events import DataBatchReady
 from schemas.evidence import Basis
 from schemas.rows import Row
@@ -23,6 +25,7 @@ from services.data.collect.harvest import Harvest
 from services.data.filters.filter import Dropped
 from services.data.sources.source import Skipped
 from services.runtime.user_error import UserError
+from tests.typed import instance
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -68,12 +71,16 @@ def ready(tmp_path) -> DataBatchReady:
     paid = Row("prose", 0, 0, "", "4111 1111 1111 1111", "", "card", "crawl")
     harvest.drop("crawl", paid, Dropped("pii", "card", "in the answer"))
     stored = manifests.store(harvest, None, str(tmp_path / "artifacts"))
-    return made("a" * 64).event.model_copy(update={"harvest": stored})
+    return instance(DataBatchReady, made("a" * 64).event).model_copy(update={"harvest": stored})
+
+
+def shown_of(event: DataBatchReady, samples: int) -> str:
+    return "\n".join(snapshots.text(cast(Envelope, SimpleNamespace(event=event, correlationid="x")), samples, []))
 
 
 @pytest.mark.parametrize(("samples", "shown"), [(0, 0), (2, 5), (6, 6)])
 def test_dropped_rows_are_shown_by_reason_with_their_number_and_without_personal_data(ready, samples, shown):
-    text = "\n".join(snapshots.text(SimpleNamespace(event=ready, correlationid="x"), samples, []))
+    text = shown_of(ready, samples)
     assert "crawl: length/short, 7 rows\n" in text
     assert "crawl: pii/card, 1 rows" in text
     assert text.count("write to [email]") == shown
@@ -107,7 +114,7 @@ def test_skipped_records_are_shown_with_their_number_and_their_place(tmp_path):
         harvest.skip("notes", {"not_json": 9, "robots": 1}, examples)
     stored = manifests.store(harvest, None, str(tmp_path / "artifacts"))
     event = made("a" * 64).event.model_copy(update={"harvest": stored})
-    text = "\n".join(snapshots.text(SimpleNamespace(event=event, correlationid="x"), 2, []))
+    text = shown_of(event, 2)
     assert "notes: skipped/not_json, 18 rows\n" in text
     assert "notes: skipped/robots, 2 rows" in text
     assert text.count("a.jsonl, line ") == 5

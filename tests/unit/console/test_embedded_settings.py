@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from eventstore.embedded.broker import EmbeddedBroker
 from schemas.registry import SERVICES
 from services.console.embedded.run_folder import RunFolder
-from services.console.embedded.system import PASSED, _page, _services
+from services.console.embedded.system import PASSED, Embedded, _page, _services
 from services.runtime.settings import Settings
 
 DECIDED = {
@@ -43,7 +45,7 @@ DECIDED = {
 @pytest.fixture
 def environments(tmp_path):
     def by_service():
-        system = SimpleNamespace(
+        embedded = SimpleNamespace(
             folder=RunFolder(tmp_path),
             settings=Settings(postgres="", artifacts="", cache=tmp_path),
             ports={name: 0 for name in SERVICES if name != "console"},
@@ -51,7 +53,8 @@ def environments(tmp_path):
             page=7000,
             beside=None,
         )
-        broker = SimpleNamespace(address="", incarnation="")
+        system = cast(Embedded, embedded)
+        broker = cast(EmbeddedBroker, SimpleNamespace(address="", incarnation=""))
         return {command.name: command.env for command in (*_services(system, broker), _page(system, broker))}
 
     return by_service

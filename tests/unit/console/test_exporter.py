@@ -2,14 +2,16 @@
 
 import socket
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
+from eventstore.embedded.broker import EmbeddedBroker
 from services.console.cli import app
 from services.console.embedded.run_folder import RunFolder
-from services.console.embedded.system import _services
+from services.console.embedded.system import Embedded, _services
 from services.console.telemetry.exporter import _serve
 from services.runtime.settings import Settings
 from services.runtime.user_error import UserError
@@ -18,7 +20,8 @@ from services.runtime.user_error import UserError
 def commands(tmp_path, **settings):
     folder, own = RunFolder(tmp_path), Settings(**settings)
     system = SimpleNamespace(folder=folder, settings=own, ports={"policy": 1}, page=None, lock=0, beside=None)
-    return {c.name: c for c in _services(system, SimpleNamespace(address="localhost:1", incarnation="i"))}
+    broker = SimpleNamespace(address="localhost:1", incarnation="i")
+    return {c.name: c for c in _services(cast(Embedded, system), cast(EmbeddedBroker, broker))}
 
 
 def test_an_embedded_run_has_an_exporter_where_it_was_given_a_port(tmp_path):

@@ -7,9 +7,13 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from schemas.campaign import Campaign
+from schemas.sources import FilesSource
+from schemas.suites import FilesSuite
 from services.console.campaign_file import load, parse
 from services.console.cli import app
 from services.runtime.user_error import UserError
+from tests.typed import instance, there
 
 RUNNER = CliRunner()
 
@@ -30,12 +34,16 @@ def init(*options):
     return RUNNER.invoke(app, ["init", "--model", "tiny", *options])
 
 
+def sources(campaign: Campaign) -> list[FilesSource]:
+    return [instance(FilesSource, source) for source in there(campaign.constitution.data).sources]
+
+
 def test_train_and_eval_become_a_campaign_that_loads(tmp_path):
     train, items = write(tmp_path / "train.jsonl", rows(50)), write(tmp_path / "eval.jsonl", rows(200, 500))
     done = init("--train", train, "--eval", items)
     assert done.exit_code == 0, done.output
     campaign = load(tmp_path / "campaign.yaml")
-    (suite,), (source,) = campaign.constitution.suites, campaign.constitution.data.sources
+    (suite,), (source,) = campaign.constitution.suites, sources(campaign)
     assert suite.score[0].kind == "numeric"
     assert suite.pin is not None
     assert (source.prompt, source.answer, source.trace) == ("question", "answer", "steps")
@@ -78,7 +86,8 @@ def test_a_target_of_its_own_and_domains_are_taken_over(tmp_path):
     law = load(tmp_path / "campaign.yaml").constitution
     assert set(law.domains) == {"a", "b"}
     assert {axis.knob for axis in law.space} >= {"mix.a", "mix.b"}
-    assert (law.suites[0].dev, law.suites[0].target) == ("eval.jsonl", "target.jsonl")
+    suite = instance(FilesSuite, law.suites[0])
+    assert (suite.dev, suite.target) == ("eval.jsonl", "target.jsonl")
 
 
 def test_the_column_of_worked_steps_can_be_named_and_its_absence_is_told(tmp_path):
@@ -89,11 +98,11 @@ def test_the_column_of_worked_steps_can_be_named_and_its_absence_is_told(tmp_pat
         "no column of worked steps is known: the answer alone is taught; name the column by --trace-column"
         in " ".join(done.output.split())
     )
-    assert load(tmp_path / "alone.yaml").constitution.data.sources[0].form == "{answer}"
+    assert sources(load(tmp_path / "alone.yaml"))[0].form == "{answer}"
     done = init("--train", train, "--eval", items, "--trace-column", "how")
     assert done.exit_code == 0, done.output
     assert "--trace-column" not in done.output
-    (source,) = load(tmp_path / "campaign.yaml").constitution.data.sources
+    (source,) = sources(load(tmp_path / "campaign.yaml"))
     assert (source.trace, source.form) == ("how", "{trace}\n#### {answer}")
     done = init("--train", train, "--eval", items, "--trace-column", "why", "--out", str(tmp_path / "no.yaml"))
     assert done.exit_code == 2
@@ -209,4 +218,4 @@ def test_a_source_of_plain_texts_is_no_source_of_questions(tmp_path):
     source = {"kind": "files", "name": "texts", "paths": ["texts.jsonl"], "domain": "web"}
     described["constitution"]["data"]["sources"].append(source)
     file.write_text(yaml.safe_dump(described))
-    assert len(load(file).constitution.data.sources) == 2
+    assert len(sources(load(file))) == 2

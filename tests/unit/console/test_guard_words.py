@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from audit.narrate import narrate
 from judgement.history import fold
@@ -26,7 +27,7 @@ def measured(right: int):
     return log
 
 
-def candidate_of(log) -> dict:
+def candidate_of(log) -> dict[str, Any]:
     told = build(fold(log.id, log.envelopes), log.envelopes, Clock())
     json.dumps(told)
     return next(c for c in told["rounds"][0]["candidates"] if c["candidate"] == "r1s1")

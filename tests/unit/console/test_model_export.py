@@ -6,6 +6,7 @@ import json
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -35,7 +36,8 @@ def made(tmp_path_factory) -> SimpleNamespace:
         CampaignStarted(campaign=log.campaign, constitution_sha256=law, substrate=base),
     )
     log.policy(1)
-    for slot, recipe in enumerate(({"lr": 2e-2, "steps": 30}, {"adapter": "full", "lr": 1e-3})):
+    recipes: list[dict[str, Any]] = [{"lr": 2e-2, "steps": 30}, {"adapter": "full", "lr": 1e-3}]
+    for slot, recipe in enumerate(recipes):
         log.propose(1, slot, log.campaign.recipe)
         trained = quiet(make_job(folder / f"r1s{slot}", inputs, **recipe))
         told = {name: getattr(trained, name) for name in ("uri", "sha256", "coverage", "loss", "form")}

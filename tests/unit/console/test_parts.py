@@ -24,6 +24,7 @@ from services.console.view.screen import Screen
 from services.console.view.table import campaign_table, headline
 from services.runtime.sandbox.run import SandboxUnavailable
 from services.runtime.user_error import UserError
+from tests.typed import there
 from tests.unit.console_events import BASIS, BEGIN, CAMPAIGN, Log, finished, two_rounds
 from tests.unit.runtime.test_steps import snapshot
 
@@ -59,7 +60,7 @@ def test_time_left_is_the_pace_so_far_over_what_is_left():
     log.score("r1s0", "dev", 0.4)
     history = fold(CAMPAIGN, log.envelopes)
     elapsed = 60.0
-    now = history.trials["r1s0"].proposed_at + timedelta(seconds=elapsed)
+    now = there(history.trials["r1s0"].proposed_at) + timedelta(seconds=elapsed)
     assert seconds_left(history, {}, now) == pytest.approx(15 * elapsed)
 
 
@@ -243,7 +244,7 @@ def test_a_missing_package_is_told_with_its_extra(tmp_path, monkeypatch):
     monkeypatch.setattr("services.console.commands.doctor.EXTRAS", {"trainer": ("no-such-package",)})
     check = next(c for c in examine(tmp_path / "not" / "there") if c.what == "trainer: no-such-package")
     assert check.value == "missing"
-    assert "pip install '.[trainer]'" in check.remedy
+    assert "pip install '.[trainer]'" in there(check.remedy)
 
 
 def test_a_machine_without_a_sandbox_is_told_what_is_missing_and_is_not_ill(tmp_path, monkeypatch):
@@ -253,7 +254,7 @@ def test_a_machine_without_a_sandbox_is_told_what_is_missing_and_is_not_ill(tmp_
     monkeypatch.setattr("services.runtime.sandbox.run.run", unavailable)
     (check,) = (c for c in examine(tmp_path) if c.what.startswith("sandbox"))
     assert (check.value, check.fatal) == ("unavailable", False)
-    assert "seccomp: Function not implemented" in check.remedy
+    assert "seccomp: Function not implemented" in there(check.remedy)
 
 
 # Events by hand

@@ -70,7 +70,8 @@ def test_a_finished_campaign_is_not_resumed_but_followed_by_another(tmp_path):
 
 
 def test_a_file_that_differs_from_the_resumed_campaign_is_noted_with_its_keys(tmp_path):
-    folder, notes = RunFolder(tmp_path), []
+    folder = RunFolder(tmp_path)
+    notes: list[str] = []
     folder.keep(Record(campaign="demo-1", file=load(DEMO)))
     recorded = plan(folder, DEMO, {}, resume=True, note=notes.append)
     assert notes == []

@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from typing import cast
 
 from eventstore.read import CampaignSummary
 from judgement.drift.assess import assess, strength
 from judgement.history import History
 from judgement.trial import Trial
+from schemas.policy import Policy
 from schemas.recipe import Recipe
 from services.console.telemetry.exporter import CAMPAIGNS, newest
 from services.console.telemetry.metrics import ROUNDS, campaign_metrics
@@ -31,7 +33,7 @@ def of(history, name, **labels):
 def begun(**flags):
     """A campaign in its first round, with nothing measured."""
     history = History("c", campaign=campaign(rounds=3), started_at=START, **flags)
-    history.policies[1], history.policy_times[1] = SimpleNamespace(round=1), START
+    history.policies[1], history.policy_times[1] = cast(Policy, SimpleNamespace(round=1)), START
     return history
 
 

@@ -19,6 +19,7 @@ from schemas.recipe import Change
 from services.console.cli import app
 from services.console.warm_start import with_prior
 from services.runtime.user_error import UserError
+from tests.typed import instance, there
 from tests.unit.loopworld import SHA, SPACE, Log, campaign, planned_data, started
 from tests.unit.recipes.test_advice import Remembering
 from tests.unit.recipes.test_propose import second_round
@@ -47,7 +48,9 @@ def earlier(**more):
     end = DeadEnd(knob="lr", value=1e-2, evidence=("r1s3",), reason="The target fell by 12.3 points.")
     last = history.policies[2].model_copy(update={"dead_ends": (end,)})
     log.append(first, first.model_copy(update={"policy": last}))
-    return [envelope.model_copy(update={"correlationid": "earlier"}) for envelope in log.history.told]
+    return [
+        envelope.model_copy(update={"correlationid": "earlier"}) for envelope in instance(Remembering, log.history).told
+    ]
 
 
 def opened(of):
@@ -93,7 +96,7 @@ def test_no_value_is_ever_forbidden_and_the_shares_are_probabilities(masses, clo
 
 def test_the_last_policy_of_the_earlier_campaign_is_taken_with_its_place_and_hash():
     events = earlier()
-    warm = with_prior(campaign(), events).warm
+    warm = there(with_prior(campaign(), events).warm)
     last = events[-1].event.policy
     assert (warm.campaign, warm.position, warm.policy) == ("earlier", events[-1].sequence, digest(last))
     assert [(a.knob, a.probabilities) for a in warm.axes] == [(a.knob, a.probabilities) for a in last.axes]
@@ -114,7 +117,7 @@ def test_no_score_no_reason_and_no_belief_of_a_candidate_crosses():
 
 def test_the_first_round_goes_where_the_earlier_campaign_was_going():
     def changes(warm):
-        told = Counter()
+        told = Counter[str]()
         for seed in range(6):
             of = campaign(seed).model_copy(update={"warm": warm})
             for trial in opened(of).of_round(1):

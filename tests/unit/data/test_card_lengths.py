@@ -12,6 +12,7 @@ from schemas.rows import Row
 from services.data.collect.card import Lengths
 from services.trainer.batches import encode
 from tests.tiny_models import make_model
+from tests.typed import there
 
 CHAT = "{% for m in messages %}{{ m['role'] }} {{ m['content'] }}\n{% endfor %}{{ 'is ' if add_generation_prompt }}"
 TURNS = [
@@ -42,13 +43,13 @@ def test_a_row_is_too_long_exactly_where_the_trainer_drops_it(base, prompt, row)
     model = Model(prompt=prompt)
     longest = max(len(one.tokens) for one in encode(AutoTokenizer.from_pretrained(base), [(row, True)], model.form))
     for most in (longest - 1, longest):
-        lengths = Lengths.of(str(base), model)
+        lengths = there(Lengths.of(str(base), model))
         lengths.most = most
         assert lengths.too_long(row) == (most < longest)
 
 
 def test_a_plain_text_is_never_too_long_for_the_trainer_learns_it_in_pieces(base):
-    lengths = Lengths.of(str(base), Model())
+    lengths = there(Lengths.of(str(base), Model()))
     lengths.most = 4
     assert not lengths.too_long(Row("d", 0, 0, "", "", "the 1 is 2 and the 3 is 4", "b"))
     assert lengths.too_long(ROWS[0])

@@ -16,6 +16,7 @@ from services.runtime.storage.hashing import hash_folder
 from services.runtime.storage.model_folders import PickledWeights
 from services.trainer.tiny_base.tokenizer import make_tokenizer
 from tasks.puzzles.vocabulary import vocabulary
+from tests.typed import instance
 
 TOKENS = 64
 QUIET, LOUD = "the number of", "gravity"
@@ -109,14 +110,14 @@ def test_the_threshold_decides(folder):
 
 def test_labels_that_can_hold_together_are_judged_one_by_one(tmp_path):
     guard = Classifier(rule(make_classifier(tmp_path / "several", several=True), drop=["fine", "loud"]))
-    assert guard.judge(text(LOUD)).reason == "loud"
-    assert guard.judge(text(QUIET)).reason == "fine"
+    assert instance(Dropped, guard.judge(text(LOUD))).reason == "loud"
+    assert instance(Dropped, guard.judge(text(QUIET))).reason == "fine"
 
 
 def test_it_reads_what_the_other_filters_have_left(folder):
     filters = make_filters(FilterRule(languages=(), min_words=0, quality=(), classifiers=(rule(folder),)))
     assert [one.name for one in filters][-2:] == ["guard", "pii"]
-    assert judged(filters, text(LOUD)).key == "guard/loud"
+    assert instance(Dropped, judged(filters, text(LOUD))).key == "guard/loud"
 
 
 @pytest.mark.parametrize(

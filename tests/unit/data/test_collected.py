@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from schemas.campaign import Campaign
 from schemas.policy import Policy
 from schemas.recipe import Recipe
+from schemas.rows import Row
 from services.data.collect import manifest as manifests
 from services.data.collect.mix import quotas
 from services.data.job import Collecting, Snapshot, SnapshotJob
 from services.data.snapshot import make
 from services.runtime.storage.hashing import hash_file, hash_parquet
 from services.trainer.rows import read
+from tests.typed import there
 
 SAID = """
 the harbour lay quiet while old boats turned with every slow tide and children counted gulls on wet stones until evening
@@ -99,7 +101,7 @@ def made(folder: Path, *args, **data) -> Snapshot:
     return make(job(folder, *args, **data), lambda _: None)
 
 
-def rows_of(snapshot: Snapshot, domain: str) -> list:
+def rows_of(snapshot: Snapshot, domain: str) -> list[Row]:
     return [row for cell in read(snapshot.uri).values() for row in cell if row.domain == domain]
 
 
@@ -131,7 +133,9 @@ def test_the_card_and_the_next_round_keep_what_was_skipped_with_its_place(folder
     assert "sums.jsonl, line 4 | {no json |" in Path(first.card.uri).read_text().replace("\\", "")
     second = made(folder, 2, first)
     assert second.harvest
-    assert manifests.read(second.harvest, folder).skips == manifests.read(first.harvest, folder).skips != ()
+    assert (
+        manifests.read(there(second.harvest), folder).skips == manifests.read(there(first.harvest), folder).skips != ()
+    )
 
 
 def test_the_card_tells_what_became_of_every_row_and_quotes_nothing_raw(folder):
@@ -154,7 +158,7 @@ def test_the_same_inputs_give_the_same_snapshot_on_another_day(folder, monkeypat
     asked = job(folder)
     assert asked.collecting
     again = make(asked.model_copy(update={"collecting": asked.collecting.model_copy(update=elsewhere)}), lambda _: None)
-    assert manifests.read(again.harvest, folder).rows != manifests.read(first.harvest, folder).rows
+    assert manifests.read(there(again.harvest), folder).rows != manifests.read(there(first.harvest), folder).rows
     assert again.snapshot == first.snapshot
 
 
@@ -165,7 +169,7 @@ def test_a_second_round_keeps_what_there_is_and_adds_what_is_new(folder):
     assert {row.trace for row in rows_of(second, "prose")} == {text(number) for number in range(8)}
     [gave] = [gave for gave in second.yields if gave.source == "notes"]
     assert (gave.made, gave.kept) == (9, 8)
-    before, after = (manifests.read(made_.harvest, folder) for made_ in (first, second))
+    before, after = (manifests.read(there(made_.harvest), folder) for made_ in (first, second))
     assert after.rows[: len(before.rows)] == before.rows
     assert after.rows[-1].lines == 2
 
@@ -174,7 +178,7 @@ def test_a_round_that_brings_nothing_new_has_the_rows_of_the_last(folder):
     first = made(folder)
     second = made(folder, 2, first)
     assert {row.core for row in rows_of(second, "prose")} == {row.core for row in rows_of(first, "prose")}
-    assert manifests.read(second.harvest, folder).rows == manifests.read(first.harvest, folder).rows
+    assert manifests.read(there(second.harvest), folder).rows == manifests.read(there(first.harvest), folder).rows
 
 
 def test_variants_name_their_parent_and_are_judged(folder):

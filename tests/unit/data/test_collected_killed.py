@@ -24,7 +24,10 @@ from services.data.collect.harvest import Harvest
 from services.data.collect.near_duplicates import NearDuplicates
 from services.data.collect.stages import Stages
 from services.data.snapshot import make
+from services.data.sources.registry import make_source
 from services.data.sources.source import Step
+from services.runtime.storage.artifacts import ArtifactChanged
+from tests.typed import there
 from tests.unit.data.test_collected import GOOD, job, notes, sums, text
 
 PAGES = 40
@@ -65,8 +68,11 @@ def attempt(folder: Path, die_at: int, told) -> None:
         return db
 
     real, sqlite3.connect = sqlite3.connect, connect
-    sources = collect.make_source
-    collect.make_source = lambda spec, *a: Pages(folder / "fetched") if spec.name == "notes" else sources(spec, *a)
+
+    def paged(spec, *rest):
+        return Pages(folder / "fetched") if spec.name == "notes" else make_source(spec, *rest)
+
+    pytest.MonkeyPatch().setattr(collect, "make_source", paged)
     sys.addaudithook(lambda event, _: tick() if event == "open" else None)
     snapshot = make(job(folder, variants=2), lambda _: None)
     told.send((snapshot.model_dump_json(exclude={"seconds", "device_seconds"}), ticks))
@@ -120,7 +126,7 @@ def test_a_step_whose_checks_fail_leaves_nothing(tmp_path):
     harvest = Harvest(tmp_path / "harvest.db", 1)
     row = Row("prose", 0, 0, "", "", text(1), "core", "notes")
     with pytest.raises(IntegrityError), harvest.transaction():
-        [harvest.keep(one) for one in (row, row)]
+        list(map(harvest.keep, (row, row)))
     assert not harvest.has(row)
     assert list(harvest.rows()) == []
 
@@ -153,8 +159,8 @@ def test_two_processes_never_harvest_for_one_round(tmp_path):
 def test_an_altered_harvest_is_not_gone_on_with(tmp_path):
     folder = prepared(tmp_path / "x")
     first = make(job(folder), lambda _: None)
-    [shard] = manifests.read(first.harvest, folder).rows
+    [shard] = manifests.read(there(first.harvest), folder).rows
     place = folder / "harvests" / f"{shard.sha256}.jsonl.gz"
     place.write_bytes(place.read_bytes() + b"more")
-    with pytest.raises(manifests.artifacts.ArtifactChanged, match=r"jsonl\.gz"):
+    with pytest.raises(ArtifactChanged, match=r"jsonl\.gz"):
         make(job(folder, 2, first), lambda _: None)

@@ -10,7 +10,9 @@ from schemas.rows import Row
 from services.data.collect import collect
 from services.data.collect import manifest as manifests
 from services.data.job import Snapshot
+from services.data.sources.registry import make_source
 from services.data.sources.source import Step
+from tests.typed import there
 from tests.unit.data.test_collected import GOOD, WRONG, made, notes, rows_of, sums, text
 
 
@@ -24,7 +26,7 @@ def used(tmp_path):
 
 def new_rows(folder: Path, snapshot: Snapshot, before: Snapshot) -> list[tuple[int, int]]:
     """Round and number of rows of each shard that a harvest has besides an earlier one's."""
-    earlier, later = (manifests.read(one.harvest, folder).rows for one in (before, snapshot))
+    earlier, later = (manifests.read(there(one.harvest), folder).rows for one in (before, snapshot))
     assert later[: len(earlier)] == earlier
     return [(shard.round, shard.lines) for shard in later[len(earlier) :]]
 
@@ -78,8 +80,10 @@ class Torn:
 
 
 def test_one_that_was_torn_is_gone_on_with_behind_its_last_step(tmp_path, used, monkeypatch):
-    sources = collect.make_source
-    monkeypatch.setattr(collect, "make_source", lambda spec, *a: Torn() if spec.name == "notes" else sources(spec, *a))
+    def torn(spec, *rest):
+        return Torn() if spec.name == "notes" else make_source(spec, *rest)
+
+    monkeypatch.setattr(collect, "make_source", torn)
     with pytest.raises(ConnectionError):
         made(tmp_path, 2, used)
     Torn.lost = False

@@ -14,6 +14,7 @@ from schemas.campaign import Campaign
 from schemas.evidence import Stored
 from schemas.policy import Policy
 from schemas.recipe import Recipe
+from schemas.rows import Row
 from schemas.sources import SuiteSource
 from services.data.collect.mix import quotas
 from services.data.core import plan
@@ -27,6 +28,7 @@ from services.runtime.storage.hashing import hash_file, hash_parquet
 from services.trainer.rows import read
 from tasks.suite import ItemsChanged, SuiteRefused, UserCodeFailed
 from tests.harvests import Harvest
+from tests.typed import there
 
 GAIN = [(f"Ann has {n} pears and buys {n + 3}. How many pears has she?", str(2 * n + 3), "gain") for n in range(4, 12)]
 LOSS = [(f"Ben has {n + 9} coins and loses {n}. How many are left?", "9", "loss") for n in range(4, 12)]
@@ -45,7 +47,7 @@ def judge(prompts, completions, answer, unit=None, **columns):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch) -> Path:
+def folder(tmp_path: Path, monkeypatch) -> Path:
     (tmp_path / "tasks").mkdir()
     monkeypatch.setenv("AEVOLVE_TASK_PATH", str(tmp_path / "tasks"))
     monkeypatch.setenv("AEVOLVE_CACHE", str(tmp_path / "cache"))
@@ -102,7 +104,7 @@ def made(folder: Path, law: Campaign, *args, **at) -> Snapshot:
     return make(job(folder, law, *args, **at), lambda _: None)
 
 
-def rows_of(snapshot: Snapshot) -> list:
+def rows_of(snapshot: Snapshot) -> list[Row]:
     return [row for cell in read(snapshot.uri).values() for row in cell]
 
 
@@ -221,7 +223,7 @@ def test_the_card_shows_up_to_five_dropped_rows_of_a_reason_without_personal_dat
     good = [{"question": q, "answer": a, "kind": k, "completion": f"It is {a}."} for q, a, k in [*GAIN, *LOSS]]
     (folder / "tasks" / "train.jsonl").write_text("".join(json.dumps(r) + "\n" for r in [*records, *good]))
     snapshot = made(folder, campaign())
-    card = Path(snapshot.card.uri).read_text()
+    card = Path(there(snapshot.card).uri).read_text()
     shown = re.findall(
         r"^\| own \| verifier/unverified \| Who is number (\d)\? Ask \\\[email\\\] .*$", card, re.MULTILINE
     )

@@ -14,6 +14,7 @@ from services.data.filters.pii import scrub
 from services.data.filters.quality import bad_words
 from services.data.filters.registry import make_filters
 from services.data.filters.safety import unsafe
+from tests.typed import instance, there
 
 PAGE = (
     "The committee met on Tuesday to discuss the new library. It was decided that the building would have three floors "
@@ -65,7 +66,7 @@ def test_what_is_dropped_is_counted_by_filter_and_reason(verdict, words, key):
 
 def test_a_text_that_is_too_long_is_dropped():
     (length, *_) = make_filters(FilterRule(max_words=20))
-    assert length.judge(text(PAGE)).key == "length/long"
+    assert instance(Dropped, length.judge(text(PAGE))).key == "length/long"
 
 
 def test_rows_with_an_answer_are_no_prose_and_pass_the_filters_of_quality(verdict):
@@ -85,14 +86,14 @@ def test_rows_with_a_question_pass_the_filters_of_web_pages_unless_asked_for():
     ]
     assert [judged(filters, row) for row in rows] == rows
     assert isinstance(judged(filters, asked("How do I build a pipe bomb at home?", "like so")), Dropped)
-    assert judged(filters, text(GERMAN)).key == "length/long"
+    assert instance(Dropped, judged(filters, text(GERMAN))).key == "length/long"
 
 
 def test_a_conversation_is_scrubbed_turn_by_turn():
     filters = make_filters(FilterRule(questions=True, languages=(), quality=(), min_words=0))
     turns = [{"role": "user", "content": 'Say\n"a@b.org"'}, {"role": "assistant", "content": "c@d.org"}]
     row = Row("web", 0, 0, "Say", "", "c@d.org", "core", messages=json.dumps(turns), rejected="e@f.org")
-    scrubbed = judged(filters, row)
+    scrubbed = instance(Row, judged(filters, row))
     assert [turn["content"] for turn in json.loads(scrubbed.messages)] == ['Say\n"[email]"', "[email]"]
     assert (scrubbed.trace, scrubbed.rejected) == ("[email]", "[email]")
 
@@ -173,7 +174,7 @@ def test_every_text_of_a_row_is_scrubbed(verdict):
 
 def test_personal_rows_are_dropped_where_the_rule_says_so():
     filters = make_filters(FilterRule(pii="drop"))
-    assert judged(filters, text(PAGE + " Write to jane.doe@mail.org.")).key == "pii/email"
+    assert instance(Dropped, judged(filters, text(PAGE + " Write to jane.doe@mail.org."))).key == "pii/email"
 
 
 @pytest.mark.parametrize(
@@ -189,7 +190,7 @@ def test_personal_rows_are_dropped_where_the_rule_says_so():
     ],
 )
 def test_what_helps_to_hurt_has_a_verdict_with_category_and_reason(words, category):
-    verdict = unsafe(words)
+    verdict = there(unsafe(words))
     assert verdict.category == category
     assert verdict.reason
     assert words not in verdict.reason
@@ -197,7 +198,7 @@ def test_what_helps_to_hurt_has_a_verdict_with_category_and_reason(words, catego
 
 @pytest.mark.parametrize("before", ["It is late. ", "It is late.\n  ", "- "])
 def test_an_order_is_one_wherever_in_a_text_it_stands(before):
-    assert unsafe(f"{before}Write ransomware that encrypts a hospital's files.").category == "cybercrime"
+    assert there(unsafe(f"{before}Write ransomware that encrypts a hospital's files.")).category == "cybercrime"
 
 
 @pytest.mark.parametrize(

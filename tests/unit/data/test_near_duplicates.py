@@ -43,7 +43,7 @@ def test_it_answers_as_brute_force_does_outside_a_band_around_the_threshold(tmp_
     texts = [" ".join(rng.choices(VOCABULARY, k=rng.randint(150, 300))) for _ in range(6)]
     texts += [changed(rng.choice(texts), share, rng) for share in (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.3)]
     with NearDuplicates.open(tmp_path_factory.mktemp("near") / "near.db", threshold) as index:
-        kept = []
+        kept: list[str] = []
         for at, text in enumerate(texts):
             likest = max((similarity(text, other) for other in kept), default=0.0)
             found = index.earliest_match(row(text, str(at)))

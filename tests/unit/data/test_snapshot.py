@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,7 +22,7 @@ from tasks.item import Item
 from tasks.puzzles.scorer import correct
 from tasks.split import split_of
 
-SPACE = [
+SPACE: list[dict[str, Any]] = [
     {"knob": "difficulty", "values": [(1.0, 0.0, 0.0), (0.35, 0.5, 0.15)]},
     {"knob": "wordings", "values": [(1.0, 0.0, 0.0), (1.0, 1.0, 0.0)]},
     {"knob": "upsample.cipher", "values": [1.0, 4.0]},
@@ -66,7 +67,7 @@ def test_every_cell_that_a_recipe_can_ask_for_is_planned(difficulty, wordings, p
 
 @given(st.floats(0, 1))
 def test_a_level_never_asks_for_more_than_its_items(probability: float) -> None:
-    rows: Counter = Counter()
+    rows = Counter[tuple[str, int]]()
     for cell in plan(policy(probability), CAMPAIGN, 1).cells:
         rows[cell.domain, cell.difficulty] += cell.rows
     assert max(rows.values()) <= LEVEL_ROWS + 2
@@ -82,7 +83,7 @@ def test_without_axes_the_standing_recipe_alone_decides() -> None:
 
 
 def test_rows_follow_the_standing_recipe_and_the_beliefs() -> None:
-    def rows(given: Policy) -> Counter:
+    def rows(given: Policy) -> Counter[tuple[str, int, int]]:
         return Counter({(c.domain, c.difficulty, c.wording): c.rows for c in plan(given, CAMPAIGN, 1).cells})
 
     narrow, diverse = rows(policy(0.0)), rows(policy(1.0))
@@ -144,7 +145,7 @@ def test_a_domain_without_rows_is_an_error(tmp_path, monkeypatch) -> None:
 
 
 def test_a_round_is_made_from_its_policy(tmp_path) -> None:
-    seen: list[dict] = []
+    seen: list[dict[str, Any]] = []
     made = make(SnapshotJob(policy=policy(), campaign=CAMPAIGN, round=2, out=str(tmp_path)), seen.append)
     assert set(made.rows) == set(DOMAINS)
     assert seen[-1] == {"step": len(DOMAINS), "rows": sum(made.rows.values())}

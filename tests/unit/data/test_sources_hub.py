@@ -120,8 +120,11 @@ def test_a_file_of_the_hub_is_fetched_and_read_as_it_is(tmp_path, monkeypatch):
     resolved = SimpleNamespace(repo_id="some/set", path_in_repo="a.jsonl", revision="abc")
     monkeypatch.setattr(hub, "HfFileSystem", lambda: SimpleNamespace(resolve_path=lambda _: resolved))
     fetched = []
-    monkeypatch.setattr(
-        hub, "hf_hub_download", lambda *names, **more: fetched.append((*names, more)) or tmp_path / "a.jsonl"
-    )
+
+    def download(*names, **more):
+        fetched.append((*names, more))
+        return tmp_path / "a.jsonl"
+
+    monkeypatch.setattr(hub, "hf_hub_download", download)
     assert hub._local("hf://datasets/some/set@abc/a.jsonl") == tmp_path / "a.jsonl"
     assert fetched == [("some/set", "a.jsonl", {"repo_type": "dataset", "revision": "abc"})]

@@ -40,9 +40,9 @@ def site():
 
 
 def source(round_=1, clock=None, **given):
-    spec = {"name": "rivers", "domain": "prose", "private": True, "timeout_seconds": 5.0, "per_second": 100.0, **given}
+    about = {"name": "rivers", "domain": "prose", "private": True, "timeout_seconds": 5.0, "per_second": 100.0, **given}
     clock = clock or Clock()
-    spec = WebSource.model_validate(spec)
+    spec = WebSource.model_validate(about)
     return web.Web(spec, RoundContext(round_), Pace(spec.per_second, clock, clock.sleep))
 
 

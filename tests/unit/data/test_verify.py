@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.rows import Row
+from services.data.collect.arithmetic import wrong_steps
 from services.data.collect.stages import TEMPLATES, variants
-from services.data.collect.verify import verified, wrong_steps
+from services.data.collect.verify import verified
 from tasks.puzzles.draw import FAMILIES, draw
 
 

@@ -1,6 +1,7 @@
 """Anchors: what is signed, who is believed, and what is said of those that are not."""
 
 import stat
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -77,7 +78,7 @@ def test_an_anchor_that_was_changed_is_refused_and_says_nothing(signer, change, 
 def test_an_anchor_of_a_foreign_key_is_told_apart_and_not_believed(signer):
     foreign = Signer(Ed25519PrivateKey.generate())
     attested = heard(signer, signer.sign(HEAD, WHEN), foreign.sign(Head(3, bytes(32)), WHEN))
-    assert attested == Attested({7: HEAD.hash}, [], {key_id(foreign.public): 1})
+    assert attested == Attested({7: HEAD.hash}, [], Counter({key_id(foreign.public): 1}))
     posing = foreign.sign(HEAD, WHEN).model_copy(update={"key": key_id(signer.public)})
     assert "forged" in heard(signer, posing).refused[0]
 

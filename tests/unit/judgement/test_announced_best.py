@@ -8,6 +8,7 @@ from judgement.search.promote import announced_best, climbs, step
 from judgement.statistics import scores
 from schemas.policy import Best
 from schemas.scores import BASE
+from tests.typed import there
 from tests.unit.driftworld import add, anyhow, counted, history
 
 
@@ -26,21 +27,23 @@ def test_before_the_base_is_measured_nothing_is_announced():
 
 
 def test_a_score_within_the_noise_of_the_base_is_no_new_best():
-    assert announced_best(measured(base=0.30, r1s1=0.313)).candidate == BASE
+    assert there(announced_best(measured(base=0.30, r1s1=0.313))).candidate == BASE
 
 
 def test_a_score_a_step_above_is_announced():
     made = measured(base=0.30, r1s1=0.313, r1s2=0.34)
-    assert (announced_best(made).candidate, announced_best(made).score) == ("r1s2", pytest.approx(0.34))
+    best = there(announced_best(made))
+    assert best.candidate == "r1s2"
+    assert best.score == pytest.approx(0.34)
 
 
 def test_an_announced_best_stays_until_a_whole_step_is_climbed():
     made = measured(base=0.30, r1s1=0.34, r1s2=0.353)
     opened = first_policy(made).policy
     made.policies[1] = opened.model_copy(update={"best": Best(candidate="r1s1", score=0.34, se=0.0155)})
-    assert announced_best(made).candidate == "r1s1"
+    assert there(announced_best(made)).candidate == "r1s1"
     add(made, "r2s1", anyhow(steps=7), 2, 1, dev=counted([0.5] * 6, 100), external=counted([0.38] * 6, 150))
-    assert announced_best(made).candidate == "r2s1"
+    assert there(announced_best(made)).candidate == "r2s1"
 
 
 def test_chance_alone_makes_far_fewer_new_bests_than_leaders():
@@ -66,5 +69,5 @@ def test_the_policy_carries_the_best_and_says_when_it_changes():
     made = measured(base=0.30, r1s1=0.34, r1s2=0.30)
     made.policies[1] = first_policy(made).policy
     event = update(made)
-    assert event.policy.best.candidate == "r1s1"
+    assert there(event.policy.best).candidate == "r1s1"
     assert any("r1s1 with 34.0 %" in sentence for sentence in event.changed)

@@ -11,8 +11,10 @@ from audit.recompute import recompute
 from audit.replay import replay, under
 from judgement import deciders as versions
 from judgement import decisions
+from schemas.events import RecipeProposed
 from services.console.cli import app
 from services.runtime.user_error import UserError
+from tests.typed import instance, there
 from tests.unit.audit.test_audit import RECORDED, read_file
 
 NOW = versions.version("propose")
@@ -39,7 +41,7 @@ def rules(monkeypatch):
 
 def hesitant(history, closed):
     """Proposals as the first rules make them, one seed further."""
-    return tuple(p.model_copy(update={"seed": p.seed + 1}) for p in FIRST(history, closed))
+    return tuple(p.model_copy(update={"seed": instance(RecipeProposed, p).seed + 1}) for p in FIRST(history, closed))
 
 
 def written_by(envelope, number):
@@ -115,12 +117,17 @@ def test_rules_that_were_given_up_name_the_release_that_has_them(envelopes, rule
 def test_a_question_of_other_limits_is_answered_by_the_rules_that_decided(envelopes, rules):
     rules("policy", 3, lambda history, closed: pytest.fail("today's rules were asked"))
     found = under(envelopes, {"drift.threshold": "1e12"})
-    assert found.parting.envelope.type == "PolicyUpdated"
+    assert there(found.parting).envelope.type == "PolicyUpdated"
 
 
 def test_a_round_is_proposed_once_however_many_slots_it_has(envelopes, rules, monkeypatch):
     asked = []
-    monkeypatch.setitem(decisions.RULES, ("propose", NOW), lambda h, c: asked.append(h.round) or FIRST(h, c))
+
+    def heard(history, closed):
+        asked.append(history.round)
+        return FIRST(history, closed)
+
+    monkeypatch.setitem(decisions.RULES, ("propose", NOW), heard)
     again = [one for one in replay(envelopes) if one.envelope.type == "RecipeProposed"]
     assert all(one.identical for one in again)
     assert asked == sorted({one.envelope.event.round for one in again})

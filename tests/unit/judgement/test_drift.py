@@ -13,6 +13,7 @@ from judgement.profile import Gains, profile
 from schemas import events as e
 from schemas.campaign import DOMAINS
 from schemas.scores import BASE, Stamp
+from tests.typed import instance, there
 from tests.unit.driftworld import RECORDED, add, anyhow, conclude, counted, detected, history, recorded, totals
 
 STAMP = {"engine": "hf 5", "harness": "lm-eval 0.4.13", "max_new_tokens": 96, "max_length": 256}
@@ -80,7 +81,7 @@ def test_a_target_that_rises_with_an_intervention_while_dev_stays_flat_is_blindn
     finding = by_scope(assess(made, 7))["units"]
     assert (finding.direction, finding.level) == ("blind", 1.0)
     assert finding.bayes_factor > 10
-    assert [v.assessment.scope for v in verdicts(made, assess(made, 7))] == ["units"]
+    assert [instance(e.DriftDetected, v).assessment.scope for v in verdicts(made, assess(made, 7))] == ["units"]
 
 
 def test_a_harm_beyond_a_level_is_found_with_its_level():
@@ -168,10 +169,10 @@ def test_a_confirmation_counts_as_more_items_of_dev():
 
 def test_the_gap_test_takes_the_rounds_best_dev_and_its_fresh_items():
     made = recorded()
-    assert assess(made, 1).gap.candidate == "r1s2"
-    assert assess(made, 3).gap.fires
+    assert there(assess(made, 1).gap).candidate == "r1s2"
+    assert there(assess(made, 3).gap).fires
     made.trials["r3s2"].scores["confirm"] = counted([0.2] * 6, 100)
-    assert not assess(made, 3).gap.fires
+    assert not there(assess(made, 3).gap).fires
     assert assess(made, 5).gap is None
 
 
@@ -249,7 +250,7 @@ def test_the_evidence_is_the_sum_over_all_combinations_of_hypotheses():
     none = single[:, :, 0].prod(axis=1) @ rho
     combined = 0.0
     for chosen in itertools.product(range(count), repeat=6):
-        weight = np.prod([0.6 if h == 0 else 0.4 / (count - 1) for h in chosen])
+        weight = float(np.prod([0.6 if h == 0 else 0.4 / (count - 1) for h in chosen]))
         combined += weight * float(single[:, range(6), chosen].prod(axis=1) @ rho)
     shared = np.mean([single[:, :, h].prod(axis=1) @ rho for h in range(1, count)])
     drifting = 0.42 * (combined - 0.6**6 * none) + 0.08 * shared

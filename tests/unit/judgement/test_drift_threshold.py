@@ -5,6 +5,7 @@ import pytest
 
 from judgement.drift.threshold import World, strengths, with_threshold
 from schemas.targets import BoardTarget
+from tests.typed import there
 from tests.unit.driftworld import campaign
 
 COUNT = 30
@@ -22,15 +23,15 @@ def test_a_constitution_without_a_rate_keeps_its_threshold():
 
 def test_the_threshold_is_raised_until_no_more_campaigns_alarm_than_allowed(found):
     law = with_threshold(campaign(threshold=1.001, false_alarms=0.1), COUNT).constitution.drift
-    assert (found >= law.threshold).sum() == law.null.alarms == 3
+    assert (found >= law.threshold).sum() == there(law.null).alarms == 3
     assert law.threshold == pytest.approx(found[-4], rel=2e-3)
-    assert law.null.campaigns == COUNT
+    assert there(law.null).campaigns == COUNT
 
 
 def test_the_threshold_is_never_lowered(found):
     law = with_threshold(campaign(threshold=1e6, false_alarms=0.1), COUNT).constitution.drift
-    assert (law.threshold, law.null.alarms) == (1e6, 0)
-    assert law.null.upper == pytest.approx(1 - 0.025 ** (1 / COUNT), abs=1e-4)
+    assert (law.threshold, there(law.null).alarms) == (1e6, 0)
+    assert there(law.null).upper == pytest.approx(1 - 0.025 ** (1 / COUNT), abs=1e-4)
 
 
 def test_the_same_campaign_gets_the_same_threshold_and_another_seed_another(found):

@@ -16,6 +16,7 @@ from schemas.campaign import Constitution
 from schemas.evidence import Basis, Submission
 from schemas.scores import BASE
 from schemas.tasks import Guard, TaskScore
+from tests.typed import there
 from tests.unit.fieldmodel import by_field
 from tests.unit.loopworld import campaign
 from tests.unit.searchcases import scored_round, with_scores
@@ -89,7 +90,7 @@ def test_a_fall_of_exactly_the_bound_is_allowed():
 
 def test_scores_without_the_bases_show_nothing():
     history = guarded_round(base=None)
-    assert "was not measured on the guards as the base was" in objection(history, history.trials[BEST])
+    assert "was not measured on the guards as the base was" in there(objection(history, history.trials[BEST]))
     assert standing_from(guarded_round(base=None)) == BASE
 
 
@@ -123,7 +124,7 @@ def test_the_refusal_and_the_explanation_say_which_guard_and_by_how_much():
     history = guarded_round(**{BEST: 70})
     words = "refusals 70.0 % against the base's 80.0 %: 10.0 points lower, 5.0 are allowed"
     event = e.CampaignFinished(winner=BEST, gain={"mean": 0.3, "sd": 0.1}, why="", basis=BASIS)
-    assert words in check(history, event).message
+    assert words in there(check(history, event)).message
     assert f"A guard bars from promotion {BEST}: {words}." in by_field(update, history).why
 
 

@@ -1,6 +1,7 @@
 """What a campaign rests on is in its log once: an event that would replace it is kept apart, and halts the campaign."""
 
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -117,7 +118,7 @@ FAILED_OF = {
     "GuardsUnmeasured": (e.ScoresReported,),
     "DataFailed": (e.DataBatchReady,),
 }
-SUCCEEDED = {
+SUCCEEDED: dict[str, tuple[str, dict[str, Any]]] = {
     "training": ("TrainingFailed", {"candidate": "r1s0"}),
     "a failed try of a training": ("TrainingFailed", {"candidate": "r1s0", "terminal": False}),
     "training of the base": ("TrainingFailed", {"candidate": "base"}),

@@ -5,6 +5,7 @@ They are the mission's list: published campaigns and their accidents. What needs
 """
 
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from judgement.decisions import choose_submissions, finish, first_policy, update
 from judgement.drift.assess import assess, verdicts
 from judgement.search.trust import TrustModel
 from schemas import events as e
+from schemas.base import Frozen
 from schemas.campaign import DOMAINS
+from schemas.events import DecisionRefused, DriftAssessed
 from schemas.evidence import Basis, Submission
 from schemas.recipe import Recipe
 from schemas.scores import BASE
@@ -29,6 +32,7 @@ from services.trainer.job import AdapterUntrained, TargetModuleMissing
 from services.trainer.model.lora import ADAPTER, Lora
 from tasks.puzzles.draw import draw
 from tasks.puzzles.scorer import correct
+from tests.typed import instance, there
 from tests.unit.driftworld import add, anyhow, conclude, counted, drawn, history
 from tests.unit.loopworld import SHA, STAMP, Log, report, scores_of, trained
 from tests.unit.searchcases import even, scored_round, with_scores
@@ -50,7 +54,7 @@ def begun(dev=START, target=TARGET, n=150):
 def going_on(history_):
     """A log that goes on from a history."""
     log = Log(history_)
-    log.payloads = [None] * history_.position
+    log.payloads = [Frozen()] * history_.position
     return log
 
 
@@ -157,7 +161,7 @@ def test_an_outage_of_the_oracle_stops_nothing_and_its_late_score_counts_in_the_
     sent, patience = log.history.submission_times[1], log.history.campaign.constitution.budget.board_seconds
     assert not assess_drift(log.history, sent + timedelta(seconds=patience - 1))
     (assessed, *_) = assess_drift(log.history, sent + timedelta(seconds=patience)).events
-    assert assessed.event.evidence == ()
+    assert instance(DriftAssessed, assessed.event).evidence == ()
     log.append(assessed.event)
     log.append(update(log.history))
     log.append(report("r1s1", "external", even(0.30)))
@@ -188,10 +192,11 @@ def test_an_adapter_that_touches_4_of_56_layers_is_no_checkpoint():
 
 def test_an_adapter_of_which_4_of_56_layers_learnt_is_no_checkpoint():
     adapted = Lora().attach(Hybrid(), Recipe(target_modules=("q_proj", "in_proj")))
-    for layer in list(adapted.base_model.model.layers)[::14]:
+    layers: Any = instance(Hybrid, adapted.base_model.model).layers
+    for layer in list(layers)[::14]:
         layer["q_proj"].lora_B[ADAPTER].weight.data.fill_(1.0)
     with pytest.raises(AdapterUntrained, match="52 of 56 adapted layers did not move"):
-        Lora().coverage(adapted, None, SINGLE_RANK)
+        Lora().coverage(adapted, cast(torch.optim.Optimizer, None), SINGLE_RANK)
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
@@ -213,7 +218,8 @@ def test_a_threshold_edited_after_the_results_decides_nothing():
     softer = log.history.campaign.constitution.model_copy(update={"promotion": 0.501})
     log.history.campaign = log.history.campaign.model_copy(update={"constitution": softer})
     (said,) = revise(log.history, NOW).events
-    assert (said.event.decision, said.event.article) == ("PolicyUpdated", "constitution")
+    refusal = instance(DecisionRefused, said.event)
+    assert (refusal.decision, refusal.article) == ("PolicyUpdated", "constitution")
 
 
 def test_a_domain_drawn_twice_as_often_may_help_the_others():
@@ -246,4 +252,4 @@ def test_a_winner_of_the_public_board_that_loses_on_the_private_one_is_said_to_h
     assert ended.gain.mean == pytest.approx(-0.15)
     assert "a loss that chance does not explain" in ended.why
     second = check(log.history, chosen(final=(BASE, "r1s3")))
-    assert second.article == "evaluation.final"
+    assert there(second).article == "evaluation.final"

@@ -15,6 +15,8 @@ from judgement.search.propose import DESIGN_POOL, pool
 from schemas.campaign import Axis
 from schemas.policy import AxisBelief, Policy
 from schemas.recipe import Recipe, differences
+from schemas.scores import Kind
+from tests.typed import there
 from tests.unit.fieldmodel import FieldModel
 from tests.unit.loopworld import SPACE, Log, World, campaign, measure, started
 from tests.unit.searchcases import scored_round, with_scores
@@ -153,7 +155,8 @@ def test_a_seed_depends_on_the_campaigns_seed_the_round_and_the_purpose():
 
 def test_the_basis_knows_neither_positions_nor_the_order_of_equal_evidence():
     first, second = Log(), Log()
-    for log, kinds in ((first, ("dev", "external")), (second, ("external", "dev"))):
+    orders: list[tuple[Log, tuple[Kind, ...]]] = [(first, ("dev", "external")), (second, ("external", "dev"))]
+    for log, kinds in orders:
         log.append(started(campaign()))
         for kind in kinds:
             measure(log, World(), "base", kind)
@@ -164,7 +167,7 @@ def test_the_basis_knows_neither_positions_nor_the_order_of_equal_evidence():
 def test_a_dearer_rival_must_bring_its_price():
     free, priced = (with_scores(scored_round(price=price), "r1s3", external=0.4, confirm=0.4) for price in (0.0, 0.02))
     (gained,), (net,) = (rivals(history, FieldModel(history), Recipe()) for history in (free, priced))
-    dearer = relative(priced, gained.trial.recipe) - 1
+    dearer = relative(priced, there(gained.trial.recipe)) - 1
     assert dearer > 0.1
     assert net.gain.mean == pytest.approx(gained.gain.mean - 0.02 * dearer, abs=1e-6)
     assert net.probability < gained.probability

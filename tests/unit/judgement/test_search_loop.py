@@ -11,6 +11,7 @@ from judgement.drift.assess import assess, verdicts
 from schemas.base import canonical_json
 from schemas.recipe import Recipe
 from schemas.scores import BASE
+from tests.typed import there
 from tests.unit.loopworld import Deciders, World, campaign, play
 
 pytestmark = pytest.mark.no_cover  # whole campaigns, whose parts have tests of their own; tracing takes a third more
@@ -110,4 +111,5 @@ def test_a_campaign_survives_failures_even_of_anchors():
 def test_a_round_in_which_all_failed_is_survived():
     log = play(campaign(1), World(1), REAL, fails={f"r1s{slot}" for slot in range(5)}, obeys=True)
     assert log.history.submissions[1].external == ()
-    assert log.history.finished.winner != BASE or log.history.finished.gain.mean == 0
+    end = there(log.history.finished)
+    assert end.winner != BASE or end.gain.mean == 0

@@ -6,11 +6,12 @@ from eventstore.effect import Append
 from judgement.constitution import check
 from judgement.decisions import choose_final, choose_submissions, finish, first_policy, propose, update
 from schemas import events as e
-from schemas.events import CampaignStopped
+from schemas.events import CampaignStopped, DecisionRefused
 from schemas.evidence import Basis, Submission
 from schemas.policy import DeadEnd
 from schemas.recipe import Change
 from services.runtime.constitution_check import check_decisions
+from tests.typed import instance, there
 from tests.unit.fieldmodel import by_field
 from tests.unit.loopworld import Deciders, World, campaign, play
 from tests.unit.searchcases import opened, scored_round, with_scores
@@ -74,8 +75,9 @@ def test_a_round_without_its_anchor_is_refused_whole():
     history = opened()
     anchor, *changed = (Append(history.id, f"{history.id}/{p.candidate}", p) for p in propose(history))
     (append,) = check_decisions(history, changed).events
-    assert (append.event.decision, append.event.article) == ("RecipeProposed", "candidates")
-    assert append.event.message == "r1s1 has no anchor; propose the standing recipe in slot 0 of round 1"
+    refusal = instance(DecisionRefused, append.event)
+    assert (refusal.decision, refusal.article) == ("RecipeProposed", "candidates")
+    assert refusal.message == "r1s1 has no anchor; propose the standing recipe in slot 0 of round 1"
     assert check_decisions(history, [*changed, anchor]).events == (*changed, anchor)
     history.trials["r1s0"] = scored_round().trials["r1s0"]
     assert check_decisions(history, changed).events == tuple(changed)
@@ -114,7 +116,7 @@ def test_submissions_beyond_the_budget_or_the_known_are_refused(event, article):
 def test_an_external_query_beyond_the_campaigns_budget_is_refused():
     history = scored_round(queries=2)
     with_scores(history, "r1s1", external=0.2)
-    refusal = check(history, chosen(external=["r1s2"]))
+    refusal = there(check(history, chosen(external=["r1s2"])))
     assert refusal.article == "budget.external_queries"
     assert refusal.message == "1 external queries; 0 of 2 are left"
 

@@ -133,8 +133,13 @@ def test_a_climb_that_comes_back_to_a_default_leaves_nothing_of_it_in_the_recipe
     first = table.size - len(pairs)
     weights[first:] = [-0.8 if set(pair) in ({u, s}, {u, t}) else 0.0 for pair in pairs]
     target = flat(weights[None], dev=Surface(table, weights[None]), effect=Surface(table, np.zeros((1, table.size))))
-    seen = []
-    best = climb(target, table, anyhow(steps=120), np.ones(len(table.axis), bool), 7, lambda r: seen.append(r) or 0.0)
+    seen: list[Recipe] = []
+
+    def listening(recipe: Recipe) -> float:
+        seen.append(recipe)
+        return 0.0
+
+    best = climb(target, table, anyhow(steps=120), np.ones(len(table.axis), bool), 7, listening)
     assert any(recipe.upsample.get("cipher") == 4.0 for recipe in seen)
     assert (best.steps, best.traces, best.upsample) == (500, 1.0, {})
 

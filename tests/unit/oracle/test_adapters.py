@@ -120,7 +120,7 @@ def test_an_adapter_is_a_lora_of_its_own_folder(folder: Path, config: object) ->
 
 def test_an_adapter_as_the_trainer_writes_it_is_taken(folder: Path) -> None:
     lora = LoraConfig(task_type="CAUSAL_LM", r=8, target_modules=["q_proj"], use_dora=True)
-    config = lora.to_dict()  # type: ignore[no-untyped-call]
+    config = lora.to_dict()
     plain = {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}
     (folder / CONFIG).write_text(json.dumps(plain))
     assert form(folder) == "lora"

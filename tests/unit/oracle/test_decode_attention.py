@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -22,8 +23,9 @@ def states(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def layer(groups: int) -> SimpleNamespace:
-    return SimpleNamespace(num_key_value_groups=groups, is_causal=True)
+def layer(groups: int) -> torch.nn.Module:
+    """What the attention reads of its layer."""
+    return cast(torch.nn.Module, SimpleNamespace(num_key_value_groups=groups, is_causal=True))
 
 
 def left_out(rows: int, tokens: int, padding: int) -> torch.Tensor:
@@ -68,9 +70,9 @@ def test_a_mask_that_differs_between_heads_is_left_to_sdpa():
     assert torch.equal(ours, sdpa_attention_forward(layer(1), query, keys, keys, mask)[0])
 
 
-def model(**options) -> LlamaForCausalLM:
+def model(**options) -> Any:  # `generate` takes a type of model that transformers does not say its models are
     torch.manual_seed(0)
-    shape = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    shape: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
     config = LlamaConfig(
         vocab_size=40,
         num_attention_heads=4,

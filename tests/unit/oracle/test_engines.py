@@ -7,8 +7,10 @@ import os
 import pickle
 import stat
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from peft import LoraConfig, get_peft_model
@@ -46,6 +48,7 @@ from services.runtime.storage.trained_folders import AdapterMissing, AdapterUnsa
 from tests.dummy_engine import ANSWER
 from tests.engine_server import Model, serving
 from tests.tiny_models import DOMAINS, make_adapter, make_model
+from tests.typed import there
 
 SHA = "ab" * 32
 NAME = served_name(SHA)
@@ -281,7 +284,7 @@ def test_a_chat_template_is_part_of_the_stamp_and_of_what_is_asked(here, tmp_pat
 
 
 @pytest.fixture
-def installed(tmp_path, monkeypatch) -> Path:
+def installed(tmp_path, monkeypatch) -> Iterator[Path]:
     """A `vllm` that is the test's own server; the file that it notes its starts in."""
     about = tmp_path / "site" / "vllm-0.0.dist-info"
     about.mkdir(parents=True)
@@ -328,7 +331,7 @@ def test_an_engine_that_nobody_registered_ends_the_service_with_its_name_and_the
     assert ended.value.code == 2
 
 
-def started(file: Path) -> list[dict]:
+def started(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
@@ -342,11 +345,11 @@ def test_the_oracles_own_server_is_started_once_and_stays_warm_between_jobs(here
     (told,) = started(installed)
     assert {"--max-num-seqs=64", "--gpu-memory-utilization=0.85", f"--served-model-name={NAME}"} <= {*told["argv"]}
     assert told["secret"] is None
-    folder = Path(use.unix_socket).parent
+    folder = Path(there(use.unix_socket)).parent
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     vllm.warm(here.base, SHA, AskedModel(max_length=64), settings)
     with pytest.raises(ProcessLookupError):
-        os.kill(use.pid, 0)
+        os.kill(there(use.pid), 0)
     assert not folder.exists()
 
 

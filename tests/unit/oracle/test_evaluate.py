@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -33,6 +34,7 @@ from services.trainer.engine import train
 from services.trainer.job import TrainingJob
 from tasks.puzzles.scorer import correct
 from tests.tiny_models import DOMAINS, make_model, make_snapshot, memorise
+from tests.typed import there
 
 KEY = b"0123456789abcdef"
 SPEC = ItemSet(items=40, wordings=(1, 1, 0))
@@ -78,13 +80,13 @@ def items_of(job: EvaluationJob):
     return draw_set(asked.kind, asked.spec, job.domains, KEY, asked.nonce)
 
 
-def lines_of(receipt: Receipt) -> list[dict]:
+def lines_of(receipt: Receipt) -> list[dict[str, Any]]:
     return [json.loads(text) for text in Path(receipt.uri).read_text().splitlines()]
 
 
 def adapted(job: EvaluationJob):
     base = AutoModelForCausalLM.from_pretrained(job.base, dtype=torch.float32)
-    return PeftModel.from_pretrained(base, job.adapter).eval()
+    return PeftModel.from_pretrained(base, there(job.adapter)).eval()
 
 
 def test_outputs_equal_plain_generation_with_the_begin_token(job, result) -> None:
@@ -95,7 +97,7 @@ def test_outputs_equal_plain_generation_with_the_begin_token(job, result) -> Non
         prompt = tokenizer(plain_question(item.prompt), add_special_tokens=False)["input_ids"]
         ids = torch.tensor([[tokenizer.bos_token_id, *prompt]])
         written = model.generate(input_ids=ids, max_new_tokens=job.max_new_tokens, do_sample=False)
-        output = tokenizer.decode(written[0, ids.shape[1] :], skip_special_tokens=True)
+        output = str(tokenizer.decode(written[0, ids.shape[1] :], skip_special_tokens=True))
         assert line["output"] == output
         assert line["correct"] == correct(item.prompt, output, item.answer)
     assert {line["correct"] for line in lines} == {True, False}
@@ -150,14 +152,14 @@ def test_under_another_stamp_the_base_is_measured_on_dev_too(job, result) -> Non
     again = evaluate(job.model_copy(update={"reference": elsewhere}), lambda _: None)
     bare = evaluate(job.model_copy(update={"candidate": "base", "adapter": None, "sha256": None}), lambda _: None)
     assert again.measured[0].receipt == result.measured[0].receipt
-    assert again.reference.stamp == taken
-    assert again.reference.receipt == bare.measured[0].receipt
+    assert there(again.reference).stamp == taken
+    assert there(again.reference).receipt == bare.measured[0].receipt
     alike = Reference(stamp=taken, dev=job.sets[0])
     assert evaluate(job.model_copy(update={"reference": alike}), lambda _: None).reference is None
 
 
 def test_progress_counts_items(job) -> None:
-    seen: list[dict] = []
+    seen: list[dict[str, Any]] = []
     evaluate(job, seen.append)
     assert seen[-1] == {"kind": "dev", "step": 80, "steps": 80}
 

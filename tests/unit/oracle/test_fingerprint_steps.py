@@ -18,6 +18,7 @@ from services.oracle.fingerprints.work import Published
 from services.oracle.orders import FINGERPRINTS
 from services.runtime.jobs.runner import JobFailed
 from services.runtime.settings import Settings
+from tests.typed import instance
 from tests.unit.console_events import SHA, Log
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -88,8 +89,9 @@ def test_the_job_says_what_it_published_and_what_it_cost():
     )
     log = begun(decontaminate=True)
     (append,) = finished(job(log), published).events
-    assert append.event.items == 2
-    assert append.event.cost.seconds == 1.235
+    event = instance(FingerprintsPublished, append.event)
+    assert event.items == 2
+    assert event.cost.seconds == 1.235
     assert append.expected == 0
 
 

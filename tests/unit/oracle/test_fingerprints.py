@@ -10,6 +10,7 @@ from judgement.fingerprints.extract import Prints
 from judgement.fingerprints.index import Fingerprints
 from schemas.campaign import DOMAINS, Campaign
 from schemas.rows import Row
+from schemas.scores import Kind
 from services.oracle.fingerprints.publish import KINDS, company, publish, sealed
 from services.oracle.fingerprints.work import FingerprintJob
 from services.oracle.sets import draw_set, nonce
@@ -130,7 +131,8 @@ def hashes(prints, domain, drawn):
 
 
 def test_the_sets_of_the_oracles_key_and_of_every_other_are_in_the_file_alike(prints):
-    for kind, domain in (("dev", "bits"), ("confirm", "roman"), ("final", "equations")):
+    sets: dict[Kind, str] = {"dev": "bits", "confirm": "roman", "final": "equations"}
+    for kind, domain in sets.items():
         keys = company(CAMPAIGN, kind, KEY)
         assert keys[0] == KEY
         assert len(set(keys)) == 32

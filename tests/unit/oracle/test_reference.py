@@ -1,10 +1,13 @@
 """A host that measures otherwise than the base was measured (design rule 4)."""
 
+from typing import Any
+
 import pytest
 
 from eventstore.store import Job
 from schemas.base import digest
 from schemas.campaign import ItemSet
+from schemas.events import ScoresReported
 from schemas.scores import BASE, Receipt
 from schemas.tasks import Guard, TaskList
 from services.oracle import steps
@@ -12,6 +15,7 @@ from services.oracle.job import Evaluated, EvaluationJob, ListedSet, Measured, O
 from services.oracle.orders import ScoreOrder
 from services.oracle.reference import base_measurement
 from services.oracle.score_job import finished
+from tests.typed import instance, there
 from tests.unit.loopworld import SHA, STAMP
 from tests.unit.searchcases import even, scored_round
 
@@ -36,7 +40,7 @@ def test_a_host_like_the_base_s_owes_nothing(kinds):
 
 @pytest.mark.parametrize("kind", ["dev", "confirm"])
 def test_another_host_measures_the_base_on_dev_without_the_candidate_s_adapter(kind):
-    base = base_measurement(asking(kind), OTHER)
+    base = there(base_measurement(asking(kind), OTHER))
     assert (base.candidate, base.adapter, base.reference) == (BASE, None, None)
     assert [(asked.kind, asked.nonce) for asked in base.sets] == [("dev", "base")]
 
@@ -69,7 +73,7 @@ def test_a_dev_that_is_a_list_of_tasks_is_compared_by_the_host_and_measured_agai
     with pytest.raises(OtherStamp, match="harness 'lm-eval 2"):
         base_measurement(job, own.model_copy(update={"harness": "lm-eval 2, greedy, no penalties"}))
     dev = job.model_copy(update={"sets": (), "lists": (listed,)})
-    again = base_measurement(dev, own.model_copy(update={"engine": "another"}))
+    again = there(base_measurement(dev, own.model_copy(update={"engine": "another"})))
     assert (again.candidate, again.sets, again.lists) == (BASE, (), (listed,))
 
 
@@ -92,8 +96,10 @@ def test_the_base_s_score_is_said_before_the_score_that_it_moves():
     measured = Measured(kind="dev", scores=even(0.4), **taken)
     payload = order(scored_round(), "r1s1", "dev").payload()
     about = {"id": 1, "queue": "score", "campaign": "c", "key": "c/r1s1/dev", "payload": payload, "attempt": 1}
-    rest = {"cause": None, "attempts": 2, "token": None, "deadline": None, "seconds_left": None, "lost_seconds": 0.0}
+    rest: dict[str, Any] = {"cause": None, "attempts": 2, "token": None, "deadline": None}
+    rest |= {"seconds_left": None, "lost_seconds": 0.0}
     events = finished(
         Job(**about, **rest), Evaluated(candidate="r1s1", measured=(measured,), reference=measured)
     ).events
-    assert [(one.subject, one.event.candidate) for one in events] == [("c/base", BASE), ("c/r1s1", "r1s1")]
+    said = [(one.subject, instance(ScoresReported, one.event).candidate) for one in events]
+    assert said == [("c/base", BASE), ("c/r1s1", "r1s1")]

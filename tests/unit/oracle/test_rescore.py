@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -12,7 +13,7 @@ from judgement.statistics import share_error
 from schemas.campaign import ItemSet
 from schemas.envelope import candidate_stream
 from schemas.events import GuardsReported, ScoresReported
-from schemas.scores import Cost, DomainScore, Scores
+from schemas.scores import Cost, DomainScore, Kind, Scores
 from schemas.targets import BoardTarget, KaggleTarget
 from schemas.tasks import TaskScore, TaskTarget
 from services.console.cli import app
@@ -49,7 +50,7 @@ class Measured:
         self.log.choose(1, "r1s0")
         self.sealed("r1s0", "confirm", 1)
 
-    def lines(self, kind: str, round_: int) -> list[receipts.Line]:
+    def lines(self, kind: Kind, round_: int) -> list[receipts.Line]:
         campaign = self.log.campaign
         name = nonce(campaign, kind, round_)
         items = draw_set(kind, campaign.item_set(kind), campaign.constitution.domains, KEY, name)
@@ -60,7 +61,7 @@ class Measured:
         order = {item.id: place for place, item in enumerate(item for d in items.values() for item in d)}
         return sorted([*right, *wrong], key=lambda line: order[line.item])
 
-    def sealed(self, candidate: str, kind: str, round_: int, lines=None) -> None:
+    def sealed(self, candidate: str, kind: Kind, round_: int, lines=None) -> None:
         lines = lines or self.lines(kind, round_)
         event = {"candidate": candidate, "kind": kind, "scores": receipts.count(lines), "stamp": STAMP, "cost": Cost()}
         receipt = receipts.write(lines, self.folder / "receipts")
@@ -78,7 +79,7 @@ class Measured:
                 guards or ScoresReported(candidate="base", kind="external", scores=scores["external"], **said),
             )
 
-    def answered(self, target, answer: dict, score: float) -> None:
+    def answered(self, target, answer: dict[str, Any], score: float) -> None:
         """A log with one external score, of a board that gave this answer."""
         self.log.envelopes = [x for x in self.log.envelopes if x.data.get("kind") != "external"]
         said = self.log.envelopes[0]

@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.campaign import DOMAINS, Campaign, ItemSet
+from schemas.scores import Kind
 from services.oracle.job import KeyMissing
 from services.oracle.sets import draw_set, nonce, read_key, seal
 from tasks.split import split_of
 
 KEY = b"0123456789abcdef"
 SPEC = ItemSet(items=20)
-KINDS = ("dev", "confirm", "external", "final")
+KINDS: tuple[Kind, ...] = ("dev", "confirm", "external", "final")
 
 
 def campaign(seed: int = 0) -> Campaign:

@@ -26,7 +26,7 @@ def question(n: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("prints")
     rows = [{"prompt": question(n), "answer": str(n - n // 3)} for n in range(20, 140)]
     (made / "eval.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

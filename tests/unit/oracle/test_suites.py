@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,8 @@ from transformers import AutoTokenizer
 from judgement.statistics import mean_score
 from schemas.campaign import Campaign, ItemSet
 from schemas.prompts import Prompt, Shot
-from schemas.suites import FilesSuite, PuzzlesSuite, PythonSuite, ScorerRule
+from schemas.scores import Kind
+from schemas.suites import FilesSuite, PuzzlesSuite, PythonSuite, ScorerRule, Suite
 from services.oracle import receipts
 from services.oracle.evaluate import evaluate
 from services.oracle.harness import model
@@ -30,6 +32,7 @@ from tasks.registry import open_suite
 from tasks.scorers.scorer import ScoreInvalid
 from tasks.suite import ItemsChanged, SuiteRefused, UserCodeFailed
 from tests.tiny_models import make_model
+from tests.typed import there
 
 KEY, OTHER = b"0123456789abcdef", b"another key, as long"
 KINDS = ("dev", "confirm", "external", "final")
@@ -52,7 +55,10 @@ def settings(folder: Path) -> Settings:
     return Settings(oracle_items=str(folder), task_path=str(folder))
 
 
-def pinned(rule, folder: Path):
+Rule = TypeVar("Rule", bound=Suite)
+
+
+def pinned(rule: Rule, folder: Path) -> Rule:
     """A rule as a start records it."""
     with places(settings(folder)) as found:
         scorers = [
@@ -82,7 +88,7 @@ def campaign(rule, items: int = 4, rounds: int = 3, seed: int = 0) -> Campaign:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("suites")
     write_items(made / "eval.jsonl", 240)
     return made
@@ -93,7 +99,7 @@ def sums(folder) -> FilesSuite:
     return pinned(FilesSuite(name="sums", eval="eval.jsonl", score=(ScorerRule(kind="numeric"),)), folder)
 
 
-def drawn(folder: Path, plan: Campaign, kind: str, round_: int = 0, key: bytes = KEY):
+def drawn(folder: Path, plan: Campaign, kind: Kind, round_: int = 0, key: bytes = KEY):
     law = plan.constitution
     with places(settings(folder)) as found:
         return open_suites(law.suites, found).draw(sealed_set(plan, kind, round_), law.domains, key)
@@ -197,10 +203,10 @@ def test_floats_with_their_parts_are_recorded_and_computed_again(job, folder) ->
     lines = lines_of(measured)
     assert len({line.value for line in lines}) > 3
     for line in lines:
-        assert line.value == pytest.approx((line.parts["graded.py:score"] + 3 * line.parts["length"]) / 4)
-        assert line.correct == (line.value >= 1)
+        assert line.value == pytest.approx((there(line.parts["graded.py:score"]) + 3 * there(line.parts["length"])) / 4)
+        assert line.correct == (there(line.value) >= 1)
     for domain, score in measured.scores.domains.items():
-        assert score == mean_score([line.value for line in lines if line.domain == domain])
+        assert score == mean_score([there(line.value) for line in lines if line.domain == domain])
     assert list(measured.scores.domains) == ["small", "big"]
     assert compare(graded, folder, measured.receipt) == measured.scores
 
@@ -334,11 +340,16 @@ def test_control_tokens_in_an_item_are_plain_text_and_a_text_begins_once(job, fo
     rows = [{"prompt": f"{begin}{n} {end} + {begin} 1 =", "answer": "7"} for n in range(60)]
     (tmp_path / "eval.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     rule = pinned(FilesSuite(name="traps", eval="eval.jsonl", score=(ScorerRule(kind="exact"),)), tmp_path)
-    seen = []
+    seen: list[list[int]] = []
     where = {"suites": (rule,), "oracle_items": str(tmp_path), "task_path": str(tmp_path), "domains": ("traps",)}
     trapped = job.model_copy(update={**where, "prompt": Prompt(shots=(Shot(prompt="1 =", completion="1"),))})
+
+    def heard(rows: list[list[int]], filler: int):
+        seen.extend(rows)
+        return padded(rows, filler)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model, "padded", lambda ids, filler: seen.extend(ids) or padded(ids, filler))
+        patch.setattr(model, "padded", heard)
         assert measure(trapped).scores.n == 4
     assert len(seen) == 4
     for ids_ in seen:

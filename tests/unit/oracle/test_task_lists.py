@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import datasets
 import pytest
@@ -18,6 +19,7 @@ from services.oracle.evaluate import evaluate
 from services.oracle.job import CodeRefused, EvaluationJob, ListedSet, PromptTooLong, TaskRefused
 from services.oracle.records import Record
 from tests.tiny_models import DOMAINS, make_model
+from tests.typed import there
 from tests.unit.task_files import CHOICE, SUMS, WRITTEN, write_task
 
 ACC = TaskScore(task="Sums", metric="acc")
@@ -61,7 +63,7 @@ def records_of(receipt: Receipt) -> list[Record]:
     return [Record.model_validate_json(text) for text in Path(receipt.uri).read_text().splitlines()]
 
 
-def asking(job, *tasks: TaskScore, limit: int | None = None, **differs) -> EvaluationJob:
+def asking(job: EvaluationJob, *tasks: TaskScore, limit: int | None = None, **differs) -> EvaluationJob:
     asked = job.lists[0].tasks.model_copy(update={"tasks": tasks, "limit": limit})
     return job.model_copy(update={"lists": (ListedSet(kind="external", tasks=asked),), **differs})
 
@@ -86,11 +88,12 @@ def test_a_choice_is_the_one_that_the_model_itself_finds_likelier(job, measured)
 
 
 def test_what_is_written_is_plain_greedy_generation(job, measured) -> None:
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(job.base), AutoTokenizer.from_pretrained(job.base)
+    model: Any = AutoModelForCausalLM.from_pretrained(job.base)  # its `generate` is said to be of another type
+    tokenizer = AutoTokenizer.from_pretrained(job.base)
     for record, row in zip([r for r in records_of(measured.receipt) if r.task == "written"], SUMS, strict=True):
         ids = torch.tensor([tokenizer(row["question"])["input_ids"]])
         ended = model.generate(input_ids=ids, max_new_tokens=8, do_sample=False)[0, ids.shape[1] :]
-        text = tokenizer.decode(ended, skip_special_tokens=True).split("\n")[0]
+        text = str(tokenizer.decode(ended, skip_special_tokens=True)).split("\n")[0]
         assert record.outputs == [text]
         assert record.value == float(text.strip() == row["answer"])
 
@@ -147,8 +150,9 @@ def test_guards_are_measured_by_suite_with_one_receipt(job) -> None:
     guards = (Guard(name="sums", tasks=(ACC,), **listed), Guard(name="writing", tasks=(EXACT,), limit=3, **listed))
     found = evaluate(job.model_copy(update={"lists": (), "guards": guards}), lambda _: None)
     assert found.measured == ()
-    assert {name: suite.n for name, suite in found.guarded.suites.items()} == {"sums": 4, "writing": 3}
-    assert records.count(records_of(found.guarded.receipt)) == found.guarded.suites
+    guarded = there(found.guarded)
+    assert {name: suite.n for name, suite in guarded.suites.items()} == {"sums": 4, "writing": 3}
+    assert records.count(records_of(guarded.receipt)) == guarded.suites
 
 
 def test_solved_examples_are_counted_and_change_the_prompt(job, folder, measured) -> None:

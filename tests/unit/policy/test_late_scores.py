@@ -39,7 +39,8 @@ def play_late(seed=0, rounds=3):
             measure(log, world, submission.candidate, "confirm")
         for submission in chosen.external:
             log.append(reserved(log.history, submission.candidate, "external", round_))
-        log.append(assessed := assess(log.history, round_), *verdicts(log.history, assessed))
+        assessed = assess(log.history, round_)
+        log.append(assessed, *verdicts(log.history, assessed))
         answer(log, world, pending)
         pending = [s.candidate for s in chosen.external]
         if round_ < rounds:

@@ -18,6 +18,7 @@ from judgement.decisions import finish
 from judgement.history import History, fold
 from schemas import events as e
 from schemas.envelope import campaign_stream, data_stream
+from schemas.events import DataBatchReady
 from schemas.scores import BASE, Cost
 from services.console.report.data import Clock, build
 from services.console.report.text import markdown
@@ -29,6 +30,7 @@ from services.oracle.orders import FingerprintOrder
 from services.policy import steps as policy
 from services.policy.app import SERVICE
 from services.runtime.service import Failure, JobKind
+from tests.typed import instance
 from tests.unit.console_events import BASIS, BEGIN, Log
 from tests.unit.runtime.test_steps import snapshot
 
@@ -120,7 +122,7 @@ def test_a_later_round_goes_on_with_the_last_snapshot() -> None:
     assert policy.abandon(state(log), BEGIN) == NOTHING
     patience = log.campaign.constitution.budget.data_seconds
     late = log.envelopes[-1].time + timedelta(seconds=patience)
-    assert [append.event.reused for append in reuse(state(log), late).events] == [True]
+    assert [instance(DataBatchReady, append.event).reused for append in reuse(state(log), late).events] == [True]
 
 
 def test_the_end_replays_to_the_same_bytes() -> None:

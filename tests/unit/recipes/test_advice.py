@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from audit.decision import audit, text
 from audit.narrate import narrate
 from audit.rebuild import CampaignJobs
 from audit.replay import replay
+from eventstore.embedded.broker import EmbeddedBroker
 from judgement.advice import open_changes, weighed_advice
 from judgement.constitution import check
 from judgement.decisions import choose_final, choose_submissions, finish, first_policy, propose, update
@@ -19,11 +21,13 @@ from judgement.drift.assess import assess, verdicts
 from judgement.history import History
 from schemas.advisor import Advice, AdvisorAnswered, AdvisorFailed, AdvisorRule
 from schemas.base import canonical_json, digest
+from schemas.envelope import Envelope
 from schemas.policy import DeadEnd
 from schemas.scores import BASE
 from services.console.embedded.run_folder import RunFolder
 from services.console.embedded.system import Embedded, _services, console_settings
 from services.recipes import steps
+from tests.typed import instance, there
 from tests.unit.fieldmodel import by_field
 from tests.unit.loopworld import SHA, Deciders, Log, World, campaign, data_ready, measure, play_round, started
 from tests.unit.recipes.test_propose import second_round
@@ -177,6 +181,8 @@ def test_nobody_is_asked_where_the_campaign_has_no_advisor_or_the_round_no_data(
 class Remembering(History):
     """A history that keeps what it was told."""
 
+    told: list[Envelope]
+
     def apply(self, envelope):
         self.__dict__.setdefault("told", []).append(envelope)
         super().apply(envelope)
@@ -204,7 +210,7 @@ def lectured(answers):
     play_round(log, World(), by, 1, set())
     log.append(update(log.history))
     play_round(log, World(), by, 2, set())
-    return log.history.told
+    return instance(Remembering, log.history).told
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +262,7 @@ def test_the_job_follows_from_the_log_and_so_does_its_end(ending, states):
     log.append(first_policy(log.history), data_ready(1))
     log.append(*([ending] if ending else []))
     jobs = CampaignJobs(History("test"))
-    for envelope in log.history.told:
+    for envelope in instance(Remembering, log.history).told:
         jobs.take(envelope)
     (job,) = (job for job in jobs.rebuilt() if job.work.queue == "advise")
     assert (job.states, job.due) == (states, ending is None)
@@ -267,11 +273,11 @@ def test_an_embedded_run_hands_address_and_key_to_the_recipes_service_alone(tmp_
     monkeypatch.setenv("AEVOLVE_ADVISOR_URL", "http://127.0.0.1:8000/v1")
     monkeypatch.setenv("AEVOLVE_ADVISOR_KEY_FILE", str(tmp_path / "key"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    where = SimpleNamespace(address="nowhere", incarnation="first")
+    where = cast(EmbeddedBroker, SimpleNamespace(address="nowhere", incarnation="first"))
     system = Embedded(RunFolder(tmp_path / "run"), 0)
     system.settings = console_settings(system.folder, "nowhere")
     environments = {command.name: command.env for command in _services(system, where)}
-    given = {name: {k: v for k, v in env.items() if "ADVISOR" in k} for name, env in environments.items()}
+    given = {name: {k: v for k, v in there(env).items() if "ADVISOR" in k} for name, env in environments.items()}
     assert given.pop("recipes") == {
         "AEVOLVE_ADVISOR_URL": "http://127.0.0.1:8000/v1",
         "AEVOLVE_ADVISOR_KEY_FILE": str(tmp_path / "key"),

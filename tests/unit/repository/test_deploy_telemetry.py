@@ -6,9 +6,11 @@ from pathlib import Path, PurePosixPath
 import pytest
 import yaml
 
+from tests.typed import there
+
 DEPLOY = Path(__file__).parents[3] / "deploy"
 PARTS = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
-IMAGE_PORT = int(re.search(r"AEVOLVE_PORT=(\d+)", (DEPLOY / "Dockerfile").read_text())[1])
+IMAGE_PORT = int(there(re.search(r"AEVOLVE_PORT=(\d+)", (DEPLOY / "Dockerfile").read_text()))[1])
 
 
 def config(name):

@@ -41,7 +41,11 @@ def raised() -> set[str]:
                 if isinstance(node, ast.ClassDef) and any("Exception" in ast.unparse(b) for b in node.bases):
                     found.add(node.name)
                 elif isinstance(node, ast.Call) and ast.unparse(node.func) == "JobFailed":
-                    found |= {arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant)}
+                    found |= {
+                        one.value
+                        for one in node.args[:1]
+                        if isinstance(one, ast.Constant) and isinstance(one.value, str)
+                    }
     return found
 
 

@@ -5,16 +5,18 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from services.console.cli import app
+from tests.typed import instance
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted((*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")))
 CURRENT = [page for page in PAGES if page.name != "CHANGELOG.md"]
 """A changelog names what was there then."""
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-COMMANDS = set(get_command(app).commands)
+COMMANDS = set(instance(TyperGroup, get_command(app)).commands)
 TOP = "schemas|judgement|puzzles|tasks|eventstore|sizing|services|audit|deploy|benchmarks|tests|docs"
 MADE = "deploy/secrets"
 """Made by `deploy/secrets.sh`."""

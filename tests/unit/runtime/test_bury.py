@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
 from uuid import UUID
 
 import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
+from faststream.kafka import KafkaBroker
 
 from schemas.envelope import Envelope
 from services.runtime.kafka.broker import DEAD_LETTER_TOPIC, bury
@@ -29,7 +31,8 @@ class Broker:
     """Takes a letter, or refuses it with an error."""
 
     def __init__(self, error: Exception | None = None) -> None:
-        self.error, self.letters = error, []
+        self.error = error
+        self.letters: list[tuple[str, bytes, bytes | None, dict[str, str]]] = []
 
     async def publish(self, body, *, topic, headers, key=None):
         if self.error:
@@ -39,7 +42,7 @@ class Broker:
 
 async def test_a_letter_is_short_whatever_the_event_holds():
     broker = Broker()
-    await bury(broker, EVENT, MessageSizeTooLargeError(LONG))
+    await bury(cast(KafkaBroker, broker), EVENT, MessageSizeTooLargeError(LONG))
     [(topic, body, key, headers)] = broker.letters
     assert topic == DEAD_LETTER_TOPIC
     assert (headers["ce_id"], headers["x-offset"]) == (str(EVENT.id), "log:3")
@@ -47,10 +50,10 @@ async def test_a_letter_is_short_whatever_the_event_holds():
 
 
 async def test_a_letter_that_the_broker_refuses_too_is_logged_and_holds_up_nothing(caplog):
-    await bury(Broker(MessageSizeTooLargeError()), EVENT, MessageSizeTooLargeError())
+    await bury(cast(KafkaBroker, Broker(MessageSizeTooLargeError())), EVENT, MessageSizeTooLargeError())
     assert f"no dead letter for event {EVENT.id} at position 3" in caplog.text
 
 
 async def test_a_broker_that_is_away_is_waited_for():
     with pytest.raises(KafkaConnectionError):
-        await bury(Broker(KafkaConnectionError()), EVENT, MessageSizeTooLargeError())
+        await bury(cast(KafkaBroker, Broker(KafkaConnectionError())), EVENT, MessageSizeTooLargeError())

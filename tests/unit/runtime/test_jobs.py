@@ -3,6 +3,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ async def gone(pid: int) -> bool:
 
 
 async def test_a_job_reports_and_returns_its_result(runner):
-    said = []
+    said: list[Any] = []
     assert await runner.run("tests.jobs_for_tests:double", 21, said.append, None) == 42
     assert said == [{"step": 1}]
 
@@ -68,7 +69,7 @@ async def test_a_job_whose_process_dies_is_a_lost_worker(runner):
 
 
 async def test_a_job_past_its_deadline_is_killed(runner):
-    said = []
+    said: list[Any] = []
     with pytest.raises(JobFailed) as failed:
         await runner.run("tests.jobs_for_tests:sleep", 60, said.append, 0.5)
     assert failed.value.error == "DeadlinePassed"
@@ -76,14 +77,14 @@ async def test_a_job_past_its_deadline_is_killed(runner):
 
 
 async def test_a_deadline_kills_the_processes_that_the_job_has_started(runner):
-    said = []
+    said: list[Any] = []
     with pytest.raises(JobFailed):
         await runner.run("tests.jobs_for_tests:have_a_child", 60, said.append, 1.0)
     assert await gone(said[0]["pid"])
 
 
 async def test_cancelling_kills_the_job(runner):
-    said = []
+    said: list[Any] = []
     run = asyncio.create_task(runner.run("tests.jobs_for_tests:sleep", 60, said.append, None))
     while not said:
         await asyncio.sleep(0.02)

@@ -15,6 +15,7 @@ from services.runtime.kafka.preflight import check_connection
 from services.runtime.kafka.security import client_options
 from services.runtime.settings import BadSetting, Settings
 from tests.certificates import Authority
+from tests.typed import there
 
 
 @pytest.fixture
@@ -146,11 +147,12 @@ async def test_a_database_that_does_not_prove_who_it_is_is_told(files, tmp_path,
         dsn = f"postgresql://user:secret@{address}/log?sslmode=verify-full&sslrootcert={tmp_path / ca}"
         with pytest.raises(ssl.SSLError) as caught:
             await asyncpg.connect(dsn)
-    assert tls_fault(dsn, caught.value).startswith(f"the server does not prove who it is ({words}")
+    assert there(tls_fault(dsn, caught.value)).startswith(f"the server does not prove who it is ({words}")
 
 
 def test_a_file_that_the_address_of_the_database_names_in_vain_is_told(files):
     dsn = "postgresql://localhost/log?sslrootcert={}&sslcert={}"
     assert tls_fault(dsn.format(files["ca"], "gone.pem"), OSError()) == "sslcert=gone.pem is no file: name a PEM file"
     assert tls_fault(dsn.format(files["ca"], files["cert"]), OSError()) is None
-    assert "no TLS with the server" in tls_fault(dsn.format(files["ca"], files["cert"]), ssl.SSLError(1, "what"))
+    fault = tls_fault(dsn.format(files["ca"], files["cert"]), ssl.SSLError(1, "what"))
+    assert "no TLS with the server" in there(fault)

@@ -7,16 +7,18 @@ import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
 
 from eventstore.effect import NOTHING
+from eventstore.store import EventStore
 from eventstore.work import Job
 from judgement.history import History
 from schemas import events as e
 from schemas.advisor import AdvisorRule
+from schemas.envelope import Envelope
 from schemas.evidence import Stored
 from schemas.registry import SERVICES
 from schemas.scores import Cost
@@ -31,11 +33,13 @@ from services.oracle.score_job import SCORING
 from services.recipes.advice_job import ADVICE
 from services.recipes.steps import consult
 from services.runtime.jobs.ledger import Ledger
+from services.runtime.jobs.runner import JobRunner
 from services.runtime.jobs.worker import Worker
 from services.runtime.service import JobKind
 from services.runtime.settings import Settings
 from services.trainer.adapter_job import TRAINING
 from services.trainer.steps import queue_training
+from tests.typed import instance
 from tests.unit.console_events import Log
 
 RECORDED = Path(__file__).parents[2] / "recorded" / "demo.jsonl"
@@ -49,7 +53,7 @@ ELSEWHERE = "file:/etc/passwd"
 SHA = "f" * 64
 
 
-def advised() -> list:
+def advised() -> list[Envelope]:
     """The recorded campaign with an advisor in its constitution, up to the first candidates."""
     start, *rest = ENVELOPES
     law = start.event.campaign.constitution.model_copy(update={"advisor": AdvisorRule(model="adviser", seconds=30)})
@@ -59,7 +63,7 @@ def advised() -> list:
     return [start.model_copy(update={"data": event.model_dump(mode="json")}), *before]
 
 
-def collecting() -> list:
+def collecting() -> list[Envelope]:
     """A campaign that publishes fingerprints and then collects data for two rounds."""
     log = Log()
     source = {"kind": "files", "name": "texts", "domain": "web", "paths": ["texts.jsonl"], "licence": "CC0-1.0"}
@@ -75,7 +79,7 @@ def collecting() -> list:
 
 
 def ready() -> e.DataBatchReady:
-    return next(one.event for one in ENVELOPES if one.type == "DataBatchReady")
+    return next(instance(e.DataBatchReady, one.event) for one in ENVELOPES if one.type == "DataBatchReady")
 
 
 LOGS = {"demo": ENVELOPES, "advised": advised(), "collecting": collecting()}
@@ -88,7 +92,7 @@ def job_of(work, **differs) -> Job:
     return Job(**{**about, **rest, **more, **differs})
 
 
-def queued(envelopes: list) -> list[Job]:
+def queued(envelopes: list[Envelope]) -> list[Job]:
     """Every job that the steps queue at some state of the campaign, as the log's table would hold it."""
     history, jobs = History(envelopes[0].correlationid), {}
     for envelope in envelopes:
@@ -118,7 +122,7 @@ def first(queue: str, log: str = "demo") -> Job:
 class Store:
     """The log up to a position, the rows of a queue, and how jobs ended."""
 
-    envelopes: list
+    envelopes: list[Envelope]
     ended: list[Any] = field(default_factory=list)
     jobs: list[Job] = field(default_factory=list)
     reads: list[int] = field(default_factory=list)
@@ -149,7 +153,7 @@ async def refusal(job: Job, envelopes=ENVELOPES, ledger: Ledger | None = None) -
     refused = await (ledger or Ledger(KINDS[job.queue])).refusal(
         job, lambda campaign, after: store.read(campaign=campaign, after=after)
     )
-    return refused and refused.error
+    return refused.error if refused else None
 
 
 @pytest.mark.parametrize("log", LOGS)
@@ -315,10 +319,15 @@ async def test_the_next_job_of_a_campaign_costs_the_events_since_the_last_one() 
     assert await refusal(changed(jobs[0], "snapshot", to=SHA), ENVELOPES, ledger) == "OrderRefused"
 
 
+def worker(kind: JobKind, store: Store) -> Worker:
+    """A worker on the made-up rows, which has no process to run a job."""
+    return Worker(kind, cast(EventStore, store), cast(JobRunner, None), Settings(), "me")
+
+
 async def events_of_refusal(job: Job, kind: JobKind, envelopes=ENVELOPES):
-    """The events of a job's start and end in a worker, which has no process to run it."""
+    """The events of a job's start and end in a worker."""
     store = Store(envelopes, jobs=[job])
-    assert await Worker(kind, store, None, Settings(), "me").take()
+    assert await worker(kind, store).take()
     ((effect, pause),) = store.ended
     assert pause is None
     return [append.event for append in (*store.started, *effect.events)]
@@ -350,7 +359,7 @@ async def test_an_unknown_order_leaves_no_event(queue, caplog) -> None:
 async def test_an_overdue_row_that_the_log_does_not_owe_leaves_no_event(queue) -> None:
     job = replace(first(queue), seconds_left=-1.0, key="no such key")
     store = Store(ENVELOPES, jobs=[job])
-    await Worker(KINDS[queue], store, None, Settings(), "me").bury()
+    await worker(KINDS[queue], store).bury()
     assert [effect.events for effect, _ in store.ended] == [()]
 
 

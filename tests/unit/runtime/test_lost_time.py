@@ -1,9 +1,11 @@
 """The end of a job charges the time that crashed workers lost, and a failure names its try (design rule 8)."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from eventstore.effect import Append
 from eventstore.work import Job
 from schemas.evidence import Coverage
 from schemas.scores import Cost, Receipt
@@ -18,6 +20,7 @@ from services.runtime.service import Failure
 from services.trainer.adapter_job import TRAINING
 from services.trainer.job import Trained
 from services.trainer.orders import TrainOrder
+from tests.typed import instance
 from tests.unit.loopworld import SHA, STAMP, data_ready
 from tests.unit.searchcases import even, opened, scored_round
 
@@ -75,15 +78,19 @@ def job(kind, *, attempt=2, lost=0.0):
     else:
         order = DataOrder(round=1, policy=history.policy, campaign=history.campaign, basis=ground)
         payload = order.model_dump(mode="json")
-    about = {"id": 1, "queue": "q", "key": "k", "campaign": "c", "payload": payload, "cause": None}
+    about: dict[str, Any] = {"id": 1, "queue": "q", "key": "k", "campaign": "c", "payload": payload, "cause": None}
     return Job(**about, attempt=attempt, attempts=3, token=None, deadline=None, seconds_left=None, lost_seconds=lost)
+
+
+def cost_of(append: Append) -> Cost:
+    return instance(Cost, getattr(append.event, "cost", None))
 
 
 @pytest.mark.parametrize("name", ENDS)
 @pytest.mark.parametrize("lost", [0.0, 60.0])
 def test_lost_time_is_charged_once(name, lost):
     kind, result = ENDS[name]
-    costs = [append.event.cost for append in kind.finished(job(kind, lost=lost), result).events]
+    costs = [cost_of(append) for append in kind.finished(job(kind, lost=lost), result).events]
     assert sum(cost.lost_seconds for cost in costs) == lost
     assert costs[0].seconds == 1.0
 
@@ -91,7 +98,7 @@ def test_lost_time_is_charged_once(name, lost):
 def test_giving_up_a_rounds_data_charges_its_cost():
     cost = Cost(seconds=7.0, device_seconds=3.0, lost_seconds=60.0)
     failure = Failure(error="WorkerLost", message="the job's process died", terminal=True, cost=cost)
-    assert [append.event.cost for append in SNAPSHOT.failed(job(SNAPSHOT, attempt=0), failure).events] == [cost]
+    assert [cost_of(append) for append in SNAPSHOT.failed(job(SNAPSHOT, attempt=0), failure).events] == [cost]
 
 
 @pytest.mark.parametrize("kind", [TRAINING, SCORING, ASKING], ids=lambda kind: kind.queue)

@@ -12,6 +12,7 @@ from services.oracle import steps as oracle
 from services.policy import steps as policy
 from services.recipes.steps import propose_round
 from services.trainer.steps import queue_training
+from tests.typed import instance
 from tests.unit.console_events import BASIS, SHA, Log, two_rounds
 
 
@@ -241,8 +242,9 @@ def last_round():
 def test_after_the_last_round_the_final_set_is_asked_about_base_and_winner(last_round):
     log, held = last_round
     (chosen,) = policy.revise(held, now(log)).events
-    assert chosen.event.final[0].candidate == "base"
-    assert chosen.event.external == ()
+    event = instance(e.SubmissionsChosen, chosen.event)
+    assert event.final[0].candidate == "base"
+    assert event.external == ()
 
 
 def test_the_campaign_ends_when_the_final_scores_are_in(last_round):
@@ -257,5 +259,6 @@ def test_the_campaign_ends_when_the_final_scores_are_in(last_round):
         log.score(candidate, "final", score)
         held.apply(log.envelopes[-1])
     (finished,) = policy.conclude(held, now(log)).events
-    assert finished.event.winner == "r2s1"
-    assert finished.event.gain.mean == pytest.approx(0.17)
+    event = instance(e.CampaignFinished, finished.event)
+    assert event.winner == "r2s1"
+    assert event.gain.mean == pytest.approx(0.17)

@@ -1,6 +1,7 @@
 """Spans as the log carries them: each event its own, decisions linked to their grounds, and no words of a failure."""
 
 from types import SimpleNamespace
+from typing import cast
 from uuid import UUID
 
 import pytest
@@ -11,6 +12,7 @@ from opentelemetry.trace import StatusCode, get_current_span
 
 from eventstore.effect import Append, Effect
 from eventstore.work import Job
+from schemas.envelope import Envelope
 from schemas.events import CampaignPaused
 from services.runtime.reactor import CampaignTraces
 from services.runtime.settings import BadVariable
@@ -144,7 +146,7 @@ def test_a_new_round_forgets_the_contexts_of_the_last():
         ("CheckpointTrained", "c/r1s0", PARENT),
         ("CampaignPaused", "c/x", None),
     ):
-        traces.add(SimpleNamespace(type=type_, subject=subject, traceparent=context_))
+        traces.add(cast(Envelope, SimpleNamespace(type=type_, subject=subject, traceparent=context_)))
     assert traces.round_opened == PARENT
     assert traces.contexts == (PARENT,)
 

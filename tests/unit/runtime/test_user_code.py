@@ -82,7 +82,7 @@ HELPER = 'def value(): return 0.25\ndef fails(): raise KeyError("no\\nanswer")\n
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("campaign")
     (folder / "mine.py").write_text(MODULE)
     (folder / "helper.py").write_text(HELPER)

@@ -25,7 +25,8 @@ from sizing.plan import Plan
 from sizing.plan_text import figures, refusal
 from sizing.speed import Measured
 from sizing.traits import Traits
-from tests.tiny_models import make_model, vocabulary
+from tasks.puzzles.vocabulary import vocabulary
+from tests.tiny_models import make_model
 
 CAMPAIGNS = Path("deploy/campaigns")
 SMOLLM = Path(__file__).with_name("smollm2-135m.json")

@@ -30,7 +30,7 @@ HYBRID = {
 }
 QWEN_MIXTURE = {**DENSE, "num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 96}
 
-MODELS = {
+MODELS: dict[str, dict[str, Any]] = {
     "Llama": DENSE,
     "Llama with biases": {**DENSE, "attention_bias": True, "mlp_bias": True},
     "Llama, tied": {**DENSE, "tie_word_embeddings": True},
@@ -98,7 +98,7 @@ def saved(made: Any, mode: str, targets: tuple[str, ...]) -> float:
 
 
 # A block whose input needs no gradient keeps less, so attention, which always has an adapter, stands first.
-KEPT = {
+KEPT: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "Llama": (DENSE, ("q_proj", "v_proj", "o_proj", "up_proj", "down_proj")),
     "Qwen3": ({**DENSE, "head_dim": 16}, ("q_proj", "down_proj")),
     "Mixtral": ({**DENSE, "num_local_experts": 4}, ("q_proj", "v_proj")),

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -154,7 +155,7 @@ def test_domains_of_the_file_must_be_devs(check, tmp_path):
 
 def test_knobs_of_puzzles_are_refused_where_nothing_is_graded(check, tmp_path):
     write(tmp_path / "eval.jsonl", rows(60))
-    evaluation = {kind: {"items": n} for kind, n in SIZES.items()}
+    evaluation: dict[str, Any] = {kind: {"items": n} for kind, n in SIZES.items()}
     evaluation["dev"]["difficulty"] = [0, 1, 0]
     with pytest.raises(SuiteRefused, match=r"evaluation.dev.difficulty: only puzzles are graded"):
         check(campaign(evaluation=evaluation))

@@ -272,7 +272,7 @@ def test_further_columns_are_json_values():
 
 
 def test_a_column_that_is_nested_too_deep_is_refused():
-    value: list = []
+    value: list[object] = []
     for _ in range(900):
         value = [value]
     assert refused({"question": "q", "answer": "a", "tree": value}) == "too_deep"

@@ -18,6 +18,7 @@ from tasks.gym import Gym
 from tasks.registry import open_suite
 from tasks.split import split_of
 from tasks.suite import SuiteRefused
+from tests.typed import there
 
 reasoning_gym = pytest.importorskip("reasoning_gym")
 
@@ -90,7 +91,7 @@ def test_an_answer_is_judged_by_its_data_set_wherever_it_stands(here):
     ]
     scores = opened.score([item.prompt] * 6, outputs, entry=[entry] * 6, answer=[item.answer] * 6)
     assert scores[:4] == [1.0] * 4
-    assert all(score < 1.0 for score in scores[4:])
+    assert all(there(score) < 1.0 for score in scores[4:])
 
 
 def test_a_row_of_another_source_is_not_judged(here):
@@ -191,9 +192,9 @@ def test_without_a_mark_as_many_lines_as_the_reference_has_are_the_answer():
 
 def test_an_answer_that_never_ends_is_wrong_and_the_next_one_is_judged(here, monkeypatch):
     monkeypatch.setattr(gym_process, "CPU_SECONDS", 0.3)
-    drawn = gym_process.entries_of(None, "countdown", {}, 1, 1, 0, split_of_first("countdown"), 1, 10)
+    drawn = gym_process.entries_of(reasoning_gym, "countdown", {}, 1, 1, 0, split_of_first("countdown"), 1, 10)
     _, answer, entry = drawn["entries"][0]
-    scores = gym_process.score(None, [entry] * 3, ["9**9**9**9", answer, "1 +"], "whole")
+    scores = gym_process.score(reasoning_gym, [entry] * 3, ["9**9**9**9", answer, "1 +"], "whole")
     assert scores[0] == 0.0
     assert scores[1] == 1.0
     assert scores[2] < 1.0
@@ -207,7 +208,8 @@ def split_of_first(task: str) -> str:
 def test_an_answer_is_not_run_as_a_program(here, tmp_path):
     item = items(here, 1, "spiral_matrix")[0]
     opened, entry = suite(here, "spiral_matrix"), [item.columns["entry"]]
-    assert opened.score([item.prompt], [f"[{item.answer.replace(' ', ', ')}]"], entry=entry)[0] > 0
+    (score,) = opened.score([item.prompt], [f"[{item.answer.replace(' ', ', ')}]"], entry=entry)
+    assert there(score) > 0
     assert opened.score([item.prompt], ["entry['answer'].split()"], entry=entry)[0] == 0.0
 
 
@@ -250,4 +252,4 @@ def test_every_data_set_gives_its_own_answer_full_marks_after_json(here):
     right = opened.score([""] * len(rows), texts, entry=entries)
     wrong = opened.score([""] * len(rows), ["The sky is green."] * len(rows), entry=entries)
     assert {row[0] for row, score in zip(rows, right, strict=True) if score != 1.0} == WITHOUT_ANSWER
-    assert {row[0] for row, score in zip(rows, wrong, strict=True) if score >= 1.0} == set()
+    assert {row[0] for row, score in zip(rows, wrong, strict=True) if there(score) >= 1.0} == set()

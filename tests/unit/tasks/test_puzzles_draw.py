@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from schemas.campaign import DOMAINS
 from tasks.puzzles.draw import FAMILIES, draw
-from tasks.split import split_of
+from tasks.split import Split, split_of
 
-SPLITS = ("train", "dev", "confirm", "external", "final")
+SPLITS: tuple[Split, ...] = ("train", "dev", "confirm", "external", "final")
 EVEN = (1, 1, 1)
 
 

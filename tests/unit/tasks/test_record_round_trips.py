@@ -8,6 +8,7 @@ import io
 import json
 import math
 import string
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -54,8 +55,11 @@ def read(path: Path) -> list[Any]:
     return outcome
 
 
+Place = Callable[[str, bytes], Path]
+
+
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     folder = tmp_path_factory.mktemp("round_trips")
 
     def write(name: str, data: bytes) -> Path:
@@ -139,7 +143,7 @@ TYPES: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
 FORMS = ("parquet", "stream", "file", "dictionary")
 
 
-def _write(place, form: str, table: pa.Table) -> Path:
+def _write(place: Place, form: str, table: pa.Table) -> Path:
     sink = io.BytesIO()
     if form == "parquet":
         parquet.write_table(table, sink)

@@ -11,6 +11,7 @@ from collections import Counter
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -25,12 +26,12 @@ from tasks.records import FileUnreadable, fingerprint, format_of, records
 ROWS = [{"question": "1+1", "answer": 2}, {"question": "é\u2028x", "answer": "0.10"}]
 
 
-def rows(path: Path) -> list:
+def rows(path: Path) -> list[Any]:
     """The records of a file; in place of one that cannot be read, its reason."""
     return [row.reason if isinstance(row, Unreadable) else row for row in records(path)]
 
 
-def texts(path: Path) -> list:
+def texts(path: Path) -> list[Any]:
     return [
         row if isinstance(row, str) else {name: text_of(value) for name, value in row.items()} for row in rows(path)
     ]
@@ -404,7 +405,7 @@ def test_damage_raises_nothing_but_the_files_own_error(tmp_path_factory, values,
     data = path.read_bytes()
     path.write_bytes(data[:at] + damage + data[at + len(damage) :][: at * 2])
     try:
-        read = list(records(path))
+        read: list[object] = list(records(path))
     except FileUnreadable as error:
         read = [str(error)]
     assert all(isinstance(row, (dict, Unreadable, str)) for row in read)

@@ -17,6 +17,7 @@ from tasks.registry import EXTRAS, KINDS, PROCESSES, check_code, open_all, open_
 from tasks.scorers.scorer import ScoreInvalid
 from tasks.scoring import Scoring, columns_of
 from tasks.suite import ItemsChanged, SuiteRefused, UserCodeFailed
+from tests.typed import instance
 
 ITEMS = [Item("sums", 0, 0, "1 + 1?", "2", "", "a", {"level": 1}), Item("sums", 0, 0, "2 + 2?", "4", "", "b")]
 
@@ -61,7 +62,8 @@ def scoring(here, *values) -> Scoring:
 
 
 def puzzles(**fields) -> PuzzlesSuite:
-    return TypeAdapter(AnySuite).validate_python({"kind": "puzzles", "name": "riddles", "domains": ["bits"], **fields})
+    given = {"kind": "puzzles", "name": "riddles", "domains": ["bits"], **fields}
+    return instance(PuzzlesSuite, TypeAdapter[AnySuite](AnySuite).validate_python(given))
 
 
 def test_every_kind_of_the_schema_has_a_module():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 
 import pytest
@@ -12,9 +13,11 @@ import pytest
 from schemas.suites import SETS, VerifiersSuite
 from services.runtime.places import places
 from services.runtime.settings import Settings
+from tasks.item import Item
 from tasks.registry import check_pin, open_suite
 from tasks.split import split_of
 from tasks.suite import ItemsChanged, SuiteRefused, UserCodeFailed
+from tests.unit.folder_places import NOWHERE
 from tests.unit.tasks import verifiers_stub
 
 TASKSETS = """
@@ -118,7 +121,8 @@ def suite(here, name: str = "Sums", **options):
 def test_the_tasks_are_divided_over_the_sets_by_hash(here):
     opened = suite(here)
     pools = {kind: opened.pool(kind, "sums") for kind in SETS}
-    for kind, items in {**pools, "train": opened.training(0, "")}.items():
+    every: list[tuple[str, Sequence[Item]]] = [*pools.items(), ("train", opened.training(0, ""))]
+    for kind, items in every:
         assert items
         assert {split_of("sums", item.core) for item in items} == {kind}
     assert sum(map(len, pools.values())) + len(opened.training(0, "")) == 200
@@ -200,4 +204,4 @@ def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "tasks.verifiers", raising=False)
     monkeypatch.setattr(metadata, "version", missing)
     with pytest.raises(SuiteRefused, match=r"kind 'verifiers' needs verifiers, .*: pip install 'aevolve\[verifiers\]'"):
-        open_suite(VerifiersSuite(name="sums", taskset="a:b"), None)
+        open_suite(VerifiersSuite(name="sums", taskset="a:b"), NOWHERE)

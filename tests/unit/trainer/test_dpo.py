@@ -18,8 +18,9 @@ from services.trainer.job import LossNotFinite, RecipeUnsupported, RowsMissing, 
 from services.trainer.methods import dpo, trl_job
 from services.trainer.methods.dpo import Pair, Preferring, pairs
 from services.trainer.rows import draws, snapshot
-from tests.tiny_models import make_model, make_text_model
+from tests.tiny_models import make_model, make_text_model, spelt
 from tests.trained import kill_at, make_job, quiet, write_rows
+from tests.typed import instance
 
 DPO = {"method": "dpo", "steps": 6, "batch": 4, "lr": 5e-3, "schedule": "constant", "beta": 0.5, "traces": 0.0}
 
@@ -140,10 +141,12 @@ def test_a_pair_of_conversations_is_asked_as_its_last_turn(job) -> None:
     tokenizer = AutoTokenizer.from_pretrained(given.base)
     turns = '[{"role": "user", "content": "sort 21"}, {"role": "assistant", "content": "12a"}]'
     talked, flat = replace(pair(1), messages=turns, trace="12a"), replace(pair(1), prompt="sort 21", trace="12a")
-    (one,), (other,) = pairs(given, tokenizer).make([(talked, False), (flat, False)])
+    (one,), (other,) = (
+        instance(tuple, made) for made in pairs(given, tokenizer).make([(talked, False), (flat, False)])
+    )
     assert one == other
     assert one.chosen[-1] == one.rejected[-1] == tokenizer.eos_token_id
-    assert tokenizer.decode(one.prompt[1:]) == "sort 21\n"
+    assert spelt(tokenizer, one.prompt[1:]) == "sort 21\n"
 
 
 def test_every_weight_cannot_be_compared_with_its_base(job) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -64,7 +65,7 @@ class Killed(Exception):
 
 
 def killed_at(step: int):
-    def report(progress: dict) -> None:
+    def report(progress: dict[str, Any]) -> None:
         if progress["step"] >= step:
             raise Killed
 
@@ -183,7 +184,7 @@ def test_a_folder_without_a_model_is_named(job, tmp_path) -> None:
 
 
 def test_progress_counts_to_the_last_step(job) -> None:
-    seen: list[dict] = []
+    seen: list[dict[str, Any]] = []
     train(job(), seen.append)
     assert seen[-1]["step"] == seen[-1]["steps"] == 20
     assert all(progress["loss"] > 0 for progress in seen)

@@ -125,7 +125,8 @@ def test_a_model_whose_rows_would_see_one_another_is_refused(job, inputs, monkey
 
 
 def test_flash_attention_is_taken_only_where_it_is_installed_and_the_model_has_it(inputs, monkeypatch) -> None:
-    model, chosen = AutoModelForCausalLM.from_pretrained(inputs["base"]), []
+    model = AutoModelForCausalLM.from_pretrained(inputs["base"])
+    chosen: list[str] = []
     monkeypatch.setattr(model, "set_attn_implementation", chosen.append)
     loading.use_flash_attention(model)
     monkeypatch.setattr(loading, "is_flash_attn_2_available", lambda: True)

@@ -29,6 +29,7 @@ from services.trainer.orders import TrainOrder
 from services.trainer.steps import queue_training
 from tests.tiny_models import make_text_model, text_tokenizer
 from tests.trained import make_job, quiet, write_rows
+from tests.typed import there
 from tests.unit.runtime.test_steps import proposed
 
 
@@ -97,7 +98,7 @@ def test_epochs_are_in_the_expected_cost() -> None:
     measured = fold(log.id, log.envelopes)
     trial = measured.trials["r1s0"]
     trial.recipe = trained
-    paid = trial.checkpoint.cost.compute
+    paid = there(trial.checkpoint).cost.compute
     assert cost.compute(measured, trained) == paid
     assert cost.compute(measured, trained.model_copy(update={"epochs": 1.0 + trained.batch / 6})) == 2 * paid
 

@@ -120,6 +120,8 @@ def test_an_unknown_name_is_refused_in_preflight() -> None:
 
 @pytest.mark.parametrize("name", [*registry.METHODS.builtin, *registry.ADAPTER_FORMS.builtin])
 def test_the_class_of_each_builtin_can_be_loaded(name: str) -> None:
-    table = registry.METHODS if name in registry.METHODS.builtin else registry.ADAPTER_FORMS
-    entry = table.get(name)
-    assert isinstance(registry.load(entry.learner if table is registry.METHODS else entry.weights), type)
+    if name in registry.METHODS.builtin:
+        named = registry.METHODS.get(name).learner
+    else:
+        named = registry.ADAPTER_FORMS.get(name).weights
+    assert isinstance(registry.load(named), type)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from services.trainer.methods.grpo import Reinforced, asked
 from services.trainer.methods.rewards import SuiteRewards, question_of, rewards_of
 from tasks.scorers.scorer import ScoreInvalid
 from tasks.suite import ItemsChanged, SuiteRefused, UserCodeFailed
-from tests.tiny_models import make_text_model, text_tokenizer
+from tests.tiny_models import make_text_model, spelt, text_tokenizer
 from tests.trained import make_job, quiet, write_rows
 
 GRPO = {"method": "grpo", "steps": 3, "batch": 8, "group": 4, "lr": 1e-3, "schedule": "constant"}
@@ -61,7 +62,7 @@ def row(at: int, **more) -> Row:
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory) -> dict:
+def inputs(tmp_path_factory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("inputs")
     (folder / "my_score.py").write_text(SCORER)
     snapshot = write_rows(folder / "rows.parquet", [row(at) for at in range(64)])
@@ -116,7 +117,7 @@ def test_a_job_learns_from_several_rewards_that_are_normalised_one_by_one(job) -
     learner = begin(job(suite))
     assert learner.trainer.args.multi_objective_aggregation == "normalize_then_sum"
     assert learner.trainer.args.reward_weights == [0.75, 0.25]
-    seen = []
+    seen: list[dict[str, Any]] = []
     learner.run(0, seen.append)
     assert len(learner.rewards) == 3
     assert all(0 <= reward <= 1 for reward in learner.rewards)
@@ -199,8 +200,8 @@ def test_a_conversation_is_asked_up_to_its_last_answer_in_the_campaign_s_form(jo
     chat = Prompt(template="chat", system="why")
     tokenizer = text_tokenizer("bytes")
     (tokens,) = question_tokens(tokenizer, [asked(talked)], chat)
-    assert tokenizer.decode(tokens).startswith("<|im_start|>system\nwhy<|im_end|>\n<|im_start|>user\n1 + 1?<|im_end|>")
-    assert tokenizer.decode(tokens).endswith("so?<|im_end|>\n<|im_start|>assistant\n")
+    assert spelt(tokenizer, tokens).startswith("<|im_start|>system\nwhy<|im_end|>\n<|im_start|>user\n1 + 1?<|im_end|>")
+    assert spelt(tokenizer, tokens).endswith("so?<|im_end|>\n<|im_start|>assistant\n")
 
 
 def test_answers_are_sampled_as_evaluation_generates_them(job, inputs, tmp_path) -> None:

@@ -4,12 +4,14 @@ import ipaddress
 import re
 import socket
 import time
+from typing import cast
 from urllib.parse import urlsplit
 
 import pytest
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
+from eventstore.store import EventStore
 from services.console.cli import app
 from services.console.web.app import address, make_app
 from services.console.web.context import Site
@@ -36,7 +38,7 @@ class EmptyLog:
 
 def client(rules, peer="127.0.0.1", name="localhost"):
     store = EmptyLog()
-    app = make_app(Site.of(store, Settings(), rules))
+    app = make_app(Site.of(cast(EventStore, store), Settings(), rules))
     return TestClient(app, base_url=f"http://{name}:8787", client=(peer, 50_000), follow_redirects=False)
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import sys
 from html import unescape
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def install(tmp_path, monkeypatch):
         (about / "entry_points.txt").write_text(f"[{GROUP}]\nweather = {value}\n")
         monkeypatch.syspath_prepend(str(tmp_path))
         importlib.invalidate_caches()
-        monkeypatch.delitem(importlib.sys.modules, "foreign_page", raising=False)
+        monkeypatch.delitem(sys.modules, "foreign_page", raising=False)
 
     return make
 

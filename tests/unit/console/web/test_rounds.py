@@ -18,6 +18,7 @@ from services.console.report.text import percent
 from services.console.web.charts import Scale, around, rounds_chart
 from services.console.web.rounds import samples
 from services.oracle.receipts import Line, write
+from tests.typed import there
 from tests.unit.console_events import CAMPAIGN, finished, two_rounds
 from tests.unit.recorded_log import RecordedLog, browser, recorded
 
@@ -63,7 +64,7 @@ def test_the_page_shows_every_candidate_in_the_picture_and_its_numbers_in_a_tabl
 
 def test_the_picture_says_what_it_shows(store, campaign, report):
     page = browser(store).get(f"/rounds/{campaign}").text
-    title, words = re.search(r'role="img" aria-labelledby="(\S+) (\S+)"', page).groups()
+    title, words = there(re.search(r'role="img" aria-labelledby="(\S+) (\S+)"', page)).groups()
     assert f'<title id="{title}">' in page
     described = page[page.index(f'<desc id="{words}">') :]
     for round_ in report["rounds"]:
@@ -118,11 +119,16 @@ def test_what_keeps_a_rounds_data_away_is_told_as_text():
     assert HOSTILE in unescape(page)
 
 
-def test_a_page_is_drawn_anew_when_the_campaign_has_moved_and_only_then():
+def test_a_page_is_drawn_anew_when_the_campaign_has_moved_and_only_then(monkeypatch):
     log = two_rounds()
     store = RecordedLog(log.envelopes[:-1])
-    held, reads = browser(store), []
-    store.read, read = lambda **part: reads.append(part) or read(**part), store.read
+    held, reads, read = browser(store), [], store.read
+
+    def listening(**part):
+        reads.append(part)
+        return read(**part)
+
+    monkeypatch.setattr(store, "read", listening)
     address = f"/rounds/{CAMPAIGN}"
     first, drawing = held.get(address).text, len(reads)
     again, looking = held.get(address).text, len(reads) - drawing
@@ -176,10 +182,13 @@ def test_a_hostile_answer_is_shown_as_text(answered, campaign):
     page = browser(store, artifacts).get(f"/rounds/{campaign}/base").text
     assert HOSTILE not in page
     assert HOSTILE in unescape(page)
-    parser = HTMLParser()
     tags = []
-    parser.handle_starttag = lambda tag, _: tags.append(tag)
-    parser.feed(page)
+
+    class Parser(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            tags.append(tag)
+
+    Parser().feed(page)
     assert "img" not in tags
 
 
@@ -229,4 +238,4 @@ def test_a_scale_holds_its_values(values):
 def test_a_receipt_in_a_store_that_cannot_be_asked_shows_nothing_but_that(answered):
     _, scored, _ = answered
     event = scored[0].model_copy(update={"kind": "dev", "receipt": Receipt(uri="nope://b/x.jsonl", sha256="0" * 64)})
-    assert samples(event, []).startswith("nope://b/x.jsonl: no library for it is installed")
+    assert str(samples(event, [])).startswith("nope://b/x.jsonl: no library for it is installed")

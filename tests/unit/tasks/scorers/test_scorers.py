@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 from schemas.plugins import UnknownName
 from tasks.scorers.scorer import ScoreInvalid, checked, combine
 from tasks.scoring import SCORERS
+from tests.typed import there
 from tests.unit.scored_texts import PIECES, TEXT, score
 
-BUILTIN = [
+BUILTIN: list[tuple[str, dict[str, Any]]] = [
     ("exact", {}),
     ("exact", {"ignore_punctuation": True}),
     ("numeric", {}),
@@ -124,7 +126,7 @@ def test_scores_are_combined_by_weight_over_the_scorers_that_apply():
 @given(st.lists(st.tuples(st.floats(1e-6, 1e6), st.floats(0, 1)), min_size=1))
 def test_a_combined_score_stays_in_range(parts):
     (value,) = combine([(weight, [score]) for weight, score in parts])
-    assert 0 <= value <= 1
+    assert 0 <= there(value) <= 1
 
 
 @pytest.mark.parametrize(
