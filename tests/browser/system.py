@@ -35,7 +35,7 @@ async def system(dsn: str, folder: Path, rounds: int, **variables: str) -> Async
         cluster = Cluster(folder, dsn, PASSWORDS, its_broker, STUB_SECONDS="1", AEVOLVE_WORKERS="2", **variables)
         cluster.start()
         try:
-            async with console(dsn, folder, AEVOLVE_ARTIFACTS=str(folder / "artifacts"), **known) as page:
+            async with console(dsn, folder, 0, AEVOLVE_ARTIFACTS=str(folder / "artifacts"), **known) as page:
                 yield System(page, its_broker, campaign_file(folder, cluster.base, rounds))
         finally:
             cluster.stop()

@@ -1,5 +1,7 @@
 """A page that follows the log leaves a person's work alone: focus, open details, marked text, a form half filled in."""
 
+from typing import Any
+
 import pytest
 from playwright.async_api import expect
 
@@ -49,7 +51,7 @@ async def watch(begun, visit):
         watched.append(page)
         return page
 
-    watched = []
+    watched: list[Any] = []
     yield open_page
     for page in watched:
         assert await page.evaluate("window.here"), "the page was loaded again"

@@ -8,14 +8,18 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import TypeVar
 
 from aiokafka import AIOKafkaProducer
 
+from eventstore.embedded.hosted import Hosted
 from eventstore.read import to_envelopes
 from schemas.base import canonical_json
 from schemas.envelope import topic
 from tests.chaos.plan import Fault
 from tests.chaos.system import LEASE_SECONDS, System, children_of_children
+from tests.kafka.cluster import KafkaCluster
+from tests.typed import instance
 
 SKEW_SECONDS = 3900
 """More than an hour: the deadlines of a candidate (30 min) and of the board (an hour) would have passed, and Kafka
@@ -113,7 +117,7 @@ async def put_clock_back(system: System, target: str) -> None:
 
 
 async def stall_broker(system: System, target: str) -> None:
-    pid = system.broker.nodes[int(target)].said["pid"] if target else system.broker.pid
+    pid = _cluster(system).nodes[int(target)].said["pid"] if target else _node(system).pid
     os.kill(pid, signal.SIGSTOP)
     await asyncio.sleep(STALL_SECONDS)
     os.kill(pid, signal.SIGCONT)
@@ -121,29 +125,30 @@ async def stall_broker(system: System, target: str) -> None:
 
 async def wipe_broker(system: System, target: str) -> None:
     """The embedded broker dies with all it held; another one has another address, so all services start again."""
-    os.kill(system.broker.pid, signal.SIGKILL)
-    await asyncio.to_thread(system.broker.stop)
+    os.kill(_node(system).pid, signal.SIGKILL)
+    await asyncio.to_thread(_node(system).stop)
     await asyncio.to_thread(system.end_all)
-    await asyncio.to_thread(system.broker.start)
+    await asyncio.to_thread(_node(system).start)
     system.begin_all()
 
 
 async def kill_broker(system: System, target: str) -> None:
-    await asyncio.to_thread(system.broker.kill, int(target))
+    await asyncio.to_thread(_cluster(system).kill, int(target))
     await asyncio.sleep(STALL_SECONDS)
-    await asyncio.to_thread(system.broker.start, int(target))
+    await asyncio.to_thread(_cluster(system).start, int(target))
 
 
 async def cut_wire(system: System, target: str) -> None:
-    system.broker.proxies[int(target)].cut()
+    _cluster(system).proxies[int(target)].cut()
 
 
 async def delay(system: System, target: str) -> None:
-    system.broker.proxies[int(target)].hold()
+    _cluster(system).proxies[int(target)].hold()
     await asyncio.sleep(STALL_SECONDS)
-    system.broker.proxies[int(target)].release()
+    _cluster(system).proxies[int(target)].release()
 
 
+Answer = TypeVar("Answer")
 FAULTS: dict[str, Callable[[System, str], Awaitable[None]]] = {
     "kill a service": kill_service,
     "kill the relay's leader": kill_leader,
@@ -172,6 +177,16 @@ async def inflict(system: System, fault: Fault) -> None:
     await asyncio.sleep(fault.pause)
 
 
+def _node(system: System) -> Hosted:
+    """The broker where it is one process."""
+    return instance(Hosted, system.broker)
+
+
+def _cluster(system: System) -> KafkaCluster:
+    """The broker where it is several."""
+    return instance(KafkaCluster, system.broker)
+
+
 async def _working(system: System) -> tuple[int, list[int]]:
     """A trainer's process and those of the jobs that it runs, as soon as there are any."""
 
@@ -182,7 +197,7 @@ async def _working(system: System) -> tuple[int, list[int]]:
     return await _until(found)
 
 
-async def _until(ask):
+async def _until(ask: Callable[[], Awaitable[Answer | None]]) -> Answer:
     """The first answer that is not empty."""
     end = time.monotonic() + PATIENCE_SECONDS
     while not (answer := await ask()):

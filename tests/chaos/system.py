@@ -86,7 +86,8 @@ class System(Cluster):
             with suppress(OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError):
                 session = await asyncpg.connect(self.postgres.dsn, server_settings={"search_path": "aevolve"})
                 try:
-                    return await session.fetch(question, *arguments)
+                    rows: list[asyncpg.Record] = await session.fetch(question, *arguments)
+                    return rows
                 finally:
                     await session.close()
             await asyncio.sleep(0.2)

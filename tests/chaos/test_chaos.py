@@ -22,13 +22,13 @@ from eventstore.embedded.postgres import EmbeddedPostgres
 from eventstore.migrate import migrate, provision
 from eventstore.store import EventStore, StreamConflict
 from services.runtime.jobs.worker import retry_until_connected
-from tests.brokers import missing
 from tests.chaos import checks
 from tests.chaos.faults import inflict
 from tests.chaos.plan import Fault, plan
 from tests.chaos.system import System, broker
 from tests.cluster import log_of
 from tests.conftest import PASSWORDS
+from tests.kafka.broker import missing
 from tests.unit.loopworld import campaign
 
 SEED = int(os.environ.get("AEVOLVE_CHAOS_SEED", "0"))
@@ -124,7 +124,8 @@ async def eventually(check) -> None:
     end = time.monotonic() + CALM_SECONDS
     while True:
         try:
-            return await check()
+            await check()
+            break
         except AssertionError:
             if time.monotonic() > end:
                 raise

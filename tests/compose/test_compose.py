@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from functools import partial
 
 import pytest
 
@@ -108,7 +109,7 @@ def test_the_page_shows_the_campaign_and_the_decisions(stack, page, finished):
 
 def test_what_was_killed_came_back_by_itself(stack, killed):
     for victim in killed:
-        until(lambda victim=victim: stack.came_back(victim), PATIENCE, f"{victim} runs again")
+        until(partial(stack.came_back, victim), PATIENCE, f"{victim} runs again")
 
 
 def test_trainers_can_be_scaled(stack, killed):

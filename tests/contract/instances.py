@@ -41,8 +41,14 @@ def _whole(node: dict[str, Any], _: dict[str, Any]) -> st.SearchStrategy[int]:
 
 def _real(node: dict[str, Any], _: dict[str, Any]) -> st.SearchStrategy[float]:
     low, high = (node.get(key, node.get(f"exclusive{key.title()}")) for key in ("minimum", "maximum"))
-    edges = {"exclude_min": "exclusiveMinimum" in node, "exclude_max": "exclusiveMaximum" in node}
-    return st.floats(low, high, allow_nan=False, allow_infinity=False, **edges)
+    return st.floats(
+        low,
+        high,
+        allow_nan=False,
+        allow_infinity=False,
+        exclude_min="exclusiveMinimum" in node,
+        exclude_max="exclusiveMaximum" in node,
+    )
 
 
 def _list(node: dict[str, Any], defs: dict[str, Any]) -> st.SearchStrategy[list[Any]]:

@@ -1,12 +1,13 @@
 """The comparison of schemas finds each kind of break, and lets each additive change pass."""
 
 from copy import deepcopy
+from typing import Any
 
 import pytest
 
 from tests.contract.compatible import BOTH, NEW_EVENTS, OLD_EVENTS, breaks
 
-SCHEMA = {
+SCHEMA: dict[str, Any] = {
     "$defs": {
         "Part": {
             "additionalProperties": False,

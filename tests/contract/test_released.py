@@ -159,12 +159,13 @@ def _breaks(name: str, released: dict[str, Any], today: dict[str, Any]) -> list[
 def _parsed(name: str, version: int, payload: dict[str, Any]) -> dict[str, Any] | None:
     """A payload as today's model writes it; None if it breaks a rule that no schema can express."""
     try:
-        return json.loads(canonical_json(registry.parse(name, version, payload)))
+        written: dict[str, Any] = json.loads(canonical_json(registry.parse(name, version, payload)))
     except ValidationError as error:
         # A part that breaks such a rule is missing in its list, which may then be too short as well.
         if "value_error" not in {detail["type"] for detail in error.errors()}:
             raise
         return None
+    return written
 
 
 def _refused(payload: dict[str, Any], schema: dict[str, Any]) -> list[str]:

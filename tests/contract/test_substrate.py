@@ -8,6 +8,7 @@ import pytest
 
 from services.runtime.storage.hashing import hash_source
 from services.runtime.substrate import CODE
+from tests.typed import there
 
 ROOT = Path(__file__).parents[2]
 OURS = ("schemas", "judgement", "tasks", "eventstore", "sizing", "services", "audit")
@@ -78,7 +79,7 @@ def closure(starts: tuple[str, ...]) -> set[str]:
         if (module := waiting.pop()) not in found:
             found.add(module)
             waiting += imported(module)
-    return {module for module in found if source(module).name != "__init__.py"}
+    return {module for module in found if there(source(module)).name != "__init__.py"}
 
 
 def within(module: str, names) -> bool:

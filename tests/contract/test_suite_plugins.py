@@ -17,6 +17,7 @@ from tasks.registry import KINDS, check_pin, open_suite
 from tasks.scorers.scorer import ScoreInvalid
 from tasks.scoring import SCORERS, Scoring
 from tasks.suite import ItemsChanged, SuiteRefused
+from tests.typed import instance
 
 MODULE = '''
 """A suite of countdowns and a scorer of vowels, as another package would define them."""
@@ -94,7 +95,8 @@ def here(tmp_path: Path, monkeypatch):
 
 
 def rule(**fields) -> PluginSuite:
-    return TypeAdapter(AnySuite).validate_python({"kind": "countdown", "name": "down", **fields})
+    given = {"kind": "countdown", "name": "down", **fields}
+    return instance(PluginSuite, TypeAdapter[AnySuite](AnySuite).validate_python(given))
 
 
 def test_the_suite_is_found_opened_and_judged(here):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 from schemas.envelope import topic
@@ -195,11 +195,17 @@ def _narrow(peer: Manifest) -> Iterator[bool]:
             yield bool(selector.get("matchLabels") or selector.get("matchExpressions"))
 
 
+def _within(network: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
+    if isinstance(network, IPv4Network):
+        return isinstance(other, IPv4Network) and network.subnet_of(other)
+    return isinstance(other, IPv6Network) and network.subnet_of(other)
+
+
 def _public(block: Manifest) -> bool:
     """Whether a block leaves out every private network that it spans."""
     block_, out = ip_network(block["cidr"]), [ip_network(cidr) for cidr in block.get("except", ())]
     private = [network for network in PRIVATE if network.version == block_.version and network.overlaps(block_)]
-    return all(any(network.subnet_of(one) for one in out) for network in private)
+    return all(any(_within(network, one) for one in out) for network in private)
 
 
 def apart(manifests: list[Manifest]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from datasets import Dataset
@@ -17,7 +18,8 @@ from services.runtime import prompting
 from services.runtime.prompting import control_tokens, question_ids
 from services.trainer.batches import IGNORED, encode, pad, sequences
 from services.trainer.layout import join, packs
-from tests.tiny_models import FORGETFUL, TOKENIZERS, make_text_model, text_tokenizer
+from tests.tiny_models import FORGETFUL, TOKENIZERS, make_text_model, spelt, text_tokenizer
+from tests.typed import instance
 
 CHAT = Prompt(template="chat")
 SHOTS = Prompt(template="chat", system="because", suffix=" so?", shots=(Shot(prompt="2?", completion="2"),))
@@ -60,7 +62,7 @@ def trl(tmp_path_factory):
     """TRL's trainer on some rows, with a model for its tokenizer."""
     folder = tmp_path_factory.mktemp("models")
 
-    def make(kind: str, rows: list[dict], **settings) -> SFTTrainer:
+    def make(kind: str, rows: list[dict[str, Any]], **settings) -> SFTTrainer:
         place = folder / kind
         if not place.exists():
             make_text_model(place, kind)
@@ -74,7 +76,7 @@ def trl(tmp_path_factory):
 
 def collated(trainer: SFTTrainer) -> list[tuple[list[int], list[int]]]:
     """Tokens and labels of TRL's batch, row by row, without padding."""
-    batch = trainer.data_collator(list(trainer.train_dataset))
+    batch = trainer.data_collator(list(instance(Dataset, trainer.train_dataset)))
     rows = zip(batch["input_ids"], batch["labels"], batch["attention_mask"].sum(1), strict=True)
     return [(ids[:length].tolist(), labels[:length].tolist()) for ids, labels, length in rows]
 
@@ -110,7 +112,7 @@ def test_a_question_and_its_answer_through_the_chat_template(trl, kind: str) -> 
         ours(tokenizer, plain_rows(), CHAT), collated(trl(kind, rows)), strict=True
     ):
         assert (ids, labels) == (their_ids[: len(ids)], their_labels[: len(ids)])
-        assert tokenizer.decode(their_ids[len(ids) :]).strip() == ""  # TRL learns the line break after a turn, too
+        assert spelt(tokenizer, their_ids[len(ids) :]).strip() == ""  # TRL learns the line break after a turn, too
         assert tokenizer.bos_token_id is None or ids.count(tokenizer.bos_token_id) == 1
 
 
@@ -124,14 +126,14 @@ def test_every_assistant_turn_of_a_conversation(trl, kind: str) -> None:
     for (ids, labels), (their_ids, their_labels) in zip(found, theirs, strict=True):
         assert (ids, labels) == (their_ids[: len(ids)], their_labels[: len(ids)])
         assert set(their_labels[len(ids) :]) <= {IGNORED}
-        assert tokenizer.decode(their_ids[len(ids) :]).strip() == ""
+        assert spelt(tokenizer, their_ids[len(ids) :]).strip() == ""
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
 def test_packed_rows(trl, kind: str) -> None:
     rows = [{"prompt": f"{prompt}\n", "completion": completion} for prompt, completion in TEXTS]
     trainer = trl(kind, rows, packing=True, max_length=96, padding_free=True)
-    batch = trainer.data_collator(list(trainer.train_dataset))
+    batch = trainer.data_collator(list(instance(Dataset, trainer.train_dataset)))
     theirs = segments(batch["input_ids"][0].tolist(), batch["labels"][0].tolist(), batch["position_ids"][0].tolist())
     examples = encode(text_tokenizer(kind), [(row, False) for row in plain_rows()])
     found = [
@@ -176,7 +178,7 @@ def test_text_of_a_row_never_becomes_a_control_token(kind: str, form: Prompt) ->
     clean = Row("d", 0, 0, "why", "", "because", "a")
     spelt = Row("d", 0, 0, f"why {hostile}", "", f"because {hostile}", "b")
     talked = talk_row(messages([("user", f"why {hostile}"), ("assistant", f"because {hostile}")]))
-    special = set(tokenizer.convert_tokens_to_ids(control)) - {tokenizer.unk_token_id}
+    special = {*instance(list, tokenizer.convert_tokens_to_ids(control))} - {tokenizer.unk_token_id}
 
     def written(row: Row) -> list[int]:
         (one,) = encode(tokenizer, [(row, False)], form)
@@ -197,7 +199,7 @@ def test_an_answer_ends_as_the_template_ends_a_turn_and_as_a_text_elsewhere() ->
     assert tokenizer.decode(text.tokens[-1]) == "<|endoftext|>"
     assert tokenizer.decode(turn.tokens[-1]) == "<|im_end|>"
     (whole,) = encode(tokenizer, [(Row("d", 0, 0, "", "", "because", "c"), False)], CHAT)
-    assert tokenizer.decode(whole.tokens) == "because<|endoftext|>"
+    assert spelt(tokenizer, whole.tokens) == "because<|endoftext|>"
 
 
 def test_turns_that_a_template_rewrites_later_are_learned_as_they_are_asked(monkeypatch) -> None:
@@ -206,28 +208,29 @@ def test_turns_that_a_template_rewrites_later_are_learned_as_they_are_asked(monk
     turns = messages(
         [("user", "2?"), ("assistant", "<think>so</think>2"), ("user", "3?"), ("assistant", "<think>why</think>3")]
     )
-    (examples,) = sequences(tokenizer, [(talk_row(turns), False)], CHAT)
+    examples = instance(tuple, *sequences(tokenizer, [(talk_row(turns), False)], CHAT))
     assert len(examples) == 2
-    assert [tokenizer.decode(one.tokens[slice(*span)]) for one in examples for span in one.spans] == [
+    assert [spelt(tokenizer, one.tokens[slice(*span)]) for one in examples for span in one.spans] == [
         "<think>so</think>2<|im_end|>",
         "<think>why</think>3<|im_end|>",
     ]
-    assert "so" not in tokenizer.decode(examples[1].tokens)
+    assert "so" not in spelt(tokenizer, examples[1].tokens)
     assert list(examples[1].tokens[: examples[1].prompt]) == question_ids(turns[:3], CHAT, tokenizer)
 
 
 def test_a_conversation_without_a_turn_to_learn_has_no_sequence_and_a_greeting_is_not_learned() -> None:
     tokenizer = text_tokenizer("bytes")
     silent, greeted = messages([("user", "why")]), messages([("assistant", "hi"), ("user", "why"), ("assistant", "so")])
-    none, (one,) = sequences(tokenizer, [(talk_row(silent), False), (talk_row(greeted), False)], CHAT)
+    none, made = sequences(tokenizer, [(talk_row(silent), False), (talk_row(greeted), False)], CHAT)
+    (one,) = instance(tuple, made)
     assert none == "no_assistant_turn"
-    assert [tokenizer.decode(one.tokens[slice(*span)]) for span in one.spans] == ["so<|im_end|>"]
+    assert [spelt(tokenizer, one.tokens[slice(*span)]) for span in one.spans] == ["so<|im_end|>"]
 
 
 def test_a_plain_conversation_is_paragraphs_with_each_answer_learned() -> None:
     tokenizer = text_tokenizer("bytes")
     turns = messages([("user", "2?"), ("assistant", "2"), ("user", "3?"), ("assistant", "3")])
     examples = encode(tokenizer, [(talk_row(turns), False)])
-    read = [tokenizer.decode(one.tokens) for one in examples]
+    read = [spelt(tokenizer, one.tokens) for one in examples]
     assert read == ["2?\n2<|endoftext|>", "2?\n\n2\n\n3?\n3<|endoftext|>"]
-    assert [tokenizer.decode(one.tokens[one.prompt :])[0] for one in examples] == ["2", "3"]
+    assert [spelt(tokenizer, one.tokens[one.prompt :])[0] for one in examples] == ["2", "3"]

@@ -82,8 +82,8 @@ def test_a_job_on_conversations_lowers_their_loss_and_keeps_its_best_weights(job
 def attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float | None) -> torch.Tensor:
     """Causal attention of [batch, length, heads, width], as a flash kernel computes it."""
     q, k, v = (tensor.transpose(1, 2) for tensor in (q, k, v))
-    groups = {"enable_gqa": True, "is_causal": True, "scale": scale}
-    return torch.nn.functional.scaled_dot_product_attention(q, k, v, **groups).transpose(1, 2)
+    attend = torch.nn.functional.scaled_dot_product_attention
+    return attend(q, k, v, is_causal=True, scale=scale, enable_gqa=True).transpose(1, 2)
 
 
 def whole(q, k, v, softmax_scale=None, **_: Any) -> torch.Tensor:

@@ -111,7 +111,7 @@ async def test_a_roles_password_reaches_no_further_than_its_own(stores: Stores, 
         for _ in range(COUNT):
             try:
                 if chance.random() < 0.2:
-                    none = [[] for _ in range(9)]
+                    none: list[list[object]] = [[] for _ in range(9)]
                     await connection.fetch(QUERIES["write_effects"], [None], [None], *events(chance), *none)
                 else:
                     await connection.execute(next(calls))

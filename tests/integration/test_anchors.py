@@ -29,6 +29,7 @@ from tests.brokers import broker
 from tests.cluster import Cluster
 from tests.conftest import PASSWORDS, create_database
 from tests.processes import until
+from tests.typed import there
 
 CUT = 9
 """Events of the log when the superuser is done with it, where he cuts it."""
@@ -190,7 +191,7 @@ async def test_forged_unsigned_and_foreign_anchors_are_told_and_hide_nothing(cop
     assert await chain.verify_chain(None, None, foreign) == 0
     forged = {**genuine[0], "hash": "00" * 32}
     unsigned = {name: genuine[1][name] for name in ("position", "hash", "time")}
-    with foreign.file.open("a") as file:
+    with there(foreign.file).open("a") as file:
         file.writelines(f"{json.dumps(anchor)}\n" for anchor in (forged, unsigned, *genuine))
     capsys.readouterr()
     assert await chain.verify_chain(None, None, AnchorSources(foreign.file, keys=told["file"].keys)) == 1

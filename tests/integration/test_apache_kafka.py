@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +13,8 @@ from aiokafka import AIOKafkaProducer
 
 from services.runtime.kafka.reader import read_topics
 from tests.brokers import apache
-from tests.kafka import broker as apache_broker
 from tests.processes import processes, until
+from tests.typed import there
 
 pytestmark = pytest.mark.broker("apache")
 
@@ -42,7 +43,7 @@ async def test_a_restarted_broker_has_its_address_and_its_messages(tmp_path):
 def test_the_broker_ends_with_a_parent_or_a_host_that_is_killed(tmp_path, victim):
     command = [sys.executable, "-c", PARENT, str(tmp_path / "kafka")]
     parent = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    host = int(parent.stdout.readline())
+    host = int(there(parent.stdout).readline())
     assert any("kafka.Kafka" in command for command in processes(tmp_path).values())
     os.kill(parent.pid if victim == "parent" else host, signal.SIGKILL)
     until(lambda: not any("kafka.Kafka" in command for command in processes(tmp_path).values()))
@@ -52,7 +53,7 @@ def test_the_broker_ends_with_a_parent_or_a_host_that_is_killed(tmp_path, victim
 
 
 def test_what_is_missing_is_a_skip_here_and_a_failure_in_ci(tmp_path, monkeypatch):
-    monkeypatch.setattr(apache_broker.shutil, "which", lambda program: None)
+    monkeypatch.setattr(shutil, "which", lambda program: None)
     monkeypatch.delenv("CI", raising=False)
     with pytest.raises(pytest.skip.Exception, match="Apache Kafka needs java"):
         apache(tmp_path)

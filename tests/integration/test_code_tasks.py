@@ -33,7 +33,7 @@ OUTPUTS = {
 """What a model might go on with, and whether it passes."""
 
 
-class Canned(LM):
+class Canned(LM):  # type: ignore[misc]  # lm-eval is untyped
     """Says what it was told to say, in the order of the documents."""
 
     def generate_until(self, requests, disable_tqdm=False):

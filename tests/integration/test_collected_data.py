@@ -22,6 +22,7 @@ from tests.brokers import broker
 from tests.cluster import Cluster, until
 from tests.conftest import PASSWORDS
 from tests.tiny_models import make_model
+from tests.typed import instance, there
 from tests.unit.data.test_collected import GOOD, notes, sums, text
 from tests.unit.data.test_sources_warc import answer, record, write
 from tests.unit.loopworld import campaign
@@ -40,7 +41,7 @@ def feed(site, *numbers: int) -> bytes:
 
 
 def recorded(number: int) -> bytes:
-    return record(f"http://example.org/{number}", answer(page(number)))
+    return instance(bytes, record(f"http://example.org/{number}", answer(page(number))))
 
 
 @pytest.fixture
@@ -131,7 +132,7 @@ def accounted(made) -> None:
         assert one.made == one.kept + sum(one.dropped.values())
         assert one.kept == rows[one.source]
         line = re.search(rf"^\| {one.source} \| \w+ \| {one.domain} \|(.*)\|$", card, re.MULTILINE)
-        seen, skipped, given, dropped, left, kept = (int(n.replace(",", "")) for n in line[1].split("|"))
+        seen, skipped, given, dropped, left, kept = (int(n.replace(",", "")) for n in there(line)[1].split("|"))
         assert (seen, given) == (skipped + given, dropped + left + kept)
         assert (given, kept, skipped) == (one.made, one.kept, sum(one.skipped.values()))
     assert gave["site"].skipped == {"robots": made.round}

@@ -16,6 +16,7 @@ from services.console.anchors import AnchorSources
 from services.console.commands import chain
 from services.runtime.user_error import UserError
 from tests.conftest import PASSWORDS, create_database
+from tests.typed import there
 
 ALONE = AnchorSources()
 """The chain without anchors."""
@@ -77,12 +78,12 @@ async def test_each_success_adds_an_anchor_and_the_next_is_compared_with_all(sto
         assert await chain.verify_chain(None, None, told) == 0
         assert len(capsys.readouterr().out.splitlines()) == 1 + number  # the second tells what it compared with
         await store.append([Append("c", "c", AdvisorFailed(error="E", message="m"))])
-    heads = [json.loads(line) for line in told.file.read_text().splitlines()]
+    heads = [json.loads(line) for line in there(told.file).read_text().splitlines()]
     assert [set(head) for head in heads] == [{"position", "hash", "time", "key", "signature"}] * 2
     assert heads[1]["position"] == heads[0]["position"] + 1
     assert await chain.verify_chain(None, None, AnchorSources(told.file, keys=(read_key(key).public.hex(),))) == 0
     assert f"anchors that agree: 2, the last at position {heads[1]['position']}" in capsys.readouterr().out
-    assert len(told.file.read_text().splitlines()) == 2
+    assert len(there(told.file).read_text().splitlines()) == 2
 
 
 async def test_an_export_has_every_attribute_and_verifies_by_itself(store, exported, tmp_path, capsys):

@@ -14,6 +14,7 @@ from services.console.web.app import make_app
 from services.console.web.context import Site
 from services.console.web.security import PageSettings, access
 from services.runtime.settings import Settings
+from tests.typed import there
 from tests.unit.console.test_base_model import model
 from tests.unit.console_events import DEMO
 
@@ -54,7 +55,7 @@ def send(browser):
 
 
 async def of_name(site, text):
-    name = re.search(r"^name: (.*)$", text, re.MULTILINE)[1]
+    name = there(re.search(r"^name: (.*)$", text, re.MULTILINE))[1]
     return [summary.id for summary in await site.store.campaigns() if summary.name == name]
 
 

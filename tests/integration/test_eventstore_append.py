@@ -18,6 +18,7 @@ from schemas.base import canonical_json
 from schemas.envelope import Envelope
 from schemas.events import CampaignPaused, CampaignStarted, TrainingStarted
 from tests.conftest import Stores
+from tests.typed import there
 
 RECORDED = Path("tests/recorded/demo.jsonl")
 
@@ -143,8 +144,8 @@ async def test_no_session_waits_or_idles_for_ever(stores: Stores) -> None:
     await trainer.append([starting("limits")])
     for session in (trainer._writer._connection, trainer._pool):
         for setting in ("lock_timeout", "idle_in_transaction_session_timeout"):
-            assert await session.fetchval(f"SHOW {setting}") == "10s"
-        assert await session.fetchval("SHOW default_transaction_isolation") == "read committed"
+            assert await there(session).fetchval(f"SHOW {setting}") == "10s"
+        assert await there(session).fetchval("SHOW default_transaction_isolation") == "read committed"
 
 
 async def test_nobody_inserts_past_the_append_function(stores: Stores, database: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import asyncpg
 import pytest
@@ -37,7 +38,7 @@ async def test_reading_by_campaign_and_type(stores: Stores, started: CampaignSta
     (start,) = await console.append([Append("mine", "mine", started)])
     (other, mine) = await policy.append([advice("other"), advice("mine")])
 
-    async def found(**wanted: object) -> list[Envelope]:
+    async def found(**wanted: Any) -> list[Envelope]:
         return [event async for event in policy.read(after=start.sequence - 1, **wanted)]
 
     assert await found(campaign="mine") == [start, mine]

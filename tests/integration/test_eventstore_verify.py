@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from eventstore.effect import Append
 from eventstore.integrity import chain
 from eventstore.integrity.chain import EMPTY, ChainBroken, Head, next_hash, read_rows, verify_log
+from eventstore.sql import QUERIES
 from eventstore.store import EventStore, StreamConflict
 from schemas.advisor import AdvisorFailed
 from schemas.events import TrainingStarted
@@ -177,7 +178,7 @@ async def test_a_log_written_anew_is_found_by_an_anchor(superuser: asyncpg.Conne
 
 async def test_the_walk_reads_its_pages_by_the_primary_key(owner: asyncpg.Connection) -> None:
     await owner.execute("SET enable_seqscan = off")
-    rows = await owner.fetch("EXPLAIN " + chain.QUERIES["recorded"], 100, 100)
+    rows = await owner.fetch("EXPLAIN " + QUERIES["recorded"], 100, 100)
     plan = "\n".join(row[0] for row in rows)
     assert "Index Scan using events_pkey" in plan
     assert "Sort" not in plan

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import asyncpg
 import pytest
@@ -19,9 +20,10 @@ from eventstore.wake import CHANNEL
 from schemas.advisor import AdvisorFailed
 from schemas.events import TrainingStarted
 from tests.conftest import PASSWORDS, Stores
+from tests.typed import instance, there
 
 
-def starting(stream: str, expected: int | None = None, **more: object) -> Append:
+def starting(stream: str, expected: int | None = None, **more: Any) -> Append:
     event = TrainingStarted(candidate="r1s0", attempt=1, worker="w")
     return Append("w", f"w/{stream}", event, expected=expected, **more)
 
@@ -30,8 +32,8 @@ def starting(stream: str, expected: int | None = None, **more: object) -> Append
 async def statements(trainer: EventStore) -> AsyncIterator[list[str]]:
     """The statements that the writer's session sends."""
     await trainer.append([starting("warm")])
-    connection, sent = trainer._writer._connection, []
-    with connection.query_logger(lambda record: sent.append(record.query)):
+    sent: list[str] = []
+    with there(trainer._writer._connection).query_logger(lambda record: sent.append(record.query)):
         yield sent
 
 
@@ -79,19 +81,19 @@ async def test_a_refused_item_fails_alone(trainer: EventStore, statements: list[
     assert isinstance(forbidden, NotAWriter)
     assert isinstance(orphan, UnknownEvent)
     assert orphan.event == str(cause)
-    assert [event.sequence for (event,) in written] == list(range(head + 1, head + 6))
+    assert [event.sequence for (event,) in (instance(list, one) for one in written)] == list(range(head + 1, head + 6))
     assert len(statements) == 1
 
 
 async def test_what_no_statement_can_hold_fails_alone_too(trainer: EventStore) -> None:
     bad = Append("w", "nul\0", TrainingStarted(candidate="r1s0", attempt=1, worker="w"))
     huge = starting("huge", expected=2**70)
-    broken, too_large, (written,) = await asyncio.gather(
+    broken, too_large, written = await asyncio.gather(
         trainer.append([bad]), trainer.append([huge]), trainer.append([starting("fine")]), return_exceptions=True
     )
     assert isinstance(broken, asyncpg.CharacterNotInRepertoireError)
     assert isinstance(too_large, asyncpg.DataError)
-    assert written.subject == "w/fine"
+    assert [event.subject for event in instance(list, written)] == ["w/fine"]
 
 
 async def test_of_items_that_expect_the_same_version_the_first_wins(trainer: EventStore) -> None:
@@ -109,7 +111,7 @@ async def test_a_refused_item_does_not_count_for_those_behind_it(trainer: EventS
         return_exceptions=True,
     )
     assert isinstance(lost, StreamConflict)
-    assert [event.stream_version for event in won] == [1]
+    assert [event.stream_version for event in instance(list, won)] == [1]
 
 
 async def test_a_repeated_id_changes_nothing_and_gives_the_first_position(trainer: EventStore) -> None:
@@ -117,7 +119,8 @@ async def test_a_repeated_id_changes_nothing_and_gives_the_first_position(traine
     first = await trainer.append(again)
     head = await trainer.head()
     assert await trainer.append(again) == first
-    assert await asyncio.gather(trainer.append(again), trainer.append(again)) == [first, first]
+    second, third = await asyncio.gather(trainer.append(again), trainer.append(again))
+    assert second == third == first
     assert await trainer.head() == head
 
 
@@ -133,7 +136,7 @@ async def test_a_whole_effect_is_one_round_trip(trainer: EventStore, stores: Sto
     causes = await policy.append([Append("w", "w/advice", AdvisorFailed(error="E", message="m"))] * 16)
     work = [Effect((starting(f"e{n}", expected=0),), (Work("w", f"e{n}", "w", {}),)) for n in range(16)]
     handled = await asyncio.gather(*(trainer.handle("w", c, e) for c, e in zip(causes, work, strict=True)))
-    assert [event.causationid for (event,) in handled] == [cause.id for cause in causes]
+    assert [event.causationid for (event,) in map(there, handled)] == [cause.id for cause in causes]
     assert len(statements) == 1
     assert [await trainer.handle("w", cause, NOTHING) for cause in causes] == [None] * 16
 
@@ -165,7 +168,7 @@ async def test_a_cancelled_caller_stops_nobody(trainer: EventStore) -> None:
     tasks[1].cancel()
     first, cancelled, third = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(cancelled, asyncio.CancelledError)
-    assert third[0].sequence > first[0].sequence
+    assert instance(list, third)[0].sequence > instance(list, first)[0].sequence
 
 
 async def test_closing_writes_what_waits(database: str) -> None:
@@ -178,7 +181,7 @@ async def test_closing_writes_what_waits(database: str) -> None:
 
 async def test_after_a_lost_session_the_same_items_are_written_once(trainer: EventStore, owner: asyncpg.Connection):
     items = [starting("lost", id=uuid7())]
-    pid = await trainer._writer._connection.fetchval("SELECT pg_backend_pid()")
+    pid = await there(trainer._writer._connection).fetchval("SELECT pg_backend_pid()")
     async with owner.transaction():
         await owner.execute("SELECT FROM log_head FOR UPDATE")
         waiting = asyncio.create_task(trainer.append(items))
@@ -195,12 +198,12 @@ async def test_a_writer_that_sits_on_the_head_is_no_reason_to_bury_a_message(
     trainer: EventStore, owner: asyncpg.Connection
 ) -> None:
     await trainer.append([starting("patience")])
-    await trainer._writer._connection.execute("SET lock_timeout = '100ms'")
+    await there(trainer._writer._connection).execute("SET lock_timeout = '100ms'")
     async with owner.transaction():
         await owner.execute("SELECT FROM log_head FOR UPDATE")
         with pytest.raises(DISCONNECTED):
             await trainer.append([starting("patience")])
-    await trainer._writer._connection.execute("RESET lock_timeout")
+    await there(trainer._writer._connection).execute("RESET lock_timeout")
 
 
 @dataclass

@@ -168,7 +168,7 @@ async def with_candidates(loop: Loop, name: str, **law: Any) -> None:
     await loop.react("recipes")
 
 
-TRAIN_FORGERIES = {
+TRAIN_FORGERIES: dict[str, tuple[Forge, dict[str, Any]]] = {
     "base": (put("substrate", "base_uri", to=OUTSIDE), {}),
     "rows": (put("snapshot", to=SHA), {}),
     "path": (put("snapshot_uri", to=OUTSIDE), {}),

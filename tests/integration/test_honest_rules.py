@@ -3,24 +3,27 @@
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import asyncpg
 import pytest
 
 from eventstore.effect import Append
+from eventstore.embedded.broker import EmbeddedBroker
 from eventstore.store import NotAWriter, StreamConflict
 from judgement.constitution import check
 from judgement.decisions import finish, propose, update
 from judgement.history import fold
 from judgement.profile import profile
 from schemas import events as e
+from schemas.base import Frozen
 from schemas.campaign import DOMAINS, Substrate
 from schemas.evidence import Basis, Submission
 from schemas.policy import DeadEnd
 from schemas.registry import SERVICES
 from schemas.scores import BASE, Cost
 from services.console.embedded.run_folder import RunFolder
-from services.console.embedded.system import _services
+from services.console.embedded.system import Embedded, _services
 from services.oracle.sets import draw_set, nonce
 from services.oracle.steps import charge_queries
 from services.runtime.jobs.runner import JobFailed
@@ -30,6 +33,7 @@ from services.runtime.substrate import base_folder, code_sha256
 from services.trainer.steps import queue_training
 from tasks.split import split_of
 from tests.adapters import make_base
+from tests.typed import there
 from tests.unit.driftworld import detected
 from tests.unit.loopworld import SHA, STAMP, Log, campaign, data_ready, report, started, trained
 from tests.unit.searchcases import RECIPES, even, opened, scored_round, with_scores
@@ -67,7 +71,7 @@ def test_rule_1_a_second_round_starts_from_the_same_base_and_no_earlier_weights(
     history.policies[2] = update(with_scores(history, "r1s3", external=0.6, confirm=0.6)).policy
     history.snapshots[2] = data_ready(2)
     log = Log(history)
-    log.payloads = [None] * history.position
+    log.payloads = [Frozen()] * history.position
     log.append(*propose(history))
     jobs = queue_training(history, LATER).work
     assert jobs
@@ -106,7 +110,7 @@ def test_rule_3_a_score_without_a_receipt_is_no_event():
 def going_on(last):
     """A log that goes on after round 1, in which the last candidate had this dev score or none."""
     log = Log(scored_round((0.35, 0.45, 0.55, last)))
-    log.payloads = [None] * log.history.position
+    log.payloads = [Frozen()] * log.history.position
     return log
 
 
@@ -256,7 +260,7 @@ def test_rule_7_a_decision_by_other_thresholds_than_the_recorded_is_refused():
     assert check(history, decision) is None
     softer = history.campaign.constitution.model_copy(update={"promotion": 0.51})
     history.campaign = history.campaign.model_copy(update={"constitution": softer})
-    refusal = check(history, update(history))
+    refusal = there(check(history, update(history)))
     assert refusal.article == "constitution"
     assert f"the campaign began with {history.constitution_sha256}" in refusal.message
 
@@ -272,7 +276,7 @@ def test_rule_8_failed_and_repeated_work_is_charged_like_the_rest():
         Log(scored_round((0.35, 0.45, 0.55, None))),
         Cost(tokens=7, compute=70.0, seconds=3.0, device_seconds=2.0, lost_seconds=60.0),
     )
-    log.payloads = [None] * log.history.position
+    log.payloads = [Frozen()] * log.history.position
     before = log.history.spent
     failure = {"candidate": "r1s3", "error": "OutOfMemory", "message": "", "cost": cost}
     log.append(
@@ -318,8 +322,8 @@ def test_rule_10_the_sealed_sets_are_drawn_by_the_key_and_never_trained_on():
         assert {split_of(domain, core) for domain, core in sealed} == {kind}
 
 
-def embedded_system(folder):
-    return SimpleNamespace(
+def embedded_system(folder: Path) -> Embedded:
+    system = SimpleNamespace(
         folder=RunFolder(folder),
         settings=Settings(postgres="", artifacts="", cache=folder),
         ports=dict.fromkeys(SERVICES, 0),
@@ -327,11 +331,13 @@ def embedded_system(folder):
         page=None,
         beside=None,
     )
+    return cast(Embedded, system)
 
 
 def test_rule_10_the_oracle_alone_is_given_the_key(tmp_path, monkeypatch):
     monkeypatch.setenv("AEVOLVE_ORACLE_KEY_FILE", "the/caller/has/one")
-    commands = _services(embedded_system(tmp_path), SimpleNamespace(address="", incarnation=""))
-    given = {command.name: command.env.get("AEVOLVE_ORACLE_KEY_FILE") for command in commands}
+    broker = cast(EmbeddedBroker, SimpleNamespace(address="", incarnation=""))
+    commands = _services(embedded_system(tmp_path), broker)
+    given = {command.name: there(command.env).get("AEVOLVE_ORACLE_KEY_FILE") for command in commands}
     assert [name for name, key in given.items() if key] == ["oracle"]
-    assert Path(given["oracle"]).stat().st_mode & 0o077 == 0
+    assert Path(there(given["oracle"])).stat().st_mode & 0o077 == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,13 +15,15 @@ from schemas.events import CampaignStarted
 from services.runtime.kafka.broker import DelayedAssignor, _new_topic, declare_topics, make_broker, publish
 from services.runtime.settings import Settings
 from tests.brokers import EMBEDDED, broker
+from tests.typed import instance
 
 POLICY = importlib.import_module("services.policy.app").SERVICE
 
 
 def assignors(settings: Settings) -> tuple[type, ...]:
-    (subscriber,) = make_broker(POLICY, settings, ignore).subscribers
-    return subscriber._connection_args["partition_assignment_strategy"]
+    subscribers: Any = make_broker(POLICY, settings, ignore).subscribers
+    (subscriber,) = subscribers
+    return instance(tuple, subscriber._connection_args["partition_assignment_strategy"])
 
 
 async def ignore(envelope: Envelope) -> None: ...

@@ -62,7 +62,7 @@ async def leading(owner: asyncpg.Connection) -> str:
     """The service whose process leads the relay."""
     while not (name := await owner.fetchval(LEADER)):
         await asyncio.sleep(0.02)
-    return name.partition("/")[2]
+    return str(name.partition("/")[2])
 
 
 @asynccontextmanager

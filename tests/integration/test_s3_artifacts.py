@@ -88,7 +88,7 @@ async def test_an_object_that_was_changed_is_not_measured(cluster, console, serv
     await cluster.begin(console, "changed", campaign(rounds=1, seed=7))
     await until(console, "changed", lambda h: h.position > 0)
     cluster.start("oracle")
-    await until(console, "changed", lambda h: h.trials.get("base") and "dev" in h.trials["base"].scores)
+    await until(console, "changed", lambda h: "base" in h.trials and "dev" in h.trials["base"].scores)
     cluster.kill("oracle")
     await until(console, "changed", lambda h: any(t.checkpoint for t in h.of_round(1)))
     first, *_ = await told(console, "changed", "CheckpointTrained")

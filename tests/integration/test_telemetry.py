@@ -24,7 +24,7 @@ PATIENCE = 200
 
 def page(port: int) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
-        return answer.read().decode()
+        return str(answer.read().decode())
 
 
 def names(text: str) -> set[str]:
@@ -55,7 +55,7 @@ async def watched(database, tmp_path_factory):
         console = await cluster.console()
         try:
             await cluster.begin(console, "w", campaign(rounds=3, candidates=3))
-            history = await until(console, "w", lambda h: h.round >= 2 and h.of_round(2), seconds=PATIENCE)
+            history = await until(console, "w", lambda h: h.round >= 2 and bool(h.of_round(2)), seconds=PATIENCE)
             pages = "".join([await asyncio.to_thread(page, port) for port in ports.values()])
             exported = await shown(Watch(console))
         finally:

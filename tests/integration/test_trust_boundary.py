@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -171,7 +172,7 @@ async def test_nobody_handles_events_in_the_name_of_another(stores: Stores, tabl
     assert await (await stores("oracle")).pending("oracle", event.id)
 
 
-async def test_of_a_message_only_the_id_counts(stores: Stores) -> None:
+async def test_of_a_message_only_the_id_counts(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     """A real id with another type, campaign and time is handled as the log records it, and then never again."""
     seen: list[tuple[str, str, datetime]] = []
 
@@ -190,7 +191,8 @@ async def test_of_a_message_only_the_id_counts(stores: Stores) -> None:
     reactor = Reactor(service, policy)
     late = datetime.now(UTC) + timedelta(days=30_000)
     forged = event.model_copy(update={"type": "ScoresReported", "correlationid": "other", "time": late, "data": {}})
-    reactor.due = _started(reactor, seen)  # the campaign has no start here: what would be due is recorded instead
+    # The campaign has no start here: what would be due is recorded instead.
+    monkeypatch.setattr(reactor, "due", _started(reactor, seen))
     await reactor.react(forged)
     await reactor.react(event)
     assert seen == [("AdvisorFailed", "real", event.time)]
@@ -253,7 +255,7 @@ async def test_the_database_takes_no_event_that_no_reader_could_show(
         await connection.close()
 
 
-async def write(connection: asyncpg.Connection, *events: dict[str, object]) -> list[asyncpg.Record]:
+async def write(connection: asyncpg.Connection, *events: Mapping[str, object]) -> list[asyncpg.Record]:
     """Write events by a caller of the writing function, past all checks in Python: one effect."""
     usual = {"campaign": "form", "type": "AdvisorFailed", "version": 1, "data": "{}"}
     filled = [{"id": uuid7(), "cause": None, "trace": None, "expected": None, **usual, **event} for event in events]
@@ -425,7 +427,7 @@ async def test_a_stream_that_conflicts_for_ever_holds_up_its_campaign_alone(
         seen.append(campaign)
         return Effect((Append(campaign, "squatted/next", failed, expected=0),)) if campaign == "squatted" else NOTHING
 
-    reactor.due = due
+    monkeypatch.setattr(reactor, "due", due)
     async with asyncio.timeout(20):
         assert not await reactor.react(first)
         assert seen == ["squatted"] * CONFLICTS

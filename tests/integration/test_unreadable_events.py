@@ -64,8 +64,12 @@ def shown(database):
     async def run(*arguments):
         environment = os.environ | {"AEVOLVE_POSTGRES": database, "AEVOLVE_PASSWORD": PASSWORDS["console"]}
         command = [sys.executable, "-m", "services.console", *arguments]
-        pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.STDOUT}
-        process = await asyncio.create_subprocess_exec(*command, env=environment | {"COLUMNS": "200"}, **pipes)
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            env=environment | {"COLUMNS": "200"},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
         output, _ = await process.communicate()
         assert b"Traceback" not in output, output.decode()
         return process.returncode, " ".join(output.decode().split())

@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 import pytest
@@ -29,6 +29,7 @@ from services.runtime.settings import Settings
 from tests.background import running
 from tests.conftest import PASSWORDS
 from tests.processes import PATIENCE
+from tests.typed import instance
 from tests.unit.runtime.test_jobs import gone
 from tests.work_for_tests import finished_event, kind, started_event
 
@@ -80,7 +81,7 @@ async def job_process(store: EventStore, queue: str) -> int:
     async def told() -> int | None:
         return (await store.progress("w")).get(queue, {}).get("pid")
 
-    return await until(told)
+    return instance(int, await until(told))
 
 
 async def said(store: EventStore, queue: str) -> list[tuple[str, dict[str, Any]]]:
@@ -133,7 +134,7 @@ async def test_a_job_that_holds_no_order_is_ended_and_the_next_one_is_run(
 ) -> None:
     """Whoever has the role's password can queue anything in its queue."""
     (cause,) = await trainer.append([started_event(queue, 1)])
-    jobs = (("odd", {"number": "secret"}), ("late", {}), (queue, {"number": 1}))
+    jobs: tuple[tuple[str, dict[str, Any]], ...] = (("odd", {"number": "secret"}), ("late", {}), (queue, {"number": 1}))
     work = tuple(Work(queue, key, "w", payload, attempts=attempts) for key, payload in jobs)
     await trainer.handle(queue, cause, Effect(work=work))
     await owner.execute("UPDATE work SET deadline = now() WHERE queue = $1 AND key = 'late'", queue)
@@ -213,7 +214,7 @@ async def test_a_job_that_waits_for_somebody_holds_no_worker_and_uses_up_no_try(
 
 async def asked_often(owner: asyncpg.Connection, queue: str) -> bool:
     starts = "SELECT count(*) FROM events WHERE stream = $1 AND type = 'TrainingStarted'"
-    return await owner.fetchval(starts, queue) > 3
+    return int(await owner.fetchval(starts, queue)) > 3
 
 
 async def all_done(owner: asyncpg.Connection, queue: str) -> list[asyncpg.Record]:
@@ -266,7 +267,7 @@ async def test_two_workers_bury_an_overdue_job_once_and_both_go_on(trainer, runn
     stale = await trainer.overdue(queue)
     worker = Worker(kind(queue, "sleep", 0), trainer, runner, Settings(), "me")
     await worker.bury()
-    worker.store = Remembering(trainer, stale)
+    worker.store = cast(EventStore, Remembering(trainer, stale))
     await worker.bury()
     assert len(await said(trainer, queue)) == 1
 

@@ -113,7 +113,7 @@ def test_no_candidate_is_trained_or_scored_twice(disturbed):
 
 def decided(folder):
     """What was proposed, scored and decided, by stream and in its order, without times and ids."""
-    found = {}
+    found: dict[str, list[object]] = {}
     for envelope in log(folder):
         if envelope.type in DECISIONS:
             stream = envelope.subject.partition("/")[2]

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,9 +79,9 @@ def test_a_killed_process_costs_nothing_but_the_steps_since_its_checkpoint(job) 
 
 def test_a_job_that_learns_from_rewards_goes_on_with_the_same_answers(tmp_path) -> None:
     inputs = make_inputs(tmp_path, rows=16)
-    mix = {"mix": {"units": 0.0}, "traces": 0.0}
+    mix: dict[str, Any] = {"mix": {"units": 0.0}, "traces": 0.0}
     taught = quiet(make_job(tmp_path / "taught", inputs, adapter="full", steps=40, batch=32, lr=5e-3, **mix))
-    knobs = {"method": "grpo", "steps": 20, "batch": 16, "group": 8, "checkpoint": "average", **mix}
+    knobs: dict[str, Any] = {"method": "grpo", "steps": 20, "batch": 16, "group": 8, "checkpoint": "average", **mix}
 
     def job(name: str) -> TrainingJob:
         return make_job(tmp_path / name, {**inputs, "base": taught.uri}, **knobs)

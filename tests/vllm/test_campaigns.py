@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from services.oracle.engines.client import Client
 from services.oracle.engines.remote import wait_until_ready
@@ -32,7 +33,7 @@ constitution:
 """
 
 
-def run(folder: Path, **variables: str) -> list[dict]:
+def run(folder: Path, **variables: str) -> list[dict[str, Any]]:
     """The log of the campaign."""
     file, out = folder / "served.yaml", folder / "run"
     file.write_text(CAMPAIGN)
@@ -44,12 +45,12 @@ def run(folder: Path, **variables: str) -> list[dict]:
     return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 
 
-def engines(log: list[dict]) -> set[str]:
+def engines(log: list[dict[str, Any]]) -> set[str]:
     """The engines of all stamps."""
     return {event["data"]["stamp"]["engine"] for event in log if event["type"] == "ScoresReported"}
 
 
-def scored(log: list[dict]) -> set[str]:
+def scored(log: list[dict[str, Any]]) -> set[str]:
     return {event["data"]["candidate"] for event in log if event["type"] == "ScoresReported"}
 
 

@@ -28,6 +28,7 @@ from services.oracle.job import AdapterRefused, EngineUse, EvaluationJob, Prompt
 from services.runtime.settings import Settings
 from tests.processes import until
 from tests.tiny_models import make_adapter, make_model
+from tests.typed import there
 from tests.vllm.conftest import of
 
 
@@ -114,9 +115,15 @@ def test_an_engine_that_is_killed_fails_its_job_is_started_again_and_leaves_noth
     try:
         measure(of(job, None, use))
         assert vllm.warm(base, sha256, Model(), settings).pid == use.pid
-        everything = children(use.pid) | {use.pid}
+        pid = there(use.pid)
+        everything = children(pid) | {pid}
         assert len(everything) > 1
-        killer = threading.Timer(0.5, lambda: [os.kill(pid, signal.SIGKILL) for pid in children(use.pid)])
+
+        def kill() -> None:
+            for child in children(pid):
+                os.kill(child, signal.SIGKILL)
+
+        killer = threading.Timer(0.5, kill)
         killer.start()
         with pytest.raises(EngineFailed):
             measure_until_killed(of(job, None, use))
