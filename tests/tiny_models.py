@@ -77,12 +77,17 @@ def make_model(folder: Path, *, width: int = 32, seed: int = 0) -> Path:
 
 
 def make_adapter(
-    base: Path, folder: Path, seed: int, targets: Sequence[str] | str = ("q_proj", "down_proj"), std: float = 0.3
+    base: Path,
+    folder: Path,
+    seed: int,
+    targets: Sequence[str] | str = ("q_proj", "down_proj"),
+    std: float = 0.3,
+    rank: int = 4,
 ) -> Path:
-    """A random LoRA adapter of rank 4 that changes what the model says."""
+    """A random LoRA adapter that changes what the model says."""
     torch.manual_seed(seed)
     modules = targets if isinstance(targets, str) else list(targets)
-    config = LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=8, target_modules=modules)
+    config = LoraConfig(task_type="CAUSAL_LM", r=rank, lora_alpha=8, target_modules=modules)
     model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
     for weight in filter(lambda weight: weight.requires_grad, model.parameters()):
         torch.nn.init.normal_(weight, std=std)

@@ -60,7 +60,7 @@ def adapters(base: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]
     """Three adapters that change the base's answers, of all its linear layers and of some."""
     folder = tmp_path_factory.mktemp("adapters")
     targets = (["q_proj", "down_proj"], "all-linear", ["v_proj"])
-    return [make_adapter(base, folder / f"r1s{n}", n, target, std=0.1) for n, target in enumerate(targets)]
+    return [make_adapter(base, folder / f"r1s{n}", n, target, std=0.06) for n, target in enumerate(targets)]
 
 
 @pytest.fixture(scope="session")

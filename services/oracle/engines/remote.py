@@ -43,7 +43,7 @@ def opened(job: EvaluationJob, tokenizer: Any, *, own_server: bool) -> Iterator[
             "campaigns that train every weight with AEVOLVE_ENGINE=hf"
         )
     if trained is not None:
-        check_layers(trained)
+        check_layers(trained, model_folder(job.base))
     client = Client(job.engine)
     wait_until_ready(client, job.engine)
     base = served_name(job.base_sha256)
@@ -72,19 +72,33 @@ def loaded(client: Client, base: str, candidate: str, folder: Path) -> Iterator[
             client.unload(name)
 
 
-def check_layers(folder: Path) -> None:
-    """Raise `AdapterRefused` for an adapter of a module outside the model's numbered layers, such as the output layer.
+def check_layers(folder: Path, base: Path) -> None:
+    """Raise `AdapterRefused` for an adapter that vLLM would follow in part, without an error.
 
-    vLLM leaves its change out of log-probabilities, and answers as the base where there is no other
-    (vllm-project/vllm#51594).
+    It leaves the change of the output layer, or of another module outside the numbered layers, out of
+    log-probabilities, and answers as the base where there is no other (vllm-project/vllm#51594). Of a matrix that is
+    too small for the base it takes what there is.
     """
-    for file in sorted(folder.glob("*.safetensors")):
-        for name in read_header(file):
-            if name != "__metadata__" and not re.search(r"\.\d+\.", name):
-                raise AdapterRefused(
-                    f"adapter {folder}: it changes {name.removeprefix('base_model.model.')}, outside the model's "
-                    "layers, which a server does not follow; measure with AEVOLVE_ENGINE=hf"
-                )
+    shapes = _shapes(base)
+    for name, shape in _shapes(folder).items():
+        module, _, part = name.removeprefix("base_model.model.").rpartition(".lora_")
+        if not re.search(r"\.\d+\.", module):
+            raise AdapterRefused(
+                f"adapter {folder}: it changes {module or name}, outside the model's layers, which a server does not "
+                "follow; measure with AEVOLVE_ENGINE=hf"
+            )
+        layer = shapes.get(f"{module}.weight")
+        if layer and (shape[1] != layer[1] if part.startswith("A") else shape[0] != layer[0]):
+            raise AdapterRefused(
+                f"adapter {folder}: {name} has the shape {shape}, and {module} of the base {layer}; train it again on "
+                "the recorded base"
+            )
+
+
+def _shapes(folder: Path) -> dict[str, list[int]]:
+    """The shapes of a folder's weights by name."""
+    headers = [read_header(file) for file in sorted(folder.glob("*.safetensors"))]
+    return {name: about["shape"] for header in headers for name, about in header.items() if name != "__metadata__"}
 
 
 def check_adapter(client: Client, base: str, name: str, folder: Path) -> None:

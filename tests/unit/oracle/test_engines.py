@@ -175,8 +175,11 @@ def test_a_server_of_another_base_or_with_less_room_is_refused(here, differs, wo
         measure(here.of(None, remote(server), **differs))
 
 
-def test_an_adapter_that_a_server_or_this_process_cannot_load_is_refused(here, tmp_path) -> None:
+def test_an_adapter_that_a_server_or_this_process_cannot_load_is_refused(here, tmp_path, monkeypatch) -> None:
     other = make_adapter(make_model(tmp_path / "wide", width=64), tmp_path / "adapter", 3)
+    with serving(here.served) as server, pytest.raises(AdapterRefused, match=r"lora_A.weight has the shape \[4, 128\]"):
+        measure(here.of(other, remote(server)))
+    monkeypatch.setattr("services.oracle.engines.remote.check_layers", lambda *_: None)
     with serving(here.served) as server, pytest.raises(AdapterRefused, match="status 500"):
         measure(here.of(other, remote(server)))
     with pytest.raises(AdapterRefused, match="does not fit the base"):
