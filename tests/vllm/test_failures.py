@@ -55,7 +55,7 @@ def test_an_adapter_that_does_not_fit_is_refused_and_the_next_one_is_measured(
     job: EvaluationJob, base: Path, adapters: list[Path], operators: EngineUse, tmp_path: Path
 ) -> None:
     wide = make_adapter(make_model(tmp_path / "wide", width=48), tmp_path / "adapter", 0)
-    with pytest.raises(AdapterRefused, match=r"has the shape \[4, 48\], and .* of the base \[\d+, 128\]"):
+    with pytest.raises(AdapterRefused, match=r"has the shape \[4, 96\], and .* of the base \[128, 256\]"):
         measure(of(job, wide, operators))
     with pytest.raises(AdapterRefused, match="status 500"):
         measure(of(job, make_adapter(base, tmp_path / "rank", 0, rank=32), operators))
