@@ -21,6 +21,8 @@ import pytest
 from eventstore.embedded.postgres import EmbeddedPostgres
 from eventstore.migrate import migrate, provision
 from eventstore.store import EventStore, StreamConflict
+from schemas.campaign import Axis, Campaign, Evaluation, ItemSet, Model
+from schemas.recipe import Recipe
 from services.runtime.jobs.worker import retry_until_connected
 from tests.chaos import checks
 from tests.chaos.faults import inflict
@@ -29,11 +31,15 @@ from tests.chaos.system import System, broker
 from tests.cluster import log_of
 from tests.conftest import PASSWORDS
 from tests.kafka.broker import missing
+from tests.tiny_models import DOMAINS, make_model
 from tests.unit.loopworld import campaign
 
 SEED = int(os.environ.get("AEVOLVE_CHAOS_SEED", "0"))
 FAULTS = int(os.environ.get("AEVOLVE_CHAOS_FAULTS", "210"))
 """In all, shared between the brokers that can run here."""
+
+REAL_FAULTS = 20
+"""Planned for real training, of which those of `FOR_STUBS` are left out."""
 
 BROKERS = ("embedded",) if missing() else ("embedded", "apache")
 CALM_SECONDS = 120.0
@@ -47,27 +53,56 @@ pytestmark = pytest.mark.timeout(2400)
 TRIED_OFTEN = campaign(rounds=2, candidates=4, budget={"external_queries": 9, "attempts": 20})
 
 
+REAL_TRAINING = campaign(
+    rounds=2,
+    candidates=2,
+    domains=DOMAINS,
+    evaluation=Evaluation(**dict.fromkeys(("dev", "confirm", "external", "final"), ItemSet(items=4))),
+    space=(Axis(knob="steps", values=(4, 8), scale="log"), Axis(knob="rank", values=(4, 8), scale="log")),
+    budget={"external_queries": 5, "attempts": 20},
+).model_copy(update={"recipe": Recipe(steps=4, batch=4, rank=4), "model": Model(max_new_tokens=8)})
+"""Jobs of some seconds: data are made, a random Llama is trained, and it is measured."""
+
+FOR_STUBS = ("fill the disk", "put a clock ahead", "put a clock back")
+"""Kinds that real jobs take no part in: their disk is the machine's, and their libraries keep their own time."""
+
+
 @pytest.mark.parametrize("kind", ["embedded", "apache"])
 async def test_a_storm_of_faults_changes_no_decision(kind: str) -> None:
     faults = plan(SEED, FAULTS // len(BROKERS), embedded=kind == "embedded")
-    say(f"{kind}, seed {SEED}: {len(faults)} faults", *map(str, faults))
     async with system_on(kind) as system:
-        store = await system.console()
+        await weather(system, kind, TRIED_OFTEN, faults)
+
+
+async def test_a_storm_over_real_training_changes_no_decision() -> None:
+    faults = [fault for fault in plan(SEED, REAL_FAULTS, embedded=True) if fault.kind not in FOR_STUBS]
+    async with system_on("embedded") as system:
+        system.base = make_model(system.folder / "model")
+        system.extra["STUB_REAL"] = "data train score"
+        await weather(system, "real training", REAL_TRAINING, faults)
+
+
+async def weather(system: System, name: str, asked: Campaign, faults: list[Fault]) -> None:
+    """A campaign without faults, then campaigns as long as the storm lasts: their logs must say the same."""
+    say(f"{name}, seed {SEED}: {len(faults)} faults", *map(str, faults))
+    store = await system.console()
+    try:
         system.begin_all()
-        await run(system, store, "undisturbed")
+        await run(system, store, "undisturbed", asked)
         tending = asyncio.create_task(system.tend())
         storm = asyncio.create_task(break_by(system, faults))
-        names = [name async for name in campaigns(system, store, storm)]
+        names = [campaign async for campaign in campaigns(system, store, storm, asked)]
         await storm
         await eventually(lambda: checks.nothing_is_lost_or_doubled(system, store))
         tending.cancel()
         assert not system.crashes, system.crashes
         undisturbed = await log_of(store, "undisturbed")
-        for name in names:
-            log = await log_of(store, name)
+        for campaign in names:
+            log = await log_of(store, campaign)
             checks.every_outcome_is_told_once(log)
             checks.decided_as_undisturbed(log, undisturbed)
-        say(f"{kind}: {len(names)} campaigns, {await store.head()} events")
+        say(f"{name}: {len(names)} campaigns, {await store.head()} events")
+    finally:
         await store.close()
 
 
@@ -101,19 +136,21 @@ async def break_by(system: System, faults: list[Fault]) -> None:
         say(f"{number}. {fault}: {time.monotonic() - begun:.1f} s")
 
 
-async def campaigns(system: System, store: EventStore, storm: asyncio.Task[None]) -> AsyncIterator[str]:
+async def campaigns(
+    system: System, store: EventStore, storm: asyncio.Task[None], asked: Campaign
+) -> AsyncIterator[str]:
     """Run one campaign after the other as long as the storm lasts; their ids."""
     number = 0
     while not storm.done():
         number += 1
-        await run(system, store, f"c{number}")
+        await run(system, store, f"c{number}", asked)
         yield f"c{number}"
 
 
-async def run(system: System, store: EventStore, name: str) -> None:
+async def run(system: System, store: EventStore, name: str, asked: Campaign) -> None:
     """Run a campaign to its end."""
     with suppress(StreamConflict):  # the answer to the first attempt was lost
-        await retry_until_connected(lambda: system.begin(store, name, TRIED_OFTEN))
+        await retry_until_connected(lambda: system.begin(store, name, asked))
     async with asyncio.timeout(10 * CALM_SECONDS):
         while name not in {c.id for c in await retry_until_connected(store.campaigns) if c.finished}:
             await asyncio.sleep(0.2)

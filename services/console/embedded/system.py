@@ -35,7 +35,7 @@ PAUSE_SECONDS = 1.0
 """Seconds between two of them."""
 MOST_WORKERS = 8
 PASSED = {
-    "*": ("log_format", "lease_seconds", "catch_up_seconds", "idle_seconds"),
+    "*": ("lease_seconds", "catch_up_seconds", "idle_seconds"),
     "trainer": ("workers", "rank_seconds"),
     "oracle": (
         *("workers", "anchor_seconds", "oracle_items", "board_token_file"),
@@ -164,7 +164,9 @@ def _services(system: Embedded, broker: EmbeddedBroker) -> Iterator[Command]:
             env["AEVOLVE_ANCHOR_KEY_FILE"] = str(folder.anchor_key)
             env["AEVOLVE_ANCHOR_FILE"] = str(folder.anchors)
         argv = ("services.console", "serve", name)
-        yield Command(name, argv, folder.log(name), {**clean_environment(), **_given(name), **env}, (system.lock,))
+        yield Command(
+            name, argv, folder.log(name), {**clean_environment(), **_given(name, settings), **env}, (system.lock,)
+        )
     if system.page is not None:
         yield _page(system, broker)
     if settings.metrics_port:
@@ -186,7 +188,7 @@ def _page(system: Embedded, broker: EmbeddedBroker) -> Command:
         "AEVOLVE_ANCHOR_PUBLIC_KEY": str(folder.public_key),
     }
     argv = ("services.console", "console", "--port", str(system.page))
-    environment = {**clean_environment(), **_given("console"), **env}
+    environment = {**clean_environment(), **_given("console", settings), **env}
     return Command("console", argv, folder.log("console"), environment, (system.lock,))
 
 
@@ -198,19 +200,24 @@ def _exporter(system: Embedded) -> Command:
         "AEVOLVE_PASSWORD_FILE": str(folder.password("exporter")),
         "AEVOLVE_METRICS_PORT": str(settings.metrics_port),
     }
-    environment = {**clean_environment(), **_given("exporter"), **env}
+    environment = {**clean_environment(), **_given("exporter", settings), **env}
     return Command("exporter", ("services.console", "exporter"), folder.log("exporter"), environment, (system.lock,))
 
 
-def _given(service: str) -> dict[str, str]:
-    """The variables of this command's environment that are meant for a service, and how many jobs it runs."""
+def _given(service: str, settings: Settings) -> dict[str, str]:
+    """The variables of this command's environment that are meant for a service, its log format, and its jobs."""
+    logged = {"AEVOLVE_LOG_FORMAT": settings.log_format}
     workers = {"AEVOLVE_WORKERS": str(_workers(service))} if service in SERVICES and service != "console" else {}
     passed = {f"AEVOLVE_{name.upper()}": name for name in (*PASSED["*"], *PASSED.get(service, ()))}
-    return workers | {
-        variable: str(Path(os.environ[variable]).absolute()) if name.endswith("_file") else os.environ[variable]
-        for variable, name in passed.items()
-        if os.environ.get(variable)
-    }
+    return (
+        logged
+        | workers
+        | {
+            variable: str(Path(os.environ[variable]).absolute()) if name.endswith("_file") else os.environ[variable]
+            for variable, name in passed.items()
+            if os.environ.get(variable)
+        }
+    )
 
 
 def _task_path(settings: Settings, beside: Path | None) -> dict[str, str]:

@@ -37,7 +37,7 @@ DECIDED = {
         "worker",
     ),
     *("kafka_protocol", "kafka_sasl_mechanism", "kafka_user", "kafka_password_file", "kafka_ca_file"),
-    *("kafka_cert_file", "kafka_key_file", "partitions", "replication", "host"),
+    *("log_format", "kafka_cert_file", "kafka_key_file", "partitions", "replication", "host"),
 }
 """Settings that the run decides by itself, or that its own broker and loopback addresses leave no room for."""
 
@@ -70,7 +70,7 @@ def test_a_service_gets_what_is_meant_for_it_and_nothing_that_is_meant_for_anoth
     monkeypatch.chdir(tmp_path)
     for name in (name for names in PASSED.values() for name in names):
         default = Settings.model_fields[name].default
-        monkeypatch.setenv(f"AEVOLVE_{name.upper()}", "json" if name == "log_format" else f"{default or 'x'}")
+        monkeypatch.setenv(f"AEVOLVE_{name.upper()}", f"{default or 'x'}")
     monkeypatch.setenv("AEVOLVE_WORKERS", "3")
     monkeypatch.setenv("AEVOLVE_ADVISOR_URL", "http://127.0.0.1:1/v1")
     monkeypatch.setenv("AEVOLVE_ENGINE_URL", "http://127.0.0.1:2/v1")
