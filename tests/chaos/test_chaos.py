@@ -71,7 +71,7 @@ FOR_STUBS = ("fill the disk", "put a clock ahead", "put a clock back")
 async def test_a_storm_of_faults_changes_no_decision(kind: str) -> None:
     faults = plan(SEED, FAULTS // len(BROKERS), embedded=kind == "embedded")
     async with system_on(kind) as system:
-        await weather(system, kind, TRIED_OFTEN, faults)
+        INFLICTED.update(fault.kind for fault in await weather(system, kind, TRIED_OFTEN, faults))
 
 
 async def test_a_storm_over_real_training_changes_no_decision() -> None:
@@ -80,10 +80,18 @@ async def test_a_storm_over_real_training_changes_no_decision() -> None:
         system.base = make_model(system.folder / "model")
         system.extra["STUB_REAL"] = "data train score"
         await weather(system, "real training", REAL_TRAINING, faults)
+        store = await system.console()
+        scores = [event for event in await log_of(store, "c1") if event.type == "ScoresReported"]
+        await store.close()
+    assert scores
+    assert all(event.data["stamp"]["engine"].startswith("transformers ") for event in scores)
 
 
-async def weather(system: System, name: str, asked: Campaign, faults: list[Fault]) -> None:
-    """A campaign without faults, then campaigns as long as the storm lasts: their logs must say the same."""
+async def weather(system: System, name: str, asked: Campaign, faults: list[Fault]) -> list[Fault]:
+    """A campaign without faults, then campaigns as long as the storm lasts: their logs must say the same.
+
+    The faults that were inflicted.
+    """
     say(f"{name}, seed {SEED}: {len(faults)} faults", *map(str, faults))
     store = await system.console()
     try:
@@ -92,7 +100,7 @@ async def weather(system: System, name: str, asked: Campaign, faults: list[Fault
         tending = asyncio.create_task(system.tend())
         storm = asyncio.create_task(break_by(system, faults))
         names = [campaign async for campaign in campaigns(system, store, storm, asked)]
-        await storm
+        inflicted = await storm
         await eventually(lambda: checks.nothing_is_lost_or_doubled(system, store))
         tending.cancel()
         assert not system.crashes, system.crashes
@@ -102,6 +110,7 @@ async def weather(system: System, name: str, asked: Campaign, faults: list[Fault
             checks.every_outcome_is_told_once(log)
             checks.decided_as_undisturbed(log, undisturbed)
         say(f"{name}: {len(names)} campaigns, {await store.head()} events")
+        return inflicted
     finally:
         await store.close()
 
@@ -127,17 +136,19 @@ async def system_on(kind: str) -> AsyncIterator[System]:
                 system.end_all()
 
 
-async def break_by(system: System, faults: list[Fault]) -> None:
-    """Inflict the plan."""
+async def break_by(system: System, faults: list[Fault]) -> list[Fault]:
+    """Inflict the plan; what was inflicted."""
+    inflicted = []
     for number, fault in enumerate(faults, start=1):
         begun = time.monotonic()
         await inflict(system, fault)
-        INFLICTED[fault.kind] += 1
+        inflicted.append(fault)
         say(f"{number}. {fault}: {time.monotonic() - begun:.1f} s")
+    return inflicted
 
 
 async def campaigns(
-    system: System, store: EventStore, storm: asyncio.Task[None], asked: Campaign
+    system: System, store: EventStore, storm: asyncio.Task[list[Fault]], asked: Campaign
 ) -> AsyncIterator[str]:
     """Run one campaign after the other as long as the storm lasts; their ids."""
     number = 0

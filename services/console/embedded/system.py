@@ -206,18 +206,15 @@ def _exporter(system: Embedded) -> Command:
 
 def _given(service: str, settings: Settings) -> dict[str, str]:
     """The variables of this command's environment that are meant for a service, its log format, and its jobs."""
-    logged = {"AEVOLVE_LOG_FORMAT": settings.log_format}
-    workers = {"AEVOLVE_WORKERS": str(_workers(service))} if service in SERVICES and service != "console" else {}
+    given: dict[str, str] = {"AEVOLVE_LOG_FORMAT": settings.log_format}
+    if service in SERVICES and service != "console":
+        given["AEVOLVE_WORKERS"] = str(_workers(service))
     passed = {f"AEVOLVE_{name.upper()}": name for name in (*PASSED["*"], *PASSED.get(service, ()))}
-    return (
-        logged
-        | workers
-        | {
-            variable: str(Path(os.environ[variable]).absolute()) if name.endswith("_file") else os.environ[variable]
-            for variable, name in passed.items()
-            if os.environ.get(variable)
-        }
-    )
+    return given | {
+        variable: str(Path(os.environ[variable]).absolute()) if name.endswith("_file") else os.environ[variable]
+        for variable, name in passed.items()
+        if os.environ.get(variable)
+    }
 
 
 def _task_path(settings: Settings, beside: Path | None) -> dict[str, str]:
