@@ -32,6 +32,7 @@ PROCESSOR = {
     "VLLM_CPU_CI_ENV": "1",  # few compiled shapes, so that it starts in a minute
     "VLLM_CPU_OMP_THREADS_BIND": "0",
     "OMP_NUM_THREADS": "1",
+    "VLLM_NO_USAGE_STATS": "1",
 }
 """vLLM's own variables, which the oracle's server inherits."""
 
