@@ -70,6 +70,8 @@ def record(kind: str, seed: int, plan: Plan) -> Stream:
         columns.append([detector(measured, assessed) for detector in DETECTORS.values()])
         reached = assessed.model_copy(update={"threshold": shipped(measured, assessed)})
         named.append(tuple(scope.scope for scope in alarming(reached)))
-        board.append(driver.update(board.history))
+        policy = driver.update(board.history)
+        if round_ < plan.rounds:  # no policy opens a round beyond the campaign's last
+            board.append(policy)
     domain = board.history.campaign.constitution.domains[world.region.domain]
     return Stream(kind, seed, np.array(columns).T, tuple(named), exposure(board), domain)
