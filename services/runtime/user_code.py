@@ -143,5 +143,5 @@ class _Failed(Exception):
 
 def clean_environment() -> dict[str, str]:
     """The environment without our settings and passwords."""
-    kept = {name: value for name, value in os.environ.items() if not SECRETS.search(name)}
-    return {**kept, "OMP_NUM_THREADS": kept.get("OMP_NUM_THREADS", "1"), "PYTHONHASHSEED": "0"}
+    variables = {name: value for name, value in os.environ.items() if not SECRETS.search(name)}
+    return {**variables, "OMP_NUM_THREADS": variables.get("OMP_NUM_THREADS", "1"), "PYTHONHASHSEED": "0"}

@@ -123,8 +123,8 @@ class Texts:
 
     def next_pieces(self, pairs: Sequence[Draw], form: Prompt) -> list[tuple[Example, ...] | str]:
         """As `sequences`, but one piece of each text that is too long."""
-        made = iter(sequences(self.tokenizer, [pair for pair in pairs if self._count(pair[0]) == 1], form))
-        return [(self._next(row),) if self._count(row) > 1 else next(made) for row, _ in pairs]
+        whole = iter(sequences(self.tokenizer, [pair for pair in pairs if self._count(pair[0]) == 1], form))
+        return [(self._next(row),) if self._count(row) > 1 else next(whole) for row, _ in pairs]
 
     def _count(self, row: Row) -> int:
         # A token has a byte at least, and some tokenizers put one more before a text.

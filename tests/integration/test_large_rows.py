@@ -77,7 +77,7 @@ async def test_a_service_handles_large_events_a_page_at_a_time(stores: Stores, f
 
 async def test_the_relay_publishes_large_events_a_page_at_a_time(stores: Stores, flooded: str) -> None:
     store, batches = await stores("policy"), list[list[Envelope]]([])
-    relay = Relay(store, lambda envelope: _kept(batches, envelope), "large rows")
+    relay = Relay(store, lambda envelope: _publish(batches, envelope), "large rows")
     connection = await store.connect()
     while relay.position < await store.head():
         batches.append([])
@@ -87,7 +87,7 @@ async def test_the_relay_publishes_large_events_a_page_at_a_time(stores: Stores,
     assert sum(map(len, batches)) == await store.head()
 
 
-async def _kept(batches: list[list[Envelope]], envelope: Envelope) -> None:
+async def _publish(batches: list[list[Envelope]], envelope: Envelope) -> None:
     batches[-1].append(envelope)
 
 

@@ -12,7 +12,7 @@ from schemas.campaign import Model, Substrate
 from services.console.embedded.supervisor import Child, Command
 from services.runtime.storage.hashing import hash_folder
 from services.runtime.storage.hub_models import HUB_ID, hub_folder
-from services.runtime.storage.model_folders import ModelMissing, damage_named, model_config, read_header
+from services.runtime.storage.model_folders import ModelMissing, damage_named, model_config, weight_shapes
 from services.runtime.substrate import code_sha256
 from services.runtime.user_error import UserError
 from services.trainer.tiny_base.make import base_key
@@ -75,13 +75,12 @@ def active_parameters(folder: Path) -> int:
 
     Tied weights are stored and counted once. Raises `ModelDamaged`, or `UserError` without weights.
     """
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
+    shapes = weight_shapes(folder)
+    if not shapes:
         raise UserError(f"model.base: {folder}; no *.safetensors file lies there: convert the weights to safetensors")
     with damage_named(folder / "config.json"):
         share = _active_share(model_config(folder))
-    sizes = [(name, tensor["shape"]) for file in files for name, tensor in read_header(file).items()]
-    return round(sum(_product(shape) * (share if ".experts." in name else 1.0) for name, shape in sizes))
+    return round(sum(_product(shape) * (share if ".experts." in name else 1.0) for name, shape in shapes.items()))
 
 
 def _active_share(config: dict[str, Any]) -> float:

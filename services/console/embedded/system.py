@@ -164,9 +164,8 @@ def _services(system: Embedded, broker: EmbeddedBroker) -> Iterator[Command]:
             env["AEVOLVE_ANCHOR_KEY_FILE"] = str(folder.anchor_key)
             env["AEVOLVE_ANCHOR_FILE"] = str(folder.anchors)
         argv = ("services.console", "serve", name)
-        yield Command(
-            name, argv, folder.log(name), {**clean_environment(), **_given(name, settings), **env}, (system.lock,)
-        )
+        environment = {**clean_environment(), **_variables_for(name, settings), **env}
+        yield Command(name, argv, folder.log(name), environment, (system.lock,))
     if system.page is not None:
         yield _page(system, broker)
     if settings.metrics_port:
@@ -188,7 +187,7 @@ def _page(system: Embedded, broker: EmbeddedBroker) -> Command:
         "AEVOLVE_ANCHOR_PUBLIC_KEY": str(folder.public_key),
     }
     argv = ("services.console", "console", "--port", str(system.page))
-    environment = {**clean_environment(), **_given("console", settings), **env}
+    environment = {**clean_environment(), **_variables_for("console", settings), **env}
     return Command("console", argv, folder.log("console"), environment, (system.lock,))
 
 
@@ -200,17 +199,17 @@ def _exporter(system: Embedded) -> Command:
         "AEVOLVE_PASSWORD_FILE": str(folder.password("exporter")),
         "AEVOLVE_METRICS_PORT": str(settings.metrics_port),
     }
-    environment = {**clean_environment(), **_given("exporter", settings), **env}
+    environment = {**clean_environment(), **_variables_for("exporter", settings), **env}
     return Command("exporter", ("services.console", "exporter"), folder.log("exporter"), environment, (system.lock,))
 
 
-def _given(service: str, settings: Settings) -> dict[str, str]:
+def _variables_for(service: str, settings: Settings) -> dict[str, str]:
     """The variables of this command's environment that are meant for a service, its log format, and its jobs."""
-    given: dict[str, str] = {"AEVOLVE_LOG_FORMAT": settings.log_format}
+    variables: dict[str, str] = {"AEVOLVE_LOG_FORMAT": settings.log_format}
     if service in SERVICES and service != "console":
-        given["AEVOLVE_WORKERS"] = str(_workers(service))
+        variables["AEVOLVE_WORKERS"] = str(_workers(service))
     passed = {f"AEVOLVE_{name.upper()}": name for name in (*PASSED["*"], *PASSED.get(service, ()))}
-    return given | {
+    return variables | {
         variable: str(Path(os.environ[variable]).absolute()) if name.endswith("_file") else os.environ[variable]
         for variable, name in passed.items()
         if os.environ.get(variable)

@@ -23,7 +23,7 @@ from services.oracle.engines.vllm import served_name
 from services.oracle.harness.remote import RemoteLM
 from services.oracle.job import AdapterRefused, EngineUse, EvaluationJob
 from services.runtime.prompting import end_tokens
-from services.runtime.storage.model_folders import model_folder, read_header
+from services.runtime.storage.model_folders import model_folder, weight_shapes
 from services.runtime.storage.trained_folders import form
 
 PROBE = "Is 2 + 2 = 4?\n"
@@ -79,8 +79,8 @@ def check_layers(folder: Path, base: Path) -> None:
     log-probabilities, and answers as the base where there is no other (vllm-project/vllm#51594). Of a matrix that is
     too small for the base it takes what there is.
     """
-    shapes = _shapes(base)
-    for name, shape in _shapes(folder).items():
+    shapes = weight_shapes(base)
+    for name, shape in weight_shapes(folder).items():
         module, _, part = name.removeprefix("base_model.model.").rpartition(".lora_")
         if not re.search(r"\.\d+\.", module):
             raise AdapterRefused(
@@ -93,12 +93,6 @@ def check_layers(folder: Path, base: Path) -> None:
                 f"adapter {folder}: {name} has the shape {shape}, and {module} of the base {layer}; train it again on "
                 "the recorded base"
             )
-
-
-def _shapes(folder: Path) -> dict[str, list[int]]:
-    """The shapes of a folder's weights by name."""
-    headers = [read_header(file) for file in sorted(folder.glob("*.safetensors"))]
-    return {name: about["shape"] for header in headers for name, about in header.items() if name != "__metadata__"}
 
 
 def check_adapter(client: Client, base: str, name: str, folder: Path) -> None:
@@ -167,8 +161,8 @@ class RemoteEngine:
         owner, context = card.get("owned_by", "unknown"), card.get("max_model_len")
         self.context = context if isinstance(context, int) else job.max_length
         server = f"memory {profile.memory:g}, rank {profile.max_rank}" if own_server else "remote"
-        told = re.sub(r"[^\x20-\x7e]", "?", f"{owner} {client.version()}")[:100]  # a stranger's words, for the log
-        self.name = f"{told}, profile {job.profile}, {self.at_once} at a time, {server}"
+        product = re.sub(r"[^\x20-\x7e]", "?", f"{owner} {client.version()}")[:100]  # a stranger's words, for the log
+        self.name = f"{product}, profile {job.profile}, {self.at_once} at a time, {server}"
         self.precision = "bfloat16" if own_server else "not told"
 
     def puzzles(self, count: Count) -> RemoteLM:

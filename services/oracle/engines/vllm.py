@@ -28,7 +28,7 @@ from services.oracle.job import EngineUse
 from services.runtime.jobs.runner import JobFailed
 from services.runtime.parent_watch import GRACE, end_with_parent
 from services.runtime.settings import Settings
-from services.runtime.storage.model_folders import ModelDamaged, ModelMissing, model_config, read_header
+from services.runtime.storage.model_folders import ModelDamaged, ModelMissing, model_config, weight_shapes
 
 ServerSpec = tuple[Path, str, Model]
 """Base folder, its hash and the campaign's model settings: others need another server."""
@@ -159,8 +159,7 @@ def layers(folder: Path) -> list[str]:
 
     A processor's build ends with an error at the first likelihoods where adapters may change the output layer.
     """
-    headers = (read_header(file) for file in folder.glob("*.safetensors"))
-    matrices = (name for header in headers for name, about in header.items() if len(about.get("shape", ())) == 2)
+    matrices = (name for name, shape in weight_shapes(folder).items() if len(shape) == 2)
     return sorted({name.split(".")[-2] for name in matrices if re.search(r"\.\d+\..*\.weight$", name)})
 
 

@@ -24,7 +24,7 @@ NO_PENALTIES = {"presence_penalty": 0.0, "frequency_penalty": 0.0, "repetition_p
 """Sent with every request, since a server may take others from the base's `generation_config`."""
 
 PER_REQUEST = 8
-"""Prompts of one request: a request costs the server as much time as a small model's answer."""
+"""Prompts of one request, each of which opens a connection."""
 
 Call = tuple[list[int], Mapping[str, Any]]
 """Token ids of a prompt, and the request's settings."""

@@ -114,6 +114,12 @@ def read_header(file: Path) -> dict[str, Any]:
     return header
 
 
+def weight_shapes(folder: Path) -> dict[str, list[int]]:
+    """The shapes of a folder's weights by name, from the headers of its safetensors. Raises `ModelDamaged`."""
+    headers = [read_header(file) for file in sorted(folder.glob("*.safetensors"))]
+    return {name: tensor["shape"] for header in headers for name, tensor in header.items()}
+
+
 def check_weights(folder: Path) -> None:
     """Raise `ModelMissing` without weights, or `ModelDamaged` where a file is cut short or the index is wrong."""
     headers = {file.name: read_header(file) for file in sorted(folder.glob("*.safetensors"))}

@@ -128,11 +128,11 @@ def test_an_adapter_as_the_trainer_writes_it_is_taken(folder: Path) -> None:
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    made = tmp_path / "checkpoint"
-    made.mkdir()
-    (made / "config.json").write_text("{}")
-    save_file({"w": torch.zeros(2)}, made / "model.safetensors")
-    return made
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    save_file({"w": torch.zeros(2)}, folder / "model.safetensors")
+    return folder
 
 
 @pytest.mark.parametrize("place", ["../other/model.safetensors", "/other/model.safetensors", "missing.safetensors"])

@@ -161,13 +161,13 @@ def test_an_epoch_shows_every_token_of_a_long_plain_text_once(words: int, limit:
     [whole] = encode(TOKENIZER, [(long, True)])
     [entries] = texts.repeated({("web", 0, 0): [long]}, seed=0).values()
     pieces = texts.next_pieces([(row, True) for row in entries], Prompt())
-    made = [example for piece in pieces for example in instance(tuple, piece)]
-    assert len(made) == len(pieces)
-    assert [token for one in made for token in one.tokens[1:]] == list(whole.tokens[1:])
-    assert all(one.tokens[0] == TOKENIZER.bos_token_id and one.spans == ((1, one.size),) for one in made)
-    assert max(one.size for one in made) <= limit
-    assert max(one.size for one in made) - min(one.size for one in made) <= 1
-    assert texts.next_pieces([(long, True)], Prompt()) == [(made[0],)]
+    examples = [example for piece in pieces for example in instance(tuple, piece)]
+    assert len(examples) == len(pieces)
+    assert [token for one in examples for token in one.tokens[1:]] == list(whole.tokens[1:])
+    assert all(one.tokens[0] == TOKENIZER.bos_token_id and one.spans == ((1, one.size),) for one in examples)
+    assert max(one.size for one in examples) <= limit
+    assert max(one.size for one in examples) - min(one.size for one in examples) <= 1
+    assert texts.next_pieces([(long, True)], Prompt()) == [(examples[0],)]
 
 
 def test_a_text_that_is_too_long_is_not_dropped(tmp_path) -> None:
